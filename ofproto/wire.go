@@ -1,0 +1,108 @@
+package ofproto
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Errors of the decoders. They come wrapped, with the byte at which they were found.
+var (
+	ErrTruncated = errors.New("truncated")
+	ErrLength    = errors.New("bad length")
+	ErrField     = errors.New("unknown field")
+	ErrTooLong   = errors.New("longer than 65535 bytes")
+)
+
+// A decoder reads big-endian values off a buffer. After the first error it returns
+// zeroes only, so that a caller may look at err once, at the end. It never reads
+// beyond its buffer.
+type decoder struct {
+	b    []byte
+	off  int // of b[0] in the message
+	what string
+	err  error
+}
+
+func (d *decoder) fail(err error) {
+	if d.err == nil {
+		d.err = fmt.Errorf("%s at byte %d: %w", d.what, d.off, err)
+	}
+	d.b = nil
+}
+
+// bytes returns the next n bytes; they are not copied.
+func (d *decoder) bytes(n int) []byte {
+	if n < 0 || n > len(d.b) {
+		d.fail(ErrTruncated)
+		return nil
+	}
+	v := d.b[:n:n]
+	d.b = d.b[n:]
+	d.off += n
+	return v
+}
+
+func (d *decoder) skip(n int) { d.bytes(n) }
+
+func (d *decoder) u8() uint8 {
+	if v := d.bytes(1); v != nil {
+		return v[0]
+	}
+	return 0
+}
+
+func (d *decoder) u16() uint16 {
+	if v := d.bytes(2); v != nil {
+		return binary.BigEndian.Uint16(v)
+	}
+	return 0
+}
+
+func (d *decoder) u32() uint32 {
+	if v := d.bytes(4); v != nil {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+func (d *decoder) u64() uint64 {
+	if v := d.bytes(8); v != nil {
+		return binary.BigEndian.Uint64(v)
+	}
+	return 0
+}
+
+// sub takes the next n bytes as a decoder of their own; done brings its error back.
+func (d *decoder) sub(n int, what string) decoder {
+	off := d.off
+	return decoder{b: d.bytes(n), off: off, what: what, err: d.err}
+}
+
+func (d *decoder) done(s *decoder) {
+	if s.err != nil && d.err == nil {
+		d.err, d.b = s.err, nil
+	}
+}
+
+// more reports whether there is something left to read.
+func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
+
+var be = binary.BigEndian
+
+// pad8 appends zeroes until b is a multiple of 8 long, counted from start.
+func pad8(b []byte, start int) []byte {
+	for (len(b)-start)%8 != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// setLen writes the length of b[start:] into the two bytes at start+at.
+func setLen(b []byte, start, at int) error {
+	if len(b)-start > 0xffff {
+		return ErrTooLong
+	}
+	be.PutUint16(b[start+at:], uint16(len(b)-start))
+	return nil
+}
