@@ -1,0 +1,190 @@
+// Package api is how people and programs talk to a running daemon: HTTP with JSON,
+// by default over a socket that only root can open.
+//
+//	GET  /v1/status                what the daemon drives, and how far it has come: Status
+//	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection]
+//	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
+//	GET  /healthz                  200 and "ok" while the daemon answers
+//
+// Whatever goes wrong is said as a Problem (RFC 9457).
+//
+// The package holds no state of its own: it asks a Daemon for each answer.
+package api
+
+import (
+	"context"
+
+	"weir/intent"
+)
+
+// A Daemon gives the answers. Its methods are called by many goroutines at once.
+type Daemon interface {
+	// Status returns what /v1/status shows.
+	Status() Status
+	// Connections returns the tracked connections of a tenant, or of all tenants if
+	// tenant is empty. The error is an UnknownTenant if there is no such tenant.
+	Connections(ctx context.Context, tenant string) ([]Connection, error)
+	// Plan returns what the model in sources would change. The error is an
+	// intent.Problems if it is no model.
+	Plan(ctx context.Context, sources []intent.Source) (Plan, error)
+}
+
+// UnknownTenant is the error for a tenant that the model does not have.
+type UnknownTenant string
+
+func (t UnknownTenant) Error() string { return `there is no tenant "` + string(t) + `"` }
+
+// Status is what a daemon drives, and how far it has come.
+type Status struct {
+	Version  string   `json:"version"`  // of the daemon
+	Model    Model    `json:"model"`    // what it works from
+	Database Database `json:"database"` // where it learns of bridges and ports
+	Bridges  []Bridge `json:"bridges"`  // of the model, by name
+	Tenants  []Tenant `json:"tenants"`  // of the model, by name
+}
+
+// A Model is where the operator's wishes come from.
+type Model struct {
+	Source   string   `json:"source"`          // the file or folder, or "-"
+	Files    []string `json:"files"`           // what was read
+	Revision uint64   `json:"revision"`        // 1 for the first model; zero: none yet
+	Error    string   `json:"error,omitempty"` // why the last load was refused; the model before it is still in force
+}
+
+// A Database is an Open vSwitch configuration database.
+type Database struct {
+	Target     string `json:"target"`
+	Connected  bool   `json:"connected"`
+	OVSVersion string `json:"ovsVersion,omitempty"`
+	Error      string `json:"error,omitempty"`
+}
+
+// A Bridge is the state of one bridge.
+type Bridge struct {
+	Name      string `json:"name"`
+	Connected bool   `json:"connected"` // has an OpenFlow session
+	// Revision is the revision of the model that was programmed last; zero: none by
+	// this daemon.
+	Revision uint64 `json:"revision"`
+	// Programmed says that all of the current model is in the bridge: Revision is
+	// the model's, nothing is refused and nothing is left to send. What is pending
+	// waits for a port and does not count.
+	Programmed   bool     `json:"programmed"`
+	Flows        int      `json:"flows"`  // Weir's
+	Groups       int      `json:"groups"` // Weir's
+	Pending      []Reason `json:"pending"`
+	Refused      []Reason `json:"refused"`
+	Foreign      int      `json:"foreign"`         // flows of somebody else
+	FlowModsSent uint64   `json:"flowModsSent"`    // flow-mods and group-mods since the daemon started
+	Error        string   `json:"error,omitempty"` // why it does not get on
+}
+
+// A Reason says why an intent is not in a bridge.
+type Reason struct {
+	ID  string `json:"id"`
+	Why string `json:"why"`
+}
+
+// A Tenant is a tenant's numbers.
+type Tenant struct {
+	Name  string `json:"name"`
+	Zone  uint16 `json:"zone"`  // conntrack zone; zero: none given yet
+	Epoch uint8  `json:"epoch"` // raised whenever policy is narrowed; connections carry the one they were judged in
+}
+
+// A Connection is one entry of a tenant's conntrack zone.
+type Connection struct {
+	Tenant   string `json:"tenant"`
+	Zone     uint16 `json:"zone"`
+	Protocol string `json:"protocol"` // "tcp", "icmp", or the number if it has no common name
+	Orig     Tuple  `json:"orig"`     // as the one who opened it sent
+	Reply    Tuple  `json:"reply"`    // as the answers come back
+	State    string `json:"state"`    // of TCP, as the tracker says; empty for others
+	Mark     uint32 `json:"mark"`     // ct_mark
+	Class    uint16 `json:"class"`    // given by the rule (mark); zero: none
+	Label    string `json:"label"`    // ct_label in hexadecimal, "0x..."
+	Epoch    uint8  `json:"epoch"`    // of the policy that judged it last
+	Blocked  bool   `json:"blocked"`  // stopped by a change of policy
+	Egress   string `json:"egress"`   // the intent that let it out
+	Ingress  string `json:"ingress"`  // the intent that let it in
+}
+
+// A Tuple is one direction of a connection. Ports are of TCP, UDP and SCTP; the
+// other numbers are of ICMP.
+type Tuple struct {
+	Src    string `json:"src"`
+	Dst    string `json:"dst"`
+	Sport  uint16 `json:"sport,omitempty"`
+	Dport  uint16 `json:"dport,omitempty"`
+	ICMPID uint16 `json:"icmpId,omitempty"`
+	Type   uint8  `json:"type,omitempty"`
+	Code   uint8  `json:"code,omitempty"`
+}
+
+// A PlanRequest is a model as it is written.
+type PlanRequest struct {
+	Sources []Source `json:"sources"`
+}
+
+// A Source is a YAML file that has been read.
+type Source struct {
+	Name string `json:"name"`
+	Data []byte `json:"data"` // base64 in JSON: a file that is no text must arrive as it is, to be refused with its own error
+}
+
+// A Plan is what a model would change.
+type Plan struct {
+	Objects []Change     `json:"objects"` // against the model in force
+	Bridges []BridgePlan `json:"bridges"` // against the bridges as they are
+}
+
+// Empty reports whether the plan changes nothing.
+func (p Plan) Empty() bool {
+	for _, b := range p.Bridges {
+		if len(b.Flows)+len(b.Groups) > 0 {
+			return false
+		}
+	}
+	return len(p.Objects) == 0
+}
+
+// The verbs of a Change and of a FlowChange.
+const (
+	Added   = "+"
+	Changed = "~"
+	Removed = "-"
+)
+
+// A Change is an object that is new, gone or different.
+type Change struct {
+	Verb   string  `json:"verb"` // Added, Changed or Removed
+	Kind   string  `json:"kind"` // "Policy"
+	ID     string  `json:"id"`
+	At     string  `json:"at,omitempty"` // file:line:column, if it is in the new model
+	Fields []Field `json:"fields,omitempty"`
+}
+
+// A Field is one value that is different in a changed object.
+type Field struct {
+	Path string `json:"path"` // "rules[0].ports"
+	Old  string `json:"old,omitempty"`
+	New  string `json:"new,omitempty"`
+}
+
+// A BridgePlan is what would be sent to one bridge.
+type BridgePlan struct {
+	Name   string       `json:"name"`
+	Error  string       `json:"error,omitempty"` // why there is no plan for it: not connected, perhaps
+	Add    int          `json:"add"`             // flows
+	Change int          `json:"change"`          // flows, replaced by one with the same match
+	Remove int          `json:"remove"`          // flows
+	Flows  []FlowChange `json:"flows"`
+	Groups []FlowChange `json:"groups"`
+}
+
+// A FlowChange is one flow or group that would be put or deleted.
+type FlowChange struct {
+	Verb   string `json:"verb"`
+	Text   string `json:"text"`             // as ovs-ofctl writes it
+	Intent string `json:"intent,omitempty"` // that it serves
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/intent"
+)
+
+// A fake daemon is what its functions answer.
+type fake struct {
+	status      func() Status
+	connections func(tenant string) ([]Connection, error)
+	plan        func([]intent.Source) (Plan, error)
+}
+
+func (f fake) Status() Status { return f.status() }
+func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error) {
+	return f.connections(tenant)
+}
+func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }
+
+func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {
+	t.Helper()
+	w := httptest.NewRecorder()
+	New(d).ServeHTTP(w, httptest.NewRequest(method, path, body))
+	return w.Result()
+}
+
+func TestStatusIsSentAsJSON(t *testing.T) {
+	want := Status{Version: "v1", Model: Model{Revision: 3}, Bridges: []Bridge{{Name: "br0", Programmed: true, Pending: []Reason{{"a", "b"}}}}}
+	resp := ask(t, fake{status: func() Status { return want }}, "GET", "/v1/status", nil)
+	var got Status
+	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" || resp.StatusCode != 200 {
+		t.Errorf("status %d, -want +got:\n%s", resp.StatusCode, d)
+	}
+}
+
+func TestConnectionsAreThoseOfTheTenant(t *testing.T) {
+	d := fake{connections: func(tenant string) ([]Connection, error) {
+		if tenant == "red" {
+			return nil, UnknownTenant("red")
+		}
+		if tenant == "empty" {
+			return nil, nil
+		}
+		return []Connection{{Tenant: tenant}}, nil
+	}}
+	for _, c := range []struct {
+		name, tenant string
+		status       int
+		body         string
+	}{
+		{"a tenant that is there", "blue", 200, `"tenant":"blue"`},
+		{"a tenant without connections has an empty list, not null", "empty", 200, "[]"},
+		{"a tenant that is not there", "red", 404, `there is no tenant \"red\"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			resp := ask(t, d, "GET", "/v1/connections?tenant="+c.tenant, nil)
+			body, _ := io.ReadAll(resp.Body)
+			if resp.StatusCode != c.status || !strings.Contains(string(body), c.body) {
+				t.Errorf("status %d, want %d; body %s, want %s", resp.StatusCode, c.status, body, c.body)
+			}
+		})
+	}
+}
+
+func TestPlanGetsTheSourcesAsTheyAre(t *testing.T) {
+	var got []intent.Source
+	d := fake{plan: func(s []intent.Source) (Plan, error) {
+		got = s
+		return Plan{Objects: []Change{{Verb: Added, Kind: "Tenant", ID: "blue"}}}, nil
+	}}
+	binary := []byte{0, 0xff, '\n'}
+	body, _ := json.Marshal(PlanRequest{[]Source{{"a.yaml", binary}}})
+	resp := ask(t, d, "POST", "/v1/plan", strings.NewReader(string(body)))
+	if resp.StatusCode != 200 {
+		t.Fatal(resp.Status)
+	}
+	if d := cmp.Diff([]intent.Source{{Name: "a.yaml", Data: binary}}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWhatGoesWrongIsAProblem(t *testing.T) {
+	bad := intent.Problems{{At: intent.Position{File: "a.yaml", Line: 3, Column: 7}, Path: "spec.zone", Why: "must be a number"}}
+	d := fake{
+		status: func() Status { return Status{} },
+		plan: func(s []intent.Source) (Plan, error) {
+			if s[0].Name == "bad" {
+				return Plan{}, bad
+			}
+			return Plan{}, errors.New("the bridge is away")
+		},
+	}
+	for _, c := range []struct {
+		name, method, path, body string
+		status                   int
+		places                   []Place
+	}{
+		{"a model with a mistake says where it is", "POST", "/v1/plan", `{"sources":[{"name":"bad","data":""}]}`, 422,
+			[]Place{{File: "a.yaml", Line: 3, Column: 7, Path: "spec.zone", Why: "must be a number"}}},
+		{"an error of the daemon", "POST", "/v1/plan", `{"sources":[{"name":"x","data":""}]}`, 500, nil},
+		{"no JSON", "POST", "/v1/plan", `{`, 400, nil},
+		{"an unknown field", "POST", "/v1/plan", `{"source":[]}`, 400, nil},
+		{"no sources", "POST", "/v1/plan", `{}`, 400, nil},
+		{"an unknown path", "GET", "/v1/nothing", "", 404, nil},
+		{"a method that is not for this path", "DELETE", "/v1/status", "", 405, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			resp := ask(t, d, c.method, c.path, strings.NewReader(c.body))
+			var p Problem
+			if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != c.status || p.Status != c.status || p.Detail == "" || p.Title == "" {
+				t.Errorf("status %d, problem %+v, want %d", resp.StatusCode, p, c.status)
+			}
+			if got := resp.Header.Get("Content-Type"); got != "application/problem+json" {
+				t.Errorf("content type %q", got)
+			}
+			if d := cmp.Diff(c.places, p.Problems); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestARequestWithoutEndIsCutOff(t *testing.T) {
+	body := io.MultiReader(strings.NewReader(`{"sources":[{"name":"`), endless{})
+	resp := ask(t, fake{}, "POST", "/v1/plan", body)
+	if resp.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Error(resp.Status)
+	}
+}
+
+// endless is a stream of the letter x.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}

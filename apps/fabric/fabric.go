@@ -1,0 +1,126 @@
+// Package fabric compiles switching and routing: layer 2 inside a network, layer 3
+// between the networks of a tenant, and the answers to those who ask for a gateway's
+// MAC address.
+//
+// Nothing is learned and nothing is guessed: an endpoint is where the operator says
+// that it is, and what is bound for an address that nobody has is dropped.
+package fabric
+
+import (
+	"net/netip"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Compile adds the flows of the fabric to b.
+func Compile(b *pipeline.Builder) {
+	id := b.Bridge.ID()
+	b.Flow(id, pipeline.ArpNd, 0, nil, pipeline.ToDrop(pipeline.UnansweredArp)...)
+	b.Flow(id, pipeline.Route, 0, nil, ofproto.GotoTable(pipeline.L2))
+	b.Flow(id, pipeline.Route, 10, ofproto.MatchOn(ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC)), pipeline.ToDrop(pipeline.NoRoute)...)
+	b.Flow(id, pipeline.Neigh, 0, nil, pipeline.ToDrop(pipeline.NoNeighbour)...)
+	b.Flow(id, pipeline.L2, 0, nil, pipeline.ToDrop(pipeline.UnknownMAC)...)
+	ndAnswer(b, id)
+	for _, t := range b.Tenants {
+		for _, n := range t.Networks {
+			discover(b, t, n)
+			for _, s := range n.Subnets {
+				route(b, t, n, s)
+			}
+			for _, e := range n.Endpoints {
+				reach(b, t, n, e)
+			}
+			broadcast(b, n)
+		}
+	}
+}
+
+// discover lets ARP, ND and the like pass inside a network, without the tracker.
+// Where the tenant wants a rule for ARP and ND the firewall lets them pass instead.
+func discover(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite) {
+	pass := func(conds ...ofproto.Cond) {
+		b.Flow(n.ID(), pipeline.ArpNd, 50, ofproto.MatchOn(append(conds, pipeline.InNet(n.Number))...),
+			pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.L2))
+	}
+	if t.ImplicitARP {
+		pass(ofproto.IsARP)
+		for _, typ := range []uint64{pipeline.NdNS, pipeline.NdNA} {
+			pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))
+		}
+	}
+	for _, typ := range pipeline.MLDTypes {
+		pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))
+	}
+	pass(ofproto.IsIPv4, ofproto.Is(ofproto.IPProto, pipeline.ProtoUDP), ofproto.Is(ofproto.UDPSrc, 68))
+}
+
+// route sends what is bound for a subnet, from any of the tenant's networks, to its
+// neighbours, and answers for the gateway.
+func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite, s intent.Subnet) {
+	if !s.Gateway.IsValid() {
+		return
+	}
+	b.Flow(n.ID(), pipeline.Route, 100+uint16(s.CIDR.Bits()), ofproto.MatchOn(
+		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(dstField(s.Gateway), s.CIDR),
+	), ofproto.DecTTL{}, setMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
+	if s.Gateway.Is4() {
+		answerARP(b, n, s.Gateway)
+	} else {
+		answerND(b, n, s.Gateway)
+	}
+}
+
+// reach sends what is bound for an endpoint to it, by its MAC address inside the
+// network and by its addresses from the router.
+func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite, e pipeline.EndpointSite) {
+	to := ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag))
+	b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC)),
+		to, ofproto.GotoTable(pipeline.PolSkip))
+	for _, ip := range e.IPs {
+		b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
+			pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(dstField(ip), ip),
+		), setMAC(ofproto.EthDst, e.MAC), to, ofproto.GotoTable(pipeline.PolSkip))
+	}
+}
+
+// broadcast sends broadcast and multicast frames to the whole network.
+func broadcast(b *pipeline.Builder, n *pipeline.NetworkSite) {
+	const groupBit = uint64(1) << 40 // IEEE 802: the lowest bit of the first byte
+	b.Flow(n.ID(), pipeline.L2, 50, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Masked(ofproto.EthDst, groupBit, groupBit)),
+		ofproto.Set(pipeline.RegOut.Whole(), uint64(n.Tag)), ofproto.GotoTable(pipeline.PolSkip))
+}
+
+// answerARP turns a request for a gateway into the answer and sends it back.
+func answerARP(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) {
+	b.Flow(n.ID(), pipeline.ArpNd, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Is(ofproto.ARPOp, 1), ofproto.IsAddr(ofproto.ARPTPA, gateway)),
+		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
+		setMAC(ofproto.EthSrc, pipeline.RouterMAC),
+		ofproto.SetField{Field: ofproto.ARPOp, Value: ofproto.Uint(2)},
+		ofproto.Move{Src: ofproto.ARPSHA.Whole(), Dst: ofproto.ARPTHA.Whole()},
+		setMAC(ofproto.ARPSHA, pipeline.RouterMAC),
+		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
+		setAddr(ofproto.ARPSPA, gateway),
+		ofproto.Output{Port: ofproto.PortInPort})
+}
+
+func dstField(a netip.Addr) ofproto.Field {
+	if a.Is4() {
+		return ofproto.IPv4Dst
+	}
+	return ofproto.IPv6Dst
+}
+
+func setMAC(f ofproto.Field, mac [6]byte) ofproto.Action {
+	var v ofproto.Bits
+	copy(v[10:], mac[:])
+	return ofproto.SetField{Field: f, Value: v}
+}
+
+func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
+	var v ofproto.Bits
+	b := a.AsSlice()
+	copy(v[16-len(b):], b)
+	return ofproto.SetField{Field: f, Value: v}
+}

@@ -1,0 +1,121 @@
+// Package firewall compiles the tenants' policies.
+//
+// A connection is judged when it is new, by the policies of both ends: PolOut asks
+// the sending end's egress rules, PolIn the receiving end's ingress rules. In each,
+// the first rule that matches decides, and where none does the tenant's default. Both
+// must agree before anything is committed, so that what is denied leaves no trace in
+// the connection tracker.
+//
+// Rules match identities, not addresses: the tables IDSrc and IDDst turn an address
+// into the class of all endpoints that the rules cannot tell apart.
+package firewall
+
+import (
+	"slices"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Compile adds the flows of the firewall to b.
+func Compile(b *pipeline.Builder) {
+	id := b.Bridge.ID()
+	b.Flow(id, pipeline.IDSrc, 0, nil, ofproto.GotoTable(pipeline.IDDst))
+	b.Flow(id, pipeline.IDDst, 0, nil, ofproto.GotoTable(pipeline.Route))
+	b.Flow(id, pipeline.PolOut, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
+	b.Flow(id, pipeline.PolIn, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
+	b.Flow(id, pipeline.StatelessIn, 0, nil, receiving.pass...)
+	for _, t := range b.Tenants {
+		classes := pipeline.Classes(t.Tenant)
+		identify(b, t, classes)
+		egress := ranked(t.Tenant, intent.Egress, classes)
+		ingress := ranked(t.Tenant, intent.Ingress, classes)
+		for _, r := range slices.Concat(egress, ingress) {
+			judge(b, t, r)
+		}
+		byDefault(b, t, intent.Egress)
+		byDefault(b, t, intent.Ingress)
+		untrack(b, t, egress, ingress)
+		if !t.ImplicitARP {
+			discover(b, t, classes)
+		}
+	}
+}
+
+// identify gives each address of an endpoint the identity of the endpoint's class, as
+// a source and as a destination.
+func identify(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.Class) {
+	for _, c := range classes {
+		number := uint64(b.Numbers.Tag(c.ID))
+		for _, e := range c.Members {
+			for _, ip := range pipeline.AddressesOf(e) {
+				b.Flow(e.ID(), pipeline.IDSrc, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), src.addr(ip)),
+					ofproto.Set(pipeline.RegSrcID.Whole(), number), ofproto.GotoTable(pipeline.IDDst))
+				b.Flow(e.ID(), pipeline.IDDst, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), dst.addr(ip)),
+					ofproto.Set(pipeline.RegDstID.Whole(), number), ofproto.GotoTable(pipeline.Route))
+			}
+		}
+	}
+}
+
+// A stage is what differs between judging the one end and the other.
+type stage struct {
+	table   ofproto.Table
+	next    ofproto.Table
+	rule    ofproto.Field // keeps the number of the rule that admitted
+	subject side          // the end whose policy it is
+	peer    side
+}
+
+var stages = map[intent.Direction]stage{
+	intent.Egress:  {pipeline.PolOut, pipeline.PolIn, pipeline.RegRuleOut, src, dst},
+	intent.Ingress: {pipeline.PolIn, pipeline.Commit, pipeline.RegRuleIn, dst, src},
+}
+
+// judge adds the flows of one rule.
+func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
+	s := stages[r.Direction]
+	if r.Action == intent.Deny && b.Refused(r.ID()) {
+		closeScope(b, t, r, s)
+		return
+	}
+	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))}
+	if r.Action == intent.Deny {
+		actions = append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByRule)), ofproto.GotoTable(pipeline.PolMiss))
+	} else {
+		if r.Mark != 0 {
+			actions = append(actions, ofproto.Set(pipeline.ConnClass, uint64(r.Mark)))
+		}
+		actions = append(actions, ofproto.GotoTable(s.next))
+	}
+	for _, m := range r.matches(b.Numbers, s, forward) {
+		b.Flow(r.ID(), s.table, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), actions...)
+	}
+}
+
+// closeScope stands in for a deny that the switch has refused: everything that the
+// policy's endpoints would have to have judged by it is denied. A policy must never
+// open because a part of it does not fit.
+func closeScope(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
+	for _, c := range r.subjects {
+		b.Flow(r.Policy.ID(), s.table, r.priority, ofproto.MatchOn(pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c)),
+			ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.RefusedRule)), ofproto.GotoTable(pipeline.PolMiss))
+	}
+}
+
+// byDefault adds the tenant's default for a direction, under all rules.
+func byDefault(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction) {
+	s, id := stages[d], t.DefaultID(d)
+	action := t.Ingress
+	if d == intent.Egress {
+		action = t.Egress
+	}
+	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(id)))}
+	if action == intent.Allow {
+		actions = append(actions, ofproto.GotoTable(s.next))
+	} else {
+		actions = append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByDefault)), ofproto.GotoTable(pipeline.PolMiss))
+	}
+	b.Flow(id, s.table, 1, ofproto.MatchOn(pipeline.InZone(t.Zone)), actions...)
+}

@@ -1,0 +1,238 @@
+package firewall
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// topPriority is that of the first rules. Each rule goes below all earlier ones that
+// it overlaps, and shares a priority with those that it does not, so that a rule put
+// in front of others moves only those that it overlaps.
+const topPriority = 30000
+
+// A rule is an intent.Rule resolved against the tenant's classes.
+type rule struct {
+	*intent.Rule
+	subjects []*pipeline.Class // nil: every packet of the tenant
+	peers    []*pipeline.Class // with Peer.CIDRs; both empty: anybody
+	anyPeer  bool
+	versions []version
+	priority uint16
+}
+
+// version is 4 or 6, of IP.
+type version uint8
+
+// ranked returns the tenant's rules for a direction, in order, with their priorities.
+func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) []rule {
+	var rules []rule
+	for _, p := range t.Policies {
+		for _, r := range p.Rules {
+			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {
+				continue
+			}
+			x := resolve(r, classes)
+			x.priority = topPriority
+			for _, earlier := range rules {
+				if earlier.priority <= x.priority && earlier.overlaps(x) {
+					x.priority = earlier.priority - 1
+				}
+			}
+			rules = append(rules, x)
+		}
+	}
+	return rules
+}
+
+func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
+	x := rule{Rule: r, subjects: selected(r.Policy.AppliesTo, classes), anyPeer: r.Peer.Empty()}
+	if !x.anyPeer {
+		x.peers = selected(r.Peer, classes)
+	}
+	x.versions = []version{4, 6}
+	switch r.Protocol {
+	case intent.ICMP:
+		x.versions = []version{4}
+	case intent.ICMPv6:
+		x.versions = []version{6}
+	}
+	x.versions = slices.DeleteFunc(x.versions, func(v version) bool { return !spoken(x.subjects, v) || !x.peersSpeak(v) })
+	return x
+}
+
+func selected(s intent.Selector, classes []*pipeline.Class) (in []*pipeline.Class) {
+	for _, c := range classes {
+		if pipeline.Selects(s, c.Members[0]) { // the members of a class are alike to every selector
+			in = append(in, c)
+		}
+	}
+	return in
+}
+
+// spoken reports whether a member of one of the classes has an address of v.
+func spoken(classes []*pipeline.Class, v version) bool {
+	for _, c := range classes {
+		for _, e := range c.Members {
+			if slices.ContainsFunc(e.IPs, func(a netip.Addr) bool { return versionOf(a) == v }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (r rule) peersSpeak(v version) bool {
+	return r.anyPeer || spoken(r.peers, v) || slices.ContainsFunc(r.Peer.CIDRs, func(p netip.Prefix) bool { return versionOf(p.Addr()) == v })
+}
+
+func versionOf(a netip.Addr) version {
+	if a.Is4() {
+		return 4
+	}
+	return 6
+}
+
+// overlaps reports whether some packet may match both r and q. It may say yes where
+// there is none.
+func (r rule) overlaps(q rule) bool {
+	if !slices.ContainsFunc(r.subjects, func(c *pipeline.Class) bool { return slices.Contains(q.subjects, c) }) {
+		return false
+	}
+	if r.Protocol != q.Protocol && r.Protocol != intent.AnyProtocol && q.Protocol != intent.AnyProtocol {
+		return false
+	}
+	return portsOverlap(r.Ports, q.Ports) && r.peersOverlap(q)
+}
+
+func (r rule) peersOverlap(q rule) bool {
+	if r.anyPeer || q.anyPeer || len(r.Peer.CIDRs) > 0 && len(q.peers) > 0 || len(q.Peer.CIDRs) > 0 && len(r.peers) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.peers, func(c *pipeline.Class) bool { return slices.Contains(q.peers, c) }) ||
+		slices.ContainsFunc(r.Peer.CIDRs, func(p netip.Prefix) bool { return slices.ContainsFunc(q.Peer.CIDRs, p.Overlaps) })
+}
+
+func portsOverlap(a, b []intent.PortRange) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(a, func(x intent.PortRange) bool {
+		return slices.ContainsFunc(b, func(y intent.PortRange) bool { return x.Lo <= y.Hi && y.Lo <= x.Hi })
+	})
+}
+
+// A side is one end of a packet, and how it is matched.
+type side struct {
+	identity ofproto.Field
+	v4, v6   ofproto.Field
+}
+
+var (
+	src = side{pipeline.RegSrcID, ofproto.IPv4Src, ofproto.IPv6Src}
+	dst = side{pipeline.RegDstID, ofproto.IPv4Dst, ofproto.IPv6Dst}
+)
+
+func (s side) class(n pipeline.Numbers, c *pipeline.Class) ofproto.Cond {
+	return ofproto.Is(s.identity, uint64(n.Tag(c.ID)))
+}
+
+func (s side) addr(a netip.Addr) ofproto.Cond { return s.prefix(netip.PrefixFrom(a, a.BitLen())) }
+
+func (s side) prefix(p netip.Prefix) ofproto.Cond {
+	if p.Addr().Is4() {
+		return ofproto.InPrefix(s.v4, p)
+	}
+	return ofproto.InPrefix(s.v6, p)
+}
+
+// towards says which way a packet goes in a connection that a rule admits.
+type towards bool
+
+const (
+	forward  towards = false
+	backward towards = true
+)
+
+// matches returns the conditions of each flow of r: for each class it applies to, each
+// peer, each IP version and each range of ports.
+func (r rule) matches(n pipeline.Numbers, s stage, way towards) [][]ofproto.Cond {
+	var all [][]ofproto.Cond
+	for _, subject := range r.subjects {
+		for _, v := range r.versions {
+			for _, peer := range r.peerConds(n, s.peer, v) {
+				for _, service := range r.services(v, way) {
+					conds := append([]ofproto.Cond{s.subject.class(n, subject), ipVersion(v)}, peer...)
+					all = append(all, append(conds, service...))
+				}
+			}
+		}
+	}
+	return all
+}
+
+func ipVersion(v version) ofproto.Cond {
+	if v == 4 {
+		return ofproto.IsIPv4
+	}
+	return ofproto.IsIPv6
+}
+
+// peerConds returns one condition for each class and CIDR of the peers, or one that
+// matches all.
+func (r rule) peerConds(n pipeline.Numbers, s side, v version) [][]ofproto.Cond {
+	if r.anyPeer {
+		return [][]ofproto.Cond{nil}
+	}
+	var all [][]ofproto.Cond
+	for _, c := range r.peers {
+		if spoken([]*pipeline.Class{c}, v) {
+			all = append(all, []ofproto.Cond{s.class(n, c)})
+		}
+	}
+	for _, p := range r.Peer.CIDRs {
+		if versionOf(p.Addr()) == v {
+			all = append(all, []ofproto.Cond{s.prefix(p)})
+		}
+	}
+	return all
+}
+
+// services returns the conditions on protocol and ports, one for each mask that the
+// ports need.
+func (r rule) services(v version, way towards) [][]ofproto.Cond {
+	proto := map[intent.Protocol]uint64{
+		intent.TCP: pipeline.ProtoTCP, intent.UDP: pipeline.ProtoUDP,
+		intent.ICMP: pipeline.ProtoICMP, intent.ICMPv6: pipeline.ProtoICMPv6,
+	}[r.Protocol]
+	if proto == 0 {
+		return [][]ofproto.Cond{nil}
+	}
+	is := ofproto.Is(ofproto.IPProto, proto)
+	if len(r.Ports) == 0 {
+		return [][]ofproto.Cond{{is}}
+	}
+	field := portField(r.Protocol, way)
+	var all [][]ofproto.Cond
+	for _, p := range r.Ports {
+		for _, c := range ofproto.CoverPorts(field, p.Lo, p.Hi) {
+			all = append(all, []ofproto.Cond{is, c})
+		}
+	}
+	return all
+}
+
+func portField(p intent.Protocol, way towards) ofproto.Field {
+	switch {
+	case p == intent.TCP && way == forward:
+		return ofproto.TCPDst
+	case p == intent.TCP:
+		return ofproto.TCPSrc
+	case way == forward:
+		return ofproto.UDPDst
+	}
+	return ofproto.UDPSrc
+}

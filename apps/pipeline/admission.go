@@ -1,0 +1,140 @@
+package pipeline
+
+import (
+	"net/netip"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Protocol numbers and ICMPv6 types that the skeleton and the fabric speak of.
+const (
+	ProtoICMP   = 1
+	ProtoTCP    = 6
+	ProtoUDP    = 17
+	ProtoICMPv6 = 58
+
+	NdNS = 135
+	NdNA = 136
+	ndRS = 133
+)
+
+// MLDTypes are the ICMPv6 types with which a host says which multicast groups it is
+// in: report and done of MLDv1 (RFC 2710), report of MLDv2 (RFC 3810).
+var MLDTypes = []uint64{131, 132, 143}
+
+// skeleton adds what every bridge has, whatever the apps put into it.
+func skeleton(b *Builder) {
+	id := b.Bridge.ID()
+	b.Flow(id, PhyIn, 0, nil, ToDrop(UnknownPort)...)
+	b.Flow(id, PortSec, 0, nil, ToDrop(Spoofed)...)
+	dhcpClient(b, id)
+	for _, t := range b.Tenants {
+		for _, n := range t.Networks {
+			for _, e := range n.Endpoints {
+				admit(b, t, n, e)
+				output(b, e)
+			}
+			flood(b, n)
+		}
+		states(b, t)
+	}
+	track(b, id)
+	commit(b, id)
+	drop(b, id)
+}
+
+// admit lets an endpoint in, with its own addresses only.
+func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
+	id := e.ID()
+	b.Flow(id, PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(e.Port))),
+		ofproto.CTClear{}, // the host's own tracking, or another zone's, says nothing here
+		ofproto.Set(RegIn.Whole(), uint64(e.Tag)),
+		ofproto.Set(Zone, uint64(t.Zone)),
+		ofproto.SetField{Field: ofproto.Metadata, Value: ofproto.Uint(uint64(t.Zone)<<24 | uint64(n.Number))},
+		ofproto.GotoTable(PortSec))
+
+	from := []ofproto.Cond{ofproto.Is(RegIn, uint64(e.Tag)), ofproto.IsMAC(ofproto.EthSrc, e.MAC)}
+	sec := func(priority uint16, next ofproto.Table, conds ...ofproto.Cond) {
+		b.Flow(id, PortSec, priority, ofproto.MatchOn(append(conds, from...)...), ofproto.GotoTable(next))
+	}
+	for _, ip := range e.IPs {
+		if ip.Is4() {
+			sec(100, Stateless, ofproto.IsAddr(ofproto.IPv4Src, ip))
+			sec(100, ArpNd, ofproto.IsAddr(ofproto.ARPSPA, ip), ofproto.IsMAC(ofproto.ARPSHA, e.MAC))
+			continue
+		}
+		sec(100, Stateless, ofproto.IsAddr(ofproto.IPv6Src, ip))
+		sec(120, ArpNd, icmpv6(NdNA, ofproto.IsAddr(ofproto.NDTarget, ip))...)
+	}
+	if hasIPv4(e.IPs) { // RFC 5227: a probe for an address not yet taken has no sender address
+		sec(100, ArpNd, ofproto.Is(ofproto.ARPOp, 1), ofproto.Is(ofproto.ARPSPA, 0), ofproto.IsMAC(ofproto.ARPSHA, e.MAC))
+	}
+	if hasIPv6(e.IPs) {
+		admitIPv6(e, sec)
+	}
+}
+
+// admitIPv6 lets the messages pass without which IPv6 does not work: solicitations,
+// and multicast listener reports, from the endpoint's addresses, from its link-local
+// address, or from none (RFC 4862, 5.4.2; RFC 3810, 5.2.13).
+func admitIPv6(e EndpointSite, sec func(uint16, ofproto.Table, ...ofproto.Cond)) {
+	local := LinkLocal(e.MAC)
+	sec(100, Stateless, ofproto.IsAddr(ofproto.IPv6Src, local))
+	sec(120, ArpNd, icmpv6(NdNA, ofproto.IsAddr(ofproto.NDTarget, local))...)
+	sources := append([]netip.Addr{local, netip.IPv6Unspecified()}, ipv6Of(e.IPs)...)
+	for _, src := range sources {
+		from := ofproto.IsAddr(ofproto.IPv6Src, src)
+		// An option that is not there reads as zero. One that is there must be true.
+		sec(120, ArpNd, icmpv6(NdNS, from, ofproto.IsMAC(ofproto.NDSLL, e.MAC))...)
+		sec(120, ArpNd, icmpv6(NdNS, from, ofproto.IsMAC(ofproto.NDSLL, intent.MAC{}))...)
+	}
+	sec(110, Drop, icmpv6(NdNS)...)
+	sec(110, Drop, icmpv6(NdNA)...)
+	for _, typ := range MLDTypes {
+		sec(110, ArpNd, icmpv6(typ)...)
+	}
+	sec(110, Drop, icmpv6(ndRS)...) // nobody answers it, and every port would hear it
+}
+
+// icmpv6 is the condition on an ICMPv6 type, and more.
+func icmpv6(typ uint64, more ...ofproto.Cond) []ofproto.Cond {
+	return append([]ofproto.Cond{ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ), ofproto.Is(ofproto.ICMPv6Code, 0)}, more...)
+}
+
+// dhcpClient lets a client without an address ask for one (RFC 2131, 4.1).
+func dhcpClient(b *Builder, id intent.ID) {
+	b.Flow(id, PortSec, 90, ofproto.MatchOn(
+		ofproto.IsIPv4, ofproto.Is(ofproto.IPProto, ProtoUDP),
+		ofproto.Is(ofproto.IPv4Src, 0), ofproto.Is(ofproto.IPv4Dst, 0xffffffff),
+		ofproto.Is(ofproto.UDPSrc, 68), ofproto.Is(ofproto.UDPDst, 67),
+	), ofproto.GotoTable(ArpNd))
+}
+
+// LinkLocal returns the link-local address that is made from a MAC address (RFC
+// 4291, appendix A).
+func LinkLocal(m intent.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{
+		0xfe, 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5],
+	})
+}
+
+func hasIPv4(ips []netip.Addr) bool {
+	for _, ip := range ips {
+		if ip.Is4() {
+			return true
+		}
+	}
+	return false
+}
+
+func hasIPv6(ips []netip.Addr) bool { return len(ipv6Of(ips)) > 0 }
+
+func ipv6Of(ips []netip.Addr) (v6 []netip.Addr) {
+	for _, ip := range ips {
+		if ip.Is6() {
+			v6 = append(v6, ip)
+		}
+	}
+	return v6
+}

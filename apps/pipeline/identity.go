@@ -1,0 +1,134 @@
+package pipeline
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/intent"
+)
+
+// A Class is the endpoints of a tenant that all its selectors treat alike. Rules
+// match on classes, not on endpoints, so that an endpoint that comes or goes costs
+// its own flows and none of the rules'. The number of a class is the tag of its ID;
+// it travels in a register as an identity.
+type Class struct {
+	ID      intent.ID // "blue/identity/HASH", made from what selects it
+	Members []*intent.Endpoint
+}
+
+// Classes returns the classes of a tenant's endpoints, in the order of their first
+// members. Endpoints that no rule tells apart are in one class.
+func Classes(t *intent.Tenant) []*Class {
+	selectors := selectorsOf(t)
+	var classes []*Class
+	byKey := map[string]*Class{}
+	for _, e := range t.Endpoints {
+		key := membership(selectors, e)
+		c := byKey[key]
+		if c == nil {
+			c = &Class{ID: classID(t, key)}
+			byKey[key] = c
+			classes = append(classes, c)
+		}
+		c.Members = append(c.Members, e)
+	}
+	return classes
+}
+
+// classID is made from what selects the class, so that it stays the same as long as
+// that does, whoever the members are.
+func classID(t *intent.Tenant, key string) intent.ID {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return t.ID() + intent.ID("/identity/"+strconv.FormatUint(h.Sum64(), 16))
+}
+
+// A selector is the part of an intent.Selector that selects endpoints, with its
+// canonical text.
+type selector struct {
+	text string
+	sel  intent.Selector
+}
+
+// selectorsOf returns the distinct selectors of t's policies, by text.
+func selectorsOf(t *intent.Tenant) []selector {
+	seen := map[string]bool{}
+	var all []selector
+	add := func(s intent.Selector) {
+		if text := selectorText(s); text != "" && !seen[text] {
+			seen[text] = true
+			all = append(all, selector{text, s})
+		}
+	}
+	for _, p := range t.Policies {
+		add(p.AppliesTo)
+		for _, r := range p.Rules {
+			add(r.Peer)
+		}
+	}
+	slices.SortFunc(all, func(a, b selector) int { return strings.Compare(a.text, b.text) })
+	return all
+}
+
+// selectorText is s in one canonical way, without CIDRs: those match packets.
+func selectorText(s intent.Selector) string {
+	var parts []string
+	for k, values := range s.Labels {
+		v := slices.Sorted(slices.Values(values))
+		parts = append(parts, k+"="+strings.Join(v, "|"))
+	}
+	slices.Sort(parts)
+	text := strings.Join(parts, ",")
+	if len(s.Endpoints) > 0 {
+		text += "@" + strings.Join(slices.Sorted(slices.Values(s.Endpoints)), "|")
+	}
+	return text
+}
+
+func membership(selectors []selector, e *intent.Endpoint) string {
+	var in []string
+	for _, s := range selectors {
+		if Selects(s.sel, e) {
+			in = append(in, s.text)
+		}
+	}
+	return strings.Join(in, ";")
+}
+
+// Selects reports whether s selects e by its labels or its name. A selector that has
+// only CIDRs selects no endpoint: it matches the addresses in packets.
+func Selects(s intent.Selector, e *intent.Endpoint) bool {
+	if s.Empty() || slices.Contains(s.Endpoints, e.Name) {
+		return true
+	}
+	if len(s.Labels) == 0 {
+		return false
+	}
+	for k, values := range s.Labels {
+		if v, ok := e.Labels[k]; !ok || !slices.Contains(values, v) {
+			return false
+		}
+	}
+	return true
+}
+
+// Addresses returns the addresses from which the members of c send: the declared
+// ones, and the link-local ones of those that have IPv6.
+func (c *Class) Addresses() (ips []netip.Addr) {
+	for _, e := range c.Members {
+		ips = append(ips, AddressesOf(e)...)
+	}
+	return ips
+}
+
+// AddressesOf returns the addresses from which e may send.
+func AddressesOf(e *intent.Endpoint) []netip.Addr {
+	ips := slices.Clone(e.IPs)
+	if hasIPv6(e.IPs) {
+		ips = append(ips, LinkLocal(e.MAC))
+	}
+	return ips
+}

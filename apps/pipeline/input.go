@@ -1,0 +1,203 @@
+package pipeline
+
+import (
+	"weir/intent"
+)
+
+// An Input is all that compiling one bridge depends on. It never changes.
+type Input struct {
+	Bridge  string // the bridge's name
+	Model   *intent.Model
+	Facts   Facts
+	Numbers Numbers
+	Refused map[intent.ID]bool // what the switch did not take: left out, never failing open
+}
+
+// Facts is what has been observed of one bridge.
+type Facts struct {
+	Ports    []Port
+	Features Features
+}
+
+// A Port is an interface of a bridge.
+type Port struct {
+	Name    string // of the interface
+	IfaceID string // external_ids:iface-id; empty if there is none
+	OFPort  uint32
+}
+
+// Features is what a bridge's datapath can do.
+type Features struct {
+	NDExtension bool // nd_reserved and nd_options_type can be set
+}
+
+// Numbers are the ids given to intents, for life. An implementation never changes
+// once it has been given away.
+type Numbers interface {
+	Zone(tenant intent.ID) uint16        // conntrack zone, 4096 to 32767 unless the tenant says its own
+	Epoch(tenant intent.ID) uint8        // 1 to 255
+	Tag(intent.ID) uint32                // never 0
+	Group(intent.ID) uint32              // never 0, below 1<<24
+	Origin(tag uint32) (intent.ID, bool) // the inverse of Tag, also of intents that are gone
+}
+
+// Wants lists the intents of a model that need numbers.
+type Wants struct {
+	Zones  map[intent.ID]uint16 // by tenant: the zone the tenant says, or zero for any
+	Tags   []intent.ID
+	Groups []intent.ID
+}
+
+// WantsOf returns what compiling m will ask of Numbers.
+func WantsOf(m *intent.Model) Wants {
+	w := Wants{Zones: map[intent.ID]uint16{}}
+	for _, b := range m.Bridges() {
+		w.Tags = append(w.Tags, b.ID())
+	}
+	for _, t := range m.Tenants() {
+		w.Zones[t.ID()] = t.Zone
+		w.Tags = append(w.Tags, t.ID(), t.DefaultID(intent.Ingress), t.DefaultID(intent.Egress))
+		for _, n := range t.Networks {
+			w.Tags = append(w.Tags, n.ID())
+			w.Groups = append(w.Groups, n.ID())
+		}
+		for _, e := range t.Endpoints {
+			w.Tags = append(w.Tags, e.ID())
+		}
+		for _, p := range t.Policies {
+			w.Tags = append(w.Tags, p.ID())
+			for _, r := range p.Rules {
+				w.Tags = append(w.Tags, r.ID())
+			}
+		}
+		for _, c := range Classes(t) {
+			w.Tags = append(w.Tags, c.ID)
+		}
+	}
+	return w
+}
+
+// A Site is the part of the model that concerns one bridge, with the numbers and
+// the facts put beside it. What the switch refused is not in it.
+type Site struct {
+	Bridge   *intent.Bridge
+	Features Features
+	Tenants  []*TenantSite
+}
+
+// A TenantSite is a tenant on a bridge.
+type TenantSite struct {
+	*intent.Tenant
+	Zone     uint16
+	Epoch    uint8
+	Networks []*NetworkSite // those that are on the bridge
+}
+
+// A NetworkSite is a network on a bridge.
+type NetworkSite struct {
+	*intent.Network
+	Number    uint32 // of its group, and in metadata
+	Tag       uint32
+	Endpoints []EndpointSite // those whose port is on the bridge
+}
+
+// An EndpointSite is an endpoint whose port is on the bridge.
+type EndpointSite struct {
+	*intent.Endpoint
+	Tag  uint32
+	Port uint32 // OpenFlow port
+}
+
+// site returns what of in concerns its bridge, and what waits for a port. It
+// returns nil if the model does not have the bridge.
+func (in Input) site() (*Site, []Pending) {
+	var s *Site
+	for _, b := range in.Model.Bridges() {
+		if b.Name == in.Bridge {
+			s = &Site{Bridge: b, Features: in.Facts.Features}
+		}
+	}
+	if s == nil {
+		return nil, nil
+	}
+	var pending []Pending
+	ports := byBinding(in.Facts.Ports)
+	for _, t := range in.Model.Tenants() {
+		if in.Refused[t.ID()] {
+			continue
+		}
+		ts, waiting := in.tenantSite(t, ports)
+		pending = append(pending, waiting...)
+		if len(ts.Networks) > 0 {
+			s.Tenants = append(s.Tenants, ts)
+		}
+	}
+	return s, pending
+}
+
+func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) (*TenantSite, []Pending) {
+	ts := &TenantSite{Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID())}
+	var pending []Pending
+	nets := map[*intent.Network]*NetworkSite{}
+	for _, n := range t.Networks {
+		if !on(n, in.Bridge) || in.Refused[n.ID()] {
+			continue
+		}
+		nets[n] = &NetworkSite{Network: n, Number: in.Numbers.Group(n.ID()), Tag: in.Numbers.Tag(n.ID())}
+		ts.Networks = append(ts.Networks, nets[n])
+	}
+	for _, e := range t.Endpoints {
+		n := nets[e.Network]
+		if n == nil || in.Refused[e.ID()] {
+			continue
+		}
+		b := bindingOf(e)
+		port, ok := ports[b]
+		if !ok {
+			pending = append(pending, Pending{e.ID(), b.absent(in.Bridge)})
+			continue
+		}
+		n.Endpoints = append(n.Endpoints, EndpointSite{e, in.Numbers.Tag(e.ID()), port})
+	}
+	return ts, pending
+}
+
+func on(n *intent.Network, bridge string) bool {
+	for _, b := range n.Bridges {
+		if b == bridge {
+			return true
+		}
+	}
+	return false
+}
+
+// A binding is how an endpoint finds its port: by iface-id or by name.
+type binding struct {
+	ifaceID bool
+	name    string
+}
+
+func bindingOf(e *intent.Endpoint) binding {
+	if e.IfaceID != "" {
+		return binding{true, e.IfaceID}
+	}
+	return binding{false, e.Port}
+}
+
+func (b binding) absent(bridge string) string {
+	if b.ifaceID {
+		return "no interface of " + bridge + " has external_ids:iface-id=" + b.name
+	}
+	return "no port of " + bridge + " is named " + b.name
+}
+
+func byBinding(ports []Port) map[binding]uint32 {
+	m := make(map[binding]uint32, 2*len(ports))
+	for _, p := range ports {
+		m[binding{false, p.Name}] = p.OFPort
+		if p.IfaceID != "" {
+			m[binding{true, p.IfaceID}] = p.OFPort
+		}
+	}
+	return m
+}

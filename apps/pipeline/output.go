@@ -1,0 +1,36 @@
+package pipeline
+
+import (
+	"maps"
+	"slices"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// output puts out what is bound for an endpoint.
+func output(b *Builder, e EndpointSite) {
+	b.Flow(e.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(e.Tag))), ofproto.Output{Port: e.Port})
+}
+
+// flood puts out what is bound for a whole network. The switch leaves out the port
+// that the packet came from.
+func flood(b *Builder, n *NetworkSite) {
+	buckets := make([]ofproto.Bucket, len(n.Endpoints))
+	for i, e := range n.Endpoints {
+		buckets[i].Actions = []ofproto.Action{ofproto.Output{Port: e.Port}}
+	}
+	b.Group(n.ID(), ofproto.GroupAll, buckets)
+	b.Flow(n.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(n.Tag))), ofproto.ToGroup(n.Number))
+}
+
+// drop drops, and counts by reason.
+func drop(b *Builder, id intent.ID) {
+	b.Flow(id, Out, 0, nil, ToDrop(NoPort)...)
+	for _, r := range slices.Sorted(maps.Keys(Reasons)) {
+		if r != NoReason {
+			b.Flow(id, Drop, 100, ofproto.MatchOn(ofproto.Is(RegReason, uint64(r))))
+		}
+	}
+	b.Flow(id, Drop, 0, nil)
+}

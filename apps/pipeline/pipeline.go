@@ -1,0 +1,64 @@
+// Package pipeline is the contract between the apps, and the part of the bridge
+// that belongs to none of them: which tables a packet visits, what each register,
+// ct_mark and ct_label bit means, which facts and numbers a bridge is compiled from,
+// and the skeleton flows that admit a packet, ask the connection tracker about it,
+// commit it, and put it out or drop it.
+//
+// A packet is looked up once in its tenant's conntrack zone. Known connections go
+// straight to where they are bound; new ones are routed first, then judged by the
+// policy of both ends, and committed only when both have agreed. Whatever stops a
+// packet names its reason in a register on the way to the table Drop.
+package pipeline
+
+import "weir/ofproto"
+
+// The tables. The numbers are constants for the life of the product, with gaps, so
+// that a table can be added without moving another.
+const (
+	PhyIn       ofproto.Table = 0   // in_port: which endpoint, network and zone?
+	PortSec     ofproto.Table = 4   // may the endpoint send with these addresses?
+	ArpNd       ofproto.Table = 8   // answers for gateways; ARP, ND, MLD, DHCP pass without conntrack
+	NdAnswer    ofproto.Table = 9   // the second half of an ND answer
+	Stateless   ofproto.Table = 16  // "do not track" rules of the sending end
+	StatelessIn ofproto.Table = 18  // "do not track" rules of the receiving end
+	CtIn        ofproto.Table = 20  // the one lookup
+	CtState     ofproto.Table = 24  // what the tracker said
+	IDSrc       ofproto.Table = 36  // source address: identity
+	IDDst       ofproto.Table = 40  // destination address: identity
+	Route       ofproto.Table = 44  // router MAC: longest prefix per VRF
+	Neigh       ofproto.Table = 48  // next hop: MAC and endpoint
+	L2          ofproto.Table = 52  // network and MAC: endpoint
+	PolSkip     ofproto.Table = 54  // who need not be judged?
+	PolOut      ofproto.Table = 56  // policy of the sending end
+	PolIn       ofproto.Table = 60  // policy of the receiving end
+	PolMiss     ofproto.Table = 62  // denied: stop the connection, if there is one
+	Commit      ofproto.Table = 68  // admitted: remember the connection and who let it in
+	EstNat      ofproto.Table = 72  // established
+	Out         ofproto.Table = 80  // endpoint: port
+	Drop        ofproto.Table = 120 // counted by reason
+)
+
+// TableNames are the tables as people call them.
+var TableNames = map[ofproto.Table]string{
+	PhyIn: "PHY_IN", PortSec: "PORT_SEC", ArpNd: "ARP_ND", NdAnswer: "ND_ANSWER",
+	Stateless: "STATELESS", StatelessIn: "STATELESS_IN", CtIn: "CT_IN", CtState: "CT_STATE",
+	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
+	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
+	Commit: "COMMIT", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",
+}
+
+// RouterMAC is the Ethernet address of every gateway: locally administered, and
+// "weir" with a number after it. Networks are separate segments, so one is enough.
+var RouterMAC = [6]byte{0x02, 'w', 'e', 'i', 'r', 0x01}
+
+// Owner marks the cookies of Weir's flows: its name, in the high 32 bits. The low 32
+// bits are the tag of the intent that the flow serves.
+const Owner = uint64('w')<<56 | uint64('e')<<48 | uint64('i')<<40 | uint64('r')<<32
+
+// Cookie returns the cookie of the flows that serve the intent with a tag.
+func Cookie(tag uint32) uint64 { return Owner | uint64(tag) }
+
+// TagOf returns the tag in a cookie, and whether the cookie is one of Weir's.
+func TagOf(cookie uint64) (tag uint32, owned bool) {
+	return uint32(cookie), cookie&^0xffffffff == Owner
+}

@@ -1,0 +1,151 @@
+package pipeline
+
+import "weir/ofproto"
+
+// The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
+// same flows from the lookup on.
+//
+//	reg0      31     24 23                                   6   4  3   2  1 0
+//	         +---------+------------------------------------+---+--+---+---+---+
+//	         |  epoch  |                                    |sl |  |jdg|est|   |
+//	         +---------+------------------------------------+---+--+---+---+---+
+//	reg1      endpoint the packet came from (tag)
+//	reg2      endpoint it goes to (tag), or network (tag): to all of it
+//	reg3      identity of the source          reg4  identity of the destination
+//	reg5      conntrack zone in bits 0 to 15
+//	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
+//	reg11     reason to drop it (Reason)
+//	reg12     bits 16 to 31: class, given by a rule
+//	reg14     next hop; zero: the destination itself
+//	metadata  network in bits 0 to 23, VRF (the zone) in bits 24 to 47
+const (
+	regFlags   = ofproto.Reg0
+	RegIn      = ofproto.Reg1
+	RegOut     = ofproto.Reg2
+	RegSrcID   = ofproto.Reg3
+	RegDstID   = ofproto.Reg4
+	RegRuleOut = ofproto.Reg6
+	RegRuleIn  = ofproto.Reg7
+	RegReason  = ofproto.Reg11
+	RegNextHop = ofproto.Reg14
+)
+
+// Parts of registers.
+var (
+	Zone      = ofproto.Reg5.Range(0, 15)
+	ConnClass = ofproto.Reg12.Range(16, 31)
+	Epoch     = ofproto.Reg0.Range(24, 31)
+	Net       = ofproto.Metadata.Range(0, 23)
+	VRF       = ofproto.Metadata.Range(24, 47)
+)
+
+// A Flag is one bit of reg0.
+type Flag uint16
+
+// The flags. The numbers that are missing belong to NAT and load balancing.
+const (
+	Established Flag = 2 // the tracker knows the connection, and so do we
+	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
+	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
+)
+
+// Set returns the action that raises f.
+func (f Flag) Set() ofproto.Action {
+	return ofproto.Load{Dst: regFlags.Range(uint16(f), uint16(f)), Value: 1}
+}
+
+// Is is the condition that f is raised.
+func (f Flag) Is() ofproto.Cond { return ofproto.Masked(regFlags, 1<<f, 1<<f) }
+
+// Bits of ct_mark:
+//
+//	 31            16 15 14           9  8  7      0
+//	+----------------+--+--------------+---+--------+
+//	|     class      |c |              |blk| epoch  |
+//	+----------------+--+--------------+---+--------+
+//
+// c is set by our own commits only, so that an entry of somebody else is never
+// taken for one of ours. Bits 9 to 14 belong to NAT and load balancing.
+const (
+	MarkEpoch      uint32 = 0xff
+	MarkBlocked    uint32 = 1 << 8
+	MarkCommitted  uint32 = 1 << 15
+	MarkClassShift        = 16
+)
+
+var (
+	markEpoch     = ofproto.CTMark.Range(0, 7)
+	markBlocked   = ofproto.CTMark.Range(8, 8)
+	markCommitted = ofproto.CTMark.Range(15, 15)
+	markClass     = ofproto.CTMark.Range(16, 31)
+)
+
+// Bits of ct_label, written when a connection is committed and matched by no flow:
+//
+//	 127     120 119      96 95        64 63        32 31         0
+//	+-----------+-----------+------------+------------+------------+
+//	|  layout   |  backend  |  service   | rule in    | rule out   |
+//	+-----------+-----------+------------+------------+------------+
+//
+// LabelLayout is the number of this layout.
+const LabelLayout = 1
+
+var (
+	labelRuleOut = ofproto.CTLabel.Range(0, 31)
+	labelRuleIn  = ofproto.CTLabel.Range(32, 63)
+	labelLayout  = ofproto.CTLabel.Range(120, 127)
+)
+
+// A Reason says why a packet was dropped. It is in reg11 when the packet comes to
+// Drop.
+type Reason uint32
+
+// The reasons. They are constants for the life of the product.
+const (
+	NoReason        Reason = 0
+	UnknownPort     Reason = 1  // no endpoint is bound to the port
+	Spoofed         Reason = 2  // an address that is not the endpoint's
+	UnansweredArp   Reason = 3  // ARP or ND that nobody may see
+	NotIP           Reason = 5  // neither IP nor ARP
+	InvalidState    Reason = 22 // the tracker calls the packet invalid
+	BlockedBefore   Reason = 20 // the connection was stopped by a change of policy
+	NoState         Reason = 23 // no state flow of the tenant fits
+	NoRoute         Reason = 40
+	NoNeighbour     Reason = 41 // the next hop is not there
+	UnknownMAC      Reason = 42 // nobody in the network has the destination address
+	DeniedByRule    Reason = 50
+	DeniedByDefault Reason = 51
+	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
+	NoPort          Reason = 60 // the endpoint's port has gone
+)
+
+// Reasons are the reasons as people read them.
+var Reasons = map[Reason]string{
+	NoReason: "no reason given", UnknownPort: "no endpoint is bound to the port",
+	Spoofed: "not the endpoint's address", UnansweredArp: "ARP or ND that no rule lets pass",
+	NotIP: "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
+	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state",
+	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "unknown destination MAC",
+	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
+	RefusedRule: "the switch refused a rule; its scope is closed", NoPort: "the endpoint's port has gone",
+}
+
+// ToDrop returns the actions that drop a packet for a reason.
+func ToDrop(r Reason) []ofproto.Action {
+	return []ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r)), ofproto.GotoTable(Drop)}
+}
+
+// is requires a part of a register to equal v.
+func is(s ofproto.Subfield, v uint64) ofproto.Cond {
+	mask := (uint64(1)<<s.Bits - 1) << s.Offset
+	return ofproto.Masked(s.Field, v<<s.Offset, mask)
+}
+
+// InZone requires the packet to belong to a zone.
+func InZone(zone uint16) ofproto.Cond { return is(Zone, uint64(zone)) }
+
+// InNet requires the packet to be in a network.
+func InNet(n uint32) ofproto.Cond { return is(Net, uint64(n)) }
+
+// InVRF requires the packet to be routed among a tenant's networks.
+func InVRF(zone uint16) ofproto.Cond { return is(VRF, uint64(zone)) }

@@ -1,0 +1,88 @@
+package pipeline
+
+import (
+	"weir/intent"
+	"weir/ofproto"
+)
+
+var ipVersions = []ofproto.Cond{ofproto.IsIPv4, ofproto.IsIPv6}
+
+// track asks the connection tracker about every IP packet that is to be tracked.
+func track(b *Builder, id intent.ID) {
+	b.Flow(id, Stateless, 0, nil, ofproto.GotoTable(CtIn))
+	for _, ip := range ipVersions {
+		b.Flow(id, CtIn, 100, ofproto.MatchOn(ip), ofproto.ConnTrack{ZoneIn: Zone, Table: CtState, NAT: &ofproto.NAT{}})
+	}
+	b.Flow(id, CtIn, 0, nil, ToDrop(NotIP)...)
+	b.Flow(id, CtState, 0, nil, ToDrop(NoState)...)
+}
+
+// states classifies what the tracker said of a packet of a tenant, once and for all:
+// no later table looks at ct_state.
+//
+// A connection carries the epoch of the policy that admitted it. When the policy is
+// narrowed the tenant's epoch moves on, and each connection of an older one is judged
+// once more in its original direction. Replies pass meanwhile: they cannot be judged,
+// and the original direction is, or the connection is idle.
+func states(b *Builder, t *TenantSite) {
+	id := t.ID()
+	e := uint64(t.Epoch)
+	state := func(priority uint16, ct ofproto.Cond, mark, mask uint32, actions ...ofproto.Action) {
+		conds := []ofproto.Cond{InZone(t.Zone), ct}
+		if mask != 0 {
+			conds = append(conds, ofproto.Masked(ofproto.CTMark, uint64(mark), uint64(mask)))
+		}
+		b.Flow(id, CtState, priority, ofproto.MatchOn(conds...), actions...)
+	}
+	known := []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
+	epoch := ofproto.Set(Epoch, e)
+	now := uint32(e)
+
+	state(400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch|MarkBlocked, known...)
+	// One-way traffic stays +new for ever: without this every packet would be judged.
+	state(395, ofproto.CT(ofproto.New|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted, known...)
+	state(390, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New), 0, MarkBlocked, known...)
+	state(380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now|MarkBlocked, MarkEpoch|MarkBlocked, ToDrop(BlockedBefore)...)
+	state(370, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), 0, MarkBlocked, known...)
+	state(365, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), MarkBlocked, MarkBlocked, ToDrop(BlockedBefore)...)
+	state(360, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl), 0, 0, epoch, JudgeAgain.Set(), ofproto.GotoTable(IDSrc))
+	if t.InvalidAllow {
+		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, known...)
+	} else {
+		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, ToDrop(InvalidState)...)
+	}
+	state(300, ofproto.CT(ofproto.New|ofproto.Trk, 0), 0, 0, epoch, ofproto.GotoTable(IDSrc))
+}
+
+// commit remembers a connection that both ends have admitted, with the rules that
+// did, and stops one that is judged again and fails.
+func commit(b *Builder, id intent.ID) {
+	for _, ip := range ipVersions {
+		b.Flow(id, Commit, 100, ofproto.MatchOn(ip), commitAction(
+			ofproto.Load{Dst: markCommitted, Value: 1},
+			ofproto.Load{Dst: markBlocked, Value: 0},
+			ofproto.Move{Src: ConnClass, Dst: markClass},
+			ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
+			ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
+			ofproto.Load{Dst: labelLayout, Value: LabelLayout},
+		), ofproto.GotoTable(Out))
+		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), commitAction(
+			ofproto.Load{Dst: markBlocked, Value: 1},
+		), ofproto.GotoTable(Drop))
+	}
+	b.Flow(id, PolMiss, 0, nil, ofproto.GotoTable(Drop))
+	b.Flow(id, Commit, 0, nil, ToDrop(NotIP)...)
+	b.Flow(id, EstNat, 0, nil, ofproto.GotoTable(Out))
+	b.Flow(id, PolSkip, 200, ofproto.MatchOn(Untracked.Is()), ofproto.GotoTable(Out))
+	b.Flow(id, PolSkip, 100, ofproto.MatchOn(Established.Is()), ofproto.GotoTable(EstNat))
+	b.Flow(id, PolSkip, 0, nil, ofproto.GotoTable(PolOut))
+}
+
+// commitAction writes the epoch that the packet was judged in, and more. It has no
+// NAT: one that changes nothing aborts the userspace datapath of older versions.
+func commitAction(exec ...ofproto.Action) ofproto.Action {
+	return ofproto.ConnTrack{
+		Commit: true, ZoneIn: Zone, Table: ofproto.NoTable,
+		Exec: append([]ofproto.Action{ofproto.Move{Src: Epoch, Dst: markEpoch}}, exec...),
+	}
+}

@@ -1,0 +1,202 @@
+// Package controller keeps bridges as the operator wants them.
+//
+// Three kinds of goroutine work together, and each owns its state outright: Run owns
+// the model, the facts and the numbers; one Serve for each bridge owns what is known of
+// that bridge, compiles, and sends; everybody else sends events and reads Status. What
+// passes between them is whole and never changes once it has been sent, so that one
+// that is lost, or comes twice, cannot hurt.
+package controller
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// A Conn is what the controller needs of an OpenFlow session; *ofconn.Conn satisfies
+// it.
+type Conn interface {
+	// Tables returns all flows, groups and meters of the bridge.
+	Tables(ctx context.Context) (ofproto.Tables, error)
+	// Apply carries out p, wholly or not at all. If the switch refuses part of p the
+	// error is an *ofproto.Rejected; if the outcome is unknown, it is not.
+	Apply(ctx context.Context, p ofproto.Plan) error
+	// FlushZone removes all connections of a zone and returns once that is done.
+	FlushZone(ctx context.Context, zone uint16) error
+	// PacketIns returns the packets that flows send to the controller.
+	PacketIns() <-chan ofproto.PacketIn
+	// PacketOut sends a packet.
+	PacketOut(ctx context.Context, p ofproto.PacketOut) error
+	// FlowMods counts the modifications sent.
+	FlowMods() uint64
+}
+
+// Numbering gives numbers to intents and keeps them. Only Run calls it.
+type Numbering interface {
+	// Assign gives numbers to all that w wants, and retires the zones of tenants that w
+	// does not have.
+	Assign(w pipeline.Wants) (pipeline.Numbers, error)
+	// Preview returns the numbers that Assign would give, and gives none.
+	Preview(w pipeline.Wants) (pipeline.Numbers, error)
+	// Raise gives each tenant its next epoch, unless it is not the given one any more.
+	Raise(epochs map[intent.ID]uint8) (pipeline.Numbers, error)
+	// Retired returns the zones that have to be flushed before they are given again.
+	Retired() []uint16
+	// Release makes a retired zone free: it has been flushed.
+	Release(zone uint16) error
+}
+
+// Config is what a Controller is made from.
+type Config struct {
+	Compile   func(pipeline.Input) (*pipeline.Program, error) // required
+	Numbering Numbering                                       // required
+
+	// Narrowed names the tenants whose epoch has to be raised before want is sent to a
+	// bridge that has have. If nil, none.
+	Narrowed func(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, m *intent.Model) []intent.ID
+	// Answer answers a packet that a flow sent to the controller. If nil, nobody does.
+	Answer func(pipeline.Input, ofproto.PacketIn) []ofproto.PacketOut
+
+	Settle time.Duration // how long to wait for more changes before acting; zero: 5 ms
+	Audit  time.Duration // between readings of the whole tables; zero: 30 s
+	Log    *logrus.Entry // nil: nothing is logged
+}
+
+// A Controller keeps every connected bridge as the newest model says.
+type Controller struct {
+	config Config
+	events chan event
+	done   chan struct{} // closed when Run returns
+	status atomic.Pointer[Status]
+}
+
+// ErrStopped is returned to those who talk to a controller that does not run any more.
+var ErrStopped = errors.New("the controller has stopped")
+
+// New returns a controller. It does nothing until Run.
+func New(c Config) *Controller {
+	if c.Settle == 0 {
+		c.Settle = 5 * time.Millisecond
+	}
+	if c.Audit == 0 {
+		c.Audit = 30 * time.Second
+	}
+	if c.Log == nil {
+		silent := logrus.New()
+		silent.SetOutput(io.Discard)
+		c.Log = logrus.NewEntry(silent)
+	}
+	ctl := &Controller{config: c, events: make(chan event), done: make(chan struct{})}
+	ctl.status.Store(&Status{changed: make(chan struct{})})
+	return ctl
+}
+
+// Status is a snapshot of what the controller knows. It never changes.
+type Status struct {
+	Revision uint64 // counts the models; zero: none yet
+	Err      error  // why the newest model could not be taken; the one before is in force
+	Bridges  map[string]Bridge
+	Tenants  []Tenant // of the model, by name
+
+	changed chan struct{}
+}
+
+// A Tenant is a tenant's numbers.
+type Tenant struct {
+	ID    intent.ID
+	Zone  uint16
+	Epoch uint8
+}
+
+// A Bridge is what is known of a connected bridge.
+type Bridge struct {
+	Revision uint64 // of the model that it was programmed from; zero: none
+	Flows    int    // Weir's
+	Groups   int
+	Foreign  int                 // flows of somebody else
+	Pending  []pipeline.Pending  // intents that wait for something
+	Refused  map[intent.ID]error // intents that the switch did not take
+	Sent     uint64              // modifications sent in this session
+	Repaired uint64              // times an audit found something to mend
+	Err      error               // why the bridge is not as it should be, if it is not
+}
+
+// Programmed reports whether all of the newest model is in a bridge.
+func (s *Status) Programmed(bridge string) bool {
+	b, ok := s.Bridges[bridge]
+	return ok && s.Revision != 0 && b.Revision == s.Revision && b.Err == nil && len(b.Refused) == 0
+}
+
+// Status returns the newest snapshot.
+func (c *Controller) Status() *Status { return c.status.Load() }
+
+// Changed returns a channel that is closed when there is a newer snapshot than the one
+// that Status returns now.
+func (c *Controller) Changed() <-chan struct{} { return c.status.Load().changed }
+
+func (c *Controller) publish(s Status) {
+	s.changed = make(chan struct{})
+	before := c.status.Swap(&s)
+	close(before.changed)
+}
+
+// SetModel makes m what the controller strives for.
+func (c *Controller) SetModel(ctx context.Context, m *intent.Model) error {
+	return c.send(ctx, modelChanged{m})
+}
+
+// SetFacts tells the controller what is known of a bridge. Nothing is sent to a bridge
+// of which nothing is known.
+func (c *Controller) SetFacts(ctx context.Context, bridge string, f pipeline.Facts) error {
+	return c.send(ctx, factsChanged{bridge, f})
+}
+
+func (c *Controller) send(ctx context.Context, e event) error {
+	select {
+	case c.events <- e:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return ErrStopped
+	}
+}
+
+// A BridgePlan is what a model would change in a bridge.
+type BridgePlan struct {
+	Plan                    ofproto.Plan
+	Added, Changed, Deleted int // flows
+	Pending                 []pipeline.Pending
+	Narrowed                []intent.ID // tenants whose live connections would be judged again
+	Err                     error
+}
+
+// Plan returns what m would change in each connected bridge, as it is now. Nothing is
+// changed, and no number is given.
+func (c *Controller) Plan(ctx context.Context, m *intent.Model) (map[string]BridgePlan, error) {
+	asked := make(chan plansAsked, 1)
+	if err := c.send(ctx, planWanted{m, asked}); err != nil {
+		return nil, err
+	}
+	a := <-asked
+	if a.err != nil {
+		return nil, a.err
+	}
+	plans := make(map[string]BridgePlan, len(a.bridges))
+	for name, answer := range a.bridges {
+		select {
+		case plans[name] = <-answer:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return plans, nil
+}

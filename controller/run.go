@@ -1,0 +1,212 @@
+package controller
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+)
+
+// state belongs to Run.
+type state struct {
+	*Controller
+	revision uint64
+	model    *intent.Model
+	err      error
+	numbers  pipeline.Numbers
+	facts    map[string]pipeline.Facts
+	bridges  map[string]*bridge
+	reports  map[string]Bridge
+	flushing map[uint16]bool // zones that a bridge has been told to flush
+	stale    bool            // the bridges have not been told of the newest state
+}
+
+// An event changes the state.
+type event interface{ apply(*state) }
+
+type (
+	modelChanged struct{ model *intent.Model }
+	factsChanged struct {
+		bridge string
+		facts  pipeline.Facts
+	}
+	bridgeUp       struct{ bridge *bridge }
+	bridgeDown     struct{ bridge *bridge }
+	bridgeReported struct {
+		bridge *bridge
+		report Bridge
+	}
+	// epochsStale says that a bridge must not be changed before these tenants have
+	// another epoch than the one given.
+	epochsStale struct {
+		epochs map[intent.ID]uint8
+		answer chan<- error
+	}
+	zoneFlushed struct {
+		zone uint16
+		err  error
+	}
+	planWanted struct {
+		model  *intent.Model
+		answer chan<- plansAsked
+	}
+)
+
+// plansAsked is where the plans of the bridges will be.
+type plansAsked struct {
+	bridges map[string]chan BridgePlan
+	err     error
+}
+
+func (e modelChanged) apply(s *state) {
+	numbers, err := s.config.Numbering.Assign(pipeline.WantsOf(e.model))
+	if s.err = err; err != nil {
+		s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force")
+		return
+	}
+	s.model, s.numbers = e.model, numbers
+	s.revision++
+	s.stale = true
+}
+
+func (e factsChanged) apply(s *state) {
+	s.facts[e.bridge] = e.facts
+	s.stale = true
+}
+
+func (e bridgeUp) apply(s *state) {
+	s.bridges[e.bridge.name] = e.bridge
+	s.reports[e.bridge.name] = Bridge{}
+	s.stale = true
+}
+
+func (e bridgeDown) apply(s *state) {
+	if s.bridges[e.bridge.name] == e.bridge { // not if it has come back since
+		delete(s.bridges, e.bridge.name)
+		delete(s.reports, e.bridge.name)
+		clear(s.flushing) // it may have been the one to flush
+	}
+}
+
+func (e bridgeReported) apply(s *state) {
+	if s.bridges[e.bridge.name] == e.bridge {
+		s.reports[e.bridge.name] = e.report
+	}
+}
+
+func (e epochsStale) apply(s *state) {
+	numbers, err := s.config.Numbering.Raise(e.epochs)
+	if err == nil {
+		s.numbers, s.stale = numbers, true
+	}
+	e.answer <- err
+}
+
+func (e zoneFlushed) apply(s *state) {
+	delete(s.flushing, e.zone)
+	if e.err == nil {
+		e.err = s.config.Numbering.Release(e.zone)
+	}
+	if e.err != nil {
+		s.config.Log.WithError(e.err).WithField("zone", e.zone).Warn("a zone stays retired")
+	}
+}
+
+func (e planWanted) apply(s *state) {
+	a := plansAsked{bridges: map[string]chan BridgePlan{}}
+	var numbers pipeline.Numbers
+	if numbers, a.err = s.config.Numbering.Preview(pipeline.WantsOf(e.model)); a.err == nil {
+		for name, b := range s.bridges {
+			answer := make(chan BridgePlan, 1)
+			in := pipeline.Input{Bridge: name, Model: e.model, Facts: s.facts[name], Numbers: numbers}
+			select {
+			case b.asks <- ask{in, answer}:
+				a.bridges[name] = answer
+			default: // it has others to answer first
+				answer <- BridgePlan{Err: errBusy}
+				a.bridges[name] = answer
+			}
+		}
+	}
+	e.answer <- a
+}
+
+// Run keeps the bridges as they should be until ctx is done.
+func (c *Controller) Run(ctx context.Context) error {
+	defer close(c.done)
+	s := &state{
+		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
+		reports: map[string]Bridge{}, flushing: map[uint16]bool{},
+	}
+	var settle <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e := <-c.events:
+			e.apply(s)
+			if s.stale && settle == nil {
+				settle = time.After(c.config.Settle)
+			}
+		case <-settle:
+			settle, s.stale = nil, false
+			s.tell()
+		}
+		s.flushRetired()
+		c.publish(s.status())
+	}
+}
+
+// tell gives each bridge its newest job. One of which nothing is known has none.
+func (s *state) tell() {
+	if s.model == nil {
+		return
+	}
+	for name, b := range s.bridges {
+		if facts, known := s.facts[name]; known {
+			b.want.put(job{s.revision, pipeline.Input{Bridge: name, Model: s.model, Facts: facts, Numbers: s.numbers}})
+		}
+	}
+}
+
+// flushRetired has the zones of tenants that are gone flushed, by one bridge and once,
+// when no bridge has a flow of theirs any more: a connection that came in between would
+// be handed to the zone's next owner.
+func (s *state) flushRetired() {
+	if s.model == nil || len(s.bridges) == 0 {
+		return
+	}
+	for _, b := range s.model.Bridges() {
+		if r, ok := s.reports[b.Name]; !ok || r.Revision != s.revision || r.Err != nil {
+			return
+		}
+	}
+	var first string
+	if first = slices.Min(slices.Collect(maps.Keys(s.bridges))); s.bridges[first] == nil {
+		return
+	}
+	for _, zone := range s.config.Numbering.Retired() {
+		if s.flushing[zone] {
+			continue
+		}
+		select {
+		case s.bridges[first].flush <- zone:
+			s.flushing[zone] = true
+		default: // it has enough to flush; the rest has time
+			return
+		}
+	}
+}
+
+func (s *state) status() Status {
+	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports)}
+	if s.model != nil {
+		for _, t := range s.model.Tenants() {
+			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})
+		}
+	}
+	return st
+}
