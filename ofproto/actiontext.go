@@ -52,7 +52,7 @@ func (s SetField) String() string {
 }
 
 // String returns the action as ovs-ofctl prints it.
-func (l Load) String() string { return fmt.Sprintf("load:%#x->%v", l.Value, l.Dst) }
+func (l Load) String() string { return fmt.Sprintf("load:%s->%v", hexText(Uint(l.Value)), l.Dst) }
 
 // String returns the action as ovs-ofctl prints it.
 func (m Move) String() string { return fmt.Sprintf("move:%v->%v", m.Src, m.Dst) }

@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 )
@@ -265,10 +266,21 @@ func (d *decoder) action() Action {
 	body := d.sub(size-4, "action")
 	a := body.actionBody(typ)
 	d.done(&body)
-	if a == nil && d.err == nil {
+	if d.err == nil && (a == nil || !sameOnTheWire(a, whole[:size])) {
 		return Raw(whole[:size])
 	}
 	return a
+}
+
+// sameOnTheWire reports whether a says all that b says. A ct has so many parts, some of
+// which a later version may use, that it is written again to see.
+func sameOnTheWire(a Action, b []byte) bool {
+	ct, ok := a.(ConnTrack)
+	if !ok {
+		return true
+	}
+	again, err := appendCT(nil, ct)
+	return err == nil && bytes.Equal(again, b)
 }
 
 // actionBody returns nil for an action that it does not know.

@@ -124,7 +124,11 @@ func valueText(v Bits, i *fieldInfo) string {
 	return hexText(v)
 }
 
+// hexText is a number as C's %#x has it: a zero has no prefix.
 func hexText(v Bits) string {
+	if v == (Bits{}) {
+		return "0"
+	}
 	if hi := binary.BigEndian.Uint64(v[:8]); hi != 0 {
 		return fmt.Sprintf("%#x%016x", hi, v.Uint64())
 	}

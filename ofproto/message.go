@@ -249,7 +249,7 @@ type Error struct {
 	XID  uint32 // of the message that failed
 	Type uint16 // OFPET_*
 	Code uint16
-	Data []byte // the failed message, or its beginning
+	Data []byte // the failed message, or its beginning; of an experimenter error after its experimenter
 }
 
 // Error returns the name of the error as Open vSwitch has it: "OFPFMFC_TABLE_FULL".

@@ -289,9 +289,6 @@ func (d *decoder) hello(version uint8) Message {
 
 func (d *decoder) error(xid uint32) Message {
 	e := &Error{XID: xid, Type: d.u16(), Code: d.u16()}
-	if e.Type == experimenterError && len(d.b) >= 4 { // exp_type stands where the code does
-		d.skip(4)
-	}
 	e.Data = d.rest()
 	return e
 }

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/api"
+	"weir/apps/pipeline"
+	"weir/conntrack"
+	"weir/controller"
+	"weir/explain"
+	"weir/intent"
+	"weir/ofproto"
+	"weir/ovsdb"
+	"weir/store"
+)
+
+// A desk answers what is asked over the control socket. It owns nothing: it reads
+// what the goroutines of the daemon publish here.
+type desk struct {
+	flags    serveFlags
+	log      *logrus.Logger
+	tracker  conntrack.Source
+	ctl      atomic.Pointer[controller.Controller] // nil until it runs
+	last     atomic.Pointer[reading]               // the last one
+	inForce  atomic.Pointer[reading]               // the last good one
+	snapshot atomic.Pointer[ovsdb.Snapshot]        // nil: none yet
+	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
+	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
+}
+
+// errStarting is the answer until the controller runs.
+var errStarting = errors.New("the daemon waits for the Open vSwitch database")
+
+// Status returns what the daemon drives, and how far it has come.
+func (d *desk) Status() api.Status {
+	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}}
+	var now *controller.Status
+	if ctl := d.ctl.Load(); ctl != nil {
+		now = ctl.Status()
+		s.Model.Revision = now.Revision
+		if now.Err != nil {
+			s.Model.Error = now.Err.Error()
+		}
+	}
+	for _, b := range d.inForce.Load().model.Bridges() {
+		s.Bridges = append(s.Bridges, d.bridge(b.Name, now))
+	}
+	for _, t := range d.inForce.Load().model.Tenants() {
+		s.Tenants = append(s.Tenants, tenantStatus(t, now))
+	}
+	return s
+}
+
+func (d *desk) model() api.Model {
+	last := d.last.Load()
+	m := api.Model{Source: d.flags.path, Files: d.inForce.Load().files}
+	if last.err != nil {
+		m.Error = last.err.Error()
+	}
+	return m
+}
+
+func (d *desk) database() api.Database {
+	db := api.Database{Target: d.flags.ovsdb}
+	if s := d.snapshot.Load(); s != nil {
+		db.Connected, db.OVSVersion = s.Connected, s.OVSVersion
+	}
+	return db
+}
+
+// bridge returns the state of a bridge; now is nil before the controller runs.
+func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
+	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}}
+	if all := d.trouble.Load(); all != nil {
+		b.Error = (*all)[name]
+	}
+	if now == nil {
+		b.Error = errStarting.Error()
+		return b
+	}
+	have, connected := now.Bridges[name]
+	if !connected {
+		return b
+	}
+	b.Connected, b.Programmed, b.Revision = true, now.Programmed(name), have.Revision
+	b.Flows, b.Groups, b.Foreign, b.FlowModsSent = have.Flows, have.Groups, have.Foreign, have.Sent
+	for _, p := range have.Pending {
+		b.Pending = append(b.Pending, api.Reason{ID: string(p.ID), Why: p.Why})
+	}
+	for _, id := range slices.Sorted(maps.Keys(have.Refused)) {
+		b.Refused = append(b.Refused, api.Reason{ID: string(id), Why: have.Refused[id].Error()})
+	}
+	if have.Err != nil {
+		b.Error = have.Err.Error()
+	}
+	return b
+}
+
+func tenantStatus(t *intent.Tenant, now *controller.Status) api.Tenant {
+	s := api.Tenant{Name: t.Name}
+	if now == nil {
+		return s
+	}
+	for _, have := range now.Tenants {
+		if have.ID == t.ID() {
+			s.Zone, s.Epoch = have.Zone, have.Epoch
+		}
+	}
+	return s
+}
+
+// Connections returns the connections of a tenant, or of all.
+func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection, error) {
+	numbers := d.numbers.Load()
+	if numbers == nil {
+		return nil, errStarting
+	}
+	found := tenant == ""
+	var list []api.Connection
+	for _, t := range d.inForce.Load().model.Tenants() {
+		if tenant != "" && tenant != t.Name {
+			continue
+		}
+		found = true
+		zone := numbers.Zone(t.ID())
+		if zone == 0 {
+			continue // no number yet, and so no connection
+		}
+		of, err := d.zone(ctx, t.Name, zone, numbers)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, of...)
+	}
+	if !found {
+		return nil, api.UnknownTenant(tenant)
+	}
+	return list, nil
+}
+
+// zone lists the connections of one tenant.
+func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers) ([]api.Connection, error) {
+	var list []api.Connection
+	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
+		var damage *conntrack.Damage
+		if errors.As(err, &damage) { // it costs one line, not the list
+			d.log.WithField("tenant", tenant).WithError(err).Warn("a connection cannot be read")
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, connectionOf(tenant, e, n))
+	}
+	return list, nil
+}
+
+func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Connection {
+	a := explain.Connection(e.Label, e.Mark, n)
+	return api.Connection{
+		Tenant: tenant, Zone: e.Zone, Protocol: e.Protocol,
+		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State,
+		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
+		Epoch: a.Epoch, Blocked: a.Blocked, Egress: string(a.Egress), Ingress: string(a.Ingress),
+	}
+}
+
+func tupleOf(t conntrack.Tuple) api.Tuple {
+	return api.Tuple{
+		Src: t.Src.String(), Dst: t.Dst.String(), Sport: t.SrcPort, Dport: t.DstPort,
+		ICMPID: t.ICMPID, Type: t.ICMPType, Code: t.ICMPCode,
+	}
+}
+
+// Plan returns what the model in sources would change.
+func (d *desk) Plan(ctx context.Context, sources []intent.Source) (api.Plan, error) {
+	m, err := modelOf(sources)
+	if err != nil {
+		return api.Plan{}, err
+	}
+	ctl := d.ctl.Load()
+	if ctl == nil {
+		return api.Plan{}, errStarting
+	}
+	plans, err := ctl.Plan(ctx, m)
+	if err != nil {
+		return api.Plan{}, err
+	}
+	p := api.Plan{Objects: api.Objects(d.inForce.Load().model, m), Bridges: []api.BridgePlan{}}
+	for _, b := range m.Bridges() {
+		p.Bridges = append(p.Bridges, bridgePlan(b.Name, plans))
+	}
+	return p, nil
+}
+
+// bridgePlan returns the plan of one bridge in words.
+func bridgePlan(name string, plans map[string]controller.BridgePlan) api.BridgePlan {
+	p := api.BridgePlan{Name: name, Flows: []api.FlowChange{}, Groups: []api.FlowChange{}}
+	plan, ok := plans[name]
+	switch {
+	case !ok:
+		p.Error = "not connected"
+		return p
+	case plan.Err != nil:
+		p.Error = plan.Err.Error()
+		return p
+	}
+	p.Add, p.Change, p.Remove = plan.Added, plan.Changed, plan.Deleted
+	for _, f := range plan.Plan.PutFlows {
+		p.Flows = append(p.Flows, api.FlowChange{Verb: verb(plan.Replaces(f)), Text: f.String(), Intent: originOf(f, plan.Numbers)})
+	}
+	for _, f := range plan.Plan.DeleteFlows {
+		p.Flows = append(p.Flows, api.FlowChange{Verb: api.Removed, Text: f.String(), Intent: originOf(f, plan.Numbers)})
+	}
+	for _, g := range plan.Plan.PutGroups {
+		p.Groups = append(p.Groups, api.FlowChange{Verb: verb(plan.ReplacesGroup(g)), Text: g.String()})
+	}
+	for _, g := range plan.Plan.DeleteGroups {
+		p.Groups = append(p.Groups, api.FlowChange{Verb: api.Removed, Text: g.String()})
+	}
+	return p
+}
+
+func verb(replaces bool) string {
+	if replaces {
+		return api.Changed
+	}
+	return api.Added
+}
+
+// originOf names the intent that a flow serves, if it is one of ours.
+func originOf(f ofproto.Flow, n pipeline.Numbers) string {
+	tag, owned := pipeline.TagOf(f.Cookie)
+	if !owned {
+		return ""
+	}
+	id, _ := n.Origin(tag)
+	return string(id)
+}
+
+// epochsInUse returns the epochs that the connections of a zone carry.
+func epochsInUse(ctx context.Context, tracker conntrack.Source, zone uint16) (map[uint8]bool, error) {
+	used := map[uint8]bool{}
+	for e, err := range tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
+		if err != nil {
+			return nil, err // an entry that cannot be read may carry any
+		}
+		used[uint8(e.Mark&pipeline.MarkEpoch)] = true
+	}
+	return used, nil
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/apps/pipeline"
+	"weir/ofproto"
+	"weir/ofproto/ofconn"
+	"weir/ovsdb"
+)
+
+// A detachFlags is what weir detach needs to know.
+type detachFlags struct {
+	ovsdb, rundir, socket string
+	keepFlows             bool
+}
+
+func detachCommand() *cobra.Command {
+	var f detachFlags
+	cmd := &cobra.Command{
+		Use:   "detach BRIDGE",
+		Short: "give a bridge back as it was before Weir: controllers, protocols, fail mode",
+		Long: `detach removes Weir's flows and groups from a bridge and puts its controllers, protocols
+and fail mode back as they were. The daemon must not drive the bridge any more: stop
+it, or take the bridge out of the model.`,
+		Args: cobra.ExactArgs(1),
+	}
+	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
+	cmd.Flags().BoolVar(&f.keepFlows, "keep-flows", false, "leave Weir's flows in the bridge")
+	socket := socketFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		f.socket = *socket
+		removed, err := detach(cmd.Context(), f, args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is given back; %s of Weir's removed\n", args[0], count(removed, "flow", "flows"))
+		return nil
+	}
+	return cmd
+}
+
+// detach removes our flows while the bridge still speaks OpenFlow 1.3, then restores
+// what the bridge was. It returns how many flows it removed.
+func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err error) {
+	if err := undriven(ctx, f.socket, bridge); err != nil {
+		return 0, err
+	}
+	db, err := ovsdb.Open(ctx, f.ovsdb)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	if !f.keepFlows {
+		if removed, err = removeFlows(ctx, f.rundir, bridge); err != nil {
+			return 0, fmt.Errorf("remove flows: %w (--keep-flows leaves them)", err)
+		}
+	}
+	return removed, db.Detach(ctx, bridge)
+}
+
+// undriven is an error if a daemon drives the bridge: it would attach it again at once.
+func undriven(ctx context.Context, socket, bridge string) error {
+	var s api.Status
+	if err := newClient(socket).get(ctx, "/v1/status", nil, &s); err != nil {
+		return nil // no daemon there, or none that could tell
+	}
+	for _, b := range s.Bridges {
+		if b.Name == bridge {
+			return fmt.Errorf("the daemon behind %s drives %s: stop it, or take the bridge out of %s", socket, bridge, s.Model.Source)
+		}
+	}
+	return nil
+}
+
+// removeFlows deletes what is Weir's from a bridge, through its management socket.
+func removeFlows(ctx context.Context, rundir, bridge string) (int, error) {
+	c, err := ofconn.Dial(ctx, "unix:"+filepath.Join(rundir, bridge+".mgmt"), ofconn.Config{})
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	have, err := c.Tables(ctx)
+	if err != nil {
+		return 0, err
+	}
+	p := removal(have)
+	return len(p.DeleteFlows), c.Apply(ctx, p)
+}
+
+// removal is the plan that removes Weir's flows, and the groups that only they use. A
+// group does not say whose it is.
+func removal(have ofproto.Tables) ofproto.Plan {
+	var p ofproto.Plan
+	ours, others := map[uint32]bool{}, map[uint32]bool{}
+	for _, f := range have.Flows {
+		users := others
+		if _, owned := pipeline.TagOf(f.Cookie); owned {
+			p.DeleteFlows = append(p.DeleteFlows, f)
+			users = ours
+		}
+		for _, a := range f.Actions {
+			if g, ok := a.(ofproto.ToGroup); ok {
+				users[uint32(g)] = true
+			}
+		}
+	}
+	for _, g := range have.Groups {
+		if ours[g.ID] && !others[g.ID] {
+			p.DeleteGroups = append(p.DeleteGroups, g)
+		}
+	}
+	return p
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"net"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/apps/pipeline"
+	"weir/controller"
+	"weir/intent"
+	"weir/ofproto/ofconn"
+	"weir/ovsdb"
+)
+
+// retryAfter is how long the keeper waits before it tries again what did not work.
+const retryAfter = time.Second
+
+// A keeper keeps each bridge of the model attached to us, tells the controller what
+// is observed of it, and gives each OpenFlow session to the controller. Its run owns
+// all of its fields; other goroutines talk to it through channels.
+type keeper struct {
+	desk *desk
+	ctl  *controller.Controller
+	db   *ovsdb.Client
+	log  *logrus.Logger
+
+	snapshot ovsdb.Snapshot
+	seen     uint64 // counts the snapshots
+	model    *intent.Model
+	sites    map[string]*site // by bridge: those of the model
+	tcp      *door            // where all bridges connect, if --listen says so
+	arrivals chan arrival
+	features chan observed
+}
+
+// A site is what the keeper knows of one bridge.
+type site struct {
+	door     *door              // nil: none yet, or the bridges share one
+	session  *session           // the last one; it may be over
+	features *pipeline.Features // nil: not known yet
+	told     *pipeline.Facts    // what the controller was told last; nil: nothing
+	wrote    uint64             // the snapshot that the last write to the database was based on
+	trouble  string             // what was logged last, so that it is said once
+}
+
+// An arrival is a bridge that has shaken hands.
+type arrival struct {
+	bridge string // empty: to be found by its datapath id
+	conn   *ofconn.Conn
+}
+
+// An observed is what a bridge's datapath can do.
+type observed struct {
+	bridge   string
+	features pipeline.Features
+	err      error
+}
+
+func newKeeper(d *desk, ctl *controller.Controller, db *ovsdb.Client, log *logrus.Logger) *keeper {
+	return &keeper{
+		desk: d, ctl: ctl, db: db, log: log, sites: map[string]*site{},
+		arrivals: make(chan arrival), features: make(chan observed),
+	}
+}
+
+// run keeps the bridges until ctx is done. known is the database as far as it is
+// known already.
+func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan ovsdb.Snapshot, readings <-chan *reading) error {
+	defer k.close()
+	if err := k.openTCP(ctx); err != nil {
+		return err
+	}
+	k.observe(known)
+	retry := time.NewTimer(retryAfter)
+	defer retry.Stop()
+	for {
+		changed := k.ctl.Changed() // before settle looks, so that no change falls between
+		if err := k.settle(ctx); err != nil {
+			return err
+		}
+		retry.Reset(retryAfter)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-snapshots:
+			k.observe(s)
+		case r := <-readings:
+			if err := k.take(ctx, r); err != nil {
+				return err
+			}
+		case a := <-k.arrivals:
+			k.welcome(ctx, a)
+		case o := <-k.features:
+			k.note(o)
+		case <-changed: // numbers may have been given
+		case <-retry.C:
+		}
+	}
+}
+
+// close ends all sessions and listeners, and waits for them.
+func (k *keeper) close() {
+	for _, s := range k.sites {
+		k.shut(s)
+	}
+	if k.tcp != nil {
+		k.tcp.close()
+	}
+}
+
+func (k *keeper) observe(s ovsdb.Snapshot) {
+	if s.Connected != k.snapshot.Connected {
+		k.log.WithFields(logrus.Fields{"ovsdb": k.desk.flags.ovsdb, "version": s.OVSVersion, "connected": s.Connected}).Info("database")
+	}
+	k.snapshot = s
+	k.seen++
+	k.desk.snapshot.Store(&s)
+}
+
+// take gives the controller a model that was read, or says why it is none.
+func (k *keeper) take(ctx context.Context, r *reading) error {
+	k.desk.last.Store(r)
+	if r.err != nil {
+		k.log.WithError(r.err).Error("the model is refused, and the one before it stays in force")
+		return nil
+	}
+	k.desk.inForce.Store(r)
+	k.model = r.model
+	k.log.WithField("contents", census(r.model)).Info("model read")
+	k.forget()
+	return k.ctl.SetModel(ctx, r.model)
+}
+
+// forget leaves the bridges alone that the model no longer has: they stay as they
+// are until somebody detaches them.
+func (k *keeper) forget() {
+	for name, s := range k.sites {
+		if !slices.ContainsFunc(k.model.Bridges(), func(b *intent.Bridge) bool { return b.Name == name }) {
+			k.log.WithField("bridge", name).Warn("no longer in the model: left as it is; weir detach " + name + " gives it back")
+			k.shut(s)
+			delete(k.sites, name)
+		}
+	}
+}
+
+// settle does what is to be done now for each bridge of the model. What does not
+// work is said, and tried again later.
+func (k *keeper) settle(ctx context.Context) error {
+	if k.model == nil {
+		return nil
+	}
+	zones := zonesOf(k.model, k.ctl.Status())
+	for _, b := range k.model.Bridges() {
+		s := k.sites[b.Name]
+		if s == nil {
+			s = &site{}
+			k.sites[b.Name] = s
+		}
+		k.say(b.Name, s, k.attach(ctx, b.Name, s, zones))
+		if err := k.tell(ctx, b.Name, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// say logs what stands in the way of a bridge, once.
+func (k *keeper) say(bridge string, s *site, err error) {
+	trouble := ""
+	if err != nil {
+		trouble = err.Error()
+	}
+	if trouble != s.trouble && err != nil {
+		k.log.WithField("bridge", bridge).WithError(err).Error("not attached")
+	}
+	s.trouble = trouble
+	k.desk.trouble.Store(k.troubles())
+}
+
+// troubles is what stands in the way of each bridge.
+func (k *keeper) troubles() *map[string]string {
+	all := map[string]string{}
+	for name, s := range k.sites {
+		if s.trouble != "" {
+			all[name] = s.trouble
+		}
+	}
+	return &all
+}
+
+// attach makes the bridge look for us, and remember its zones.
+func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[string]map[string]string) error {
+	have, ok := k.snapshot.Bridges[bridge]
+	if !k.snapshot.Connected {
+		return nil // the status says that the database is away
+	}
+	if !ok {
+		return errNoBridge(bridge)
+	}
+	if s.door == nil && k.tcp == nil {
+		l, err := listenBridge(k.desk.flags.rundir, bridge)
+		if err != nil {
+			return err
+		}
+		s.door = openDoor(ctx, l, bridge, k.arrivals, k.log)
+	}
+	if s.wrote == k.seen {
+		return nil // the next snapshot shows what became of it
+	}
+	if target := k.target(bridge); !attached(have, target) {
+		if err := k.db.Attach(ctx, bridge, target); err != nil {
+			return err
+		}
+		s.wrote = k.seen
+		k.log.WithFields(logrus.Fields{"bridge": bridge, "controller": target}).Info("attached")
+	}
+	set, remove := zoneChanges(have.ExternalIDs, zones[bridge], k.model)
+	if len(set)+len(remove) == 0 {
+		return nil
+	}
+	s.wrote = k.seen
+	return k.db.SetExternalIDs(ctx, bridge, set, remove)
+}
+
+type errNoBridge string
+
+func (b errNoBridge) Error() string {
+	return "Open vSwitch has no bridge " + string(b) + " (ovs-vsctl add-br " + string(b) + ")"
+}
+
+// target is the controller that a bridge is given.
+func (k *keeper) target(bridge string) string {
+	if k.tcp != nil {
+		return "tcp:" + k.tcp.listener.Addr().String()
+	}
+	return "unix:" + controllerPath(k.desk.flags.rundir, bridge)
+}
+
+// attached reports whether a bridge is as Attach leaves it.
+func attached(b ovsdb.Bridge, target string) bool {
+	return len(b.Controllers) == 1 && b.Controllers[0].Target == target &&
+		b.FailMode == "secure" && slices.Contains(b.Protocols, "OpenFlow13")
+}
+
+// tell gives the controller the facts of a bridge, once all are known and whenever
+// they change.
+func (k *keeper) tell(ctx context.Context, bridge string, s *site) error {
+	have, ok := k.snapshot.Bridges[bridge]
+	if !ok || s.features == nil {
+		return nil
+	}
+	facts := pipeline.Facts{Ports: portFacts(have.Ports), Features: *s.features}
+	if s.told != nil && reflect.DeepEqual(*s.told, facts) {
+		return nil
+	}
+	s.told = &facts
+	return k.ctl.SetFacts(ctx, bridge, facts)
+}
+
+func portFacts(ports []ovsdb.Port) []pipeline.Port {
+	var facts []pipeline.Port
+	for _, p := range ports {
+		facts = append(facts, pipeline.Port{Name: p.Name, IfaceID: p.IfaceID, OFPort: p.OFPort})
+	}
+	return facts
+}
+
+// openTCP opens the door that all bridges share, if there is one.
+func (k *keeper) openTCP(ctx context.Context) error {
+	if k.desk.flags.listen == "" {
+		return nil
+	}
+	addr, err := tcpAddress(k.desk.flags.listen)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	k.tcp = openDoor(ctx, l, "", k.arrivals, k.log)
+	return nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"weir/intent"
+)
+
+// maxSource bounds what is read of one file, in bytes. It is more than intent takes,
+// so that a file which is merely too large is refused there, in the same words as a
+// file that arrives in another way.
+const maxSource = 32 << 20
+
+// stdinPath is the path that means standard input.
+const stdinPath = "-"
+
+// fileFlag adds -f to a command that reads a model.
+func fileFlag(cmd *cobra.Command) *string {
+	path := cmd.Flags().StringP("filename", "f", "", `the model: a YAML file, a folder of *.yaml and *.yml files, or "-" for standard input`)
+	if err := cmd.MarkFlagRequired("filename"); err != nil {
+		panic(err) // the flag was added in the line above
+	}
+	return path
+}
+
+// load reads and checks the model at path.
+func load(path string, stdin io.Reader) (*intent.Model, []intent.Source, error) {
+	sources, err := readSources(path, stdin)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := modelOf(sources)
+	return m, sources, err
+}
+
+// modelOf checks sources. What one part cannot read does not hide what is wrong with
+// the others.
+func modelOf(sources []intent.Source) (*intent.Model, error) {
+	spec, parseErr := intent.Parse(sources...)
+	m, err := intent.New(spec)
+	if err := mergeProblems(parseErr, err); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// readSources reads the files at path.
+func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
+	if path == stdinPath {
+		s, err := readSource("standard input", stdin)
+		return []intent.Source{s}, err
+	}
+	files, err := filesAt(path)
+	if err != nil {
+		return nil, err
+	}
+	sources := make([]intent.Source, 0, len(files))
+	for _, f := range files {
+		s, err := readFile(f)
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	return sources, nil
+}
+
+// filesAt returns path itself, or the model files of a folder in alphabetical order.
+// Hidden files are left out: editors and configuration mounts keep their own there.
+func filesAt(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		ext := filepath.Ext(e.Name())
+		if (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s: no *.yaml or *.yml file in this folder", path)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+func readFile(name string) (intent.Source, error) {
+	// Not blocking, so that a FIFO without a writer cannot hold us up.
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return intent.Source{}, err
+	}
+	defer f.Close()
+	return readSource(name, f)
+}
+
+func readSource(name string, r io.Reader) (intent.Source, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxSource+1))
+	if err != nil {
+		return intent.Source{}, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(data) > maxSource {
+		return intent.Source{}, fmt.Errorf("%s: larger than %d MiB: this is no model", name, maxSource>>20)
+	}
+	return intent.Source{Name: name, Data: data}, nil
+}
+
+// fingerprint changes when the files at path do: their names, sizes, times and
+// inodes. What cannot be read has a fingerprint, too: its error.
+func fingerprint(path string) string {
+	files, err := filesAt(path)
+	if err != nil {
+		return err.Error()
+	}
+	var s strings.Builder
+	for _, f := range files {
+		info, err := os.Stat(f)
+		if err != nil {
+			fmt.Fprintln(&s, err)
+			continue
+		}
+		var inode uint64
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+			inode = sys.Ino
+		}
+		fmt.Fprintln(&s, f, info.Size(), info.ModTime().UnixNano(), inode)
+	}
+	return s.String()
+}
+
+// mergeProblems makes one error of what parsing and checking found.
+func mergeProblems(parse, check error) error {
+	var a, b intent.Problems
+	if errors.As(parse, &a) && errors.As(check, &b) {
+		return append(slices.Clone(a), b...)
+	}
+	if parse != nil {
+		return parse
+	}
+	return check
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"weir/api"
+	"weir/apps"
+	"weir/apps/fabric"
+	"weir/apps/pipeline"
+	"weir/conntrack"
+	"weir/controller"
+	"weir/ovsdb"
+	"weir/store"
+)
+
+// A serveFlags is where the daemon finds everything.
+type serveFlags struct {
+	path      string // of the model
+	ovsdb     string
+	rundir    string // of Open vSwitch
+	state     string
+	socket    string // control socket
+	listen    string // "tcp:ADDR:PORT", or empty: a unix socket for each bridge
+	logFormat string
+	logLevel  string
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve -f FILE|DIR|-",
+		Short: "run the daemon: keep the bridges of a model as the model says",
+		Long: `serve reads a model, attaches its bridges and keeps them as the model says. It reads
+the model again when a file changes and on SIGHUP; a model with a mistake changes
+nothing, and "weir status" says what is wrong with it. SIGTERM and SIGINT end it and
+leave bridges and flows as they are: see "weir detach" for the way back.`,
+		Args: cobra.NoArgs,
+	}
+	path := fileFlag(cmd)
+	flags := cmd.Flags()
+	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
+	flags.StringVar(&f.state, "state-dir", "/var/lib/weir", "where the numbers given to intents are kept")
+	flags.StringVar(&f.socket, "socket", defaultSocket, "the control socket")
+	flags.StringVar(&f.listen, "listen", "", "let bridges connect to tcp:ADDR:PORT (default: to RUNDIR/BRIDGE.controller)")
+	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
+	flags.StringVar(&f.logLevel, "log-level", "info", "error, warning, info or debug")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f.path = *path
+		log, err := newLog(cmd, f)
+		if err != nil {
+			return err
+		}
+		return serve(cmd, f, log)
+	}
+	return cmd
+}
+
+// ovsdbFlags adds the flags that say where Open vSwitch is.
+func ovsdbFlags(cmd *cobra.Command, target, rundir *string) {
+	cmd.Flags().StringVar(target, "ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH or tcp:ADDR:PORT")
+	cmd.Flags().StringVar(rundir, "ovs-rundir", "/run/openvswitch", "the run directory of ovs-vswitchd")
+}
+
+func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
+	log := logrus.New()
+	log.SetOutput(cmd.ErrOrStderr())
+	level, err := logrus.ParseLevel(f.logLevel)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	log.SetLevel(level)
+	switch f.logFormat {
+	case "json":
+		log.SetFormatter(&logrus.JSONFormatter{})
+	case "text":
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	default:
+		return nil, fmt.Errorf("--log-format %s: must be text or json", f.logFormat)
+	}
+	return log, nil
+}
+
+// serve runs the daemon until the command's context is done:
+//
+//	modelWatch ──reading──┐
+//	ovsdb.Watch ─snapshot─┤
+//	listeners ──session───┼──> keeper ──model, facts──> controller.Run, and a
+//	                      │    (bridges)                controller.Serve per session
+//	controller ──status───┘
+//	HTTP requests ──> desk (reads what the others publish; owns nothing)
+func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
+	syscall.Umask(0o077) // what we create is ours alone, sockets from the first moment on
+	lock, err := lockState(f.state)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	seen := fingerprint(f.path)
+	first := read(f.path, cmd.InOrStdin())
+	if first.err != nil {
+		return first.err
+	}
+	control, err := listenControl(f.socket)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+
+	group, ctx := errgroup.WithContext(cmd.Context())
+	d := &desk{flags: f, log: log, tracker: conntrack.NewUnixctl(f.rundir)}
+	d.last.Store(first)
+	d.inForce.Store(first)
+	snapshots := make(chan ovsdb.Snapshot, 1)
+	group.Go(func() error {
+		return ended(ctx, ovsdb.Watch(ctx, f.ovsdb, func(s ovsdb.Snapshot) { latest(snapshots, s) }))
+	})
+	server := &http.Server{Handler: api.New(d), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
+	group.Go(func() error { return serveHTTP(ctx, server, control) })
+	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, seen)) })
+	log.WithFields(logrus.Fields{"model": f.path, "contents": census(first.model), "socket": f.socket}).Info("weir " + version() + " serves")
+	err = group.Wait()
+	if err == nil {
+		log.Info("stopped; bridges and flows stay as they are")
+	}
+	return err
+}
+
+// drive opens the numbers and runs the controller and the keeper of the bridges.
+func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovsdb.Snapshot, seen string) error {
+	numbers, known, err := d.openNumbers(ctx, log, snapshots)
+	if err != nil {
+		return err
+	}
+	ctl := controller.New(controller.Config{
+		Compile:   apps.Compile,
+		Numbering: numbering{numbers, &d.numbers},
+		Narrowed:  pipeline.Narrowed,
+		Answer:    fabric.Answer,
+		Log:       log.WithField("part", "controller"),
+	})
+	d.ctl.Store(ctl)
+	db, err := ovsdb.Open(ctx, d.flags.ovsdb)
+	if err != nil {
+		return err
+	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	group, ctx := errgroup.WithContext(ctx)
+	readings := make(chan *reading, 1)
+	readings <- d.last.Load()
+	group.Go(func() error { return ended(ctx, ctl.Run(ctx)) })
+	group.Go(func() error {
+		modelWatch{path: d.flags.path, hup: hup, seen: seen}.run(ctx, func(r *reading) { latest(readings, r) })
+		return nil
+	})
+	group.Go(func() error {
+		return ended(ctx, newKeeper(d, ctl, db, log).run(ctx, known, snapshots, readings))
+	})
+	return group.Wait()
+}
+
+// openNumbers opens the numbers. If there are none yet, the zones that the bridges
+// remember are kept, so it waits for the database and returns what it learned.
+func (d *desk) openNumbers(ctx context.Context, log *logrus.Logger, snapshots <-chan ovsdb.Snapshot) (*store.Numbers, ovsdb.Snapshot, error) {
+	path := filepath.Join(d.flags.state, "numbers.json")
+	var known ovsdb.Snapshot
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		log.WithField("ovsdb", d.flags.ovsdb).Info("no numbers yet: looking for zones in the database")
+		if known, err = firstConnected(ctx, snapshots); err != nil {
+			return nil, known, err
+		}
+	}
+	numbers, err := store.Open(path, zoneHints(known))
+	if err != nil {
+		return nil, known, err
+	}
+	numbers.InUse = func(zone uint16) (map[uint8]bool, error) { return epochsInUse(ctx, d.tracker, zone) }
+	return numbers, known, nil
+}
+
+// firstConnected waits for a snapshot of a database that is there.
+func firstConnected(ctx context.Context, snapshots <-chan ovsdb.Snapshot) (ovsdb.Snapshot, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return ovsdb.Snapshot{}, ctx.Err()
+		case s := <-snapshots:
+			if s.Connected {
+				return s, nil
+			}
+		}
+	}
+}
+
+// listenControl opens the control socket, and its folder if that is not there.
+func listenControl(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	return listenUnix(path)
+}
+
+// serveHTTP serves until ctx is done, and gives requests under way a second.
+func serveHTTP(ctx context.Context, s *http.Server, l net.Listener) error {
+	s.BaseContext = func(net.Listener) context.Context { return ctx }
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil {
+		_ = s.Close() // what has not ended by now is cut off
+	}
+	<-done // always http.ErrServerClosed: we closed it
+	return nil
+}
+
+// ended hides the error of something that ended because it was told to.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// latest puts v into a channel with one place, instead of what waits there. There is
+// one sender to each such channel.
+func latest[T any](ch chan T, v T) {
+	select {
+	case <-ch:
+	default:
+	}
+	ch <- v
+}
+
+// tcpAddress returns ADDR:PORT of tcp:ADDR:PORT.
+func tcpAddress(listen string) (string, error) {
+	addr, ok := strings.CutPrefix(listen, "tcp:")
+	if !ok {
+		return "", fmt.Errorf("--listen %s: must be tcp:ADDR:PORT", listen)
+	}
+	return addr, nil
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/ofproto/ofconn"
+	"weir/ovsdb"
+)
+
+// maxHandshakes is how many peers of one door may be shaking hands at once. A bridge
+// needs one; the rest wait in the listener's queue.
+const maxHandshakes = 16
+
+// A door is a listener, and the goroutines that shake hands with those who come.
+type door struct {
+	listener net.Listener
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// openDoor accepts peers and hands those who speak OpenFlow 1.3 to arrivals. bridge
+// is who they must be, or empty if they have to say so themselves.
+func openDoor(ctx context.Context, l net.Listener, bridge string, arrivals chan<- arrival, log *logrus.Logger) *door {
+	ctx, cancel := context.WithCancel(ctx)
+	d := &door{listener: l, cancel: cancel}
+	d.done.Add(1)
+	go d.accept(ctx, bridge, arrivals, log.WithField("listener", l.Addr().String()))
+	return d
+}
+
+// close stops listening, removes the socket, and waits for those who shake hands.
+func (d *door) close() {
+	d.cancel()
+	// A listener that cannot be closed is one that is closed already.
+	_ = d.listener.Close()
+	d.done.Wait()
+}
+
+func (d *door) accept(ctx context.Context, bridge string, arrivals chan<- arrival, log *logrus.Entry) {
+	defer d.done.Done()
+	places := make(chan struct{}, maxHandshakes)
+	for {
+		nc, err := d.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of descriptors, perhaps: that passes
+			log.WithError(err).Error("accept")
+			if !pause(ctx, time.Second) {
+				return
+			}
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			_ = nc.Close()
+			return
+		}
+		d.done.Add(1)
+		go func() {
+			defer d.done.Done()
+			defer func() { <-places }()
+			shake(ctx, nc, bridge, arrivals, log)
+		}()
+	}
+}
+
+// shake makes a session of a connection, and hands it over.
+func shake(ctx context.Context, nc net.Conn, bridge string, arrivals chan<- arrival, log *logrus.Entry) {
+	conn, err := ofconn.New(ctx, nc, ofconn.Config{})
+	if err != nil {
+		_ = nc.Close() // it may be closed already
+		log.WithError(err).Warn("handshake")
+		return
+	}
+	select {
+	case arrivals <- arrival{bridge, conn}:
+	case <-ctx.Done():
+		_ = conn.Close()
+	}
+}
+
+// pause waits, and reports whether ctx is still not done.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// A session is a bridge that is being served.
+type session struct {
+	bridge string
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the session is over
+}
+
+// welcome serves a bridge that has arrived, instead of the session it had before: a
+// bridge that comes again has given up the old one.
+func (k *keeper) welcome(ctx context.Context, a arrival) {
+	if a.bridge == "" {
+		a.bridge = bridgeOf(k.snapshot, a.conn.Features().DatapathID)
+	}
+	s := k.sites[a.bridge]
+	if s == nil {
+		k.log.WithField("datapath", fmt.Sprintf("%016x", a.conn.Features().DatapathID)).Warn("no bridge of the model: sent away")
+		_ = a.conn.Close()
+		return
+	}
+	before := s.session
+	if before != nil {
+		before.cancel()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s.session = &session{bridge: a.bridge, cancel: cancel, done: make(chan struct{})}
+	go k.serve(ctx, s.session, before, a.conn)
+}
+
+// bridgeOf finds a bridge by its datapath id; "" if there is none.
+func bridgeOf(s ovsdb.Snapshot, id uint64) string {
+	for name, b := range s.Bridges {
+		if b.DatapathID == fmt.Sprintf("%016x", id) {
+			return name
+		}
+	}
+	return ""
+}
+
+// serve runs one session to its end, once the one before it is over.
+func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Conn) {
+	defer close(s.done)
+	defer s.cancel()
+	if before != nil {
+		<-before.done
+	}
+	log := k.log.WithField("bridge", s.bridge)
+	log.Info("connected")
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	go func() { // a session that is cut ends its work
+		<-conn.Done()
+		s.cancel()
+	}()
+	k.probe(ctx, s.bridge)
+	err := k.ctl.Serve(ctx, s.bridge, conn)
+	_ = conn.Close() // what matters is in err, and in conn.Err
+	if cut := conn.Err(); cut != nil {
+		err = cut
+	}
+	log.WithError(err).Info("disconnected")
+}
+
+// probe asks ovs-vswitchd what the bridge's datapath can do, and tells the keeper.
+func (k *keeper) probe(ctx context.Context, bridge string) {
+	said, err := ovsdb.Features(ctx, k.desk.flags.rundir, bridge)
+	o := observed{bridge: bridge, err: err}
+	o.features.NDExtension = said["IPv6 ND Extension"] == "Yes"
+	select {
+	case k.features <- o:
+	case <-ctx.Done():
+	}
+}
+
+// note keeps what a bridge can do. If that cannot be learned, the bridge is taken to
+// be able to do the least: a feature is a shortcut, never a need.
+func (k *keeper) note(o observed) {
+	if o.err != nil {
+		k.log.WithField("bridge", o.bridge).WithError(o.err).Warn("what the datapath can do is not known")
+	}
+	if s := k.sites[o.bridge]; s != nil {
+		features := o.features
+		s.features = &features
+	}
+}
+
+// shut ends a bridge's session and its door, and waits for both.
+func (k *keeper) shut(s *site) {
+	if s.door != nil {
+		s.door.close()
+	}
+	if s.session != nil {
+		s.session.cancel()
+		<-s.session.done
+	}
+}

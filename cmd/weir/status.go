@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+)
+
+func statusCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "show what the daemon drives, and how far it has come",
+		Args:  cobra.NoArgs,
+	}
+	socket, format := socketFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		var s api.Status
+		if err := newClient(*socket).get(cmd.Context(), "/v1/status", nil, &s); err != nil {
+			return err
+		}
+		return statusListing(s).print(cmd.OutOrStdout(), *format)
+	}
+	return cmd
+}
+
+func statusListing(s api.Status) listing {
+	l := listing{value: s, table: func(w io.Writer, wide bool) { statusTable(w, s, wide) }}
+	for _, b := range s.Bridges {
+		l.names = append(l.names, "bridge/"+b.Name)
+	}
+	for _, t := range s.Tenants {
+		l.names = append(l.names, t.Name)
+	}
+	return l
+}
+
+func statusTable(w io.Writer, s api.Status, wide bool) {
+	fmt.Fprintf(w, "weir %s   Open vSwitch %s   model %s, revision %d\n", s.Version, databaseText(s.Database), s.Model.Source, s.Model.Revision)
+	if s.Model.Error != "" {
+		fmt.Fprintf(w, "the last change of the model was refused; revision %d stays in force:\n%s\n", s.Model.Revision, indent(s.Model.Error))
+	}
+	fmt.Fprintln(w)
+	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT")
+	for _, b := range s.Bridges {
+		row(w, b.Name, bridgeState(b), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent)
+	}
+	fmt.Fprintln(w)
+	row(w, "TENANT", "ZONE", "EPOCH")
+	for _, t := range s.Tenants {
+		row(w, t.Name, t.Zone, t.Epoch)
+	}
+	reasons(w, s.Bridges, wide)
+}
+
+// shownReasons is how many intents of a kind the narrow table names.
+const shownReasons = 5
+
+// reasons says what stands in the way of each bridge.
+func reasons(w io.Writer, bridges []api.Bridge, wide bool) {
+	for _, b := range bridges {
+		if b.Error != "" {
+			fmt.Fprintf(w, "\n%s: %s\n", b.Name, b.Error)
+		}
+		reasonList(w, b.Name+" refused", b.Refused, wide)
+		reasonList(w, b.Name+" waits for", b.Pending, wide)
+	}
+}
+
+func reasonList(w io.Writer, title string, list []api.Reason, wide bool) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s:\n", title)
+	for i, r := range list {
+		if i == shownReasons && !wide {
+			fmt.Fprintf(w, "  and %d more (-o wide)\n", len(list)-i)
+			return
+		}
+		fmt.Fprintf(w, "  %s: %s\n", r.ID, r.Why)
+	}
+}
+
+func bridgeState(b api.Bridge) string {
+	switch {
+	case !b.Connected:
+		return "not connected"
+	case b.Programmed:
+		return "programmed"
+	case b.Error != "":
+		return "error"
+	case len(b.Refused) > 0:
+		return "degraded"
+	}
+	return "working"
+}
+
+func databaseText(d api.Database) string {
+	if !d.Connected {
+		return "not reached at " + d.Target
+	}
+	return d.OVSVersion
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimRight(s, "\n"), "\n", "\n  ")
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir/controller"
+	"weir/intent"
+	"weir/ovsdb"
+)
+
+// zonePrefix begins the external_ids of a bridge that remember the zones of its
+// tenants: weir-zone-blue=4096.
+const zonePrefix = "weir-zone-"
+
+// zoneHints returns the zones that bridges remember, by tenant.
+func zoneHints(s ovsdb.Snapshot) map[string]uint16 {
+	hints := map[string]uint16{}
+	for _, name := range slices.Sorted(maps.Keys(s.Bridges)) {
+		for key, value := range s.Bridges[name].ExternalIDs {
+			tenant, ok := strings.CutPrefix(key, zonePrefix)
+			zone, err := strconv.ParseUint(value, 10, 16)
+			if ok && err == nil && zone != 0 {
+				hints[tenant] = uint16(zone)
+			}
+		}
+	}
+	return hints
+}
+
+// zonesOf returns what the external_ids of each bridge should remember, as far as the
+// controller has given zones.
+func zonesOf(m *intent.Model, now *controller.Status) map[string]map[string]string {
+	given := map[intent.ID]uint16{}
+	for _, t := range now.Tenants {
+		given[t.ID] = t.Zone
+	}
+	zones := map[string]map[string]string{}
+	for _, b := range m.Bridges() {
+		zones[b.Name] = map[string]string{}
+	}
+	for _, t := range m.Tenants() {
+		zone := given[t.ID()]
+		if zone == 0 {
+			continue
+		}
+		for _, n := range t.Networks {
+			for _, bridge := range n.Bridges {
+				zones[bridge][zonePrefix+t.Name] = strconv.Itoa(int(zone))
+			}
+		}
+	}
+	return zones
+}
+
+// zoneChanges returns what has to change in external_ids so that they remember want.
+// What they say of a tenant that the model has stays until its zone is known.
+func zoneChanges(have, want map[string]string, m *intent.Model) (set map[string]string, remove []string) {
+	set = map[string]string{}
+	for key, value := range want {
+		if have[key] != value {
+			set[key] = value
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(have)) {
+		tenant, ours := strings.CutPrefix(key, zonePrefix)
+		if ours && m.Tenant(tenant) == nil {
+			remove = append(remove, key)
+		}
+	}
+	return set, remove
+}

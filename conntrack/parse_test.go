@@ -1,0 +1,84 @@
+package conntrack
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+const tcpLine = "tcp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),id=0,zone=5,status=0,timeout=29,mark=5,labels=0x700000000,protoinfo=(state_orig=SYN_SENT,state_reply=CLOSED,flags_orig=0,flags_reply=0)"
+
+var a, b = netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("2.2.2.2")
+
+func TestParseEntry(t *testing.T) {
+	for name, c := range map[string]struct {
+		line string
+		want Entry
+	}{
+		"tcp of the userspace datapath, verbose": {tcpLine, Entry{
+			Protocol: "tcp", Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
+			Zone: 5, Timeout: 29, Mark: 5, Label: Label{11: 7}, State: "SYN_SENT", StateOrig: "SYN_SENT", StateReply: "CLOSED",
+		}},
+		"icmp has an id, a type and a code": {"icmp,orig=(src=1.1.1.1,dst=2.2.2.2,id=9,type=8,code=0),reply=(src=2.2.2.2,dst=1.1.1.1,id=9,type=0,code=0),zone=5", Entry{
+			Protocol: "icmp", Orig: Tuple{Src: a, Dst: b, ICMPID: 9, ICMPType: 8}, Reply: Tuple{Src: b, Dst: a, ICMPID: 9}, Zone: 5,
+		}},
+		"a key of a later version is kept": {"udp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),color=blue,more=(x=(1))", Entry{
+			Protocol: "udp", Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
+			Other: map[string]string{"color": "blue", "more": "x=(1)"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ParseEntry(c.line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestADamagedLineCostsOnlyItsEntry(t *testing.T) {
+	dump := tcpLine + "\n" + tcpLine[:60] + "\n" + tcpLine + ",zone=6\n" + strings.Replace(tcpLine, "zone=5", "zone=70000", 1) + "\n" + tcpLine + "\n"
+	var good int
+	var lines []int
+	for _, err := range Parse(strings.NewReader(dump)) {
+		var d *Damage
+		switch {
+		case err == nil:
+			good++
+		case errors.As(err, &d):
+			lines = append(lines, d.Line)
+		default:
+			t.Fatal(err)
+		}
+	}
+	if good != 2 || !cmp.Equal(lines, []int{2, 3, 4}) {
+		t.Errorf("%d good, damage in %v", good, lines)
+	}
+}
+
+func FuzzParseEntry(f *testing.F) {
+	f.Add(tcpLine)
+	f.Add("icmpv6,orig=(src=fc00::1,dst=fc00::2,id=1,type=128,code=0),reply=(src=fc00::2,dst=fc00::1,id=1,type=129,code=0),zone=1,mark=3")
+	f.Fuzz(func(t *testing.T, line string) {
+		e, err := ParseEntry(line)
+		if err == nil && (!e.Orig.Src.IsValid() || e.Protocol == "") {
+			t.Fatalf("%q gave %+v", line, e)
+		}
+	})
+}
+
+func BenchmarkParseEntry(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseEntry(tcpLine); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+// Package ovsdb reads and changes the configuration database of Open vSwitch: which
+// bridges there are, with which ports, and who their controller is.
+//
+// What is read comes as whole snapshots. What is changed is changed in one transaction,
+// which does nothing if somebody else has changed the same meanwhile.
+package ovsdb
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/go-logr/logr"
+	"github.com/ovn-kubernetes/libovsdb/client"
+	"github.com/ovn-kubernetes/libovsdb/model"
+
+	"weir/internal/unixctl"
+)
+
+// A Snapshot is what the database says at one moment. It never changes.
+type Snapshot struct {
+	Connected  bool   // the database can be reached; if not, the rest is what it said last
+	OVSVersion string // of ovs-vswitchd
+	Bridges    map[string]Bridge
+}
+
+// A Bridge is a bridge with its ports.
+type Bridge struct {
+	Name         string
+	DatapathID   string // 16 hexadecimal digits; empty until ovs-vswitchd has made the bridge
+	DatapathType string // "", "system", "netdev"
+	FailMode     string // "", "secure", "standalone"
+	Protocols    []string
+	Controllers  []Controller
+	ExternalIDs  map[string]string
+	Ports        []Port // by name
+}
+
+// A Controller is what a bridge is told of one of its controllers.
+type Controller struct {
+	Target    string
+	Connected bool
+	Role      string
+}
+
+// A Port is an interface that ovs-vswitchd has opened.
+type Port struct {
+	Name    string
+	IfaceID string // external_ids:iface-id
+	OFPort  uint32 // never 0
+	MAC     string
+	Err     string
+}
+
+// The rows, as far as they are read or written. (Vendors' columns stay as they are.)
+type (
+	rootRow struct {
+		UUID       string   `ovsdb:"_uuid"`
+		OVSVersion *string  `ovsdb:"ovs_version"`
+		Bridges    []string `ovsdb:"bridges"`
+	}
+	bridgeRow struct {
+		UUID         string            `ovsdb:"_uuid"`
+		Name         string            `ovsdb:"name"`
+		DatapathType string            `ovsdb:"datapath_type"`
+		DatapathID   *string           `ovsdb:"datapath_id"`
+		FailMode     *string           `ovsdb:"fail_mode"`
+		Protocols    []string          `ovsdb:"protocols"`
+		Controller   []string          `ovsdb:"controller"`
+		Ports        []string          `ovsdb:"ports"`
+		ExternalIDs  map[string]string `ovsdb:"external_ids"`
+	}
+	portRow struct {
+		UUID       string   `ovsdb:"_uuid"`
+		Name       string   `ovsdb:"name"`
+		Interfaces []string `ovsdb:"interfaces"`
+	}
+	interfaceRow struct {
+		UUID        string            `ovsdb:"_uuid"`
+		Name        string            `ovsdb:"name"`
+		OFPort      *int              `ovsdb:"ofport"`
+		MACInUse    *string           `ovsdb:"mac_in_use"`
+		Error       *string           `ovsdb:"error"`
+		ExternalIDs map[string]string `ovsdb:"external_ids"`
+	}
+	controllerRow struct {
+		UUID                string            `ovsdb:"_uuid" json:"-"`
+		Target              string            `ovsdb:"target" json:"target"`
+		IsConnected         bool              `ovsdb:"is_connected" json:"-"`
+		Role                *string           `ovsdb:"role" json:"-"`
+		ConnectionMode      *string           `ovsdb:"connection_mode" json:"connectionMode,omitempty"`
+		MaxBackoff          *int              `ovsdb:"max_backoff" json:"maxBackoff,omitempty"`
+		InactivityProbe     *int              `ovsdb:"inactivity_probe" json:"inactivityProbe,omitempty"`
+		ControllerRateLimit *int              `ovsdb:"controller_rate_limit" json:"controllerRateLimit,omitempty"`
+		ControllerBurst     *int              `ovsdb:"controller_burst_limit" json:"controllerBurstLimit,omitempty"`
+		ExternalIDs         map[string]string `ovsdb:"external_ids" json:"externalIDs,omitempty"`
+		OtherConfig         map[string]string `ovsdb:"other_config" json:"otherConfig,omitempty"`
+	}
+)
+
+// connect opens a connection and reads the tables.
+func connect(ctx context.Context, target string, changed func()) (client.Client, error) {
+	db, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
+		"Open_vSwitch": &rootRow{}, "Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{}, "Controller": &controllerRow{},
+	})
+	if err != nil {
+		return nil, err
+	}
+	silent := logr.Discard() // what matters comes as an error
+	c, err := client.NewOVSDBClient(db, client.WithEndpoint(target), client.WithLogger(&silent))
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", target, err)
+	}
+	if err := c.Connect(ctx); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("database %s: %w", target, err)
+	}
+	if changed != nil {
+		c.Cache().AddEventHandler(notifier(changed))
+	}
+	_, err = c.Monitor(ctx, c.NewMonitor(client.WithTable(&rootRow{}), client.WithTable(&bridgeRow{}), client.WithTable(&portRow{}),
+		client.WithTable(&interfaceRow{}), client.WithTable(&controllerRow{})))
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("database %s: %w", target, err)
+	}
+	return c, nil
+}
+
+// A notifier tells of every change, and not of what has changed: that is read whole.
+type notifier func()
+
+func (n notifier) OnAdd(string, model.Model)                 { n() }
+func (n notifier) OnUpdate(string, model.Model, model.Model) { n() }
+func (n notifier) OnDelete(string, model.Model)              { n() }
+
+// Features returns what the datapath of a bridge can do, as ovs-vswitchd has probed it:
+// "IPv6 ND Extension" is "Yes" or "No".
+func Features(ctx context.Context, rundir, bridge string) (map[string]string, error) {
+	c, err := unixctl.DialDaemon(ctx, rundir, "ovs-vswitchd")
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	text, err := c.Call(ctx, "dpif/show-dp-features", bridge)
+	if err != nil {
+		return nil, err
+	}
+	features := map[string]string{}
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ": "); ok {
+			features[k] = v
+		}
+	}
+	return features, nil
+}

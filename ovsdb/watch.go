@@ -1,0 +1,149 @@
+package ovsdb
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/ovn-kubernetes/libovsdb/client"
+)
+
+// Watch calls f with a snapshot now and whenever something has changed, until ctx is
+// done. Changes that come together make one snapshot. While the database is away it is
+// tried again and again, and f gets the last snapshot with Connected false.
+func Watch(ctx context.Context, target string, f func(Snapshot)) error {
+	const first, longest = 50 * time.Millisecond, 2 * time.Second
+	var last Snapshot
+	for delay := first; ; delay = min(2*delay, longest) {
+		if follow(ctx, target, &last, f) {
+			delay = first
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		last.Connected = false
+		f(last)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(delay):
+		}
+	}
+}
+
+// follow follows one connection to its end, and reports whether there was one.
+func follow(ctx context.Context, target string, last *Snapshot, f func(Snapshot)) bool {
+	changed := make(chan struct{}, 1)
+	notify := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	c, err := connect(ctx, target, notify)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	gone := c.DisconnectNotify()
+	notify()
+	for {
+		select {
+		case <-ctx.Done():
+			return true
+		case <-gone:
+			return true
+		case <-changed:
+		}
+		s, err := snapshot(ctx, c)
+		if err != nil {
+			return true
+		}
+		*last = s
+		f(s)
+	}
+}
+
+// rows are the tables, by UUID.
+type rows struct {
+	bridges     []bridgeRow
+	ports       map[string]portRow
+	interfaces  map[string]interfaceRow
+	controllers map[string]controllerRow
+	version     string
+}
+
+func read(ctx context.Context, c client.Client) (r rows, err error) {
+	var roots []rootRow
+	if err = c.List(ctx, &roots); err == nil && len(roots) > 0 {
+		r.version = deref(roots[0].OVSVersion)
+	}
+	if err == nil {
+		err = c.List(ctx, &r.bridges)
+	}
+	if err == nil {
+		r.ports, err = table(ctx, c, func(p portRow) string { return p.UUID })
+	}
+	if err == nil {
+		r.interfaces, err = table(ctx, c, func(i interfaceRow) string { return i.UUID })
+	}
+	if err == nil {
+		r.controllers, err = table(ctx, c, func(k controllerRow) string { return k.UUID })
+	}
+	return r, err
+}
+
+func table[T any](ctx context.Context, c client.Client, uuid func(T) string) (map[string]T, error) {
+	var all []T
+	if err := c.List(ctx, &all); err != nil {
+		return nil, err
+	}
+	m := make(map[string]T, len(all))
+	for _, row := range all {
+		m[uuid(row)] = row
+	}
+	return m, nil
+}
+
+func snapshot(ctx context.Context, c client.Client) (Snapshot, error) {
+	r, err := read(ctx, c)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s := Snapshot{Connected: true, OVSVersion: r.version, Bridges: make(map[string]Bridge, len(r.bridges))}
+	for _, b := range r.bridges {
+		s.Bridges[b.Name] = r.bridge(b)
+	}
+	return s, nil
+}
+
+func (r rows) bridge(row bridgeRow) Bridge {
+	b := Bridge{
+		Name: row.Name, DatapathID: deref(row.DatapathID), DatapathType: row.DatapathType, FailMode: deref(row.FailMode),
+		Protocols: slices.Sorted(slices.Values(row.Protocols)), ExternalIDs: row.ExternalIDs,
+	}
+	for _, uuid := range row.Controller {
+		k := r.controllers[uuid]
+		b.Controllers = append(b.Controllers, Controller{k.Target, k.IsConnected, deref(k.Role)})
+	}
+	slices.SortFunc(b.Controllers, func(x, y Controller) int { return cmp.Compare(x.Target, y.Target) })
+	for _, port := range row.Ports {
+		for _, uuid := range r.ports[port].Interfaces {
+			i := r.interfaces[uuid]
+			if i.OFPort == nil || *i.OFPort <= 0 { // not opened, or failed
+				continue
+			}
+			b.Ports = append(b.Ports, Port{i.Name, i.ExternalIDs["iface-id"], uint32(*i.OFPort), deref(i.MACInUse), deref(i.Error)})
+		}
+	}
+	slices.SortFunc(b.Ports, func(x, y Port) int { return cmp.Compare(x.Name, y.Name) })
+	return b
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
