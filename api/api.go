@@ -75,7 +75,7 @@ type Bridge struct {
 	Pending      []Reason `json:"pending"`
 	Refused      []Reason `json:"refused"`
 	Foreign      int      `json:"foreign"`         // flows of somebody else
-	FlowModsSent uint64   `json:"flowModsSent"`    // flow-mods and group-mods since the daemon started
+	FlowModsSent uint64   `json:"flowModsSent"`    // flow-mods, group-mods and meter-mods in this OpenFlow session
 	Error        string   `json:"error,omitempty"` // why it does not get on
 }
 
@@ -180,6 +180,8 @@ type BridgePlan struct {
 	Remove int          `json:"remove"`          // flows
 	Flows  []FlowChange `json:"flows"`
 	Groups []FlowChange `json:"groups"`
+	// Narrowed names the tenants whose live connections would be judged again.
+	Narrowed []string `json:"narrowed"`
 }
 
 // A FlowChange is one flow or group that would be put or deleted.

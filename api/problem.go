@@ -25,6 +25,7 @@ type Place struct {
 	Column int    `json:"column,omitempty"` // from 1; zero: unknown
 	Path   string `json:"path,omitempty"`   // "rules[0].ports"
 	Why    string `json:"why"`
+	Hint   string `json:"hint,omitempty"` // what to do
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -51,7 +52,7 @@ func problemOf(err error) *Problem {
 func placesOf(bad intent.Problems) []Place {
 	places := make([]Place, len(bad))
 	for i, b := range bad {
-		places[i] = Place{File: b.At.File, Line: b.At.Line, Column: b.At.Column, Path: b.Path, Why: b.Why}
+		places[i] = Place{File: b.At.File, Line: b.At.Line, Column: b.At.Column, Path: b.Path, Why: b.Why, Hint: b.Hint}
 	}
 	return places
 }

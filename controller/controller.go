@@ -175,7 +175,9 @@ type BridgePlan struct {
 	Plan                    ofproto.Plan
 	Added, Changed, Deleted int // flows
 	Pending                 []pipeline.Pending
-	Narrowed                []intent.ID // tenants whose live connections would be judged again
+	Narrowed                []intent.ID      // tenants whose live connections would be judged again
+	Before                  ofproto.Tables   // what the bridge has now
+	Numbers                 pipeline.Numbers // that the plan was compiled with: of new intents, others may be given
 	Err                     error
 }
 

@@ -307,7 +307,7 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) (p BridgePlan) {
 		return BridgePlan{Err: err}
 	}
 	ours, _, err := divide(have, program, foreignFlows(in))
-	p = BridgePlan{Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending, Err: err}
+	p = BridgePlan{Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending, Before: have, Numbers: in.Numbers, Err: err}
 	if s.config.Narrowed != nil {
 		p.Narrowed = s.config.Narrowed(program, have, in.Numbers, in.Model)
 	}

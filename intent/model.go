@@ -175,3 +175,16 @@ func (m *Model) Bridges() []*Bridge { return m.bridges }
 
 // Tenants returns the tenants by name.
 func (m *Model) Tenants() []*Tenant { return m.tenants }
+
+// Tenant returns the tenant of a name, or nil.
+func (m *Model) Tenant(name string) *Tenant {
+	for _, t := range m.tenants {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// Position returns where an intent is written; zero: it is not.
+func (m *Model) Position(id ID) Position { return m.at[id] }

@@ -29,6 +29,9 @@ func skeleton(b *Builder) {
 	b.Flow(id, PhyIn, 0, nil, ToDrop(UnknownPort)...)
 	b.Flow(id, PortSec, 0, nil, ToDrop(Spoofed)...)
 	dhcpClient(b, id)
+	for _, typ := range []uint64{NdNS, NdNA, ndRS} { // what no endpoint's own flow lets pass; nobody answers an RS
+		b.Flow(id, PortSec, 110, ofproto.MatchOn(icmpv6(typ)...), ToDrop(Spoofed)...)
+	}
 	for _, t := range b.Tenants {
 		for _, n := range t.Networks {
 			for _, e := range n.Endpoints {
@@ -89,12 +92,9 @@ func admitIPv6(e EndpointSite, sec func(uint16, ofproto.Table, ...ofproto.Cond))
 		sec(120, ArpNd, icmpv6(NdNS, from, ofproto.IsMAC(ofproto.NDSLL, e.MAC))...)
 		sec(120, ArpNd, icmpv6(NdNS, from, ofproto.IsMAC(ofproto.NDSLL, intent.MAC{}))...)
 	}
-	sec(110, Drop, icmpv6(NdNS)...)
-	sec(110, Drop, icmpv6(NdNA)...)
 	for _, typ := range MLDTypes {
 		sec(110, ArpNd, icmpv6(typ)...)
 	}
-	sec(110, Drop, icmpv6(ndRS)...) // nobody answers it, and every port would hear it
 }
 
 // icmpv6 is the condition on an ICMPv6 type, and more.

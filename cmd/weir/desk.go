@@ -201,7 +201,7 @@ func (d *desk) Plan(ctx context.Context, sources []intent.Source) (api.Plan, err
 
 // bridgePlan returns the plan of one bridge in words.
 func bridgePlan(name string, plans map[string]controller.BridgePlan) api.BridgePlan {
-	p := api.BridgePlan{Name: name, Flows: []api.FlowChange{}, Groups: []api.FlowChange{}}
+	p := api.BridgePlan{Name: name, Flows: []api.FlowChange{}, Groups: []api.FlowChange{}, Narrowed: []string{}}
 	plan, ok := plans[name]
 	switch {
 	case !ok:
@@ -212,23 +212,45 @@ func bridgePlan(name string, plans map[string]controller.BridgePlan) api.BridgeP
 		return p
 	}
 	p.Add, p.Change, p.Remove = plan.Added, plan.Changed, plan.Deleted
-	for _, f := range plan.Plan.PutFlows {
-		p.Flows = append(p.Flows, api.FlowChange{Verb: verb(plan.Replaces(f)), Text: f.String(), Intent: originOf(f, plan.Numbers)})
+	for _, id := range plan.Narrowed {
+		p.Narrowed = append(p.Narrowed, string(id))
 	}
-	for _, f := range plan.Plan.DeleteFlows {
-		p.Flows = append(p.Flows, api.FlowChange{Verb: api.Removed, Text: f.String(), Intent: originOf(f, plan.Numbers)})
-	}
-	for _, g := range plan.Plan.PutGroups {
-		p.Groups = append(p.Groups, api.FlowChange{Verb: verb(plan.ReplacesGroup(g)), Text: g.String()})
-	}
-	for _, g := range plan.Plan.DeleteGroups {
-		p.Groups = append(p.Groups, api.FlowChange{Verb: api.Removed, Text: g.String()})
-	}
+	p.Flows, p.Groups = flowChanges(plan), groupChanges(plan)
 	return p
 }
 
-func verb(replaces bool) string {
-	if replaces {
+func flowChanges(p controller.BridgePlan) []api.FlowChange {
+	there := make(map[ofproto.FlowKey]bool, len(p.Before.Flows))
+	for _, f := range p.Before.Flows {
+		there[f.Key()] = true
+	}
+	list := []api.FlowChange{}
+	for _, f := range p.Plan.PutFlows {
+		list = append(list, api.FlowChange{Verb: putVerb(there[f.Key()]), Text: f.String(), Intent: originOf(f, p.Numbers)})
+	}
+	for _, f := range p.Plan.DeleteFlows {
+		list = append(list, api.FlowChange{Verb: api.Removed, Text: f.String(), Intent: originOf(f, p.Numbers)})
+	}
+	return list
+}
+
+func groupChanges(p controller.BridgePlan) []api.FlowChange {
+	there := make(map[uint32]bool, len(p.Before.Groups))
+	for _, g := range p.Before.Groups {
+		there[g.ID] = true
+	}
+	list := []api.FlowChange{}
+	for _, g := range p.Plan.PutGroups {
+		list = append(list, api.FlowChange{Verb: putVerb(there[g.ID]), Text: g.String()})
+	}
+	for _, g := range p.Plan.DeleteGroups {
+		list = append(list, api.FlowChange{Verb: api.Removed, Text: g.String()})
+	}
+	return list
+}
+
+func putVerb(there bool) string {
+	if there {
 		return api.Changed
 	}
 	return api.Added

@@ -55,7 +55,6 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 	if err != nil {
 		return 0, err
 	}
-	defer db.Close()
 	if !f.keepFlows {
 		if removed, err = removeFlows(ctx, f.rundir, bridge); err != nil {
 			return 0, fmt.Errorf("remove flows: %w (--keep-flows leaves them)", err)

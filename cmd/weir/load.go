@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -146,14 +147,15 @@ func fingerprint(path string) string {
 	return s.String()
 }
 
-// mergeProblems makes one error of what parsing and checking found.
+// mergeProblems makes one error of what parsing and checking found, by place.
 func mergeProblems(parse, check error) error {
 	var a, b intent.Problems
-	if errors.As(parse, &a) && errors.As(check, &b) {
-		return append(slices.Clone(a), b...)
+	if !errors.As(parse, &a) || !errors.As(check, &b) {
+		return errors.Join(parse, check)
 	}
-	if parse != nil {
-		return parse
-	}
-	return check
+	all := append(slices.Clone(a), b...)
+	slices.SortStableFunc(all, func(x, y intent.Problem) int {
+		return cmp.Or(cmp.Compare(x.At.File, y.At.File), cmp.Compare(x.At.Line, y.At.Line), cmp.Compare(x.At.Column, y.At.Column))
+	})
+	return all
 }

@@ -70,6 +70,9 @@ func planTable(w io.Writer, p api.Plan, wide bool) {
 			continue
 		}
 		fmt.Fprintf(w, "   %s: +%d ~%d -%d flows%s\n", b.Name, b.Add, b.Change, b.Remove, groupsText(b))
+		for _, t := range b.Narrowed {
+			fmt.Fprintf(w, "   %s: policy of %s is narrowed: its live connections are judged again\n", b.Name, t)
+		}
 		if !wide {
 			continue
 		}

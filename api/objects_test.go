@@ -1,0 +1,101 @@
+package api
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/intent"
+)
+
+const blue = `apiVersion: weir/v1
+kind: Bridge
+metadata: {name: br0}
+---
+apiVersion: weir/v1
+kind: Tenant
+metadata: {name: blue}
+---
+apiVersion: weir/v1
+kind: Network
+metadata: {name: front, tenant: blue}
+spec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}
+---
+apiVersion: weir/v1
+kind: Endpoint
+metadata: {name: web-1, tenant: blue, labels: {tier: web}}
+spec: {network: front, bind: {port: p1}, mac: "02:00:00:00:00:11", ips: [10.1.0.11]}
+---
+apiVersion: weir/v1
+kind: Policy
+metadata: {name: web, tenant: blue}
+spec:
+  appliesTo: {labels: {tier: web}}
+  rules:
+  - {name: http, direction: ingress, action: allow, from: {labels: {tier: app}}, protocol: tcp, ports: [80, "8000-8010"]}
+`
+
+func model(t *testing.T, text string) *intent.Model {
+	t.Helper()
+	s, err := intent.Parse(intent.Source{Name: "m.yaml", Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := intent.New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestObjectsNameWhatIsDifferent(t *testing.T) {
+	edit := func(old, new string) string {
+		if !strings.Contains(blue, old) {
+			t.Fatalf("%q is not in the model", old)
+		}
+		return strings.Replace(blue, old, new, 1)
+	}
+	for _, c := range []struct {
+		name  string
+		after string
+		want  []Change
+	}{
+		{"nothing, though it is written differently", "# a comment\n" + edit("[80, ", "[ 80, "), nil},
+		{"a rule's ports", edit("80, ", "443, "), []Change{
+			{Verb: "~", Kind: "Policy", ID: "blue/policy/web", Fields: []Field{{"rules[0].ports", "[80 8000-8010]", "[443 8000-8010]"}}}}},
+		{"whom a rule lets in", edit("from: {labels: {tier: app}}", "from: {labels: {tier: [app, web]}}"), []Change{
+			{Verb: "~", Kind: "Policy", ID: "blue/policy/web", Fields: []Field{{"rules[0].from.labels.tier", "[app]", "[app web]"}}}}},
+		{"an endpoint's address", edit("ips: [10.1.0.11]", "ips: [10.1.0.12]"), []Change{
+			{Verb: "~", Kind: "Endpoint", ID: "blue/endpoint/web-1", Fields: []Field{{"ips", "[10.1.0.11]", "[10.1.0.12]"}}}}},
+		{"an endpoint that is called otherwise", edit("name: web-1", "name: web-2"), []Change{
+			{Verb: "-", Kind: "Endpoint", ID: "blue/endpoint/web-1"}, {Verb: "+", Kind: "Endpoint", ID: "blue/endpoint/web-2"}}},
+		{"a tenant's default", edit("{name: blue}\n", "{name: blue}\nspec: {defaults: {egress: deny}}\n"), []Change{
+			{Verb: "~", Kind: "Tenant", ID: "blue", Fields: []Field{{"defaults.egress", "allow", "deny"}}}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := Objects(model(t, blue), model(t, c.after))
+			for i, g := range got {
+				if (g.Verb == Removed) != (g.At == "") {
+					t.Errorf("%s is at %q", g.ID, g.At)
+				}
+				got[i].At = ""
+			}
+			if d := cmp.Diff(c.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestAnObjectSaysWhereItIs(t *testing.T) {
+	got := Objects(model(t, strings.SplitAfter(blue, "---\n")[0]), model(t, blue))
+	for _, c := range got {
+		if c.ID == "blue/policy/web" && !strings.HasPrefix(c.At, "m.yaml:21:") {
+			t.Errorf("%s is at %q", c.ID, c.At)
+		}
+	}
+	if len(got) != 4 {
+		t.Errorf("four objects are new: %+v", got)
+	}
+}

@@ -1,0 +1,82 @@
+package apps
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/store"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; then read what has changed")
+
+// cases are the models whose flows are kept.
+func cases(t testing.TB) (names []string) {
+	names, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	return names
+}
+
+// compileFile compiles a model, with every endpoint's port on the bridge.
+func compileFile(t testing.TB, name string) (*pipeline.Program, pipeline.Input) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := intent.Parse(intent.Source{Name: filepath.Base(name), Data: data})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := intent.New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compileModel(t, m)
+}
+
+func compileModel(t testing.TB, m *intent.Model) (*pipeline.Program, pipeline.Input) {
+	numbers, err := store.Mem().Assign(store.Wants(pipeline.WantsOf(m)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := pipeline.Input{Bridge: m.Bridges()[0].Name, Model: m, Numbers: numbers, Facts: pipeline.Facts{Features: pipeline.Features{NDExtension: true}}}
+	for _, tenant := range m.Tenants() {
+		for _, e := range tenant.Endpoints {
+			in.Facts.Ports = append(in.Facts.Ports, pipeline.Port{Name: e.Port, IfaceID: e.IfaceID, OFPort: uint32(len(in.Facts.Ports) + 1)})
+		}
+	}
+	p, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, in
+}
+
+func TestGolden(t *testing.T) {
+	for _, name := range cases(t) {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			p, in := compileFile(t, name)
+			got, golden := p.Text(in.Numbers), strings.TrimSuffix(name, ".yaml")+".flows"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Errorf("the flows are not those of %s (-update writes it anew):\n%s", golden, d)
+			}
+		})
+	}
+}

@@ -1,0 +1,346 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/api"
+	"weir/internal/sandbox"
+)
+
+const twoHosts = `apiVersion: weir/v1
+kind: Bridge
+metadata: {name: br0}
+---
+apiVersion: weir/v1
+kind: Tenant
+metadata: {name: blue}
+---
+apiVersion: weir/v1
+kind: Network
+metadata: {name: front, tenant: blue}
+spec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}
+---
+apiVersion: weir/v1
+kind: Endpoint
+metadata: {name: web-1, tenant: blue, labels: {tier: web}}
+spec: {network: front, bind: {port: p1}, mac: "02:00:00:00:00:11", ips: [10.1.0.11]}
+---
+apiVersion: weir/v1
+kind: Endpoint
+metadata: {name: app-1, tenant: blue, labels: {tier: app}}
+spec: {network: front, bind: {ifaceID: app-1}, mac: "02:00:00:00:00:12", ips: [10.1.0.12]}
+---
+apiVersion: weir/v1
+kind: Policy
+metadata: {name: web, tenant: blue}
+spec:
+  appliesTo: {labels: {tier: web}}
+  rules:
+  - {name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}
+`
+
+// openVSwitch starts a private Open vSwitch with a bridge br0 that needs no root.
+func openVSwitch(t *testing.T) *sandbox.Sandbox {
+	t.Helper()
+	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
+	if err != nil && os.Getenv("CI") == "" {
+		t.Skipf("SKIPPED: no Open vSwitch: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := box.AddBridge("br0"); err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func vsctl(t *testing.T, box *sandbox.Sandbox, args ...string) string {
+	t.Helper()
+	out, err := box.Vsctl(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// A world is a daemon with its files, beside an Open vSwitch.
+type world struct {
+	t      *testing.T
+	box    *sandbox.Sandbox
+	dir    string
+	cancel context.CancelFunc
+	ended  chan error
+	log    *bytes.Buffer // read it only when the daemon has ended
+}
+
+func newWorld(t *testing.T, model string) *world {
+	w := &world{t: t, box: openVSwitch(t), dir: t.TempDir()}
+	write(t, w.dir, "m.yaml", model)
+	return w
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) serveArgs(state, socket string) []string {
+	return []string{"serve", "-f", w.path("m.yaml"), "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(),
+		"--state-dir", w.path(state), "--socket", w.path(socket), "--log-format", "json"}
+}
+
+// start runs the daemon until stop.
+func (w *world) start() {
+	w.t.Helper()
+	umask := syscall.Umask(0o077)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel, w.ended, w.log = cancel, make(chan error, 1), &bytes.Buffer{}
+	cmd := rootCommand()
+	cmd.SetArgs(w.serveArgs("state", "weir.sock"))
+	cmd.SetErr(w.log)
+	go func() { w.ended <- cmd.ExecuteContext(ctx) }()
+	w.t.Cleanup(func() {
+		syscall.Umask(umask)
+		w.stop()
+		if w.t.Failed() {
+			w.t.Logf("the daemon's log:\n%s", w.log)
+		}
+	})
+}
+
+// stop ends the daemon as SIGTERM does. It may be called again.
+func (w *world) stop() {
+	w.t.Helper()
+	if w.ended == nil {
+		return
+	}
+	w.cancel()
+	select {
+	case err := <-w.ended:
+		if err != nil {
+			w.t.Errorf("the daemon ended with: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		w.t.Error("the daemon does not end")
+	}
+	w.ended = nil
+}
+
+// weir runs a verb against the daemon.
+func (w *world) weir(args ...string) (out string, err error) {
+	w.t.Helper()
+	var b bytes.Buffer
+	cmd := rootCommand()
+	cmd.SetOut(&b)
+	cmd.SetArgs(args)
+	err = cmd.ExecuteContext(w.t.Context())
+	return b.String(), err
+}
+
+// status waits until the daemon's status is as wanted.
+func (w *world) status(what string, wanted func(api.Status) bool) api.Status {
+	w.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var s api.Status
+		out, err := w.weir("status", "-o", "json", "--socket", w.path("weir.sock"))
+		if err == nil {
+			err = json.Unmarshal([]byte(out), &s)
+		}
+		if err == nil && wanted(s) {
+			return s
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("not within 10 s: %s: %v\n%s", what, err, out)
+		}
+		<-tick.C
+	}
+}
+
+func programmed(revision uint64) func(api.Status) bool {
+	return func(s api.Status) bool {
+		return s.Model.Revision == revision && len(s.Bridges) == 1 && s.Bridges[0].Programmed
+	}
+}
+
+// flows returns the bridge's flows without counters.
+func (w *world) flows() string {
+	w.t.Helper()
+	out, err := w.box.Ofctl("-O", "OpenFlow13", "--no-stats", "dump-flows", "br0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+func TestTheDaemonKeepsABridge(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	before := vsctl(t, w.box, "--columns=controller,protocols,fail_mode,external_ids", "list", "bridge", "br0")
+	vsctl(t, w.box, "add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1")
+	w.start()
+	s := w.status("programmed", programmed(1))
+
+	// One endpoint is there, the other waits for its port.
+	if b := s.Bridges[0]; len(b.Pending) != 1 || b.Pending[0].ID != "blue/endpoint/app-1" || b.Flows == 0 || b.FlowModsSent == 0 {
+		t.Errorf("app-1 waits for its port: %+v", b)
+	}
+	if strings.Contains(w.flows(), "in_port=2") || !strings.Contains(w.flows(), "in_port=1") && !strings.Contains(w.flows(), "in_port=p1") {
+		t.Errorf("p1 alone is let in:\n%s", w.flows())
+	}
+	vsctl(t, w.box, "add-port", "br0", "p2", "--", "set", "interface", "p2", "ofport_request=2", "external_ids:iface-id=app-1")
+	w.status("app-1 is there", func(s api.Status) bool { return s.Bridges[0].Programmed && len(s.Bridges[0].Pending) == 0 })
+
+	// The bridge is attached, and remembers the zone.
+	if mode := vsctl(t, w.box, "get", "bridge", "br0", "fail_mode"); mode != "secure" {
+		t.Errorf("fail_mode is %s", mode)
+	}
+	zone := s.Tenants[0].Zone
+	w.status("the zone is remembered", func(api.Status) bool {
+		out, err := w.box.Vsctl("get", "bridge", "br0", "external_ids:weir-zone-blue")
+		return err == nil && strings.Trim(out, "\"\n ") == fmt.Sprint(zone)
+	})
+	for _, socket := range []string{w.path("weir.sock"), controllerPath(w.box.RunDir(), "br0")} {
+		if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s is for its owner only: %v, %v", socket, info, err)
+		}
+	}
+
+	w.edits()
+	w.second()
+	installed := w.flows()
+	w.stop()
+	for _, socket := range []string{w.path("weir.sock"), controllerPath(w.box.RunDir(), "br0")} {
+		if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left behind: %v", socket, err)
+		}
+	}
+	if now := w.flows(); now != installed {
+		t.Errorf("stopping the daemon changed the flows:\n%s", now)
+	}
+
+	// It comes back, and has nothing to send; the zone is the same.
+	w.start()
+	s = w.status("programmed again", programmed(1))
+	if s.Bridges[0].FlowModsSent != 0 || s.Tenants[0].Zone != zone {
+		t.Errorf("a restart changes nothing: %+v, zone %d", s, zone)
+	}
+	w.givesBack(before)
+}
+
+// edits changes the model: to a bad one, which changes nothing, and to a good one.
+func (w *world) edits() {
+	t := w.t
+	write(t, w.dir, "m.yaml", strings.Replace(twoHosts, "kind: Policy", "kind: Polcy", 1))
+	s := w.status("the bad model is refused", func(s api.Status) bool { return s.Model.Error != "" })
+	if s.Model.Revision != 1 || !s.Bridges[0].Programmed || !strings.Contains(s.Model.Error, "m.yaml:24:") {
+		t.Errorf("the model before is in force, and the place is named: %+v", s.Model)
+	}
+	next := strings.Replace(twoHosts, "ports: [80]", "ports: [80, 443]", 1)
+	write(t, w.dir, "next.yaml", next)
+	out, err := w.weir("plan", "-f", w.path("next.yaml"), "--socket", w.path("weir.sock"))
+	if !errors.Is(err, errChanges) || !strings.Contains(out, "~ Policy blue/policy/web") || !strings.Contains(out, "rules[0].ports: [80] -> [80 443]") || !strings.Contains(out, "br0: +") {
+		t.Errorf("the plan shows the change: %v\n%s", err, out)
+	}
+	if out, err = w.weir("plan", "-f", w.path("next.yaml"), "-o", "wide", "--socket", w.path("weir.sock")); !strings.Contains(out, "tp_dst=443") {
+		t.Errorf("the wide plan shows the flows: %v\n%s", err, out)
+	}
+	if _, err := w.weir("plan", "-f", write(t, w.dir, "bad.yaml", "kind: ["), "--socket", w.path("weir.sock")); err == nil || !strings.Contains(err.Error(), "bad.yaml:1:") {
+		t.Errorf("a plan of what is no model: %v", err)
+	}
+	write(t, w.dir, "m.yaml", next)
+	w.status("the good model is programmed", func(s api.Status) bool { return s.Model.Error == "" && programmed(2)(s) })
+	if !strings.Contains(w.flows(), "tp_dst=443") {
+		t.Errorf("443 is not there:\n%s", w.flows())
+	}
+	if out, err := w.weir("plan", "-f", w.path("next.yaml"), "--socket", w.path("weir.sock")); err != nil {
+		t.Errorf("nothing is left to change: %v\n%s", err, out)
+	}
+}
+
+// second starts a daemon beside the first, which must not come up.
+func (w *world) second() {
+	if _, err := w.weir(w.serveArgs("state", "other.sock")...); err == nil || !strings.Contains(err.Error(), "in use by another weir serve") {
+		w.t.Errorf("the same state directory: %v", err)
+	}
+	if _, err := w.weir(w.serveArgs("other", "weir.sock")...); err == nil || !strings.Contains(err.Error(), "another process listens") {
+		w.t.Errorf("the same control socket: %v", err)
+	}
+}
+
+// givesBack detaches the bridge, once the daemon does not drive it any more.
+func (w *world) givesBack(before string) {
+	t := w.t
+	args := []string{"detach", "br0", "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(), "--socket", w.path("weir.sock")}
+	if _, err := w.weir(args...); err == nil || !strings.Contains(err.Error(), "drives br0") {
+		t.Errorf("the daemon drives it: %v", err)
+	}
+	w.stop()
+	if out, err := w.weir(args...); err != nil || !strings.Contains(out, "br0 is given back") {
+		t.Errorf("detach: %v, %s", err, out)
+	}
+	if after := vsctl(t, w.box, "--columns=controller,protocols,fail_mode,external_ids", "list", "bridge", "br0"); after != before {
+		t.Errorf("the bridge was\n%s\nand is\n%s", before, after)
+	}
+	if out, err := w.box.Ofctl("dump-flows", "br0"); err != nil || strings.Contains(out, "cookie=0x77656972") {
+		t.Errorf("flows are left: %v\n%s", err, out)
+	}
+}
+
+func TestABridgeThatIsNotThereIsSaid(t *testing.T) {
+	w := newWorld(t, strings.ReplaceAll(twoHosts, "br0", "br7"))
+	w.start()
+	w.status("the reason", func(s api.Status) bool {
+		return len(s.Bridges) == 1 && !s.Bridges[0].Connected && strings.Contains(s.Bridges[0].Error, "no bridge br7")
+	})
+	vsctl(t, w.box, "add-br", "br7")
+	w.status("the bridge", programmed(1))
+}
+
+func TestBridgesFindTheDaemonOverTCP(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	vsctl(t, w.box, "add-br", "br8")
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd, ended := rootCommand(), make(chan error, 1)
+	cmd.SetErr(&bytes.Buffer{})
+	cmd.SetArgs(append(w.serveArgs("state", "weir.sock"), "--listen", "tcp:127.0.0.1:0"))
+	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	w.status("programmed", programmed(1))
+	if target := vsctl(t, w.box, "get-controller", "br0"); !strings.HasPrefix(target, "tcp:127.0.0.1:") {
+		t.Errorf("the controller is %s", target)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsCompiledIsTakenByOpenVSwitch(t *testing.T) {
+	box := openVSwitch(t)
+	w := &world{t: t, box: box, dir: t.TempDir()}
+	out, err := w.weir("compile", "-f", write(t, w.dir, "m.yaml", twoHosts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Ofctl("-O", "OpenFlow13", "bundle", "br0", write(t, w.dir, "flows", out)); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	want := strings.Count(out, "\nflow add ")
+	if got := strings.Count(w.flows(), "cookie="); got != want || want == 0 {
+		t.Errorf("%d flows in the file, %d in the bridge", want, got)
+	}
+}

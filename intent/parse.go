@@ -1,0 +1,476 @@
+package intent
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+// MaxSource is the length in bytes of the longest file that is read.
+const MaxSource = 4 << 20
+
+// maxDepth bounds how deep lists and mappings nest.
+const maxDepth = 32
+
+// A Source is a file that has been read.
+type Source struct {
+	Name string
+	Data []byte
+}
+
+// Parse reads YAML documents, one object in each. The error is of type Problems and has
+// all that is wrong with the form of them; the Spec has what could be read, so that New
+// can find more.
+func Parse(sources ...Source) (Spec, error) {
+	s := Spec{lines: map[string][]string{}}
+	var all Problems
+	documents := 0
+	for _, src := range sources {
+		r := &reader{file: src.Name}
+		documents += s.parse(r, src.Data)
+		all = append(all, r.problems...)
+	}
+	if documents == 0 && len(all) == 0 {
+		at := Position{File: "no file"}
+		if len(sources) > 0 {
+			at.File = sources[0].Name
+		}
+		all = Problems{{At: at, Why: "there is no object in it", Hint: "a model with nothing in it would take everything off the bridges: detach them instead"}}
+	}
+	return s, all.err()
+}
+
+// parse reads the documents of one file and returns how many objects there are.
+func (s *Spec) parse(r *reader, data []byte) int {
+	if why := unreadable(data); why != "" {
+		r.problems = append(r.problems, Problem{At: Position{File: r.file}, Why: why})
+		return 0
+	}
+	r.lines = strings.Split(string(data), "\n")
+	s.lines[r.file] = r.lines
+	if line := deep(r.lines); line > 0 {
+		at := Position{r.file, line, 1}
+		r.problems = append(r.problems, Problem{At: at, Why: fmt.Sprintf("lists and mappings nest deeper than %d", maxDepth)})
+		return 0
+	}
+	f, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		r.problems = append(r.problems, syntaxProblem(r, err))
+		return 0
+	}
+	n := 0
+	for _, d := range f.Docs {
+		switch d.Body.(type) {
+		case nil, *ast.NullNode, *ast.CommentGroupNode:
+			continue
+		}
+		n++
+		s.object(r, d.Body)
+	}
+	return n
+}
+
+// unreadable says why data is no text to begin with.
+func unreadable(data []byte) string {
+	if len(data) > MaxSource {
+		return fmt.Sprintf("has %d bytes; a file of a model has at most %d MiB: split it, or is it the right file?", len(data), MaxSource>>20)
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return fmt.Sprintf("is a binary file (byte %d is zero), not YAML", i)
+	}
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return fmt.Sprintf("is not UTF-8 text (byte %d)", i)
+		}
+		i += n
+	}
+	return ""
+}
+
+// deep returns the first line whose brackets or indentation nest too deep for a model;
+// a parser that recurses should not see such a thing.
+func deep(lines []string) int {
+	open := 0
+	for i, l := range lines {
+		indent := len(l) - len(strings.TrimLeft(l, " -"))
+		open += strings.Count(l, "[") + strings.Count(l, "{") - strings.Count(l, "]") - strings.Count(l, "}")
+		if indent > 8*maxDepth || strings.Count(l, "[")+strings.Count(l, "{") > 8*maxDepth || open > 8*maxDepth {
+			return i + 1
+		}
+		open = max(open, 0)
+	}
+	return 0
+}
+
+func syntaxProblem(r *reader, err error) Problem {
+	p := Problem{At: Position{File: r.file}, Why: "is no YAML: " + err.Error()}
+	var s yaml.Error
+	if errors.As(err, &s) {
+		p.Why = "is no YAML: " + s.GetMessage()
+		if t := s.GetToken(); t != nil && t.Position != nil {
+			p.At = Position{r.file, t.Position.Line, t.Position.Column}
+			p.Excerpt = r.excerpt(p.At)
+		}
+	}
+	return p
+}
+
+const apiVersion = "weir/v1"
+
+// kinds are the kinds that can be read; soonKinds are planned.
+var (
+	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Policy"}
+	soonKinds = map[string]bool{"SNAT": true, "FloatingIP": true, "PortForward": true, "LoadBalancer": true}
+)
+
+// object reads one document.
+func (s *Spec) object(r *reader, n ast.Node) {
+	var m meta
+	var kind value[string]
+	var spec ast.Node
+	r.mapping(n, "", map[string]field{
+		"apiVersion": {func(n ast.Node, p string) {
+			if v := r.text(n, p); v.set && v.v != apiVersion {
+				r.bad(n, p, "write "+apiVersion, "%q is not known", v.v)
+			}
+		}, true},
+		"kind":     {func(n ast.Node, p string) { kind = r.kind(n, p) }, true},
+		"metadata": {func(n ast.Node, p string) { m = r.metadata(n, p) }, true},
+		"spec":     {func(n ast.Node, p string) { spec = n }, false},
+	})
+	m.place = place{r.at(n), "metadata.name"}
+	if m.name.set {
+		m.place.at = m.name.at
+	}
+	if !kind.set {
+		return
+	}
+	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
+	switch {
+	case tenanted && !m.tenant.set:
+		r.bad(n, "metadata.tenant", "", "is missing: a %s belongs to a tenant", kind.v)
+	case !tenanted && m.tenant.set:
+		r.problems = append(r.problems, Problem{m.tenant.at, "metadata.tenant", "a " + kind.v + " belongs to no tenant", "", r.excerpt(m.tenant.at)})
+	}
+	s.spec(r, kind.v, m, n, spec)
+}
+
+func (r *reader) kind(n ast.Node, path string) value[string] {
+	v := r.text(n, path)
+	if v.set && soonKinds[v.v] {
+		r.bad(n, path, "", "%s is not supported yet", v.v)
+		return value[string]{}
+	}
+	if !v.set {
+		return v
+	}
+	return r.choice(n, path, kinds...)
+}
+
+func (r *reader) metadata(n ast.Node, path string) (m meta) {
+	r.mapping(n, path, map[string]field{
+		"name":   {func(n ast.Node, p string) { m.name = r.name(n, p) }, true},
+		"tenant": {func(n ast.Node, p string) { m.tenant = r.name(n, p) }, false},
+		"labels": {func(n ast.Node, p string) { m.labels = r.labels(n, p) }, false},
+	})
+	return m
+}
+
+func (r *reader) labels(n ast.Node, path string) map[string]string {
+	labels := map[string]string{}
+	entries, _ := r.entries(n, path)
+	for _, e := range entries {
+		key := keyText(e)
+		if _, twice := labels[key]; twice {
+			r.bad(e, join(path, key), "", "is given twice")
+		}
+		if v, ok := r.labelValue(e.Value, join(path, key)); ok {
+			labels[key] = v
+		}
+	}
+	return labels
+}
+
+// labelValue takes a number or a boolean as it is written: tier: 1.
+func (r *reader) labelValue(n ast.Node, path string) (string, bool) {
+	switch n.(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.BoolNode, *ast.FloatNode:
+		v := n.GetToken().Value
+		if strings.ContainsAny(v, "|,;@=") || len(v) > maxName {
+			r.bad(n, path, "", "%q is no label: want up to %d characters, and none of | , ; @ =", v, maxName)
+			return "", false
+		}
+		return v, true
+	}
+	r.bad(n, path, "", "must be a string, and is %s", kindOf(n))
+	return "", false
+}
+
+// spec reads the spec of a kind.
+func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
+	fields := func(required bool, f map[string]field) {
+		switch {
+		case n != nil:
+			r.mapping(n, "spec", f)
+		case required:
+			r.bad(object, "spec", "", "is missing")
+		}
+	}
+	switch kind {
+	case "Bridge":
+		b := bridgeSpec{meta: m}
+		fields(false, b.fields(r))
+		s.bridges = append(s.bridges, b)
+	case "Tenant":
+		t := tenantSpec{meta: m}
+		fields(false, t.fields(r))
+		s.tenants = append(s.tenants, t)
+	case "Network":
+		w := networkSpec{meta: m}
+		fields(true, w.fields(r))
+		s.networks = append(s.networks, w)
+	case "Endpoint":
+		e := endpointSpec{meta: m}
+		fields(true, e.fields(r))
+		s.endpoints = append(s.endpoints, e)
+	case "Policy":
+		p := policySpec{meta: m}
+		fields(true, p.fields(r))
+		s.policies = append(s.policies, p)
+	}
+}
+
+func (b *bridgeSpec) fields(r *reader) map[string]field {
+	return map[string]field{
+		"foreignFlows": {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
+		"failMode": {func(n ast.Node, p string) {
+			if v := r.text(n, p); v.set && v.v != "secure" {
+				r.bad(n, p, "write secure, or leave it out", "%q would turn the firewall off whenever the controller is away", v.v)
+			}
+		}, false},
+	}
+}
+
+func (t *tenantSpec) fields(r *reader) map[string]field {
+	verdict := func(to *value[string]) field {
+		return field{func(n ast.Node, p string) { *to = r.choice(n, p, "allow", "deny") }, false}
+	}
+	return map[string]field{
+		"zone": {func(n ast.Node, p string) {
+			if v, ok := n.(*ast.StringNode); !ok || v.Value != "auto" {
+				t.zone = r.number(n, p, 1, 65535)
+			}
+		}, false},
+		"implicitARP": {func(n ast.Node, p string) { t.implicitARP = r.flag(n, p) }, false},
+		"mode": {func(n ast.Node, p string) {
+			if v := r.choice(n, p, "enforce", "audit", "off"); v.set && v.v != "enforce" {
+				r.bad(n, p, "", "%s is not supported yet", v.v)
+			}
+		}, false},
+		"defaults": {func(n ast.Node, p string) {
+			r.mapping(n, p, map[string]field{
+				"ingress": verdict(&t.ingress), "egress": verdict(&t.egress),
+				"invalid": {func(n ast.Node, p string) { t.invalid = r.choice(n, p, "drop", "allow") }, false},
+			})
+		}, false},
+	}
+}
+
+func (w *networkSpec) fields(r *reader) map[string]field {
+	return map[string]field{
+		"bridges": {func(n ast.Node, p string) {
+			r.list(n, p, func(n ast.Node, p string) { w.bridges = append(w.bridges, r.name(n, p)) })
+		}, false},
+		"subnets": {func(n ast.Node, p string) {
+			r.list(n, p, func(n ast.Node, p string) {
+				var s subnetSpec
+				r.mapping(n, p, map[string]field{
+					"cidr":    {func(n ast.Node, p string) { s.cidr = r.cidr(n, p) }, true},
+					"gateway": {func(n ast.Node, p string) { s.gateway = r.addr(n, p) }, false},
+				})
+				w.subnets = append(w.subnets, s)
+			})
+		}, false},
+	}
+}
+
+func (e *endpointSpec) fields(r *reader) map[string]field {
+	return map[string]field{
+		"network": {func(n ast.Node, p string) { e.network = r.name(n, p) }, true},
+		"mac":     {func(n ast.Node, p string) { e.mac = r.mac(n, p) }, true},
+		"ips": {func(n ast.Node, p string) {
+			r.list(n, p, func(n ast.Node, p string) { e.ips = append(e.ips, r.addr(n, p)) })
+		}, false},
+		"bind": {func(n ast.Node, p string) {
+			r.mapping(n, p, map[string]field{
+				"ifaceID": {func(n ast.Node, p string) { e.ifaceID = r.text(n, p) }, false},
+				"port":    {func(n ast.Node, p string) { e.port = r.text(n, p) }, false},
+			})
+			if e.ifaceID.set == e.port.set {
+				r.bad(n, p, "", "want either ifaceID or port")
+			}
+		}, true},
+	}
+}
+
+func (p *policySpec) fields(r *reader) map[string]field {
+	return map[string]field{
+		"appliesTo": {func(n ast.Node, path string) { p.appliesTo = r.selector(n, path, false) }, false},
+		"tier": {func(n ast.Node, path string) {
+			if v := r.text(n, path); v.set && v.v != "application" {
+				r.bad(n, path, "", "%q: tiers other than application are not supported yet", v.v)
+			}
+		}, false},
+		"rules": {func(n ast.Node, path string) {
+			r.list(n, path, func(n ast.Node, path string) { p.rules = append(p.rules, r.rule(n, path)) })
+		}, true},
+	}
+}
+
+func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
+	u.place = place{r.at(n), path}
+	r.mapping(n, path, map[string]field{
+		"name":      {func(n ast.Node, p string) { u.name = r.name(n, p) }, true},
+		"direction": {func(n ast.Node, p string) { u.direction = r.choice(n, p, "ingress", "egress") }, true},
+		"action":    {func(n ast.Node, p string) { u.action = r.action(n, p) }, true},
+		"from":      {func(n ast.Node, p string) { u.from = r.selector(n, p, true) }, false},
+		"to":        {func(n ast.Node, p string) { u.to = r.selector(n, p, true) }, false},
+		"protocol": {func(n ast.Node, p string) {
+			u.protocol = r.choice(n, p, "any", "tcp", "udp", "icmp", "icmpv6", "arp", "nd")
+		}, false},
+		"ports": {func(n ast.Node, p string) {
+			u.portsAt = place{r.at(n), p}
+			r.list(n, p, func(n ast.Node, p string) {
+				if v := r.portRange(n, p); v.set {
+					u.ports = append(u.ports, v)
+				}
+			})
+		}, false},
+		"mark": {func(n ast.Node, p string) { u.mark = r.number(n, p, 1, 65535) }, false},
+	})
+	return u
+}
+
+func (r *reader) action(n ast.Node, path string) value[string] {
+	v := r.text(n, path)
+	if v.set && (v.v == "reject" || v.v == "pass") {
+		r.bad(n, path, "", "%s is not supported yet", v.v)
+		return value[string]{}
+	}
+	if !v.set {
+		return v
+	}
+	return r.choice(n, path, string(Allow), string(Deny), string(Stateless))
+}
+
+func (r *reader) selector(n ast.Node, path string, cidrs bool) (s selectorSpec) {
+	s.place, s.set = place{r.at(n), path}, true
+	fields := map[string]field{
+		"labels": {func(n ast.Node, p string) { s.labels = r.labelSets(n, p) }, false},
+		"endpoints": {func(n ast.Node, p string) {
+			r.list(n, p, func(n ast.Node, p string) { s.endpoints = append(s.endpoints, r.name(n, p)) })
+		}, false},
+	}
+	if cidrs {
+		fields["cidrs"] = field{func(n ast.Node, p string) {
+			r.list(n, p, func(n ast.Node, p string) {
+				if v := r.cidr(n, p); v.set {
+					s.cidrs = append(s.cidrs, v)
+				}
+			})
+		}, false}
+	}
+	r.mapping(n, path, fields)
+	return s
+}
+
+// labelSets reads {tier: app} and {tier: [app, web]}.
+func (r *reader) labelSets(n ast.Node, path string) map[string][]string {
+	labels := map[string][]string{}
+	entries, _ := r.entries(n, path)
+	for _, e := range entries {
+		key := keyText(e)
+		at := join(path, key)
+		if labels[key] != nil {
+			r.bad(e, at, "", "is given twice")
+		}
+		add := func(n ast.Node, p string) {
+			if v, ok := r.labelValue(n, p); ok {
+				labels[key] = append(labels[key], v)
+			}
+		}
+		if _, many := e.Value.(*ast.SequenceNode); many {
+			r.list(e.Value, at, add)
+		} else {
+			add(e.Value, at)
+		}
+	}
+	if len(labels) == 0 {
+		r.bad(n, path, "", "selects by no label")
+	}
+	return labels
+}
+
+func (r *reader) cidr(n ast.Node, path string) (v value[netip.Prefix]) {
+	s := r.text(n, path)
+	if !s.set {
+		return v
+	}
+	p, err := netip.ParsePrefix(s.v)
+	switch {
+	case err != nil:
+		r.bad(n, path, "", "%q is no prefix, as in 10.1.0.0/24 or fd00:1::/64", s.v)
+	case p.Addr().Zone() != "" || p.Addr().Is4In6():
+		r.bad(n, path, "", "%q is no prefix of plain IPv4 or IPv6", s.v)
+	case p.Masked() != p:
+		r.bad(n, path, fmt.Sprintf("write %v, or %v/%d for one address", p.Masked(), p.Addr(), p.Addr().BitLen()), "%v has bits set beyond its length", p)
+	default:
+		return located(r, n, path, p)
+	}
+	return v
+}
+
+func (r *reader) addr(n ast.Node, path string) (v value[netip.Addr]) {
+	s := r.text(n, path)
+	if !s.set {
+		return v
+	}
+	a, err := netip.ParseAddr(s.v)
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
+		r.bad(n, path, "", "%q is no address of a host", s.v)
+		return v
+	}
+	return located(r, n, path, a)
+}
+
+func (r *reader) mac(n ast.Node, path string) (v value[MAC]) {
+	s := r.text(n, path)
+	if !s.set {
+		return v
+	}
+	var m MAC
+	parts := strings.Split(s.v, ":")
+	ok := len(parts) == len(m)
+	for i := 0; ok && i < len(m); i++ {
+		b, err := strconv.ParseUint(parts[i], 16, 8)
+		m[i], ok = byte(b), err == nil && len(parts[i]) == 2
+	}
+	switch {
+	case !ok:
+		r.bad(n, path, `write it as in "02:00:00:00:00:11", in quotes`, "%q is no Ethernet address", s.v)
+	case m[0]&1 == 1 || m == MAC{}:
+		r.bad(n, path, "", "%q is no address of one station", s.v)
+	default:
+		return located(r, n, path, m)
+	}
+	return v
+}

@@ -1,0 +1,76 @@
+package intent
+
+import "net/netip"
+
+// A Spec is a configuration as written: well formed, and not yet checked as a whole.
+// Parse makes it.
+type Spec struct {
+	bridges   []bridgeSpec
+	tenants   []tenantSpec
+	networks  []networkSpec
+	endpoints []endpointSpec
+	policies  []policySpec
+	lines     map[string][]string // of the files, for excerpts
+}
+
+// meta is the metadata of an object.
+type meta struct {
+	name   value[string]
+	tenant value[string]
+	labels map[string]string
+	place  place // of the object
+}
+
+type (
+	bridgeSpec struct {
+		meta
+		foreign value[string]
+	}
+	tenantSpec struct {
+		meta
+		zone        value[uint64] // zero: auto
+		ingress     value[string]
+		egress      value[string]
+		invalid     value[string]
+		implicitARP value[bool]
+	}
+	networkSpec struct {
+		meta
+		bridges []value[string]
+		subnets []subnetSpec
+	}
+	subnetSpec struct {
+		cidr    value[netip.Prefix]
+		gateway value[netip.Addr]
+	}
+	endpointSpec struct {
+		meta
+		network       value[string]
+		ifaceID, port value[string]
+		mac           value[MAC]
+		ips           []value[netip.Addr]
+	}
+	policySpec struct {
+		meta
+		appliesTo selectorSpec
+		rules     []ruleSpec
+	}
+	ruleSpec struct {
+		place     place
+		name      value[string]
+		direction value[string]
+		action    value[string]
+		from, to  selectorSpec
+		protocol  value[string]
+		ports     []value[PortRange]
+		portsAt   place
+		mark      value[uint64]
+	}
+	selectorSpec struct {
+		place     place
+		set       bool
+		cidrs     []value[netip.Prefix]
+		labels    map[string][]string
+		endpoints []value[string]
+	}
+)

@@ -1,0 +1,114 @@
+// Package deps holds the test that keeps imports pointing one way.
+package deps
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "weir/"
+
+// A room is what a package may import of ours, and whether it is pure: computes, and
+// never touches the world.
+type room struct {
+	pure bool
+	may  []string
+}
+
+// rooms has every package. One that is not here fails the test: its place in the house
+// has to be chosen.
+var rooms = map[string]room{
+	"ofproto":          {pure: true},
+	"ofproto/ofconn":   {may: []string{"ofproto"}},
+	"intent":           {pure: true},
+	"apps/pipeline":    {pure: true, may: []string{"intent", "ofproto"}},
+	"apps/fabric":      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline"}},
+	"apps/firewall":    {pure: true, may: []string{"intent", "ofproto", "apps/pipeline"}},
+	"apps":             {pure: true, may: []string{"apps/pipeline", "apps/fabric", "apps/firewall"}},
+	"controller":       {may: []string{"intent", "ofproto", "apps/pipeline"}},
+	"ovsdb":            {may: []string{"internal/unixctl"}},
+	"conntrack":        {may: []string{"internal/unixctl"}},
+	"explain":          {pure: true, may: []string{"intent", "ofproto", "apps/pipeline"}},
+	"store":            {may: []string{"intent"}},
+	"api":              {may: []string{"controller", "intent", "explain", "conntrack", "store"}},
+	"internal/unixctl": {},
+	"internal/sandbox": {},
+	"internal/deps":    {},
+	"test/ovstest":     {may: []string{"*"}},
+	"test":             {may: []string{"*"}},
+	"cmd/weir":         {may: []string{"*"}},
+}
+
+// world is what pure packages do without. net/netip is fine: addresses are values.
+var world = []string{"net", "os", "time", "sync", "sync/atomic", "context", "log", "log/slog", "math/rand", "math/rand/v2", "github.com/sirupsen/logrus"}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for pkg, imports := range importsOf(t, "../..") {
+		r, ok := rooms[pkg]
+		if !ok {
+			t.Errorf("package %s has no place in the table: say what it may import", pkg)
+			continue
+		}
+		for _, imp := range imports {
+			dep, ours := strings.CutPrefix(imp, module)
+			if ours && !slices.Contains(r.may, "*") && !slices.Contains(r.may, dep) {
+				t.Errorf("%s imports %s; of ours it may import %v", pkg, dep, r.may)
+			}
+			if r.pure && slices.Contains(world, imp) {
+				t.Errorf("%s imports %s; it must stay pure", pkg, imp)
+			}
+		}
+	}
+}
+
+// importsOf reads the files itself: a test that asked go list would be cached, and pass
+// when stale. Test files may import what they need.
+func importsOf(t *testing.T, root string) map[string][]string {
+	all := map[string][]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		pkg, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		if all[pkg] == nil {
+			all[pkg] = []string{}
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, i := range f.Imports {
+			p, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			all[pkg] = append(all[pkg], p)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages were found", len(all))
+	}
+	return all
+}
