@@ -37,6 +37,9 @@ var allProtocols = []string{"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow1
 // controller. What was there before is kept with the bridge, once.
 func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 	return c.change(ctx, bridge, func(db client.Client, r rows, b *bridgeRow) ([]ovsdb.Operation, error) {
+		if r.attached(b, target) {
+			return nil, nil
+		}
 		ids := map[string]string{}
 		for k, v := range b.ExternalIDs {
 			ids[k] = v
@@ -63,6 +66,12 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 		k := &controllerRow{UUID: "weir", Target: target, MaxBackoff: &backoff, InactivityProbe: &probe}
 		return replace(db, b, []*controllerRow{k}, protocols, "secure", ids)
 	})
+}
+
+// attached reports whether a bridge is as Attach makes it.
+func (r rows) attached(b *bridgeRow, target string) bool {
+	return len(b.Controller) == 1 && r.controllers[b.Controller[0]].Target == target && deref(b.FailMode) == "secure" &&
+		slices.Contains(b.Protocols, "OpenFlow13") && b.ExternalIDs[beforeKey] != ""
 }
 
 // Detach gives a bridge back what it had before Attach. A bridge that was not attached

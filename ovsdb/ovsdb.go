@@ -118,13 +118,30 @@ func connect(ctx context.Context, target string, changed func()) (client.Client,
 	if changed != nil {
 		c.Cache().AddEventHandler(notifier(changed))
 	}
-	_, err = c.Monitor(ctx, c.NewMonitor(client.WithTable(&rootRow{}), client.WithTable(&bridgeRow{}), client.WithTable(&portRow{}),
-		client.WithTable(&interfaceRow{}), client.WithTable(&controllerRow{})))
-	if err != nil {
+	if _, err := c.Monitor(ctx, monitorOf(c)); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("database %s: %w", target, err)
 	}
 	return c, nil
+}
+
+// monitorOf asks for the columns that the rows have, and no others: the client loses an
+// update that has a column which the row does not.
+func monitorOf(c client.Client) *client.Monitor {
+	var (
+		root rootRow
+		b    bridgeRow
+		p    portRow
+		i    interfaceRow
+		k    controllerRow
+	)
+	return c.NewMonitor(
+		client.WithTable(&root, &root.OVSVersion, &root.Bridges),
+		client.WithTable(&b, &b.Name, &b.DatapathType, &b.DatapathID, &b.FailMode, &b.Protocols, &b.Controller, &b.Ports, &b.ExternalIDs),
+		client.WithTable(&p, &p.Name, &p.Interfaces),
+		client.WithTable(&i, &i.Name, &i.OFPort, &i.MACInUse, &i.Error, &i.ExternalIDs),
+		client.WithTable(&k, &k.Target, &k.IsConnected, &k.Role, &k.ConnectionMode, &k.MaxBackoff, &k.InactivityProbe,
+			&k.ControllerRateLimit, &k.ControllerBurst, &k.ExternalIDs, &k.OtherConfig))
 }
 
 // A notifier tells of every change, and not of what has changed: that is read whole.

@@ -247,7 +247,7 @@ func (w *world) edits() {
 	t := w.t
 	write(t, w.dir, "m.yaml", strings.Replace(twoHosts, "kind: Policy", "kind: Polcy", 1))
 	s := w.status("the bad model is refused", func(s api.Status) bool { return s.Model.Error != "" })
-	if s.Model.Revision != 1 || !s.Bridges[0].Programmed || !strings.Contains(s.Model.Error, "m.yaml:24:") {
+	if s.Model.Revision != 1 || !s.Bridges[0].Programmed || !strings.Contains(s.Model.Error, "m.yaml:25:") {
 		t.Errorf("the model before is in force, and the place is named: %+v", s.Model)
 	}
 	next := strings.Replace(twoHosts, "ports: [80]", "ports: [80, 443]", 1)

@@ -208,7 +208,7 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 		}
 		s.door = openDoor(ctx, l, bridge, k.arrivals, k.log)
 	}
-	if s.wrote == k.seen {
+	if s.wrote == k.seen || changing(have) {
 		return nil // the next snapshot shows what became of it
 	}
 	if target := k.target(bridge); !attached(have, target) {
@@ -238,6 +238,12 @@ func (k *keeper) target(bridge string) string {
 		return "tcp:" + k.tcp.listener.Addr().String()
 	}
 	return "unix:" + controllerPath(k.desk.flags.rundir, bridge)
+}
+
+// changing reports whether a snapshot was taken while the bridge's controllers were
+// being replaced. Another is on its way.
+func changing(b ovsdb.Bridge) bool {
+	return slices.ContainsFunc(b.Controllers, func(c ovsdb.Controller) bool { return c.Target == "" })
 }
 
 // attached reports whether a bridge is as Attach leaves it.

@@ -1,0 +1,30 @@
+#!/bin/bash
+# Installs the Debian packages that are missing, and nothing else.
+#
+#   scripts/deps.sh [kernel]      kernel: what the guest with the kernel datapath needs as well
+#
+# Services that a package would start are not started; those that run are left alone.
+set -euo pipefail
+
+need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps)
+[ "${1:-}" = kernel ] && need+=(build-essential flex bison bc xz-utils busybox-static conntrack perl)
+
+missing=()
+for p in "${need[@]}"; do
+  dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+[ "$(id -u)" = 0 ] || { echo "deps.sh: not root, and these packages are missing: ${missing[*]}" >&2; exit 1; }
+
+echo "installing ${missing[*]}"
+policy=/usr/sbin/policy-rc.d # with this in place no package starts a service
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+apt() { apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" >>"$log" 2>&1; }
+apt install "${missing[@]}" || { apt update && apt install "${missing[@]}"; } || { tail -n 20 "$log" >&2; exit 1; }
+rm -f "$log"
