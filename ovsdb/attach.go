@@ -23,9 +23,24 @@ const beforeKey = "weir-before"
 
 // before is what Attach changes.
 type before struct {
-	Controllers []controllerRow `json:"controllers"`
-	Protocols   []string        `json:"protocols"`
-	FailMode    string          `json:"failMode"`
+	Controllers []controllerBefore `json:"controllers"`
+	Protocols   []string           `json:"protocols"`
+	FailMode    string             `json:"failMode"`
+}
+
+// controllerBefore is a controllerRow as it is remembered.
+type controllerBefore struct {
+	UUID                string            `json:"-"`
+	Target              string            `json:"target"`
+	IsConnected         bool              `json:"-"`
+	Role                *string           `json:"-"`
+	ConnectionMode      *string           `json:"connectionMode,omitempty"`
+	MaxBackoff          *int              `json:"maxBackoff,omitempty"`
+	InactivityProbe     *int              `json:"inactivityProbe,omitempty"`
+	ControllerRateLimit *int              `json:"controllerRateLimit,omitempty"`
+	ControllerBurst     *int              `json:"controllerBurstLimit,omitempty"`
+	ExternalIDs         map[string]string `json:"externalIDs,omitempty"`
+	OtherConfig         map[string]string `json:"otherConfig,omitempty"`
 }
 
 // allProtocols is what an empty protocols column means. It is written out so that those
@@ -40,6 +55,9 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 		if r.attached(b, target) {
 			return nil, nil
 		}
+		if isAttached(r, b, target) {
+			return nil, nil
+		}
 		ids := map[string]string{}
 		for k, v := range b.ExternalIDs {
 			ids[k] = v
@@ -47,7 +65,7 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 		if ids[beforeKey] == "" {
 			was := before{Protocols: b.Protocols, FailMode: deref(b.FailMode)}
 			for _, uuid := range b.Controller {
-				was.Controllers = append(was.Controllers, r.controllers[uuid])
+				was.Controllers = append(was.Controllers, controllerBefore(r.controllers[uuid]))
 			}
 			text, err := json.Marshal(was)
 			if err != nil {
@@ -74,6 +92,12 @@ func (r rows) attached(b *bridgeRow, target string) bool {
 		slices.Contains(b.Protocols, "OpenFlow13") && b.ExternalIDs[beforeKey] != ""
 }
 
+// isAttached reports whether a bridge is as Attach leaves it.
+func isAttached(r rows, b *bridgeRow, target string) bool {
+	return b.ExternalIDs[beforeKey] != "" && len(b.Controller) == 1 && r.controllers[b.Controller[0]].Target == target &&
+		deref(b.FailMode) == "secure" && slices.Contains(b.Protocols, "OpenFlow13")
+}
+
 // Detach gives a bridge back what it had before Attach. A bridge that was not attached
 // is left as it is.
 func (c *Client) Detach(ctx context.Context, bridge string) error {
@@ -93,9 +117,10 @@ func (c *Client) Detach(ctx context.Context, bridge string) error {
 			}
 		}
 		var controllers []*controllerRow
-		for i := range was.Controllers {
-			was.Controllers[i].UUID = fmt.Sprintf("weir%d", i)
-			controllers = append(controllers, &was.Controllers[i])
+		for i, k := range was.Controllers {
+			row := controllerRow(k)
+			row.UUID = fmt.Sprintf("weir%d", i)
+			controllers = append(controllers, &row)
 		}
 		return replace(db, b, controllers, was.Protocols, was.FailMode, ids)
 	})

@@ -52,7 +52,8 @@ type Port struct {
 	Err     string
 }
 
-// The rows, as far as they are read or written. (Vendors' columns stay as they are.)
+// The rows, as far as they are read or written. (Vendors' columns stay as they are.) They
+// have no json tags: the client copies rows by way of JSON.
 type (
 	rootRow struct {
 		UUID       string   `ovsdb:"_uuid"`
@@ -84,17 +85,17 @@ type (
 		ExternalIDs map[string]string `ovsdb:"external_ids"`
 	}
 	controllerRow struct {
-		UUID                string            `ovsdb:"_uuid" json:"-"`
-		Target              string            `ovsdb:"target" json:"target"`
-		IsConnected         bool              `ovsdb:"is_connected" json:"-"`
-		Role                *string           `ovsdb:"role" json:"-"`
-		ConnectionMode      *string           `ovsdb:"connection_mode" json:"connectionMode,omitempty"`
-		MaxBackoff          *int              `ovsdb:"max_backoff" json:"maxBackoff,omitempty"`
-		InactivityProbe     *int              `ovsdb:"inactivity_probe" json:"inactivityProbe,omitempty"`
-		ControllerRateLimit *int              `ovsdb:"controller_rate_limit" json:"controllerRateLimit,omitempty"`
-		ControllerBurst     *int              `ovsdb:"controller_burst_limit" json:"controllerBurstLimit,omitempty"`
-		ExternalIDs         map[string]string `ovsdb:"external_ids" json:"externalIDs,omitempty"`
-		OtherConfig         map[string]string `ovsdb:"other_config" json:"otherConfig,omitempty"`
+		UUID                string            `ovsdb:"_uuid"`
+		Target              string            `ovsdb:"target"`
+		IsConnected         bool              `ovsdb:"is_connected"`
+		Role                *string           `ovsdb:"role"`
+		ConnectionMode      *string           `ovsdb:"connection_mode"`
+		MaxBackoff          *int              `ovsdb:"max_backoff"`
+		InactivityProbe     *int              `ovsdb:"inactivity_probe"`
+		ControllerRateLimit *int              `ovsdb:"controller_rate_limit"`
+		ControllerBurst     *int              `ovsdb:"controller_burst_limit"`
+		ExternalIDs         map[string]string `ovsdb:"external_ids"`
+		OtherConfig         map[string]string `ovsdb:"other_config"`
 	}
 )
 

@@ -9,6 +9,9 @@ import (
 	"github.com/ovn-kubernetes/libovsdb/client"
 )
 
+// settle is how long the database has to say all that belongs together.
+const settle = 5 * time.Millisecond
+
 // Watch calls f with a snapshot now and whenever something has changed, until ctx is
 // done. Changes that come together make one snapshot. While the database is away it is
 // tried again and again, and f gets the last snapshot with Connected false.
@@ -55,6 +58,11 @@ func follow(ctx context.Context, target string, last *Snapshot, f func(Snapshot)
 		case <-gone:
 			return true
 		case <-changed:
+		}
+		select { // the rows of one transaction come one by one
+		case <-ctx.Done():
+			return true
+		case <-time.After(settle):
 		}
 		s, err := snapshot(ctx, c)
 		if err != nil {

@@ -344,3 +344,56 @@ func TestWhatIsCompiledIsTakenByOpenVSwitch(t *testing.T) {
 		t.Errorf("%d flows in the file, %d in the bridge", want, got)
 	}
 }
+
+func TestABridgeIsProgrammedAgainWhenOpenVSwitchComesBack(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	vsctl(t, w.box, "add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1")
+	w.start()
+	w.status("programmed", programmed(1))
+	before := w.flows()
+	if err := w.box.KillVswitchd(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	w.status("the session is gone", func(s api.Status) bool { return !s.Bridges[0].Connected })
+	if err := w.box.StartVswitchd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.status("programmed again", programmed(1))
+	if after := w.flows(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
+func TestABridgeThatLeavesTheModelIsLeftAsItIs(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	vsctl(t, w.box, "add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=dummy")
+	w.start()
+	w.status("programmed", programmed(1))
+	before := w.flows()
+	write(t, w.dir, "m.yaml", "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br1}\n")
+	w.status("br1 instead", programmed(2))
+	if after := w.flows(); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+	if _, err := os.Stat(controllerPath(w.box.RunDir(), "br0")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("nobody listens for br0 any more: %v", err)
+	}
+	write(t, w.dir, "m.yaml", twoHosts)
+	w.status("br0 again", programmed(3))
+}
+
+func TestFlowsBehindOurBackAreRefusedAndNamed(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	if _, err := w.box.Ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=3,priority=7,in_port=9,actions=drop"); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	s := w.status("the reason", func(s api.Status) bool { return s.Bridges[0].Error != "" && s.Bridges[0].Connected })
+	if b := s.Bridges[0]; b.Programmed || !strings.Contains(b.Error, "table=3") {
+		t.Errorf("the foreign flow is named: %+v", b)
+	}
+	if _, err := w.box.Ofctl("-O", "OpenFlow13", "del-flows", "br0", "table=3"); err != nil {
+		t.Fatal(err)
+	}
+	w.status("it goes on", programmed(1))
+}

@@ -156,11 +156,11 @@ func (d *demo) start(ctx context.Context) error {
 	if err := box.AddBridge(demoBridge); err != nil {
 		return err
 	}
-	version, err := box.Vsctl("get", "Open_vSwitch", ".", "ovs_version")
+	version, err := box.Appctl("version")
 	if err != nil {
 		return err
 	}
-	d.ok("Open vSwitch %s of its own, userspace datapath, bridge %s", strings.Trim(version, "\"\n "), demoBridge)
+	d.ok("an Open vSwitch of its own: %s, userspace datapath, bridge %s", version, demoBridge)
 	for _, c := range demoHosts {
 		if d.hosts[c.Name], err = box.AddHost(c); err != nil {
 			return err

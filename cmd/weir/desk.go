@@ -31,6 +31,7 @@ type desk struct {
 	inForce  atomic.Pointer[reading]               // the last good one
 	snapshot atomic.Pointer[ovsdb.Snapshot]        // nil: none yet
 	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
+	version  atomic.Pointer[string]                // of ovs-vswitchd; nil: not asked yet
 	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
 }
 
@@ -70,6 +71,9 @@ func (d *desk) database() api.Database {
 	db := api.Database{Target: d.flags.ovsdb}
 	if s := d.snapshot.Load(); s != nil {
 		db.Connected, db.OVSVersion = s.Connected, s.OVSVersion
+	}
+	if v := d.version.Load(); v != nil {
+		db.OVSVersion = *v // what runs, not what was noted
 	}
 	return db
 }

@@ -109,9 +109,10 @@ func TestTheModelIsReadAgainWhenItsFilesChange(t *testing.T) {
 	readings := make(chan *reading)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	done := make(chan struct{})
+	watch := modelWatch{path: dir, hup: hup, every: time.Millisecond, seen: fingerprint(dir)}
 	go func() {
 		defer close(done)
-		modelWatch{path: dir, hup: hup, every: time.Millisecond, seen: fingerprint(dir)}.run(ctx, func(r *reading) { readings <- r })
+		watch.run(ctx, func(r *reading) { readings <- r })
 	}()
 	next := func() *reading {
 		t.Helper()

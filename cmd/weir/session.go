@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"weir/internal/unixctl"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 )
@@ -159,11 +161,16 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	if cut := conn.Err(); cut != nil {
 		err = cut
 	}
-	log.WithError(err).Info("disconnected")
+	if ctx.Err() == nil || conn.Err() != nil {
+		log.WithError(err).Info("disconnected")
+	}
 }
 
 // probe asks ovs-vswitchd what the bridge's datapath can do, and tells the keeper.
 func (k *keeper) probe(ctx context.Context, bridge string) {
+	if v, err := vswitchVersion(ctx, k.desk.flags.rundir); err == nil {
+		k.desk.version.Store(&v)
+	}
 	said, err := ovsdb.Features(ctx, k.desk.flags.rundir, bridge)
 	o := observed{bridge: bridge, err: err}
 	o.features.NDExtension = said["IPv6 ND Extension"] == "Yes"
@@ -171,6 +178,19 @@ func (k *keeper) probe(ctx context.Context, bridge string) {
 	case k.features <- o:
 	case <-ctx.Done():
 	}
+}
+
+// vswitchVersion asks ovs-vswitchd for its version. The database has it only if the
+// script that started ovs-vswitchd wrote it there.
+func vswitchVersion(ctx context.Context, rundir string) (string, error) {
+	c, err := unixctl.DialDaemon(ctx, rundir, "ovs-vswitchd")
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	text, err := c.Call(ctx, "version") // "ovs-vswitchd (Open vSwitch) 3.1.0"
+	first, _, _ := strings.Cut(text, "\n")
+	return first[strings.LastIndex(first, " ")+1:], err
 }
 
 // note keeps what a bridge can do. If that cannot be learned, the bridge is taken to

@@ -77,10 +77,21 @@ func (s *Sandbox) start(ctx context.Context) error {
 	if err := s.db.waitFor(ctx, s.path("db.sock")); err != nil {
 		return err
 	}
-	if _, err := s.Vsctl("--no-wait", "init"); err != nil {
+	if _, err := s.Vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version="+version(ctx)); err != nil {
 		return err
 	}
 	return s.StartVswitchd(ctx)
+}
+
+// version is what ovs-vswitchd says of itself: "ovs-vswitchd (Open vSwitch) 3.1.0".
+func version(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "ovs-vswitchd", "--version").Output()
+	line, _, _ := strings.Cut(string(out), "\n")
+	words := strings.Fields(line)
+	if err != nil || len(words) == 0 {
+		return "unknown"
+	}
+	return words[len(words)-1]
 }
 
 // StartVswitchd starts ovs-vswitchd, after it has been killed.

@@ -1,0 +1,203 @@
+package ovstest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"syscall"
+	"time"
+
+	"weir/api"
+)
+
+// A Daemon is a running weir serve.
+type Daemon struct {
+	ExpectRefusals bool // the test makes the switch refuse something
+
+	n      *Net
+	model  string // the file
+	socket string
+	cmd    *exec.Cmd
+	done   chan struct{}
+	log    logBuffer
+}
+
+// Run starts the daemon with a model, and returns when all of it is programmed.
+func (n *Net) Run(model string) *Daemon {
+	n.T.Helper()
+	n.Weir = &Daemon{n: n, model: filepath.Join(n.dir, "model.yaml"), socket: filepath.Join(n.dir, "weir.sock")}
+	n.Weir.write(model)
+	n.Weir.Start()
+	n.Weir.Programmed(1)
+	return n.Weir
+}
+
+func (d *Daemon) write(model string) {
+	d.n.T.Helper()
+	if err := os.WriteFile(d.model, []byte(model), 0o600); err != nil {
+		d.n.T.Fatal(err)
+	}
+}
+
+// Start starts the daemon, again after it has been stopped or killed.
+func (d *Daemon) Start() {
+	d.n.T.Helper()
+	path, err := binary()
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	d.cmd = exec.Command(path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(),
+		"--state-dir", filepath.Join(d.n.dir, "state"), "--socket", d.socket)
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := d.cmd.Start(); err != nil {
+		d.n.T.Fatal(err)
+	}
+	done := make(chan struct{})
+	d.done = done
+	cmd := d.cmd
+	go func() {
+		cmd.Wait() // it is asked for how it ended nowhere: it is stopped, or killed
+		close(done)
+	}()
+}
+
+// Stop stops the daemon as an operator would.
+func (d *Daemon) Stop() { d.end(syscall.SIGTERM) }
+
+// Kill kills the daemon (kill -9).
+func (d *Daemon) Kill() { d.end(syscall.SIGKILL) }
+
+func (d *Daemon) end(sig syscall.Signal) {
+	select {
+	case <-d.done:
+		return
+	default:
+	}
+	d.cmd.Process.Signal(sig)
+	select {
+	case <-d.done:
+	case <-time.After(Patience):
+		d.n.T.Errorf("the daemon does not end on %v", sig)
+		d.cmd.Process.Kill()
+		<-d.done
+	}
+}
+
+// Tool runs a client command against the daemon, and returns its output and exit status.
+func (d *Daemon) Tool(args ...string) (string, error) {
+	path, err := binary()
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	defer cancel()
+	var out, bad bytes.Buffer
+	cmd := exec.CommandContext(ctx, path, append(args, "--socket", d.socket)...)
+	cmd.Stdout, cmd.Stderr = &out, &bad
+	if err = cmd.Run(); err != nil {
+		err = fmt.Errorf("weir %v: %w: %s", args, err, bad.String())
+	}
+	return out.String(), err
+}
+
+// Status returns weir status.
+func (d *Daemon) Status() (s api.Status, err error) {
+	text, err := d.Tool("status", "-o", "json")
+	if err == nil {
+		err = decode(text, &s)
+	}
+	return s, err
+}
+
+// Programmed waits until a model of at least a revision is in all bridges, and returns the
+// status then.
+func (d *Daemon) Programmed(revision uint64) (s api.Status) {
+	d.n.T.Helper()
+	Eventually(d.n.T, "all bridges programmed", func() (err error) {
+		if s, err = d.Status(); err != nil {
+			return err
+		}
+		if s.Model.Error != "" {
+			d.n.T.Fatalf("the model is refused: %s", s.Model.Error)
+		}
+		if s.Model.Revision < revision || len(s.Bridges) == 0 {
+			return fmt.Errorf("revision is %d, want %d", s.Model.Revision, revision)
+		}
+		for _, b := range s.Bridges {
+			if !b.Programmed && !(d.ExpectRefusals && b.Revision == s.Model.Revision && len(b.Refused) > 0) || len(b.Pending) > 0 {
+				return fmt.Errorf("bridge %s: %+v", b.Name, b)
+			}
+		}
+		return nil
+	})
+	return s
+}
+
+// Apply changes the model, and returns when the new one is programmed.
+func (d *Daemon) Apply(model string) api.Status {
+	d.n.T.Helper()
+	s, err := d.Status()
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	d.write(model)
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	return d.Programmed(s.Model.Revision + 1)
+}
+
+// Zone returns the conntrack zone of a tenant.
+func (d *Daemon) Zone(tenant string) uint16 {
+	d.n.T.Helper()
+	s, err := d.Status()
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	for _, t := range s.Tenants {
+		if t.Name == tenant {
+			return t.Zone
+		}
+	}
+	d.n.T.Fatalf("the daemon has no tenant %s", tenant)
+	return 0
+}
+
+// Connections returns weir connections of a tenant.
+func (d *Daemon) Connections(tenant string) (all []api.Connection) {
+	d.n.T.Helper()
+	text, err := d.Tool("connections", "-t", tenant, "-o", "json")
+	if err == nil {
+		err = decode(text, &all)
+	}
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	return all
+}
+
+// A logBuffer keeps what a daemon says.
+type logBuffer struct {
+	mu  sync.Mutex // the daemon's two outputs write, the test reads
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+var refusal = regexp.MustCompile(`(?m)^.*refused by the switch.*$`)
+
+func (l *logBuffer) refusals() []string { return refusal.FindAllString(l.String(), -1) }

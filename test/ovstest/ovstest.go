@@ -1,0 +1,239 @@
+// Package ovstest is the harness of the traffic tests. A test states hosts, a model and
+// traffic; the harness starts an Open vSwitch of its own with the hosts as namespaces, runs
+// the real daemon, reads back what became of it, and cleans up whatever happens.
+//
+// The datapath is a parameter: WEIR_DATAPATH is netdev (the userspace datapath, the
+// default) or system (the kernel's, in a guest). Every test runs on both.
+//
+// At the end of each test the harness checks what must always hold: ovs-vswitchd is still
+// the same process, and nothing was refused that the test did not expect.
+package ovstest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/conntrack"
+	"weir/internal/sandbox"
+	"weir/ofproto"
+	"weir/ofproto/ofconn"
+)
+
+// Patience is how long a condition may take to come true: generous, for a guest in which
+// every system call is traced.
+const Patience = 20 * time.Second
+
+// A Net is an Open vSwitch with hosts and a daemon.
+type Net struct {
+	*sandbox.Sandbox
+	T      *testing.T
+	Bridge string
+	Weir   *Daemon // nil until Run
+
+	dir        string
+	vswitchPID int
+	hosts      map[string]*sandbox.Host
+}
+
+// New starts an Open vSwitch with one bridge, br0.
+func New(t *testing.T) *Net {
+	t.Helper()
+	if os.Getenv("WEIR_INTEGRATION") == "" {
+		t.Skip("real traffic: run it with make integration")
+	}
+	need(t)
+	s, err := sandbox.Start(t.Context(), sandbox.Config{Datapath: os.Getenv("WEIR_DATAPATH")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: t.TempDir(), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}}
+	t.Cleanup(n.close)
+	if err := s.AddBridge(n.Bridge); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// need skips the test where a tool is missing; where CI is set, that is a failure.
+func need(t *testing.T) {
+	missing := t.Skipf
+	if os.Getenv("CI") != "" {
+		missing = t.Fatalf
+	}
+	if os.Getuid() != 0 {
+		missing("not root: namespaces cannot be made")
+	}
+	for _, tool := range []string{"ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ethtool", "ping"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			missing("%s is missing: scripts/deps.sh installs it", tool)
+		}
+	}
+}
+
+// Kernel reports whether the datapath is the kernel's.
+func (n *Net) Kernel() bool { return n.Datapath() == "system" }
+
+func (n *Net) close() {
+	if n.T.Failed() {
+		n.explain()
+	}
+	if n.Weir != nil {
+		n.Weir.Stop()
+		if refused := n.Weir.log.refusals(); len(refused) > 0 && !n.Weir.ExpectRefusals {
+			n.T.Errorf("the switch refused: %v", refused)
+		}
+	}
+	if !n.VswitchdRuns() || n.VswitchdPID() != n.vswitchPID {
+		n.T.Errorf("ovs-vswitchd is not the process that was started")
+	}
+	if err := n.Sandbox.Close(); err != nil {
+		n.T.Error(err)
+	}
+}
+
+// explain shows what may help to see why a test has failed.
+func (n *Net) explain() {
+	if n.Weir != nil {
+		n.T.Logf("the daemon said:\n%s", n.Weir.log.String())
+	}
+	for _, args := range [][]string{{"dpctl/dump-flows", "-m"}, {"dpctl/dump-conntrack", "-m"}} {
+		if text, err := n.Appctl(args...); err == nil {
+			n.T.Logf("%v:\n%s", args, text)
+		}
+	}
+	if text, err := n.Ofctl("-O", "OpenFlow13", "dump-flows", n.Bridge); err == nil {
+		path := filepath.Join(os.TempDir(), "weir-"+filepath.Base(n.T.Name())+".flows")
+		if os.WriteFile(path, []byte(text), 0o600) == nil {
+			n.T.Logf("the flows are in %s", path)
+		}
+	}
+}
+
+// Host adds a host: its interface on the bridge has its name, and so has its iface-id.
+func (n *Net) Host(name, mac string, ips []string, gateways ...string) *sandbox.Host {
+	n.T.Helper()
+	h, err := n.AddHost(sandbox.HostConfig{Name: name, Bridge: n.Bridge, Port: name, IfaceID: name, MAC: mac, IPs: ips, Gateways: gateways})
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	n.hosts[name] = h
+	return h
+}
+
+// Eventually waits until a condition holds; nil is that it does. The last error fails the
+// test.
+func Eventually(t testing.TB, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(Patience)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		<-tick.C
+	}
+}
+
+// Entries returns the connections of a zone.
+func (n *Net) Entries(zone uint16) []conntrack.Entry {
+	n.T.Helper()
+	var all []conntrack.Entry
+	for e, err := range conntrack.NewUnixctl(n.RunDir()).Entries(n.T.Context(), conntrack.Filter{Zone: zone}) {
+		if err != nil {
+			n.T.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// Protocol returns those of entries that are of a protocol.
+func Protocol(entries []conntrack.Entry, protocol string) (some []conntrack.Entry) {
+	for _, e := range entries {
+		if e.Protocol == protocol {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// Session opens an OpenFlow session beside the daemon's, to look.
+func (n *Net) Session() *ofconn.Conn {
+	n.T.Helper()
+	c, err := ofconn.Dial(n.T.Context(), "unix:"+filepath.Join(n.RunDir(), n.Bridge+".mgmt"), ofconn.Config{})
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	n.T.Cleanup(func() { c.Close() })
+	return c
+}
+
+// Flows returns the flows of the bridge with their counters, as the datapath has them now.
+func (n *Net) Flows() []ofproto.FlowStats {
+	n.T.Helper()
+	c, err := ofconn.Dial(n.T.Context(), "unix:"+filepath.Join(n.RunDir(), n.Bridge+".mgmt"), ofconn.Config{})
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := n.Appctl("revalidator/wait"); err != nil { // the counters are brought up now and then
+		n.T.Fatal(err)
+	}
+	flows, err := c.FlowStats(n.T.Context())
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	return flows
+}
+
+// Packets returns how many packets the flows that are wanted have counted.
+func (n *Net) Packets(wanted func(ofproto.Flow) bool) (packets uint64) {
+	n.T.Helper()
+	for _, f := range n.Flows() {
+		if wanted(f.Flow) {
+			packets += f.Packets
+		}
+	}
+	return packets
+}
+
+// Addr parses an address.
+func Addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// binary is the daemon under test: WEIR_BIN, or one that is built for this run.
+var binary = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("WEIR_BIN"); path != "" {
+		return path, nil
+	}
+	dir, err := os.MkdirTemp("", "weir-bin-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "weir")
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "weir/cmd/weir").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func decode(text string, v any) error {
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		return errors.Join(err, fmt.Errorf("in %q", text))
+	}
+	return nil
+}
