@@ -384,6 +384,9 @@ func TestABridgeThatLeavesTheModelIsLeftAsItIs(t *testing.T) {
 
 func TestFlowsBehindOurBackAreRefusedAndNamed(t *testing.T) {
 	w := newWorld(t, twoHosts)
+	w.start() // the first controller that a bridge gets empties its tables
+	w.status("programmed", programmed(1))
+	w.stop()
 	if _, err := w.box.Ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=3,priority=7,in_port=9,actions=drop"); err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func (s *Sandbox) AddHost(c HostConfig) (*Host, error) {
 
 // wire makes the pair of interfaces.
 func (s *Sandbox) wire(h *Host) error {
-	nl, err := netlink.NewHandleAt(netns.NsHandle(s.net.fd))
+	nl, err := netlink.NewHandleAt(netns.NsHandle(s.net.fd), unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (h *Host) configure() error {
 	if _, err := h.Exec(context.Background(), "ethtool", "-K", HostDevice, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"); err != nil {
 		return err
 	}
-	nl, err := netlink.NewHandleAt(netns.NsHandle(h.net.fd))
+	nl, err := netlink.NewHandleAt(netns.NsHandle(h.net.fd), unix.NETLINK_ROUTE)
 	if err != nil {
 		return err
 	}
