@@ -295,33 +295,3 @@ func refusedIntent(r *ofproto.Rejected, in pipeline.Input) (intent.ID, bool) {
 	}
 	return id, ok
 }
-
-// plan returns what a model would change in the bridge as it is now.
-func (s *session) plan(ctx context.Context, in pipeline.Input) (p BridgePlan) {
-	have, err := s.conn.Tables(ctx)
-	if err != nil {
-		return BridgePlan{Err: err}
-	}
-	program, err := s.config.Compile(in)
-	if err != nil {
-		return BridgePlan{Err: err}
-	}
-	ours, _, err := divide(have, program, foreignFlows(in))
-	p = BridgePlan{Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending, Before: have, Numbers: in.Numbers, Err: err}
-	if s.config.Narrowed != nil {
-		p.Narrowed = s.config.Narrowed(program, have, in.Numbers, in.Model)
-	}
-	there := make(map[ofproto.FlowKey]bool, len(ours.Flows))
-	for _, f := range ours.Flows {
-		there[f.Key()] = true
-	}
-	for _, f := range p.Plan.PutFlows {
-		if there[f.Key()] {
-			p.Changed++
-		} else {
-			p.Added++
-		}
-	}
-	p.Deleted = len(p.Plan.DeleteFlows)
-	return p
-}

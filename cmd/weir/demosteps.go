@@ -69,7 +69,7 @@ func (d *demo) denied(ctx context.Context) error {
 	if after <= before {
 		return fmt.Errorf("web-1 did not reach db-1, but no drop was counted: %d before, %d after", before, after)
 	}
-	d.ok("denied: web-1 -> db-1:%s had no answer; %d packets were counted as %q", demoPort, after-before, reason)
+	d.ok("denied: web-1 -> db-1:%s had no answer; %s counted as %q", demoPort, count(int(after-before), "packet was", "packets were"), reason)
 	return nil
 }
 
@@ -279,6 +279,7 @@ func startChild(log string, args ...string) (*child, error) {
 		return nil, err
 	}
 	c := &child{cmd: exec.Command("/proc/self/exe", args...), log: f, exited: make(chan error, 1)}
+	c.cmd.Args[0] = os.Args[0] // for those who look at the list of processes
 	c.cmd.Stdout, c.cmd.Stderr = f, f
 	// A process group of its own keeps Ctrl-C from it: we tell it when it is time.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
@@ -15,6 +16,15 @@ func TestMain(m *testing.M) {
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Condition: func(cond string) (bool, error) {
+			if cond != "traffic" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			if os.Getenv("WEIR_INTEGRATION") == "" {
+				t.Log("SKIPPED: traffic, unless WEIR_INTEGRATION is set")
+			}
+			return os.Getenv("WEIR_INTEGRATION") != "", nil
+		},
 		Setup: func(e *testscript.Env) error {
 			wd, err := os.Getwd()
 			e.Setenv("EXAMPLES", wd+"/../../examples")

@@ -155,6 +155,9 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 		<-conn.Done()
 		s.cancel()
 	}()
+	if err := k.db.Hurry(ctx, s.bridge); err != nil {
+		log.WithError(err).Debug("the bridge will come back more slowly")
+	}
 	k.probe(ctx, s.bridge)
 	err := k.ctl.Serve(ctx, s.bridge, conn)
 	_ = conn.Close() // what matters is in err, and in conn.Err

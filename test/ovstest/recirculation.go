@@ -24,7 +24,7 @@ type megaflow struct {
 // takes.
 func (n *Net) Recirculations(first ...string) (r Recirculations) {
 	n.T.Helper()
-	text, err := n.Appctl("dpctl/dump-flows", "-m")
+	text, err := n.Appctl("dpctl/dump-flows")
 	if err != nil {
 		n.T.Fatal(err)
 	}

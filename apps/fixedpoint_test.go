@@ -1,0 +1,79 @@
+package apps
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"weir/internal/sandbox"
+	"weir/ofproto"
+	"weir/ofproto/ofconn"
+)
+
+// TestFixedPoint installs every golden case and every example on a real Open vSwitch and
+// reads it back: there is nothing to change. Then ovs-ofctl bundle installs the text of the
+// program over it, and there is still nothing to change.
+func TestFixedPoint(t *testing.T) {
+	examples, err := filepath.Glob("../examples/*.yaml")
+	if err != nil || len(examples) < 6 {
+		t.Fatalf("%d examples: %v", len(examples), err)
+	}
+	needOpenVSwitch(t)
+	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := box.AddBridge("br"); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ofconn.Dial(t.Context(), "unix:"+filepath.Join(box.RunDir(), "br.mgmt"), ofconn.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	for _, name := range append(cases(t), examples...) {
+		t.Run(filepath.Base(name), func(t *testing.T) { fixedPoint(t, box, conn, name) })
+	}
+}
+
+func needOpenVSwitch(t *testing.T) {
+	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
+		}
+		t.Skip("skipped: no ovs-vswitchd")
+	}
+}
+
+func fixedPoint(t *testing.T, box *sandbox.Sandbox, conn *ofconn.Conn, name string) {
+	p, in := compileFile(t, name)
+	diff := func() ofproto.Plan {
+		have, err := conn.Tables(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ofproto.Diff(p.Tables(), have)
+	}
+	if err := conn.Apply(t.Context(), diff()); err != nil {
+		t.Fatal(err)
+	}
+	if again := diff(); !again.Empty() {
+		t.Fatalf("the second plan is not empty: %+v", again)
+	}
+	file := filepath.Join(t.TempDir(), "bundle")
+	if err := os.WriteFile(file, []byte(p.Text(in.Numbers)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := box.Ofctl("-O", "OpenFlow14", "bundle", "br", file); err != nil {
+		t.Fatal(err)
+	}
+	if again := diff(); !again.Empty() {
+		t.Errorf("the text of the program says something else than the program: %+v", again)
+	}
+}

@@ -1,0 +1,72 @@
+package controller
+
+import (
+	"context"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// plan returns what a model would change in the bridge as it is now.
+func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
+	have, err := s.conn.Tables(ctx)
+	if err != nil {
+		return BridgePlan{Err: err}
+	}
+	program, err := s.config.Compile(in)
+	if err != nil {
+		return BridgePlan{Err: err}
+	}
+	var narrowed []intent.ID
+	if s.config.Narrowed != nil {
+		narrowed = s.config.Narrowed(program, have, in.Numbers, in.Model)
+	}
+	if len(narrowed) > 0 { // their epochs would be raised first, and that is in the flows
+		in.Numbers = raised{in.Numbers, narrowed}
+		if program, err = s.config.Compile(in); err != nil {
+			return BridgePlan{Err: err}
+		}
+	}
+	ours, _, err := divide(have, program, foreignFlows(in))
+	p := BridgePlan{
+		Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending,
+		Narrowed: narrowed, Before: have, Numbers: in.Numbers, Err: err,
+	}
+	p.count()
+	return p
+}
+
+// count tells flows that are new from flows that replace one.
+func (p *BridgePlan) count() {
+	there := make(map[ofproto.FlowKey]bool, len(p.Before.Flows))
+	for _, f := range p.Before.Flows {
+		there[f.Key()] = true
+	}
+	for _, f := range p.Plan.PutFlows {
+		if there[f.Key()] {
+			p.Changed++
+		} else {
+			p.Added++
+		}
+	}
+	p.Deleted = len(p.Plan.DeleteFlows)
+}
+
+// raised are numbers in which some tenants have another epoch than now: the one that
+// they are likely to be given.
+type raised struct {
+	pipeline.Numbers
+	tenants []intent.ID
+}
+
+// Epoch returns the epoch of a tenant.
+func (r raised) Epoch(tenant intent.ID) uint8 {
+	now := r.Numbers.Epoch(tenant)
+	for _, id := range r.tenants {
+		if id == tenant {
+			return now%255 + 1
+		}
+	}
+	return now
+}

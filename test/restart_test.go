@@ -1,0 +1,180 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/ofproto"
+	"weir/test/ovstest"
+)
+
+// TestRestart kills the daemon five times (kill -9) under 100 connections that talk and a
+// ping every 5 ms: nothing breaks, nothing is lost, and nothing is sent when nothing has
+// changed.
+func TestRestart(t *testing.T) {
+	n, h1, h2 := pair(t)
+	w := n.Run(pairModel("") + forH2(httpRule, "{name: ping, direction: ingress, action: allow, protocol: icmp}"))
+	echo(t, h2, "10.1.1.2:80")
+	ctx, stop := context.WithCancel(t.Context())
+	var lines, broken atomic.Int64
+	var talkers sync.WaitGroup
+	for range 100 {
+		c, err := h1.Dial(t.Context(), "tcp", "10.1.1.2:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		talkers.Go(func() {
+			defer c.Close()
+			keepTalking(ctx, c, &lines, &broken)
+		})
+	}
+	pinged := make(chan string, 1)
+	go func() {
+		out, err := h1.Exec(context.WithoutCancel(ctx), "ping", "-n", "-q", "-i", "0.005", "-c", "600", "10.1.1.2")
+		pinged <- fmt.Sprint(out, err)
+	}()
+	var sent uint64
+	for range 5 {
+		w.Kill()
+		w.Start()
+		s := w.Programmed(1)
+		sent += s.Bridges[0].FlowModsSent
+	}
+	loss := <-pinged
+	stop()
+	talkers.Wait()
+	t.Logf("5 restarts: %d lines over 100 connections, %d connections broken, %d flow-mods sent; ping: %s",
+		lines.Load(), broken.Load(), sent, summary(loss))
+	if broken.Load() != 0 || sent != 0 || !strings.Contains(loss, "600 received") {
+		t.Errorf("the restart was felt:\n%s", loss)
+	}
+}
+
+// keepTalking says a line now and then until it is told to stop, or something breaks.
+func keepTalking(ctx context.Context, c net.Conn, lines, broken *atomic.Int64) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := say(c, "still there?", ovstest.Patience); err != nil {
+			broken.Add(1)
+			return
+		}
+		lines.Add(1)
+	}
+}
+
+func summary(ping string) string {
+	return regexp.MustCompile(`\d+ packets transmitted, \d+ received`).FindString(ping)
+}
+
+// TestRefusedFlowNamesItsIntentAndStopsNobodyElse gives a table a limit, so that the switch
+// refuses the rules of one tenant while another's change goes through.
+func TestRefusedFlowNamesItsIntentAndStopsNobodyElse(t *testing.T) {
+	n, h1, h2 := pair(t)
+	first := "{name: one, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: tcp, ports: [81]}"
+	w := n.Run(pairModel("defaults: {egress: deny}") + forH2(first))
+	w.ExpectRefusals = true
+	in := 0
+	for _, f := range n.Flows() {
+		if f.Table == pipeline.PolIn {
+			in++
+		}
+	}
+	_, err := n.Vsctl("--id=@full", "create", "Flow_Table", fmt.Sprintf("flow_limit=%d", in), "overflow_policy=refuse",
+		"--", "set", "bridge", n.Bridge, fmt.Sprintf("flow_tables:%d=@full", pipeline.PolIn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := "{name: two, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: tcp, ports: [82]}"
+	out := object("Policy", "name: out, tenant: t", "appliesTo: {endpoints: [h1]}, rules: [{name: any, direction: egress, action: allow}]")
+	s := w.Apply(pairModel("defaults: {egress: deny}") + forH2(first, second) + out)
+	refused := s.Bridges[0].Refused
+	if len(refused) != 1 || refused[0].ID != "t/policy/h2/two" || !strings.Contains(refused[0].Why, "OFPFMFC_TABLE_FULL") {
+		t.Fatalf("refused: %+v; want the rule two, for the table is full", refused)
+	}
+	serve(t, h2, "10.1.1.2:81", "one")
+	serve(t, h2, "10.1.1.2:82", "two")
+	gets(t, h1, "10.1.1.2:81", "one") // by the new egress rule
+	timesOut(t, h1, "10.1.1.2:82")
+}
+
+// TestTakenBack stops a live connection when its rule is taken away, and no other.
+func TestTakenBack(t *testing.T) {
+	n, h1, h2 := pair(t)
+	rule := func(port int) string {
+		return fmt.Sprintf("{name: p%d, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: tcp, ports: [%d]}", port, port)
+	}
+	w := n.Run(pairModel("") + forH2(rule(81), rule(82)))
+	var open []net.Conn
+	for _, port := range []string{"81", "82"} {
+		echo(t, h2, "10.1.1.2:"+port)
+		c, err := h1.Dial(t.Context(), "tcp", "10.1.1.2:"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	w.Apply(pairModel("") + forH2(rule(82)))
+	if err := say(open[1], "still there?", ovstest.Patience); err != nil {
+		t.Errorf("a connection that still has its rule: %v", err)
+	}
+	if err := say(open[0], "still there?", time.Second); err == nil {
+		t.Error("a connection whose rule is gone lives on")
+	}
+	for _, c := range w.Connections("t") {
+		if blocked := c.Orig.Dport == 81; c.Blocked != blocked {
+			t.Errorf("connection to port %d: blocked is %v", c.Orig.Dport, c.Blocked)
+		}
+	}
+	if e := n.Entries(w.Zone("t")); len(e) != 2 {
+		t.Errorf("%d entries, want 2", len(e))
+	}
+}
+
+// TestSpoofedPacketsAreDropped sends frames with the addresses of others.
+func TestSpoofedPacketsAreDropped(t *testing.T) {
+	n, h1, h2 := pair(t)
+	n.Run(pairModel("", "{name: any, direction: ingress, action: allow}"))
+	heard := wire(t, h2)
+	if _, err := h1.Exec(t.Context(), "ip", "addr", "add", "10.1.1.9/24", "dev", "e0"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := h1.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "1", "-I", "10.1.1.9", "10.1.1.2"); err == nil {
+		t.Errorf("an answer to somebody else's address: %s", out)
+	}
+	for {
+		select {
+		case f := <-heard.Frames():
+			if len(f) > 34 && f[12] == 8 && f[13] == 0 && netip.AddrFrom4([4]byte(f[26:30])) == ovstest.Addr("10.1.1.9") {
+				t.Error("h2 heard from an address that is nobody's")
+			}
+			continue
+		default:
+		}
+		break
+	}
+	spoofed := n.Packets(func(f ofproto.Flow) bool {
+		return f.Table == pipeline.Drop && strings.Contains(f.Match.String(), fmt.Sprintf("reg11=%#x", uint32(pipeline.Spoofed)))
+	})
+	if spoofed == 0 {
+		t.Error("no packet was counted as spoofed")
+	}
+}
