@@ -109,9 +109,6 @@ func (c *checker) service(t *Tenant, r *Rule, s ruleSpec, peer selectorSpec) {
 			c.bad(p.place(), "", "%v is not of the family of protocol %s", p.v, r.Protocol)
 		}
 	}
-	if s.portsAt.path != "" && len(s.ports) == 0 && r.Protocol != AnyProtocol {
-		c.bad(s.portsAt, "leave it out for all ports", "lists no port that can be read")
-	}
 }
 
 // fits reports whether packets of protocol p can have an address in c.

@@ -154,6 +154,11 @@ func (s *Spec) object(r *reader, n ast.Node) {
 	if !kind.set {
 		return
 	}
+	if m.name.set && kind.v == "Bridge" {
+		m.name = r.bridgeName(m.node, m.name.path)
+	} else if m.name.set {
+		m.name = r.name(m.node, m.name.path)
+	}
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {
 	case tenanted && !m.tenant.set:
@@ -178,7 +183,7 @@ func (r *reader) kind(n ast.Node, path string) value[string] {
 
 func (r *reader) metadata(n ast.Node, path string) (m meta) {
 	r.mapping(n, path, map[string]field{
-		"name":   {func(n ast.Node, p string) { m.name = r.name(n, p) }, true},
+		"name":   {func(n ast.Node, p string) { m.name, m.node = r.text(n, p), n }, true},
 		"tenant": {func(n ast.Node, p string) { m.tenant = r.name(n, p) }, false},
 		"labels": {func(n ast.Node, p string) { m.labels = r.labels(n, p) }, false},
 	})
@@ -288,7 +293,7 @@ func (t *tenantSpec) fields(r *reader) map[string]field {
 func (w *networkSpec) fields(r *reader) map[string]field {
 	return map[string]field{
 		"bridges": {func(n ast.Node, p string) {
-			r.list(n, p, func(n ast.Node, p string) { w.bridges = append(w.bridges, r.name(n, p)) })
+			r.list(n, p, func(n ast.Node, p string) { w.bridges = append(w.bridges, r.bridgeName(n, p)) })
 		}, false},
 		"subnets": {func(n ast.Node, p string) {
 			r.list(n, p, func(n ast.Node, p string) {
@@ -349,6 +354,9 @@ func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
 		}, false},
 		"ports": {func(n ast.Node, p string) {
 			u.portsAt = place{r.at(n), p}
+			if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
+				r.bad(n, p, "leave it out for all ports", "lists no port")
+			}
 			r.list(n, p, func(n ast.Node, p string) {
 				if v := r.portRange(n, p); v.set {
 					u.ports = append(u.ports, v)

@@ -234,6 +234,16 @@ func (r *reader) name(n ast.Node, path string) (v value[string]) {
 	return v
 }
 
+// bridgeName reads the name of a bridge, which is that of a network device.
+func (r *reader) bridgeName(n ast.Node, path string) (v value[string]) {
+	v = r.text(n, path)
+	if v.set && (v.v == "" || len(v.v) > maxName || strings.ContainsAny(v.v, "/ \t\n\x00") || v.v == "." || v.v == "..") {
+		r.bad(n, path, "", "%q is no name of a bridge", v.v)
+		return value[string]{}
+	}
+	return v
+}
+
 func isName(s string) bool {
 	if s == "" || len(s) > maxName || s[0] == '-' || s[len(s)-1] == '-' {
 		return false

@@ -1,6 +1,10 @@
 package intent
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/goccy/go-yaml/ast"
+)
 
 // A Spec is a configuration as written: well formed, and not yet checked as a whole.
 // Parse makes it.
@@ -18,7 +22,8 @@ type meta struct {
 	name   value[string]
 	tenant value[string]
 	labels map[string]string
-	place  place // of the object
+	place  place    // of the object
+	node   ast.Node // of the name
 }
 
 type (

@@ -332,16 +332,30 @@ func TestBridgesFindTheDaemonOverTCP(t *testing.T) {
 func TestWhatIsCompiledIsTakenByOpenVSwitch(t *testing.T) {
 	box := openVSwitch(t)
 	w := &world{t: t, box: box, dir: t.TempDir()}
-	out, err := w.weir("compile", "-f", write(t, w.dir, "m.yaml", twoHosts))
-	if err != nil {
-		t.Fatal(err)
+	models, err := filepath.Glob("../../examples/*.yaml")
+	if err != nil || len(models) == 0 {
+		t.Fatalf("no examples: %v", err)
 	}
-	if _, err := box.Ofctl("-O", "OpenFlow13", "bundle", "br0", write(t, w.dir, "flows", out)); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	want := strings.Count(out, "\nflow add ")
-	if got := strings.Count(w.flows(), "cookie="); got != want || want == 0 {
-		t.Errorf("%d flows in the file, %d in the bridge", want, got)
+	for _, m := range append(models, "demo.yaml", write(t, w.dir, "m.yaml", twoHosts)) {
+		t.Run(filepath.Base(m), func(t *testing.T) {
+			out, err := w.weir("compile", "-f", m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := box.Ofctl("-O", "OpenFlow13", "del-groups", "br0"); err != nil { // and the flows that use them
+				t.Fatal(err)
+			}
+			if _, err := box.Ofctl("-O", "OpenFlow13", "del-flows", "br0"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := box.Ofctl("-O", "OpenFlow13", "bundle", "br0", write(t, w.dir, "flows", out)); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			want := strings.Count(out, "\nflow add ")
+			if got := strings.Count(w.flows(), "cookie="); got != want || want == 0 {
+				t.Errorf("%d flows in the file, %d in the bridge", want, got)
+			}
+		})
 	}
 }
 

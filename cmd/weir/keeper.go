@@ -16,6 +16,10 @@ import (
 	"weir/ovsdb"
 )
 
+// writeTimeout bounds one change of the database: a database that does not answer must
+// not keep bridges from being served.
+const writeTimeout = 10 * time.Second
+
 // retryAfter is how long the keeper waits before it tries again what did not work.
 const retryAfter = time.Second
 
@@ -211,6 +215,13 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 	if s.wrote == k.seen || changing(have) {
 		return nil // the next snapshot shows what became of it
 	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	return k.write(ctx, bridge, s, have, zones)
+}
+
+// write makes the database say who the bridge's controller is, and which zones it has.
+func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.Bridge, zones map[string]map[string]string) error {
 	if target := k.target(bridge); !attached(have, target) {
 		if err := k.db.Attach(ctx, bridge, target); err != nil {
 			return err
@@ -222,8 +233,11 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 	if len(set)+len(remove) == 0 {
 		return nil
 	}
+	if err := k.db.SetExternalIDs(ctx, bridge, set, remove); err != nil {
+		return err
+	}
 	s.wrote = k.seen
-	return k.db.SetExternalIDs(ctx, bridge, set, remove)
+	return nil
 }
 
 type errNoBridge string

@@ -155,9 +155,7 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 		<-conn.Done()
 		s.cancel()
 	}()
-	if err := k.db.Hurry(ctx, s.bridge); err != nil {
-		log.WithError(err).Debug("the bridge will come back more slowly")
-	}
+	k.hurry(ctx, s.bridge)
 	k.probe(ctx, s.bridge)
 	err := k.ctl.Serve(ctx, s.bridge, conn)
 	_ = conn.Close() // what matters is in err, and in conn.Err
@@ -166,6 +164,15 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	}
 	if ctx.Err() == nil || conn.Err() != nil {
 		log.WithError(err).Info("disconnected")
+	}
+}
+
+// hurry has the bridge come back soon, should it lose us.
+func (k *keeper) hurry(ctx context.Context, bridge string) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	if err := k.db.Hurry(ctx, bridge); err != nil {
+		k.log.WithField("bridge", bridge).WithError(err).Debug("it may take its time to come back")
 	}
 }
 

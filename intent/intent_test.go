@@ -1,0 +1,133 @@
+package intent
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew; then read what has changed")
+
+// parse does what every reader of files does: it puts the problems of both steps together.
+func parse(sources ...Source) (*Model, Problems) {
+	spec, err := Parse(sources...)
+	var all, more Problems
+	errors.As(err, &all)
+	m, err := New(spec)
+	errors.As(err, &more)
+	return m, append(all, more...)
+}
+
+func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
+	names, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(names) < 40 {
+		t.Fatalf("%d cases: %v", len(names), err)
+	}
+	for _, name := range names {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".yaml"), func(t *testing.T) {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, ps := parse(Source{filepath.Base(name), data})
+			if len(ps) == 0 {
+				t.Fatal("there is nothing wrong with it")
+			}
+			got, golden := ps.Error()+"\n", strings.TrimSuffix(name, ".yaml")+".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(string(want), got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoTextIsRefusedBeforeItIsParsed(t *testing.T) {
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"ten megabytes":   {bytes.Repeat([]byte("# weir\n"), 10<<20/7), "f: has 10485755 bytes; a file of a model has at most 4 MiB: split it, or is it the right file?"},
+		"a binary file":   {[]byte("kind: \x00\x7fELF"), "f: is a binary file (byte 6 is zero), not YAML"},
+		"no UTF-8":        {[]byte("kind: caf\xe9"), "f: is not UTF-8 text (byte 9)"},
+		"a thousand deep": {[]byte("a: " + strings.Repeat("[", 1000)), "f:1:1: lists and mappings nest deeper than 32"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Parse(Source{"f", c.data}); err == nil || err.Error() != c.want {
+				t.Errorf("%v; want %s", err, c.want)
+			}
+		})
+	}
+}
+
+// large returns a model of 100 tenants with 10 endpoints and 100 rules each.
+func large() []byte {
+	var b bytes.Buffer
+	b.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n")
+	for i := range 100 {
+		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t%d}\n", i)
+		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Network\nmetadata: {name: lan, tenant: t%d}\nspec: {subnets: [{cidr: 10.1.0.0/24}]}\n", i)
+		for j := range 10 {
+			fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Endpoint\nmetadata: {name: e%d, tenant: t%d}\nspec: {network: lan, bind: {port: p%d-%d}, mac: \"02:00:00:00:%02x:%02x\", ips: [10.1.0.%d]}\n", j, i, i, j, i, j, j+10)
+		}
+		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: p, tenant: t%d}\nspec:\n  rules:\n", i)
+		for j := range 100 {
+			fmt.Fprintf(&b, "  - {name: r%d, direction: ingress, action: allow, from: {cidrs: [10.%d.0.0/16]}, protocol: tcp, ports: [%d]}\n", j, j, 1000+j)
+		}
+	}
+	return b.Bytes()
+}
+
+func TestALargeModel(t *testing.T) {
+	m, ps := parse(Source{"large", large()})
+	if len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	if len(m.Tenants()) != 100 || len(m.Tenants()[99].Policies[0].Rules) != 100 {
+		t.Error("not all of it is there")
+	}
+	if at := m.Position("t0/policy/p/r0"); at.Line == 0 || at.File != "large" {
+		t.Errorf("a rule is at %+v", at)
+	}
+}
+
+func BenchmarkParse10000Rules(b *testing.B) {
+	data := large()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ps := parse(Source{"large", data}); len(ps) > 0 {
+			b.Fatal(ps)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	names, _ := filepath.Glob("testdata/bad/*.yaml")
+	for _, name := range append(names, "../examples/tenant.yaml") {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if m, ps := parse(Source{"f", data}); len(ps) == 0 && m == nil {
+			t.Fatal("neither a model nor a problem")
+		}
+	})
+}
