@@ -103,6 +103,10 @@ func members(p ofproto.Plan) []member {
 const bundleFlags = ofproto.BundleAtomic | ofproto.BundleOrdered
 
 // bundle sends the groups and flows of p as one bundle and commits it.
+//
+// A member that the switch cannot even read is refused at once and is then not in the
+// bundle, which could be committed all the same. So there is a barrier before the commit:
+// only a bundle of which all members were taken is committed.
 func (c *Conn) bundle(ctx context.Context, p ofproto.Plan) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
@@ -110,75 +114,97 @@ func (c *Conn) bundle(ctx context.Context, p ofproto.Plan) error {
 	if err := c.control(ctx, id, ofproto.BundleOpen); err != nil {
 		return fmt.Errorf("open bundle: %w", err)
 	}
-	all := members(p)
-	first := c.xid.Add(uint32(len(all))) - uint32(len(all)) + 1
-	xids := make([]uint32, len(all)+1)
-	for i := range all {
-		xids[i] = first + uint32(i)
+	f := filling{Conn: c, id: id, members: members(p)}
+	n := uint32(len(f.members))
+	f.first = c.xid.Add(n+2) - (n + 2) + 1 // the members, the barrier, the commit
+	xids := make([]uint32, n+2)
+	for i := range xids {
+		xids[i] = f.first + uint32(i)
 	}
-	commit := c.xid.Add(1)
-	xids[len(all)] = commit
 	ch, forget := c.expect(xids...)
 	defer forget()
-	c.modified.Add(uint64(len(all)))
-	if err := c.fill(id, first, all, commit); err != nil {
-		var r *ofproto.Rejected
-		if errors.As(err, &r) {
-			c.control(ctx, id, ofproto.BundleDiscard) // what was refused here is worth more than what the switch says to this
-		}
+	f.answers = ch
+	c.modified.Add(uint64(n))
+	if err := f.fill(ctx); err != nil {
+		c.control(ctx, id, ofproto.BundleDiscard) // what went wrong is worth more than what the switch says to this
 		return err
 	}
-	return c.committed(ctx, ch, commit, first, all)
+	return f.commit(ctx)
 }
 
-// fill writes the members and the commit, many to a write.
-func (c *Conn) fill(id, first uint32, all []member, commit uint32) error {
+// A filling is a bundle on its way.
+type filling struct {
+	*Conn
+	id      uint32
+	first   uint32 // xid of the first member; the others follow
+	members []member
+	answers <-chan reply
+}
+
+func (f *filling) barrier() uint32   { return f.first + uint32(len(f.members)) }
+func (f *filling) commitXID() uint32 { return f.barrier() + 1 }
+
+// fill writes the members, many to a write, and returns when the switch has read them.
+func (f *filling) fill(ctx context.Context) error {
 	const batch = 1 << 18
 	b := make([]byte, 0, batch+ofproto.MaxMessage)
-	for i := range all {
+	for i, m := range f.members {
 		var err error
-		xid := first + uint32(i)
-		add := ofproto.BundleAdd{ID: id, Flags: bundleFlags, XID: xid, Message: all[i].m}
-		if b, err = ofproto.Append(b, xid, add); err != nil {
-			return &ofproto.Rejected{Flow: all[i].flow, Group: all[i].group, Err: err}
+		xid := f.first + uint32(i)
+		if b, err = ofproto.Append(b, xid, ofproto.BundleAdd{ID: f.id, Flags: bundleFlags, XID: xid, Message: m.m}); err != nil {
+			return &ofproto.Rejected{Flow: m.flow, Group: m.group, Err: err}
 		}
 		if len(b) >= batch {
-			if err := c.write(b); err != nil {
+			if err := f.write(b); err != nil {
 				return err
 			}
 			b = b[:0]
 		}
 	}
-	b, err := ofproto.Append(b, commit, ofproto.BundleControl{ID: id, Type: ofproto.BundleCommit, Flags: bundleFlags})
+	b, err := ofproto.Append(b, f.barrier(), ofproto.BarrierRequest{})
 	if err != nil {
 		return err
 	}
-	if err := c.write(b); err != nil {
-		return fmt.Errorf("commit: %w: %w", ErrUnknownOutcome, err)
+	if err := f.write(b); err != nil {
+		return err
 	}
-	return nil
+	return f.await(ctx, f.barrier())
 }
 
-// committed waits for the answer to the commit. The error of a member comes before it,
-// with the xid of the member.
-func (c *Conn) committed(ctx context.Context, ch <-chan reply, commit, first uint32, all []member) error {
+// commit commits the bundle. From here on the outcome may become unknown.
+func (f *filling) commit(ctx context.Context) error {
+	unknown := func(err error) error { return fmt.Errorf("commit: %w: %w", ErrUnknownOutcome, err) }
+	if err := f.send(f.commitXID(), ofproto.BundleControl{ID: f.id, Type: ofproto.BundleCommit, Flags: bundleFlags}); err != nil {
+		return unknown(err)
+	}
+	err := f.await(ctx, f.commitXID())
+	var r *ofproto.Rejected
+	var e *ofproto.Error
+	if err == nil || errors.As(err, &r) || errors.As(err, &e) {
+		return err
+	}
+	return unknown(err)
+}
+
+// await waits for the answer to an xid. The error of a member comes before it, with the
+// xid of the member.
+func (f *filling) await(ctx context.Context, xid uint32) error {
 	var refused error
 	for {
-		r, err := c.next(ctx, ch)
+		r, err := f.next(ctx, f.answers)
 		if err != nil {
-			return fmt.Errorf("commit: %w: %w", ErrUnknownOutcome, err)
+			return err
 		}
 		e, failed := r.m.(*ofproto.Error)
-		switch i := r.xid - first; {
-		case failed && i < uint32(len(all)):
-			if refused == nil {
-				refused = &ofproto.Rejected{Flow: all[i].flow, Group: all[i].group, Err: e}
-			}
-		case r.xid != commit:
+		if i := r.xid - f.first; failed && i < uint32(len(f.members)) && refused == nil {
+			refused = &ofproto.Rejected{Flow: f.members[i].flow, Group: f.members[i].group, Err: e}
+		}
+		switch {
+		case r.xid != xid:
 		case refused != nil:
 			return refused
 		case failed:
-			return fmt.Errorf("commit: %w", e)
+			return fmt.Errorf("bundle: %w", e)
 		default:
 			return nil
 		}
