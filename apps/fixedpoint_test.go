@@ -66,6 +66,28 @@ func fixedPoint(t *testing.T, box *sandbox.Sandbox, conn *ofconn.Conn, name stri
 	if again := diff(); !again.Empty() {
 		t.Fatalf("the second plan is not empty: %+v", again)
 	}
+	// The program for a datapath that cannot set ND options has a meter in it.
+	in.Facts.Features.NDExtension = false
+	kernel, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have, err := conn.Tables(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Apply(t.Context(), ofproto.Diff(kernel.Tables(), have)); err != nil {
+		t.Fatal(err)
+	}
+	if have, err = conn.Tables(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again := ofproto.Diff(kernel.Tables(), have); !again.Empty() {
+		t.Fatalf("the second plan for the kernel's datapath is not empty: %+v", again)
+	}
+	if err := conn.Apply(t.Context(), ofproto.Diff(p.Tables(), have)); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(t.TempDir(), "bundle")
 	if err := os.WriteFile(file, []byte(p.Text(in.Numbers)), 0o600); err != nil {
 		t.Fatal(err)

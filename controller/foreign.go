@@ -40,6 +40,11 @@ func divide(have ofproto.Tables, want *pipeline.Program, mode intent.ForeignFlow
 	if mode == intent.ForeignRefuse && len(theirs) > 0 {
 		return ours, theirs, fmt.Errorf("the bridge has %d flows of somebody else, among them %v: remove them, or say foreignFlows: keep or remove", len(theirs), theirs[0])
 	}
+	for _, m := range have.Meters { // others may have meters of their own
+		if m.ID == pipeline.PuntMeter {
+			ours.Meters = append(ours.Meters, m)
+		}
+	}
 	ours.Groups = have.Groups
 	if mode == intent.ForeignKeep { // a group says not whose it is
 		ours.Groups = nil

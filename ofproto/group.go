@@ -32,6 +32,17 @@ type Bucket struct {
 	Actions    []Action
 }
 
+// Flags of a MeterConfig (OpenFlow 1.3, A.3.4.4).
+const (
+	MeterKilobits         uint16 = 1 // OFPMF_KBPS
+	MeterPacketsPerSecond uint16 = 2 // OFPMF_PKTPS
+	MeterBurst            uint16 = 4 // OFPMF_BURST
+	MeterStats            uint16 = 8 // OFPMF_STATS
+)
+
+// MeterDrop is the type of a band that drops (OFPMBT_DROP).
+const MeterDrop uint16 = 1
+
 // A MeterConfig is one entry of the meter table.
 type MeterConfig struct {
 	ID    uint32

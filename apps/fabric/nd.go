@@ -16,13 +16,13 @@ const advertisementFlags = 0xe0000000
 // the ND fields of the answer can be set only once the type is the answer's.
 //
 // The kernel's datapath cannot set those fields. There the solicitation goes to the
-// controller, and Answer answers it.
+// controller, metered, and Answer answers it.
 func answerND(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) {
 	solicitation := ofproto.MatchOn(pipeline.InNet(n.Number),
 		ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, pipeline.NdNS),
 		ofproto.Is(ofproto.ICMPv6Code, 0), ofproto.IsAddr(ofproto.NDTarget, gateway))
 	if !b.Features.NDExtension {
-		b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation, ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff})
+		b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation, b.Punt()...)
 		return
 	}
 	b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation,

@@ -14,11 +14,22 @@ import (
 type Program struct {
 	Flows   []ofproto.Flow  // by table, then from the highest priority down
 	Groups  []ofproto.Group // by id
-	Pending []Pending       // by id
+	Meters  []ofproto.MeterConfig
+	Pending []Pending // by id
 }
 
 // Tables returns p as ofproto.Diff takes it.
-func (p *Program) Tables() ofproto.Tables { return ofproto.Tables{Flows: p.Flows, Groups: p.Groups} }
+func (p *Program) Tables() ofproto.Tables {
+	return ofproto.Tables{Flows: p.Flows, Groups: p.Groups, Meters: p.Meters}
+}
+
+// PuntMeter is the number of the meter through which packets go to the controller. It is
+// one for a bridge, and well above those that people choose by hand.
+const PuntMeter = 60001
+
+// puntRate is how many packets a second are sent to the controller at most, so that
+// nobody can keep it, or the switch's main loop, from its work.
+const puntRate = 200
 
 // A Pending is an intent that cannot be served yet, and why.
 type Pending struct {
@@ -34,6 +45,7 @@ type Builder struct {
 	refused map[intent.ID]bool
 	flows   []ofproto.Flow
 	groups  []ofproto.Group
+	meters  []ofproto.MeterConfig
 }
 
 // Flow adds a flow in the service of id. What serves an intent that the switch has
@@ -55,6 +67,17 @@ func (b *Builder) Group(id intent.ID, t ofproto.GroupType, buckets []ofproto.Buc
 	b.groups = append(b.groups, ofproto.Group{ID: b.Numbers.Group(id), Type: t, Buckets: buckets})
 }
 
+// Punt returns the actions that send a packet to the controller, metered.
+func (b *Builder) Punt() []ofproto.Action {
+	if len(b.meters) == 0 {
+		b.meters = []ofproto.MeterConfig{{
+			ID: PuntMeter, Flags: ofproto.MeterPacketsPerSecond | ofproto.MeterBurst,
+			Bands: []ofproto.MeterBand{{Type: ofproto.MeterDrop, Rate: puntRate, Burst: puntRate}},
+		}}
+	}
+	return []ofproto.Action{ofproto.Meter(PuntMeter), ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff}}
+}
+
 // Refused reports whether the switch has refused what serves id.
 func (b *Builder) Refused(id intent.ID) bool { return b.refused[id] }
 
@@ -72,7 +95,7 @@ func Build(in Input, apps ...func(*Builder)) (*Program, error) {
 		app(b)
 	}
 	slices.SortFunc(pending, func(x, y Pending) int { return cmp.Compare(x.ID, y.ID) })
-	p := &Program{Flows: b.flows, Groups: b.groups, Pending: pending}
+	p := &Program{Flows: b.flows, Groups: b.groups, Meters: b.meters, Pending: pending}
 	return p, p.sort(in.Numbers)
 }
 
@@ -109,7 +132,8 @@ func origin(n Numbers, f ofproto.Flow) intent.ID {
 	return id
 }
 
-// Text returns p as a file for ovs-ofctl bundle, with a comment that names the table
+// Text returns p as a file for ovs-ofctl bundle (in which there are no meters: they have to
+// be there before), with a comment that names the table
 // and the intent above each run of flows that serve it.
 func (p *Program) Text(n Numbers) string {
 	var s strings.Builder

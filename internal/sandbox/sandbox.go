@@ -49,7 +49,8 @@ func Start(ctx context.Context, c Config) (s *Sandbox, err error) {
 		}
 	}()
 	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "weir-ovs-"); err != nil {
+		sweep()
+		if s.dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", dirPrefix, os.Getpid())); err != nil {
 			return s, err
 		}
 		s.ownDir = true
@@ -63,6 +64,22 @@ func Start(ctx context.Context, c Config) (s *Sandbox, err error) {
 		return s, err
 	}
 	return s, s.start(ctx)
+}
+
+// dirPrefix begins the names of the directories that Start makes; the process id follows.
+const dirPrefix = "weir-ovs-"
+
+// sweep removes the files of sandboxes whose process was killed. All else that they had has
+// gone with the process.
+func sweep() {
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*")) // the pattern is well formed
+	for _, dir := range dirs {
+		var pid int
+		n, _ := fmt.Sscanf(filepath.Base(dir), dirPrefix+"%d-", &pid)
+		if n == 1 && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			os.RemoveAll(dir) // another sweep may be faster
+		}
+	}
 }
 
 func (s *Sandbox) start(ctx context.Context) error {
