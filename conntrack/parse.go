@@ -36,7 +36,7 @@ func ParseEntry(line string) (Entry, error) {
 	if !p.end() {
 		return Entry{}, p.damage("something too much")
 	}
-	if !seen["orig"] || !seen["reply"] {
+	if !e.Orig.Src.IsValid() || !e.Reply.Src.IsValid() {
 		return Entry{}, p.damage("orig or reply is missing: the line is cut")
 	}
 	return e, nil

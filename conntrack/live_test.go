@@ -1,0 +1,76 @@
+package conntrack
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"weir/internal/sandbox"
+)
+
+// TestEntriesAreThoseOfTheDatapath sends packets of five protocols through a real tracker and
+// reads what becomes of them, zone by zone.
+func TestEntriesAreThoseOfTheDatapath(t *testing.T) {
+	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
+		}
+		t.Skip("skipped: no ovs-vswitchd")
+	}
+	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := box.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	must := func(_ string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must("", box.AddBridge("br"))
+	must(box.Vsctl("add-port", "br", "p1", "--", "set", "interface", "p1", "ofport_request=1", "--", "add-port", "br", "p2"))
+	flows := filepath.Join(t.TempDir(), "flows")
+	must("", os.WriteFile(flows, []byte(
+		"ip,actions=ct(commit,zone=5,exec(load:0x8005->NXM_NX_CT_MARK[0..15],load:7->NXM_NX_CT_LABEL[32..63])),output:2\n"+
+			"ipv6,actions=ct(commit,zone=6),output:2\n"), 0o600))
+	must(box.Ofctl("add-flows", "br", flows))
+	v4 := "in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=%,tos=0,ttl=64,frag=no),"
+	v6 := "in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x86dd),ipv6(src=fc00::1,dst=fc00::2,label=0,proto=%,tclass=0,hlimit=64,frag=no),"
+	for _, p := range [][3]string{
+		{v4, "6", "tcp(src=1000,dst=80),tcp_flags(syn)"}, {v4, "17", "udp(src=1000,dst=53)"}, {v4, "1", "icmp(type=8,code=0)"},
+		{v6, "17", "udp(src=1000,dst=53)"}, {v6, "58", "icmpv6(type=128,code=0)"},
+	} {
+		must(box.Appctl("netdev-dummy/receive", "p1", strings.Replace(p[0], "%", p[1], 1)+p[2]))
+	}
+	must(box.Appctl("revalidator/wait"))
+	for zone, want := range map[uint16][]string{5: {"icmp", "tcp", "udp"}, 6: {"icmpv6", "udp"}} {
+		var got []string
+		for e, err := range NewUnixctl(box.RunDir()).Entries(t.Context(), Filter{Zone: zone}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Protocol)
+			if e.Zone != zone || e.Reply.Src != e.Orig.Dst || e.Timeout == 0 {
+				t.Errorf("%+v", e)
+			}
+			if zone == 5 && (e.Mark != 0x8005 || e.Label.String() != "0x700000000") {
+				t.Errorf("mark %#x, label %v", e.Mark, e.Label)
+			}
+			if e.Protocol == "tcp" && (e.State != "SYN_SENT" || e.Orig.DstPort != 80) {
+				t.Errorf("%+v", e)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("zone %d has %v, want %v", zone, got, want)
+		}
+	}
+}
