@@ -414,3 +414,22 @@ func TestFlowsBehindOurBackAreRefusedAndNamed(t *testing.T) {
 	}
 	w.status("it goes on", programmed(1))
 }
+
+func TestABridgeWithFlowsOfItsOwnIsNotAttached(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	if _, err := w.box.Ofctl("-O", "OpenFlow13", "add-flow", "br0", "table=3,priority=9,ip,actions=NORMAL"); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	s := w.status("the reason", func(s api.Status) bool { return len(s.Bridges) == 1 && s.Bridges[0].Error != "" })
+	if b := s.Bridges[0]; b.Connected || !strings.Contains(b.Error, "table=3") || !strings.Contains(b.Error, "first controller") {
+		t.Errorf("%+v", b)
+	}
+	if flows, err := w.box.Ofctl("-O", "OpenFlow13", "dump-flows", "br0", "table=3"); err != nil || !strings.Contains(flows, "priority=9") {
+		t.Errorf("the flow is gone: %q, %v", flows, err)
+	}
+	if _, err := w.box.Ofctl("-O", "OpenFlow13", "del-flows", "br0", "table=3"); err != nil {
+		t.Fatal(err)
+	}
+	w.status("it goes on", programmed(1))
+}

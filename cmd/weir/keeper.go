@@ -223,6 +223,9 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 // write makes the database say who the bridge's controller is, and which zones it has.
 func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.Bridge, zones map[string]map[string]string) error {
 	if target := k.target(bridge); !attached(have, target) {
+		if err := k.guard(ctx, bridge, have); err != nil {
+			return err
+		}
 		if err := k.db.Attach(ctx, bridge, target); err != nil {
 			return err
 		}
