@@ -2,11 +2,11 @@ package apps
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"weir/internal/sandbox"
+	"weir/internal/sandbox/sandboxtest"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
 )
@@ -19,19 +19,7 @@ func TestFixedPoint(t *testing.T) {
 	if err != nil || len(examples) < 6 {
 		t.Fatalf("%d examples: %v", len(examples), err)
 	}
-	needOpenVSwitch(t)
-	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := box.AddBridge("br"); err != nil {
-		t.Fatal(err)
-	}
+	box := sandboxtest.Rootless(t, "br")
 	conn, err := ofconn.Dial(t.Context(), "unix:"+filepath.Join(box.RunDir(), "br.mgmt"), ofconn.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -39,15 +27,6 @@ func TestFixedPoint(t *testing.T) {
 	t.Cleanup(func() { conn.Close() })
 	for _, name := range append(cases(t), examples...) {
 		t.Run(filepath.Base(name), func(t *testing.T) { fixedPoint(t, box, conn, name) })
-	}
-}
-
-func needOpenVSwitch(t *testing.T) {
-	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
-		}
-		t.Skip("skipped: no ovs-vswitchd")
 	}
 }
 

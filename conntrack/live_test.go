@@ -2,40 +2,24 @@ package conntrack
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"weir/internal/sandbox"
+	"weir/internal/sandbox/sandboxtest"
 )
 
 // TestEntriesAreThoseOfTheDatapath sends packets of five protocols through a real tracker and
 // reads what becomes of them, zone by zone.
 func TestEntriesAreThoseOfTheDatapath(t *testing.T) {
-	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
-		}
-		t.Skip("skipped: no ovs-vswitchd")
-	}
-	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	box := sandboxtest.Rootless(t, "br")
 	must := func(_ string, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	must("", box.AddBridge("br"))
 	must(box.Vsctl("add-port", "br", "p1", "--", "set", "interface", "p1", "ofport_request=1", "--", "add-port", "br", "p2"))
 	flows := filepath.Join(t.TempDir(), "flows")
 	must("", os.WriteFile(flows, []byte(

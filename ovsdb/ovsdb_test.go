@@ -4,37 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"weir/internal/sandbox"
+	"weir/internal/sandbox/sandboxtest"
 )
-
-func openVSwitch(t *testing.T) *sandbox.Sandbox {
-	t.Helper()
-	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
-		}
-		t.Skip("skipped: no ovs-vswitchd")
-	}
-	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := box.AddBridge("br"); err != nil {
-		t.Fatal(err)
-	}
-	return box
-}
 
 // watch returns a function that waits until a snapshot is as wanted.
 func watch(t *testing.T, target string) func(what string, wanted func(Snapshot) bool) Snapshot {
@@ -72,7 +49,7 @@ func vsctl(t *testing.T, box *sandbox.Sandbox, args ...string) string {
 }
 
 func TestPortsComeAndGo(t *testing.T) {
-	box := openVSwitch(t)
+	box := sandboxtest.Rootless(t, "br")
 	until := watch(t, box.DB())
 	port := func(s Snapshot) *Port {
 		i := slices.IndexFunc(s.Bridges["br"].Ports, func(p Port) bool { return p.Name == "p1" })
@@ -103,7 +80,7 @@ func TestDetachGivesBackWhatAttachTook(t *testing.T) {
 			"fail_mode=standalone", "external_ids:mine=yes", "--", "set", "controller", "br", "max_backoff=2000", "connection_mode=out-of-band", "external_ids:a=b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			box := openVSwitch(t)
+			box := sandboxtest.Rootless(t, "br")
 			vsctl(t, box, before...)
 			was := columns(t, box)
 			c, err := Open(t.Context(), box.DB())
@@ -140,7 +117,7 @@ func TestDetachGivesBackWhatAttachTook(t *testing.T) {
 }
 
 func TestABridgeThatIsNotThere(t *testing.T) {
-	box := openVSwitch(t)
+	box := sandboxtest.Rootless(t, "br")
 	c, err := Open(t.Context(), box.DB())
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +128,7 @@ func TestABridgeThatIsNotThere(t *testing.T) {
 }
 
 func TestADatabaseThatComesLater(t *testing.T) {
-	box := openVSwitch(t)
+	box := sandboxtest.Rootless(t, "br")
 	away := box.RunDir() + "/later.sock"
 	until := watch(t, "unix:"+away)
 	until("away", func(s Snapshot) bool { return !s.Connected })
@@ -162,7 +139,7 @@ func TestADatabaseThatComesLater(t *testing.T) {
 }
 
 func TestFeatures(t *testing.T) {
-	box := openVSwitch(t)
+	box := sandboxtest.Rootless(t, "br")
 	f, err := Features(t.Context(), box.RunDir(), "br")
 	if err != nil || f["IPv6 ND Extension"] != "Yes" || f["CT state"] != "Yes" {
 		t.Errorf("%v, %v", f, err)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,30 +12,14 @@ import (
 	"time"
 
 	"weir/internal/sandbox"
+	"weir/internal/sandbox/sandboxtest"
 	"weir/ofproto"
 )
 
 // bridge starts an Open vSwitch with one bridge, and returns its management socket.
 func bridge(t *testing.T) (*sandbox.Sandbox, *Conn) {
 	t.Helper()
-	if _, err := exec.LookPath("ovs-vswitchd"); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no ovs-vswitchd: scripts/deps.sh installs it")
-		}
-		t.Skip("skipped: no ovs-vswitchd")
-	}
-	box, err := sandbox.Start(t.Context(), sandbox.Config{Dummy: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := box.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := box.AddBridge("br"); err != nil {
-		t.Fatal(err)
-	}
+	box := sandboxtest.Rootless(t, "br")
 	if _, err := box.Vsctl("add-port", "br", "p1", "--", "set", "interface", "p1", "ofport_request=1"); err != nil {
 		t.Fatal(err)
 	}
