@@ -21,7 +21,8 @@ test: deps            ## unit tests, in seconds, and what needs an Open vSwitch 
 	$(GO) test ./...
 
 integration: build    ## real traffic through the userspace datapath
-	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m $(if $(V),-v) ./test/... ./internal/sandbox ./cmd/weir
+	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m -v ./test
+	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 5m ./internal/sandbox ./cmd/weir
 
 integration-kernel: build ## the same traffic through the Linux kernel's datapath, in a guest
 	@scripts/deps.sh kernel

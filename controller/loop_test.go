@@ -91,6 +91,7 @@ type memNumbering struct {
 	zones   map[intent.ID]uint16
 	epochs  map[intent.ID]uint8
 	retired map[uint16]bool
+	failing int // how many more times it has no numbers to give
 }
 
 type memNumbers struct {
@@ -132,12 +133,16 @@ func (n *memNumbering) snapshot() pipeline.Numbers {
 }
 
 func (n *memNumbering) Assign(w pipeline.Wants) (pipeline.Numbers, error) {
+	if n.failing > 0 {
+		n.failing--
+		return nil, errors.New("no room on the disk")
+	}
 	n.give(w)
 	return n.snapshot(), nil
 }
 
 func (n *memNumbering) Preview(w pipeline.Wants) (pipeline.Numbers, error) {
-	copied := &memNumbering{maps.Clone(n.zones), maps.Clone(n.epochs), maps.Clone(n.retired)}
+	copied := &memNumbering{maps.Clone(n.zones), maps.Clone(n.epochs), maps.Clone(n.retired), 0}
 	return copied.Assign(w)
 }
 
@@ -228,7 +233,7 @@ type rig struct {
 // the controller may be running.
 func virtual(t *testing.T, f func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &memNumbering{map[intent.ID]uint16{}, map[intent.ID]uint8{}, map[uint16]bool{}}
+		n := &memNumbering{map[intent.ID]uint16{}, map[intent.ID]uint8{}, map[uint16]bool{}, 0}
 		ctx, stop := context.WithCancel(t.Context())
 		r := &rig{T: t, Controller: New(Config{Compile: compile, Numbering: n, Narrowed: narrowed}), numbering: n, ctx: ctx, stop: stop}
 		r.tasks.Go(func() { r.Controller.Run(ctx) })
@@ -450,6 +455,23 @@ func TestAnAuditMendsWhatSomebodyElseHasChanged(t *testing.T) {
 		synctest.Wait()
 		if b := r.Status().Bridges["br0"]; b.Repaired != 1 || len(s.tables.Flows) != 3 {
 			t.Errorf("%+v, %v", b, s.tables.Flows)
+		}
+	})
+}
+
+func TestAModelWithoutNumbersIsTriedAgain(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		r.numbering.failing = 2 // Run is idle
+		if st := r.settled(model(t, br0, "refuse", "a", "b")); st.Err == nil || st.Revision != 1 || len(s.tables.Flows) != 3 {
+			t.Fatalf("%v, revision %d", st.Err, st.Revision)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if st := r.Status(); st.Err != nil || st.Revision != 2 || !st.Programmed("br0") {
+			t.Errorf("%v, revision %d", st.Err, st.Revision)
 		}
 	})
 }

@@ -15,7 +15,8 @@ type state struct {
 	*Controller
 	revision uint64
 	model    *intent.Model
-	err      error
+	waiting  *intent.Model // the newest one, if it could not be given its numbers
+	err      error         // why not
 	numbers  pipeline.Numbers
 	facts    map[string]pipeline.Facts
 	bridges  map[string]*bridge
@@ -63,10 +64,14 @@ type plansAsked struct {
 
 func (e modelChanged) apply(s *state) {
 	numbers, err := s.config.Numbering.Assign(pipeline.WantsOf(e.model))
-	if s.err = err; err != nil {
-		s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force")
+	if err != nil {
+		if s.err == nil || s.err.Error() != err.Error() {
+			s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force, and it is tried again")
+		}
+		s.waiting, s.err = e.model, err
 		return
 	}
+	s.waiting, s.err = nil, nil
 	s.model, s.numbers = e.model, numbers
 	s.revision++
 	s.stale = true
@@ -141,19 +146,26 @@ func (c *Controller) Run(ctx context.Context) error {
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
 		reports: map[string]Bridge{}, flushing: map[uint16]bool{},
 	}
-	var settle <-chan time.Time
+	var settle, again <-chan time.Time
 	for {
+		if s.waiting != nil && again == nil { // a disk may have room, a zone may be free
+			again = time.After(time.Second)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case e := <-c.events:
 			e.apply(s)
-			if s.stale && settle == nil {
-				settle = time.After(c.config.Settle)
+		case <-again:
+			if again = nil; s.waiting != nil {
+				modelChanged{s.waiting}.apply(s)
 			}
 		case <-settle:
 			settle, s.stale = nil, false
 			s.tell()
+		}
+		if s.stale && settle == nil {
+			settle = time.After(c.config.Settle)
 		}
 		s.flushRetired()
 		c.publish(s.status())

@@ -12,7 +12,7 @@ import (
 )
 
 // assignZones gives the zones that tenants say before those that they do not. A
-// retired zone is not given before it has been released, but to the tenant that had it.
+// retired zone is not given before it has been released.
 func (f *file) assignZones(wants map[intent.ID]uint16) (changed bool, err error) {
 	owner := make(map[uint16]intent.ID, len(f.Zones))
 	for id, z := range f.Zones {
