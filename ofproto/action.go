@@ -101,6 +101,9 @@ type (
 
 	// Raw is an action the codec does not know, as it was on the wire.
 	Raw string
+
+	// RawInstruction is an instruction the codec does not know, as it was on the wire.
+	RawInstruction string
 )
 
 // NoTable is a ConnTrack's Table that means: do not recirculate.
@@ -120,19 +123,20 @@ const (
 	PortInPort16 uint16 = 0xfff8 // OFPP_IN_PORT of OpenFlow 1.0, as Resubmit has it
 )
 
-func (Output) action()      {}
-func (ToGroup) action()     {}
-func (GotoTable) action()   {}
-func (SetField) action()    {}
-func (Load) action()        {}
-func (Move) action()        {}
-func (ConnTrack) action()   {}
-func (CTClear) action()     {}
-func (Resubmit) action()    {}
-func (DecTTL) action()      {}
-func (Meter) action()       {}
-func (Conjunction) action() {}
-func (Raw) action()         {}
+func (Output) action()         {}
+func (ToGroup) action()        {}
+func (GotoTable) action()      {}
+func (SetField) action()       {}
+func (Load) action()           {}
+func (Move) action()           {}
+func (ConnTrack) action()      {}
+func (CTClear) action()        {}
+func (Resubmit) action()       {}
+func (DecTTL) action()         {}
+func (Meter) action()          {}
+func (Conjunction) action()    {}
+func (Raw) action()            {}
+func (RawInstruction) action() {}
 
 // Set returns the action that writes v into s as Open vSwitch reports it back over
 // OpenFlow 1.3: SetField if s is a whole field, Load otherwise.

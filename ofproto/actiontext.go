@@ -82,6 +82,9 @@ func (r Resubmit) String() string {
 	return fmt.Sprintf("resubmit(%d,%d)", r.Port, r.Table)
 }
 
+// String returns the bytes of the instruction: ovs-ofctl has no syntax for it.
+func (r RawInstruction) String() string { return fmt.Sprintf("instruction:%x", string(r)) }
+
 // String returns the bytes of the action: ovs-ofctl has no syntax for it.
 func (r Raw) String() string { return fmt.Sprintf("raw:%x", string(r)) }
 

@@ -194,6 +194,18 @@ func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 			actions = actions[1:]
 		}
 	}
+	var raw []Action // between the actions and the table to go to, in their order
+	known := actions[:0:0]
+	for _, a := range actions {
+		if _, ok := a.(RawInstruction); ok {
+			raw = append(raw, a)
+		} else {
+			known = append(known, a)
+		}
+	}
+	if raw != nil {
+		actions = known
+	}
 	next, jumps := GotoTable(0), false
 	if n := len(actions); n > 0 {
 		if next, jumps = actions[n-1].(GotoTable); jumps {
@@ -211,6 +223,9 @@ func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 			return b, err
 		}
 	}
+	for _, a := range raw {
+		b = append(b, a.(RawInstruction)...)
+	}
 	if jumps {
 		b = append(b, 0, itGoto, 0, 8, byte(next), 0, 0, 0)
 	}
@@ -221,8 +236,9 @@ func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 func (d *decoder) instructions(n int) (actions []Action) {
 	s := d.sub(n, "instruction")
 	for s.more() {
+		whole := s.b
 		typ, size := s.u16(), int(s.u16())
-		if s.err == nil && (size < 8 || size%8 != 0) {
+		if s.err == nil && (size < 8 || size%8 != 0 || size > len(whole)) {
 			s.fail(ErrLength)
 			break
 		}
@@ -236,7 +252,7 @@ func (d *decoder) instructions(n int) (actions []Action) {
 			body.skip(4)
 			actions = append(actions, body.actions(len(body.b))...)
 		default:
-			body.fail(fmt.Errorf("unknown instruction %d", typ))
+			actions = append(actions, RawInstruction(whole[:size]))
 		}
 		s.done(&body)
 	}

@@ -15,6 +15,7 @@ type Flow struct {
 	HardTimeout uint16    // seconds in all; zero: none
 	Flags       FlowFlags // OFPFF_*
 	Match       Match
+	RawMatch    string   // a whole ofp_match that has a field the codec does not know; Match is empty then
 	Actions     []Action // in ofpact order: apply-actions first, GotoTable last; empty: drop
 }
 
@@ -47,11 +48,11 @@ type FlowKey struct {
 }
 
 // Key returns the key of f.
-func (f Flow) Key() FlowKey { return FlowKey{f.Table, f.Priority, f.Match.Key()} }
+func (f Flow) Key() FlowKey { return FlowKey{f.Table, f.Priority, f.RawMatch + f.Match.Key()} }
 
 // Equal reports whether f and g would be the same entry in a switch, cookie included.
 func (f Flow) Equal(g Flow) bool {
-	return f.Table == g.Table && f.Priority == g.Priority && f.equalBut(g) && f.Match.equal(g.Match)
+	return f.Table == g.Table && f.Priority == g.Priority && f.equalBut(g) && f.RawMatch == g.RawMatch && f.Match.equal(g.Match)
 }
 
 // equalBut compares all but the key.
@@ -72,6 +73,9 @@ func (f Flow) String() string {
 	s += fmt.Sprintf("priority=%d", f.Priority)
 	if m := f.Match.String(); m != "" {
 		s += "," + m
+	}
+	if f.RawMatch != "" { // ovs-ofctl has no syntax for it
+		s += fmt.Sprintf(",match:%x", f.RawMatch)
 	}
 	return s + " actions=" + Text(f.Actions)
 }

@@ -2,6 +2,7 @@ package ofproto
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -247,4 +248,25 @@ func (d *decoder) match() Match {
 		}
 	}
 	return m
+}
+
+// appendMatch appends the match of f, known or not.
+func (f *Flow) appendMatch(b []byte) []byte {
+	if f.RawMatch != "" {
+		return append(b, f.RawMatch...)
+	}
+	return appendMatch(b, f.Match)
+}
+
+// flowMatch reads the match of f. One that has a field which is not known is kept as it is:
+// a flow of somebody else must not make a whole table unreadable.
+func (d *decoder) flowMatch(f *Flow) {
+	whole := *d
+	if f.Match = d.match(); d.err == nil || !errors.Is(d.err, ErrField) || whole.err != nil {
+		return
+	}
+	*d = whole
+	if n := int(be.Uint16(d.b[2:])); n >= 4 { // long enough, or the error were another
+		f.RawMatch = string(d.bytes((n + 7) / 8 * 8))
+	}
 }

@@ -123,7 +123,7 @@ func appendFlowMod(b []byte, m FlowMod) ([]byte, error) {
 	b = be.AppendUint16(be.AppendUint16(be.AppendUint16(b, f.IdleTimeout), f.HardTimeout), f.Priority)
 	b = be.AppendUint32(be.AppendUint32(be.AppendUint32(b, NoBuffer), anyIfZero(m.OutPort)), anyIfZero(m.OutGroup))
 	b = append(be.AppendUint16(b, uint16(f.Flags)), 0, 0)
-	b = appendMatch(b, f.Match)
+	b = f.appendMatch(b)
 	if m.Command == FlowDelete || m.Command == FlowDeleteStrict {
 		return b, nil
 	}
@@ -303,7 +303,7 @@ func (d *decoder) flowMod() Message {
 	m.OutPort, m.OutGroup = zeroIfAny(d.u32()), zeroIfAny(d.u32())
 	f.Flags = FlowFlags(d.u16())
 	d.skip(2)
-	f.Match = d.match()
+	d.flowMatch(f)
 	f.Actions = d.instructions(len(d.b))
 	return m
 }

@@ -42,7 +42,7 @@ func (d *decoder) flowStats() (f FlowStats) {
 	f.Flags = FlowFlags(d.u16())
 	d.skip(4)
 	f.Cookie, f.Packets, f.Bytes = d.u64(), d.u64(), d.u64()
-	f.Match = d.match()
+	d.flowMatch(&f.Flow)
 	f.Actions = d.instructions(len(d.b))
 	return f
 }
@@ -55,7 +55,7 @@ func AppendFlowStats(b []byte, f FlowStats) ([]byte, error) {
 	b = be.AppendUint16(be.AppendUint16(be.AppendUint16(b, f.Priority), f.IdleTimeout), f.HardTimeout)
 	b = append(be.AppendUint16(b, uint16(f.Flags)), 0, 0, 0, 0)
 	b = be.AppendUint64(be.AppendUint64(be.AppendUint64(b, f.Cookie), f.Packets), f.Bytes)
-	b, err := appendInstructions(appendMatch(b, f.Match), f.Actions)
+	b, err := appendInstructions(f.appendMatch(b), f.Actions)
 	if err != nil {
 		return b, err
 	}

@@ -67,6 +67,25 @@ func TestAPlanIsAppliedAndReadBack(t *testing.T) {
 	}
 }
 
+func TestFlowsThatWeDoNotUnderstandCanBeReadAndDeleted(t *testing.T) {
+	box, c := bridge(t)
+	for _, f := range []string{"table=1,dl_vlan=5,actions=strip_vlan,output:1", "table=2,tun_src=10.0.0.1,actions=drop", "table=3,ip,actions=write_actions(output:1),write_metadata:5,goto_table:9", "table=5,mpls,actions=pop_mpls:0x0800"} {
+		if _, err := box.Ofctl("-O", "OpenFlow13", "add-flow", "br", f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := c.Tables(t.Context())
+	if err != nil || len(have.Flows) != 4 {
+		t.Fatalf("%d flows, %v", len(have.Flows), err)
+	}
+	if err := c.Apply(t.Context(), ofproto.Diff(ofproto.Tables{}, have)); err != nil {
+		t.Fatal(err)
+	}
+	if have, err = c.Tables(t.Context()); err != nil || len(have.Flows) != 0 {
+		t.Errorf("left: %v, %v", have.Flows, err)
+	}
+}
+
 func TestARefusedFlowIsNamedAndNothingElseIsDone(t *testing.T) {
 	_, c := bridge(t)
 	bad := ofproto.Flow{Table: 4, Priority: 77, Actions: []ofproto.Action{ofproto.GotoTable(2)}} // backwards
