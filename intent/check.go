@@ -3,15 +3,20 @@ package intent
 import (
 	"cmp"
 	"fmt"
+	"iter"
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // New checks s as a whole and returns the model that it describes. The error is of type
-// Problems and has all that is wrong.
+// Problems and has all that is wrong besides what Parse has found; it is empty if
+// that is all. No model is made of what Parse has found fault with.
 func New(s Spec) (*Model, error) {
-	c := &checker{spec: s, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{}, seen: map[ID]Position{}}
+	c := &checker{
+		spec: s, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{},
+		seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
+	}
 	c.bridges()
 	c.tenantsOf()
 	c.networksOf()
@@ -20,6 +25,9 @@ func New(s Spec) (*Model, error) {
 	c.sort()
 	if err := c.problems.err(); err != nil {
 		return nil, err
+	}
+	if s.unsound {
+		return nil, Problems{}
 	}
 	return c.model, nil
 }
@@ -34,16 +42,38 @@ type checker struct {
 	tenants  map[string]*Tenant
 	networks map[ID]*Network
 	seen     map[ID]Position // every object by its ID
+	subnets  map[inNetwork]Subnet
+	flawed   map[*Network]bool // not all of it could be read
+	hints    int
 	problems Problems
 }
 
-func (c *checker) bad(at place, hint, why string, args ...any) {
-	p := Problem{At: at.at, Path: at.path, Why: fmt.Sprintf(why, args...), Hint: hint}
-	if lines := c.spec.lines[at.at.File]; at.at.Line > 0 && at.at.Line <= len(lines) && len(lines[at.at.Line-1]) <= 160 {
-		p.Excerpt = strings.TrimRight(lines[at.at.Line-1], "\r")
-	}
-	c.problems = append(c.problems, p)
+// inNetwork is a prefix of a network.
+type inNetwork struct {
+	network *Network
+	cidr    netip.Prefix
 }
+
+func (c *checker) bad(at place, hint, why string, args ...any) {
+	c.problems = append(c.problems, Problem{at.at, at.path, fmt.Sprintf(why, args...), hint, excerpt(c.spec.lines[at.at.File], at.at)})
+}
+
+// unknown notes a name that nothing has. If there are objects whose names could not be
+// read, it may be that of one of them: then nothing is said.
+func (c *checker) unknown(name value[string], known iter.Seq[string], why string, args ...any) {
+	if c.spec.lost {
+		return
+	}
+	hint := ""
+	if c.hints++; c.hints <= maxHints {
+		hint = meant(name.v, known)
+	}
+	c.bad(name.place(), hint, why, args...)
+}
+
+// maxHints bounds for how many unknown names a near one is looked for: each is compared
+// with all.
+const maxHints = 1000
 
 // is notes that an object is there, and reports whether it is the first of its name.
 func (c *checker) is(id ID, at place) bool {
@@ -96,20 +126,13 @@ func (c *checker) tenant(m meta) *Tenant {
 	}
 	t := c.tenants[m.tenant.v]
 	if t == nil {
-		c.bad(m.tenant.place(), meant(m.tenant.v, keys(c.tenants)), "there is no tenant %q", m.tenant.v)
+		c.unknown(m.tenant, maps.Keys(c.tenants), "there is no tenant %q", m.tenant.v)
 	}
 	return t
 }
 
-func keys[K ~string, V any](m map[K]V) (names []string) {
-	for k := range m {
-		names = append(names, string(k))
-	}
-	return names
-}
-
 func (c *checker) networksOf() {
-	subnets := map[string][]owned[netip.Prefix]{}
+	subnets := map[string][]ownSubnet{} // by tenant
 	for _, s := range c.spec.networks {
 		t := c.tenant(s.meta)
 		if t == nil {
@@ -123,37 +146,31 @@ func (c *checker) networksOf() {
 			if !sub.cidr.set {
 				continue
 			}
-			c.subnet(sub, subnets[t.Name])
-			subnets[t.Name] = append(subnets[t.Name], owned[netip.Prefix]{n.Name, sub.cidr.v})
+			c.gateway(sub)
+			subnets[t.Name] = append(subnets[t.Name], ownSubnet{sub.cidr, n.Name, len(subnets[t.Name])})
 			n.Subnets = append(n.Subnets, Subnet{sub.cidr.v, sub.gateway.v})
+			c.subnets[inNetwork{n, sub.cidr.v}] = Subnet{sub.cidr.v, sub.gateway.v}
 		}
 		c.networks[n.ID()] = n
+		c.flawed[n] = s.flawed
 		t.Networks = append(t.Networks, n)
 	}
-}
-
-// owned is something that belongs to an object of that name.
-type owned[T any] struct {
-	by string
-	v  T
-}
-
-func (c *checker) bridgesOf(s networkSpec) (names []string) {
-	var known []string
-	for _, b := range c.model.bridges {
-		known = append(known, b.Name)
+	for _, t := range c.model.tenants {
+		c.overlaps(subnets[t.Name])
 	}
-	if len(s.bridges) == 0 {
-		if len(known) == 1 {
-			return known
-		}
-		c.bad(s.place, "add spec.bridges", "there are %d bridges: say which of them the network is on", len(known))
+}
+
+// bridgesOf returns the bridges of a network. If there is but one, it need not be said.
+func (c *checker) bridgesOf(s networkSpec) (names []string) {
+	if s.bridges == nil {
+		return c.onlyBridge(s)
 	}
 	for _, b := range s.bridges {
+		_, known := c.seen[(&Bridge{Name: b.v}).ID()]
 		switch {
 		case !b.set:
-		case !slices.Contains(known, b.v):
-			c.bad(b.place(), meant(b.v, known), "there is no bridge %q", b.v)
+		case !known:
+			c.unknown(b, c.bridgeNames(), "there is no bridge %q", b.v)
 		case slices.Contains(names, b.v):
 			c.bad(b.place(), "", "%q is given twice", b.v)
 		default:
@@ -163,12 +180,59 @@ func (c *checker) bridgesOf(s networkSpec) (names []string) {
 	return names
 }
 
-func (c *checker) subnet(s subnetSpec, others []owned[netip.Prefix]) {
-	for _, o := range others {
-		if o.v.Overlaps(s.cidr.v) {
-			c.bad(s.cidr.place(), "", "%v overlaps %v of network %q: the tenant's networks are routed among one another", s.cidr.v, o.v, o.by)
+func (c *checker) onlyBridge(s networkSpec) []string {
+	switch n := len(c.model.bridges); {
+	case n == 1:
+		return []string{c.model.bridges[0].Name}
+	case c.spec.lost, s.flawed:
+	case n == 0:
+		c.bad(s.place, "add an object of kind Bridge", "there is no bridge that the network could be on")
+	default:
+		c.bad(s.place, "add spec.bridges", "there are %d bridges: say which of them the network is on", n)
+	}
+	return nil
+}
+
+func (c *checker) bridgeNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, b := range c.model.bridges {
+			if !yield(b.Name) {
+				return
+			}
 		}
 	}
+}
+
+// ownSubnet is a subnet of a tenant.
+type ownSubnet struct {
+	cidr    value[netip.Prefix]
+	network string
+	written int // its place among those of the tenant
+}
+
+// overlaps looks for subnets of a tenant that overlap. In the order of their addresses,
+// the large before the small, a subnet overlaps an earlier one only if it is inside.
+func (c *checker) overlaps(subnets []ownSubnet) {
+	slices.SortFunc(subnets, func(a, b ownSubnet) int {
+		return cmp.Or(a.cidr.v.Addr().Compare(b.cidr.v.Addr()), a.cidr.v.Bits()-b.cidr.v.Bits(), a.written-b.written)
+	})
+	var around []ownSubnet // those that the last one is inside of
+	for _, s := range subnets {
+		for len(around) > 0 && !around[len(around)-1].cidr.v.Overlaps(s.cidr.v) {
+			around = around[:len(around)-1]
+		}
+		if len(around) > 0 {
+			first, second := around[len(around)-1], s
+			if second.written < first.written {
+				first, second = second, first
+			}
+			c.bad(second.cidr.place(), "", "%v overlaps %v of network %q: the tenant's networks are routed among one another", second.cidr.v, first.cidr.v, first.network)
+		}
+		around = append(around, s)
+	}
+}
+
+func (c *checker) gateway(s subnetSpec) {
 	switch g := s.gateway; {
 	case !g.set:
 	case g.v.Is4() != s.cidr.v.Addr().Is4():
@@ -203,7 +267,7 @@ func (c *checker) endpoints() {
 		}
 		if e.Network = c.networks[ID(t.Name+"/network/"+s.network.v)]; e.Network == nil {
 			if s.network.set {
-				c.bad(s.network.place(), meant(s.network.v, networkNames(t)), "tenant %q has no network %q", t.Name, s.network.v)
+				c.unknown(s.network, networkNames(t), "tenant %q has no network %q", t.Name, s.network.v)
 			}
 			continue
 		}
@@ -221,11 +285,20 @@ func (c *checker) endpoints() {
 	}
 }
 
-func networkNames(t *Tenant) (names []string) {
-	for _, n := range t.Networks {
-		names = append(names, n.Name)
+func networkNames(t *Tenant) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, n := range t.Networks {
+			if !yield(n.Name) {
+				return
+			}
+		}
 	}
-	return names
+}
+
+// owned is something that belongs to an object of that name.
+type owned[T any] struct {
+	by string
+	v  T
 }
 
 // uses notes what only one endpoint may have.
@@ -245,9 +318,6 @@ func (u uses) once(what string, e *Endpoint, at place, name string) {
 func (c *checker) binding(e *Endpoint, s endpointSpec, used uses) {
 	for _, b := range e.Network.Bridges {
 		switch {
-		case s.ifaceID.set && s.ifaceID.v == "" || s.port.set && s.port.v == "":
-			c.bad(s.place, "", "is bound to nothing: the name is empty")
-			return
 		case s.ifaceID.set:
 			used.once("iface-id "+b+" "+s.ifaceID.v, e, s.ifaceID.place(), "iface-id "+s.ifaceID.v)
 		case s.port.set:
@@ -258,21 +328,30 @@ func (c *checker) binding(e *Endpoint, s endpointSpec, used uses) {
 
 // address reports whether an endpoint of n may have an address.
 func (c *checker) address(n *Network, ip value[netip.Addr]) bool {
-	for _, s := range n.Subnets {
-		switch {
-		case !s.CIDR.Contains(ip.v):
-			continue
-		case s.Gateway == ip.v:
-			c.bad(ip.place(), "", "%v is the gateway of %v", ip.v, s.CIDR)
-		case !isHost(s.CIDR, ip.v):
-			c.bad(ip.place(), "", "%v is the network's or the broadcast address of %v", ip.v, s.CIDR)
-		default:
-			return true
-		}
+	s, ok := c.subnetOf(n, ip.v)
+	switch {
+	case !ok && c.flawed[n]:
 		return false
+	case !ok:
+		c.bad(ip.place(), "", "%v is in no subnet of network %q", ip.v, n.Name)
+	case s.Gateway == ip.v:
+		c.bad(ip.place(), "", "%v is the gateway of %v", ip.v, s.CIDR)
+	case !isHost(s.CIDR, ip.v):
+		c.bad(ip.place(), "", "%v is the network's or the broadcast address of %v", ip.v, s.CIDR)
+	default:
+		return true
 	}
-	c.bad(ip.place(), "", "%v is in no subnet of network %q", ip.v, n.Name)
 	return false
+}
+
+// subnetOf returns the subnet of n that an address is in.
+func (c *checker) subnetOf(n *Network, a netip.Addr) (Subnet, bool) {
+	for bits := a.BitLen(); bits >= 0; bits-- {
+		if s, ok := c.subnets[inNetwork{n, netip.PrefixFrom(a, bits).Masked()}]; ok {
+			return s, true
+		}
+	}
+	return Subnet{}, false
 }
 
 // sort puts everything by name. Rules stay in their order.

@@ -2,8 +2,8 @@ package intent
 
 import (
 	"cmp"
+	"iter"
 	"net/netip"
-	"slices"
 )
 
 func (c *checker) policies() {
@@ -16,10 +16,9 @@ func (c *checker) policies() {
 		if !c.is(p.ID(), s.place) {
 			continue
 		}
-		names := endpointNames(t)
-		p.AppliesTo = c.selector(t, names, s.appliesTo)
+		p.AppliesTo = c.selector(t, s.appliesTo)
 		for _, u := range s.rules {
-			if r := c.rule(t, p, names, u); r != nil {
+			if r := c.rule(t, p, u); r != nil {
 				p.Rules = append(p.Rules, r)
 			}
 		}
@@ -27,43 +26,51 @@ func (c *checker) policies() {
 	}
 }
 
-func endpointNames(t *Tenant) map[string]bool {
-	names := make(map[string]bool, len(t.Endpoints))
-	for _, e := range t.Endpoints {
-		names[e.Name] = true
-	}
-	return names
-}
-
 // selector checks what can be known before any packet: that the names are there.
-func (c *checker) selector(t *Tenant, endpoints map[string]bool, s selectorSpec) Selector {
+func (c *checker) selector(t *Tenant, s selectorSpec) Selector {
 	sel := Selector{Labels: s.labels}
+	cidrs, names := map[netip.Prefix]bool{}, map[string]bool{}
 	for _, p := range s.cidrs {
-		if slices.Contains(sel.CIDRs, p.v) {
+		if cidrs[p.v] {
 			c.bad(p.place(), "", "%v is given twice", p.v)
 			continue
 		}
+		cidrs[p.v] = true
 		sel.CIDRs = append(sel.CIDRs, p.v)
 	}
 	for _, e := range s.endpoints {
 		switch {
 		case !e.set:
-		case !endpoints[e.v]:
-			c.bad(e.place(), meant(e.v, keys(endpoints)), "tenant %q has no endpoint %q", t.Name, e.v)
-		case slices.Contains(sel.Endpoints, e.v):
+		case !c.hasEndpoint(t, e.v):
+			c.unknown(e, endpointNames(t), "tenant %q has no endpoint %q", t.Name, e.v)
+		case names[e.v]:
 			c.bad(e.place(), "", "%q is given twice", e.v)
 		default:
+			names[e.v] = true
 			sel.Endpoints = append(sel.Endpoints, e.v)
 		}
-	}
-	if s.set && sel.Empty() && len(s.endpoints)+len(s.cidrs) == 0 {
-		c.bad(s.place, "leave it out to select everything", "selects nothing")
 	}
 	return sel
 }
 
+// hasEndpoint reports whether t has an endpoint of that name, be it right or wrong.
+func (c *checker) hasEndpoint(t *Tenant, name string) bool {
+	_, ok := c.seen[(&Endpoint{Tenant: t.Name, Name: name}).ID()]
+	return ok
+}
+
+func endpointNames(t *Tenant) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, e := range t.Endpoints {
+			if !yield(e.Name) {
+				return
+			}
+		}
+	}
+}
+
 // rule returns a checked rule, or nil if so much is missing that it cannot be checked.
-func (c *checker) rule(t *Tenant, p *Policy, endpoints map[string]bool, s ruleSpec) *Rule {
+func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 	if !s.name.set || !s.direction.set || !s.action.set {
 		return nil
 	}
@@ -81,7 +88,7 @@ func (c *checker) rule(t *Tenant, p *Policy, endpoints map[string]bool, s ruleSp
 	if wrong.set {
 		c.bad(wrong.place, "", "an %s rule has no such peer: ingress rules say from, egress rules say to", r.Direction)
 	}
-	r.Peer = c.selector(t, endpoints, peer)
+	r.Peer = c.selector(t, peer)
 	for _, ports := range s.ports {
 		r.Ports = append(r.Ports, ports.v)
 	}

@@ -1,6 +1,23 @@
+// Package intent is what the operator wants: bridges, tenants, and in each tenant networks,
+// endpoints and policies. Parse reads it from YAML, New checks it as a whole, and what
+// comes out is a Model, which everything after this package can rely on: names resolve,
+// addresses are unique, ports are in order.
+//
+// A person writes these files, often under pressure. So all that is wrong is said at
+// once, each with the file, line and column, the line itself, and what was probably
+// meant; and what cannot be known because something else is broken is not complained
+// about. What is left out has a default, and what is not understood is an error, never
+// ignored: a firewall with a misspelt rule is not the firewall that was asked for.
+//
+// The package is pure. It reads no files and has no clock; whoever has the bytes gives
+// them, with a name for the messages.
 package intent
 
-import "net/netip"
+import (
+	"maps"
+	"net/netip"
+	"slices"
+)
 
 // An ID names an intent for life: "blue", "blue/policy/db-ingress/app-to-postgres".
 type ID string
@@ -188,3 +205,16 @@ func (m *Model) Tenant(name string) *Tenant {
 
 // Position returns where an intent is written; zero: it is not.
 func (m *Model) Position(id ID) Position { return m.at[id] }
+
+// IDs returns the ids of everything that is written somewhere, rules too, in order.
+func (m *Model) IDs() []ID { return slices.Sorted(maps.Keys(m.at)) }
+
+// BridgesOf returns the names of the bridges that t has a network on, in order.
+func (m *Model) BridgesOf(t *Tenant) []string {
+	var names []string
+	for _, n := range t.Networks {
+		names = append(names, n.Bridges...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}

@@ -2,23 +2,18 @@ package intent
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 )
 
 // MaxSource is the length in bytes of the longest file that is read.
 const MaxSource = 4 << 20
-
-// maxDepth bounds how deep lists and mappings nest.
-const maxDepth = 32
 
 // A Source is a file that has been read.
 type Source struct {
@@ -32,51 +27,44 @@ type Source struct {
 func Parse(sources ...Source) (Spec, error) {
 	s := Spec{lines: map[string][]string{}}
 	var all Problems
-	documents := 0
+	objects := 0
 	for _, src := range sources {
 		r := &reader{file: src.Name}
-		documents += s.parse(r, src.Data)
+		objects += s.parse(r, src.Data)
 		all = append(all, r.problems...)
+		s.lost = s.lost || r.lost
 	}
-	if documents == 0 && len(all) == 0 {
+	if objects == 0 && len(all) == 0 {
 		at := Position{File: "no file"}
 		if len(sources) > 0 {
 			at.File = sources[0].Name
 		}
 		all = Problems{{At: at, Why: "there is no object in it", Hint: "a model with nothing in it would take everything off the bridges: detach them instead"}}
 	}
+	s.unsound = len(all) > 0
 	return s, all.err()
 }
 
 // parse reads the documents of one file and returns how many objects there are.
 func (s *Spec) parse(r *reader, data []byte) int {
 	if why := unreadable(data); why != "" {
-		r.problems = append(r.problems, Problem{At: Position{File: r.file}, Why: why})
+		r.refuse(Position{File: r.file}, why)
 		return 0
 	}
-	r.lines = strings.Split(string(data), "\n")
+	text := strings.TrimPrefix(string(data), byteOrderMark)
+	r.lines = strings.Split(text, "\n")
 	s.lines[r.file] = r.lines
-	if line := deep(r.lines); line > 0 {
-		at := Position{r.file, line, 1}
-		r.problems = append(r.problems, Problem{At: at, Why: fmt.Sprintf("lists and mappings nest deeper than %d", maxDepth)})
-		return 0
-	}
-	f, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		r.problems = append(r.problems, syntaxProblem(r, err))
-		return 0
-	}
 	n := 0
-	for _, d := range f.Docs {
-		switch d.Body.(type) {
-		case nil, *ast.NullNode, *ast.CommentGroupNode:
-			continue
+	for _, d := range documents(text) {
+		for _, object := range r.nodes(d) {
+			n++
+			s.object(r, object)
 		}
-		n++
-		s.object(r, d.Body)
 	}
 	return n
 }
+
+const byteOrderMark = "\uFEFF"
 
 // unreadable says why data is no text to begin with.
 func unreadable(data []byte) string {
@@ -94,34 +82,6 @@ func unreadable(data []byte) string {
 		i += n
 	}
 	return ""
-}
-
-// deep returns the first line whose brackets or indentation nest too deep for a model;
-// a parser that recurses should not see such a thing.
-func deep(lines []string) int {
-	open := 0
-	for i, l := range lines {
-		indent := len(l) - len(strings.TrimLeft(l, " -"))
-		open += strings.Count(l, "[") + strings.Count(l, "{") - strings.Count(l, "]") - strings.Count(l, "}")
-		if indent > 8*maxDepth || strings.Count(l, "[")+strings.Count(l, "{") > 8*maxDepth || open > 8*maxDepth {
-			return i + 1
-		}
-		open = max(open, 0)
-	}
-	return 0
-}
-
-func syntaxProblem(r *reader, err error) Problem {
-	p := Problem{At: Position{File: r.file}, Why: "is no YAML: " + err.Error()}
-	var s yaml.Error
-	if errors.As(err, &s) {
-		p.Why = "is no YAML: " + s.GetMessage()
-		if t := s.GetToken(); t != nil && t.Position != nil {
-			p.At = Position{r.file, t.Position.Line, t.Position.Column}
-			p.Excerpt = r.excerpt(p.At)
-		}
-	}
-	return p
 }
 
 const apiVersion = "weir/v1"
@@ -152,19 +112,21 @@ func (s *Spec) object(r *reader, n ast.Node) {
 		m.place.at = m.name.at
 	}
 	if !kind.set {
+		r.lost = true
 		return
 	}
 	if m.name.set && kind.v == "Bridge" {
-		m.name = r.bridgeName(m.node, m.name.path)
+		m.name = r.bridge(m.node, m.name.path)
 	} else if m.name.set {
 		m.name = r.name(m.node, m.name.path)
 	}
+	r.lost = r.lost || !m.name.set
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {
 	case tenanted && !m.tenant.set:
 		r.bad(n, "metadata.tenant", "", "is missing: a %s belongs to a tenant", kind.v)
 	case !tenanted && m.tenant.set:
-		r.problems = append(r.problems, Problem{m.tenant.at, "metadata.tenant", "a " + kind.v + " belongs to no tenant", "", r.excerpt(m.tenant.at)})
+		r.problems = append(r.problems, Problem{m.tenant.at, "metadata.tenant", "a " + kind.v + " belongs to no tenant", "", excerpt(r.lines, m.tenant.at)})
 	}
 	s.spec(r, kind.v, m, n, spec)
 }
@@ -194,30 +156,43 @@ func (r *reader) labels(n ast.Node, path string) map[string]string {
 	labels := map[string]string{}
 	entries, _ := r.entries(n, path)
 	for _, e := range entries {
-		key := keyText(e)
-		if _, twice := labels[key]; twice {
-			r.bad(e, join(path, key), "", "is given twice")
-		}
-		if v, ok := r.labelValue(e.Value, join(path, key)); ok {
-			labels[key] = v
+		if v, ok := r.label(e, e.node.Value, e.path); ok {
+			labels[e.key] = v
 		}
 	}
 	return labels
 }
 
-// labelValue takes a number or a boolean as it is written: tier: 1.
-func (r *reader) labelValue(n ast.Node, path string) (string, bool) {
-	switch n.(type) {
-	case *ast.StringNode, *ast.IntegerNode, *ast.BoolNode, *ast.FloatNode:
-		v := n.GetToken().Value
-		if strings.ContainsAny(v, "|,;@=") || len(v) > maxName {
-			r.bad(n, path, "", "%q is no label: want up to %d characters, and none of | , ; @ =", v, maxName)
-			return "", false
-		}
-		return v, true
+// label reads one value of a label. It takes a number or a boolean as it is written:
+// tier: 1.
+func (r *reader) label(e entry, n ast.Node, path string) (string, bool) {
+	if e.key == "" || !isLabel(e.key) {
+		r.bad(e.node, path, "", "%q is no key of a label: want up to %d characters, and none of %s", e.key, maxName, reserved)
+		return "", false
 	}
-	r.bad(n, path, "", "must be a string, and is %s", kindOf(n))
-	return "", false
+	var v string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		v = n.Value
+	case *ast.IntegerNode, *ast.BoolNode, *ast.FloatNode:
+		v = n.GetToken().Value
+	default:
+		r.bad(n, path, "", "must be a string, and is %s", kindOf(n))
+		return "", false
+	}
+	if !isLabel(v) {
+		r.bad(n, path, "", "%q is no label: want up to %d characters, and none of %s", v, maxName, reserved)
+		return "", false
+	}
+	return v, true
+}
+
+// reserved characters separate labels where a set of them is written in one word.
+const reserved = "|,;@="
+
+func isLabel(s string) bool {
+	odd := func(c rune) bool { return !unicode.IsPrint(c) || strings.ContainsRune(reserved, c) }
+	return len(s) <= maxName && !strings.ContainsFunc(s, odd)
 }
 
 // spec reads the spec of a kind.
@@ -240,8 +215,9 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 		fields(false, t.fields(r))
 		s.tenants = append(s.tenants, t)
 	case "Network":
-		w := networkSpec{meta: m}
+		w, before := networkSpec{meta: m}, len(r.problems)
 		fields(true, w.fields(r))
+		w.flawed = len(r.problems) > before
 		s.networks = append(s.networks, w)
 	case "Endpoint":
 		e := endpointSpec{meta: m}
@@ -256,6 +232,7 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 
 func (b *bridgeSpec) fields(r *reader) map[string]field {
 	return map[string]field{
+		"external":     {},
 		"foreignFlows": {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
 		"failMode": {func(n ast.Node, p string) {
 			if v := r.text(n, p); v.set && v.v != "secure" {
@@ -270,6 +247,7 @@ func (t *tenantSpec) fields(r *reader) map[string]field {
 		return field{func(n ast.Node, p string) { *to = r.choice(n, p, "allow", "deny") }, false}
 	}
 	return map[string]field{
+		"limits": {}, "timeouts": {},
 		"zone": {func(n ast.Node, p string) {
 			if v, ok := n.(*ast.StringNode); !ok || v.Value != "auto" {
 				t.zone = r.number(n, p, 1, 65535)
@@ -293,7 +271,7 @@ func (t *tenantSpec) fields(r *reader) map[string]field {
 func (w *networkSpec) fields(r *reader) map[string]field {
 	return map[string]field{
 		"bridges": {func(n ast.Node, p string) {
-			r.list(n, p, func(n ast.Node, p string) { w.bridges = append(w.bridges, r.bridgeName(n, p)) })
+			r.list(n, p, func(n ast.Node, p string) { w.bridges = append(w.bridges, r.bridge(n, p)) })
 		}, false},
 		"subnets": {func(n ast.Node, p string) {
 			r.list(n, p, func(n ast.Node, p string) {
@@ -316,11 +294,12 @@ func (e *endpointSpec) fields(r *reader) map[string]field {
 			r.list(n, p, func(n ast.Node, p string) { e.ips = append(e.ips, r.addr(n, p)) })
 		}, false},
 		"bind": {func(n ast.Node, p string) {
+			given := 0
 			r.mapping(n, p, map[string]field{
-				"ifaceID": {func(n ast.Node, p string) { e.ifaceID = r.text(n, p) }, false},
-				"port":    {func(n ast.Node, p string) { e.port = r.text(n, p) }, false},
+				"ifaceID": {func(n ast.Node, p string) { e.ifaceID, given = r.device(n, p), given+1 }, false},
+				"port":    {func(n ast.Node, p string) { e.port, given = r.device(n, p), given+1 }, false},
 			})
-			if e.ifaceID.set == e.port.set {
+			if given != 1 {
 				r.bad(n, p, "", "want either ifaceID or port")
 			}
 		}, true},
@@ -344,6 +323,7 @@ func (p *policySpec) fields(r *reader) map[string]field {
 func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
 	u.place = place{r.at(n), path}
 	r.mapping(n, path, map[string]field{
+		"log": {}, "alg": {},
 		"name":      {func(n ast.Node, p string) { u.name = r.name(n, p) }, true},
 		"direction": {func(n ast.Node, p string) { u.direction = r.choice(n, p, "ingress", "egress") }, true},
 		"action":    {func(n ast.Node, p string) { u.action = r.action(n, p) }, true},
@@ -354,10 +334,7 @@ func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
 		}, false},
 		"ports": {func(n ast.Node, p string) {
 			u.portsAt = place{r.at(n), p}
-			if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
-				r.bad(n, p, "leave it out for all ports", "lists no port")
-			}
-			r.list(n, p, func(n ast.Node, p string) {
+			r.some(n, p, func(n ast.Node, p string) {
 				if v := r.portRange(n, p); v.set {
 					u.ports = append(u.ports, v)
 				}
@@ -385,45 +362,53 @@ func (r *reader) selector(n ast.Node, path string, cidrs bool) (s selectorSpec) 
 	fields := map[string]field{
 		"labels": {func(n ast.Node, p string) { s.labels = r.labelSets(n, p) }, false},
 		"endpoints": {func(n ast.Node, p string) {
-			r.list(n, p, func(n ast.Node, p string) { s.endpoints = append(s.endpoints, r.name(n, p)) })
+			r.some(n, p, func(n ast.Node, p string) { s.endpoints = append(s.endpoints, r.name(n, p)) })
 		}, false},
 	}
 	if cidrs {
 		fields["cidrs"] = field{func(n ast.Node, p string) {
-			r.list(n, p, func(n ast.Node, p string) {
+			r.some(n, p, func(n ast.Node, p string) {
 				if v := r.cidr(n, p); v.set {
 					s.cidrs = append(s.cidrs, v)
 				}
 			})
 		}, false}
 	}
+	before := len(r.problems)
 	r.mapping(n, path, fields)
+	if entries, _ := n.(*ast.MappingNode); entries != nil && len(entries.Values) == 0 && len(r.problems) == before {
+		r.bad(n, path, "leave it out to select everything", "selects nothing")
+	}
 	return s
+}
+
+// some reads a list that must have an item. In a selector, a list without any selects
+// nothing, and would select everything if it were taken for left out.
+func (r *reader) some(n ast.Node, path string, item func(n ast.Node, path string)) {
+	if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
+		r.bad(n, path, "leave it out if it does not matter", "is an empty list")
+	}
+	r.list(n, path, item)
 }
 
 // labelSets reads {tier: app} and {tier: [app, web]}.
 func (r *reader) labelSets(n ast.Node, path string) map[string][]string {
 	labels := map[string][]string{}
-	entries, _ := r.entries(n, path)
+	entries, ok := r.entries(n, path)
+	if ok && len(entries) == 0 {
+		r.bad(n, path, "leave it out if it does not matter", "is empty")
+	}
 	for _, e := range entries {
-		key := keyText(e)
-		at := join(path, key)
-		if labels[key] != nil {
-			r.bad(e, at, "", "is given twice")
-		}
 		add := func(n ast.Node, p string) {
-			if v, ok := r.labelValue(n, p); ok {
-				labels[key] = append(labels[key], v)
+			if v, ok := r.label(e, n, p); ok {
+				labels[e.key] = append(labels[e.key], v)
 			}
 		}
-		if _, many := e.Value.(*ast.SequenceNode); many {
-			r.list(e.Value, at, add)
+		if _, many := e.node.Value.(*ast.SequenceNode); many {
+			r.some(e.node.Value, e.path, add)
 		} else {
-			add(e.Value, at)
+			add(e.node.Value, e.path)
 		}
-	}
-	if len(labels) == 0 {
-		r.bad(n, path, "", "selects by no label")
 	}
 	return labels
 }
@@ -453,8 +438,12 @@ func (r *reader) addr(n ast.Node, path string) (v value[netip.Addr]) {
 		return v
 	}
 	a, err := netip.ParseAddr(s.v)
-	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() {
-		r.bad(n, path, "", "%q is no address of a host", s.v)
+	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
+		hint := ""
+		if p, err := netip.ParsePrefix(s.v); err == nil {
+			hint = fmt.Sprintf("write %v: the length of the prefix is that of the subnet", p.Addr())
+		}
+		r.bad(n, path, hint, "%q is no address of a host", s.v)
 		return v
 	}
 	return located(r, n, path, a)

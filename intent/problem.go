@@ -3,6 +3,7 @@ package intent
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -56,11 +57,21 @@ func blanks(line string, n int) string {
 // Problems are all the things wrong with a Spec, by file, line and column.
 type Problems []Problem
 
-// Error returns all of them, one below the other.
+// maxShown bounds how many problems are printed: nobody reads the ten thousandth, and a
+// file that is no model at all may have more.
+const maxShown = 1000
+
+// Error returns them one below the other; the first 1,000 if there are more.
 func (ps Problems) Error() string {
-	s := make([]string, len(ps))
-	for i, p := range ps {
-		s[i] = p.Error()
+	if len(ps) == 0 {
+		return "no model can be made of what could not be read"
+	}
+	var s []string
+	for _, p := range ps[:min(len(ps), maxShown)] {
+		s = append(s, p.Error())
+	}
+	if more := len(ps) - maxShown; more > 0 {
+		s = append(s, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(s, "\n")
 }
@@ -76,11 +87,16 @@ func (ps Problems) err() error {
 	return ps
 }
 
-// meant returns `did you mean "x"?` for the name nearest to got, if one is near.
-func meant(got string, names []string) string {
-	best, least := "", len(got)/3+2
-	for _, n := range slices.Sorted(slices.Values(names)) {
-		if d := distance(strings.ToLower(got), strings.ToLower(n)); d < least {
+// meant returns `did you mean "x"?` for the name nearest to got, if one is near: less
+// than a third of the letters, and not all of them, are others.
+func meant(got string, names iter.Seq[string]) string {
+	best, least := "", min(len(got)/3+2, len(got))
+	for n := range names {
+		if len(n)-len(got) > least || len(got)-len(n) > least {
+			continue
+		}
+		d := distance(strings.ToLower(got), strings.ToLower(n))
+		if d < least || d == least && best != "" && n < best {
 			best, least = n, d
 		}
 	}

@@ -7,14 +7,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 )
 
 // A reader reads YAML nodes of one file, and notes what is wrong with them.
 type reader struct {
 	file     string
 	lines    []string
+	before   int // lines before the document that is being read
+	lost     bool
 	problems Problems
 }
 
@@ -34,31 +38,42 @@ type place struct {
 
 func (v value[T]) place() place { return place{v.at, v.path} }
 
+// at is where a node begins. The token of a block mapping is its first colon, which is
+// not where people look for it.
 func (r *reader) at(n ast.Node) Position {
-	if n == nil || n.GetToken() == nil || n.GetToken().Position == nil {
+	switch m := n.(type) {
+	case nil:
 		return Position{File: r.file}
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			return r.at(m.Values[0])
+		}
+	case *ast.MappingValueNode:
+		return r.position(m.Key.GetToken())
 	}
-	t := n.GetToken()
-	if m, ok := n.(*ast.MappingValueNode); ok { // its token is the colon
-		t = m.Key.GetToken()
-	}
-	return Position{r.file, t.Position.Line, t.Position.Column}
+	return r.position(n.GetToken())
 }
 
-func (r *reader) excerpt(at Position) string {
-	if at.Line < 1 || at.Line > len(r.lines) {
-		return ""
+func (r *reader) position(t *token.Token) Position {
+	if t == nil || t.Position == nil {
+		return Position{File: r.file}
 	}
-	line := strings.TrimRight(r.lines[at.Line-1], "\r")
-	if len(line) > 160 {
-		return ""
-	}
-	return line
+	return Position{r.file, r.before + t.Position.Line, t.Position.Column}
 }
+
+// excerpt returns the line at a place, or nothing if it is too long to be of use.
+func excerpt(lines []string, at Position) string {
+	if at.Line < 1 || at.Line > len(lines) || len(lines[at.Line-1]) > maxExcerpt {
+		return ""
+	}
+	return strings.TrimRight(lines[at.Line-1], "\r")
+}
+
+const maxExcerpt = 200 // bytes
 
 func (r *reader) bad(n ast.Node, path, hint, why string, args ...any) {
 	at := r.at(n)
-	r.problems = append(r.problems, Problem{at, path, fmt.Sprintf(why, args...), hint, r.excerpt(at)})
+	r.problems = append(r.problems, Problem{at, path, fmt.Sprintf(why, args...), hint, excerpt(r.lines, at)})
 }
 
 // kindOf is what people call a node.
@@ -88,14 +103,10 @@ func kindOf(n ast.Node) string {
 }
 
 // A field is a key of a mapping: how it is read, and whether it has to be there.
+// A nil read is a field that is planned and not there yet: it is not misspelt.
 type field struct {
 	read     func(n ast.Node, path string)
 	required bool
-}
-
-// later are fields that are planned and not there yet: they are not misspelt.
-var later = map[string]bool{
-	"external": true, "limits": true, "timeouts": true, "log": true, "alg": true, "onRevoke": true, "dnsSearch": true,
 }
 
 // mapping reads a mapping with known keys.
@@ -104,22 +115,18 @@ func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 	if !ok {
 		return
 	}
-	seen := map[string]bool{}
+	seen := make(map[string]bool, len(entries))
 	for _, e := range entries {
-		key := keyText(e)
-		at := join(path, key)
-		f, known := fields[key]
+		f, known := fields[e.key]
 		switch {
-		case seen[key]:
-			r.bad(e, at, "", "is given twice")
-		case !known && later[key]:
-			r.bad(e, at, "", "is not supported yet")
 		case !known:
-			r.bad(e, at, meant(key, slices.Collect(maps.Keys(fields))), "unknown field")
+			r.bad(e.node, e.path, meant(e.key, maps.Keys(fields)), "unknown field")
+		case f.read == nil:
+			r.bad(e.node, e.path, "", "is not supported yet")
 		default:
-			f.read(e.Value, at)
+			f.read(e.node.Value, e.path)
 		}
-		seen[key] = true
+		seen[e.key] = true
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if fields[key].required && !seen[key] {
@@ -128,11 +135,40 @@ func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 	}
 }
 
-func keyText(e *ast.MappingValueNode) string {
-	if t := e.Key.GetToken(); t != nil {
-		return t.Value
+// An entry is a key of a mapping with its value.
+type entry struct {
+	key  string
+	path string
+	node *ast.MappingValueNode
+}
+
+// entries returns the entries of a mapping, each key once.
+func (r *reader) entries(n ast.Node, path string) ([]entry, bool) {
+	var nodes []*ast.MappingValueNode
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		nodes = n.Values
+	case *ast.MappingValueNode:
+		nodes = []*ast.MappingValueNode{n}
+	default:
+		r.bad(n, path, "", "must be a mapping, and is %s", kindOf(n))
+		return nil, false
 	}
-	return ""
+	entries := make([]entry, 0, len(nodes))
+	for _, n := range nodes {
+		e := entry{node: n}
+		if t := n.Key.GetToken(); t != nil {
+			e.key = t.Value
+		}
+		e.path = join(path, e.key)
+		// A mapping has at most maxKeys keys, and nearly always less than ten.
+		if i := slices.IndexFunc(entries, func(o entry) bool { return o.key == e.key }); i >= 0 {
+			r.bad(n, e.path, "", "is given twice, first in line %d", r.at(entries[i].node).Line)
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, true
 }
 
 func join(path, key string) string {
@@ -140,18 +176,6 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
-}
-
-// entries returns the entries of a mapping.
-func (r *reader) entries(n ast.Node, path string) ([]*ast.MappingValueNode, bool) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	}
-	r.bad(n, path, "", "must be a mapping, and is %s", kindOf(n))
-	return nil, false
 }
 
 // list reads a list.
@@ -178,8 +202,17 @@ func (r *reader) text(n ast.Node, path string) (v value[string]) {
 	case *ast.LiteralNode:
 		return located(r, n, path, n.Value.Value)
 	}
-	r.bad(n, path, "", "must be a string, and is %s", kindOf(n))
+	r.bad(n, path, quoted(n), "must be a string, and is %s", kindOf(n))
 	return v
+}
+
+// quoted says how to write a number or a boolean as a string.
+func quoted(n ast.Node) string {
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		return fmt.Sprintf("write it in quotes: %q", n.GetToken().Value)
+	}
+	return ""
 }
 
 // flag reads true or false.
@@ -216,7 +249,7 @@ func (r *reader) number(n ast.Node, path string, lo, hi uint64) (v value[uint64]
 func (r *reader) choice(n ast.Node, path string, words ...string) (v value[string]) {
 	v = r.text(n, path)
 	if v.set && !slices.Contains(words, v.v) {
-		r.bad(n, path, meant(v.v, words), "%q is none of %s", v.v, strings.Join(words, ", "))
+		r.bad(n, path, meant(v.v, slices.Values(words)), "%q is none of %s", v.v, strings.Join(words, ", "))
 		return value[string]{}
 	}
 	return v
@@ -234,10 +267,29 @@ func (r *reader) name(n ast.Node, path string) (v value[string]) {
 	return v
 }
 
-// bridgeName reads the name of a bridge, which is that of a network device.
-func (r *reader) bridgeName(n ast.Node, path string) (v value[string]) {
+// device reads the name of a bridge or a port, or an iface-id: words of others, in which
+// almost anything is allowed. They stand in lists and comments, so that what would break
+// a line is refused.
+func (r *reader) device(n ast.Node, path string) (v value[string]) {
 	v = r.text(n, path)
-	if v.set && (v.v == "" || len(v.v) > maxName || strings.ContainsAny(v.v, "/ \t\n\x00") || v.v == "." || v.v == "..") {
+	if v.set && !isWord(v.v) {
+		r.bad(n, path, "", "%q is no name: want up to %d characters, without blanks", v.v, maxWord)
+		return value[string]{}
+	}
+	return v
+}
+
+const maxWord = 255 // bytes
+
+func isWord(s string) bool {
+	odd := func(c rune) bool { return !unicode.IsPrint(c) || c == ' ' }
+	return s != "" && len(s) <= maxWord && !strings.ContainsFunc(s, odd)
+}
+
+// bridge reads the name of a bridge, which is also that of a file.
+func (r *reader) bridge(n ast.Node, path string) (v value[string]) {
+	v = r.device(n, path)
+	if v.set && (len(v.v) > maxName || strings.Contains(v.v, "/") || v.v == "." || v.v == "..") {
 		r.bad(n, path, "", "%q is no name of a bridge", v.v)
 		return value[string]{}
 	}

@@ -15,6 +15,8 @@ type Spec struct {
 	endpoints []endpointSpec
 	policies  []policySpec
 	lines     map[string][]string // of the files, for excerpts
+	unsound   bool                // Parse has found problems
+	lost      bool                // there are objects whose names are not known
 }
 
 // meta is the metadata of an object.
@@ -43,6 +45,7 @@ type (
 		meta
 		bridges []value[string]
 		subnets []subnetSpec
+		flawed  bool // there is more to it than could be read
 	}
 	subnetSpec struct {
 		cidr    value[netip.Prefix]

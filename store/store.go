@@ -80,6 +80,9 @@ func Open(path string, hints map[string]uint16) (*Numbers, error) {
 	for tenant, zone := range hints {
 		n.file.Zones[intent.ID(tenant)] = zone
 	}
+	if err := n.file.check(); err != nil {
+		return nil, fmt.Errorf("zones that tenants are known to have: %w", err)
+	}
 	if err := n.load(); err != nil {
 		return nil, err
 	}
@@ -127,6 +130,9 @@ func (f *file) check() error {
 	for id, z := range f.Zones {
 		if other, twice := zones[z]; twice {
 			return fmt.Errorf("%q and %q both have zone %d", id, other, z)
+		}
+		if was, retired := f.Retired[z]; retired {
+			return fmt.Errorf("zone %d of %q is also to be flushed of what %q left", z, id, was)
 		}
 		zones[z] = id
 	}
@@ -185,15 +191,16 @@ func (f *file) clone() file {
 }
 
 func (f *file) assign(w Wants) (changed bool, err error) {
+	leaving := map[uint16]bool{}
 	for id, z := range f.Zones {
 		if want, still := w.Zones[id]; !still || want != 0 && want != z {
 			delete(f.Zones, id)
 			delete(f.Epochs, id)
-			f.Retired[z] = id
+			f.Retired[z], leaving[z] = id, true
 			changed = true
 		}
 	}
-	given, err := f.assignZones(w.Zones)
+	given, err := f.assignZones(w.Zones, leaving)
 	if err != nil {
 		return false, err
 	}

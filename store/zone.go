@@ -12,8 +12,9 @@ import (
 )
 
 // assignZones gives the zones that tenants say before those that they do not. A
-// retired zone is not given before it has been released.
-func (f *file) assignZones(wants map[intent.ID]uint16) (changed bool, err error) {
+// retired zone is not given before it has been released, and one that is leaving its
+// tenant only now is not even flushed before that change is in force.
+func (f *file) assignZones(wants map[intent.ID]uint16, leaving map[uint16]bool) (changed bool, err error) {
 	owner := make(map[uint16]intent.ID, len(f.Zones))
 	for id, z := range f.Zones {
 		owner[z] = id
@@ -33,6 +34,9 @@ func (f *file) assignZones(wants map[intent.ID]uint16) (changed bool, err error)
 		}
 		if other, taken := owner[z]; taken {
 			return false, fmt.Errorf("zone %d of tenant %q is the zone of %q: give one of them another", z, id, other)
+		}
+		if leaving[z] {
+			return false, fmt.Errorf("zone %d of tenant %q is the zone of %q until this change: first take it from %q, then give it to %q", z, id, f.Retired[z], f.Retired[z], id)
 		}
 		if was, retired := f.Retired[z]; retired {
 			return false, fmt.Errorf("zone %d of tenant %q still has the connections of %q: it is free once they have been flushed", z, id, was)
@@ -60,7 +64,7 @@ func (f *file) assignZones(wants map[intent.ID]uint16) (changed bool, err error)
 
 // Raise gives each tenant its next epoch, unless it is not the given one any more.
 func (n *Numbers) Raise(epochs map[intent.ID]uint8) (*Snapshot, error) {
-	next := n.file.clone()
+	next, changed := n.file.clone(), false
 	for _, id := range slices.Sorted(maps.Keys(epochs)) {
 		e, ok := next.Epochs[id]
 		if !ok || e.Value != epochs[id] {
@@ -70,10 +74,12 @@ func (n *Numbers) Raise(epochs map[intent.ID]uint8) (*Snapshot, error) {
 		if err != nil {
 			return nil, fmt.Errorf("tenant %q: %w", id, err)
 		}
-		next.Epochs[id] = epoch{v, e.Raised + 1}
+		next.Epochs[id], changed = epoch{v, e.Raised + 1}, true
 	}
-	if err := n.save(next); err != nil {
-		return nil, err
+	if changed {
+		if err := n.save(next); err != nil {
+			return nil, err
+		}
 	}
 	return n.snapshot(), nil
 }
