@@ -38,11 +38,7 @@ spec:
 
 func model(t *testing.T, text string) *intent.Model {
 	t.Helper()
-	s, err := intent.Parse(intent.Source{Name: "m.yaml", Data: []byte(text)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := intent.New(s)
+	m, err := intent.Read(intent.Source{Name: "m.yaml", Data: []byte(text)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,11 +31,7 @@ func compileFile(t testing.TB, name string) (*pipeline.Program, pipeline.Input) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec, err := intent.Parse(intent.Source{Name: filepath.Base(name), Data: data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := intent.New(spec)
+	m, err := intent.Read(intent.Source{Name: filepath.Base(name), Data: data})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,11 +25,7 @@ func largeModel(tb testing.TB) *intent.Model {
 			fmt.Fprintf(&b, "  - {name: r%d, direction: ingress, action: allow, from: {cidrs: [10.%d.0.0/16]}, protocol: tcp, ports: [%d]}\n", j, j, 1000+j)
 		}
 	}
-	spec, err := intent.Parse(intent.Source{Name: "large", Data: []byte(b.String())})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m, err := intent.New(spec)
+	m, err := intent.Read(intent.Source{Name: "large", Data: []byte(b.String())})
 	if err != nil {
 		tb.Fatal(err)
 	}

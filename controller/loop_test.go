@@ -208,11 +208,7 @@ func model(t *testing.T, bridges []string, foreign string, tenants ...string) *i
 		}
 		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: %s}\nspec: {defaults: {egress: %s}}\n", name, egress)
 	}
-	spec, err := intent.Parse(intent.Source{Name: "test", Data: []byte(b.String())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := intent.New(spec)
+	m, err := intent.Read(intent.Source{Name: "test", Data: []byte(b.String())})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -30,6 +31,20 @@ func New(s Spec) (*Model, error) {
 		return nil, Problems{}
 	}
 	return c.model, nil
+}
+
+// Read parses sources and checks what they say. The error is of type Problems and has
+// all that either has found.
+func Read(sources ...Source) (*Model, error) {
+	s, err := Parse(sources...)
+	var all, more Problems
+	errors.As(err, &all)
+	m, err := New(s)
+	errors.As(err, &more)
+	if err := append(all, more...).err(); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // Empty returns a model that wants nothing.

@@ -99,7 +99,11 @@ func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 // service checks protocol, ports and families against one another.
 func (c *checker) service(t *Tenant, r *Rule, s ruleSpec, peer selectorSpec) {
 	if len(s.ports) > 0 && r.Protocol != TCP && r.Protocol != UDP {
-		c.bad(s.portsAt, "add protocol: tcp or udp", "protocol %s has no ports", r.Protocol)
+		hint := ""
+		if !s.protocol.set {
+			hint = "add protocol: tcp or udp"
+		}
+		c.bad(s.portsAt, hint, "protocol %s has no ports", r.Protocol)
 	}
 	neighbours := r.Protocol == ARP || r.Protocol == ND
 	if neighbours && t.ImplicitARP {

@@ -2,7 +2,6 @@ package intent
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -15,16 +14,6 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew; then read what has changed")
 
-// parse does what every reader of files does: it puts the problems of both steps together.
-func parse(sources ...Source) (*Model, Problems) {
-	spec, err := Parse(sources...)
-	var all, more Problems
-	errors.As(err, &all)
-	m, err := New(spec)
-	errors.As(err, &more)
-	return m, append(all, more...)
-}
-
 func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 	names, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(names) < 40 {
@@ -36,11 +25,11 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, ps := parse(Source{filepath.Base(name), data})
-			if len(ps) == 0 {
+			_, err = Read(Source{filepath.Base(name), data})
+			if err == nil {
 				t.Fatal("there is nothing wrong with it")
 			}
-			got, golden := ps.Error()+"\n", strings.TrimSuffix(name, ".yaml")+".txt"
+			got, golden := err.Error()+"\n", strings.TrimSuffix(name, ".yaml")+".txt"
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
@@ -94,9 +83,9 @@ func large() []byte {
 }
 
 func TestALargeModel(t *testing.T) {
-	m, ps := parse(Source{"large", large()})
-	if len(ps) > 0 {
-		t.Fatal(ps)
+	m, err := Read(Source{"large", large()})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if len(m.Tenants()) != 100 || len(m.Tenants()[99].Policies[0].Rules) != 100 {
 		t.Error("not all of it is there")
@@ -106,28 +95,40 @@ func TestALargeModel(t *testing.T) {
 	}
 }
 
-func BenchmarkParse10000Rules(b *testing.B) {
+func BenchmarkRead10000Rules(b *testing.B) {
 	data := large()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ps := parse(Source{"large", data}); len(ps) > 0 {
-			b.Fatal(ps)
+		if _, err := Read(Source{"large", data}); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	names, _ := filepath.Glob("testdata/bad/*.yaml")
-	for _, name := range append(names, "../examples/tenant.yaml") {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
+	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/good/*.yaml"} {
+		names, _ := filepath.Glob(pattern)
+		for _, name := range names {
+			data, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(data)
 		}
-		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if m, ps := parse(Source{"f", data}); len(ps) == 0 && m == nil {
-			t.Fatal("neither a model nor a problem")
+		spec, parsed := Parse(Source{"f", data})
+		m, err := New(spec)
+		if (m == nil) == (err == nil) {
+			t.Fatalf("model %v, error %v", m, err)
+		}
+		if parsed != nil && m != nil {
+			t.Fatalf("a model in spite of %v", parsed)
+		}
+		for _, err := range []error{parsed, err} {
+			if err != nil && err.Error() == "" {
+				t.Fatal("a mistake without a word")
+			}
 		}
 	})
 }

@@ -97,15 +97,20 @@ func (s *Spec) object(r *reader, n ast.Node) {
 	var m meta
 	var kind value[string]
 	var spec ast.Node
+	var known bool // there is metadata, and all of it could be read
 	r.mapping(n, "", map[string]field{
 		"apiVersion": {func(n ast.Node, p string) {
 			if v := r.text(n, p); v.set && v.v != apiVersion {
 				r.bad(n, p, "write "+apiVersion, "%q is not known", v.v)
 			}
 		}, true},
-		"kind":     {func(n ast.Node, p string) { kind = r.kind(n, p) }, true},
-		"metadata": {func(n ast.Node, p string) { m = r.metadata(n, p) }, true},
-		"spec":     {func(n ast.Node, p string) { spec = n }, false},
+		"kind": {func(n ast.Node, p string) { kind = r.kind(n, p) }, true},
+		"metadata": {func(n ast.Node, p string) {
+			before := len(r.problems)
+			m = r.metadata(n, p)
+			known = len(r.problems) == before
+		}, true},
+		"spec": {func(n ast.Node, p string) { spec = n }, false},
 	})
 	m.place = place{r.at(n), "metadata.name"}
 	if m.name.set {
@@ -123,7 +128,7 @@ func (s *Spec) object(r *reader, n ast.Node) {
 	r.lost = r.lost || !m.name.set
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {
-	case tenanted && !m.tenant.set:
+	case tenanted && !m.tenant.set && known:
 		r.bad(n, "metadata.tenant", "", "is missing: a %s belongs to a tenant", kind.v)
 	case !tenanted && m.tenant.set:
 		r.problems = append(r.problems, Problem{m.tenant.at, "metadata.tenant", "a " + kind.v + " belongs to no tenant", "", excerpt(r.lines, m.tenant.at)})
@@ -294,12 +299,12 @@ func (e *endpointSpec) fields(r *reader) map[string]field {
 			r.list(n, p, func(n ast.Node, p string) { e.ips = append(e.ips, r.addr(n, p)) })
 		}, false},
 		"bind": {func(n ast.Node, p string) {
-			given := 0
+			given, before := 0, len(r.problems)
 			r.mapping(n, p, map[string]field{
 				"ifaceID": {func(n ast.Node, p string) { e.ifaceID, given = r.device(n, p), given+1 }, false},
 				"port":    {func(n ast.Node, p string) { e.port, given = r.device(n, p), given+1 }, false},
 			})
-			if given != 1 {
+			if given != 1 && len(r.problems) == before {
 				r.bad(n, p, "", "want either ifaceID or port")
 			}
 		}, true},
@@ -365,6 +370,9 @@ func (r *reader) selector(n ast.Node, path string, cidrs bool) (s selectorSpec) 
 			r.some(n, p, func(n ast.Node, p string) { s.endpoints = append(s.endpoints, r.name(n, p)) })
 		}, false},
 	}
+	fields["cidrs"] = field{func(n ast.Node, p string) {
+		r.bad(n, p, "give addresses as from or to in its rules", "a policy applies to endpoints")
+	}, false}
 	if cidrs {
 		fields["cidrs"] = field{func(n ast.Node, p string) {
 			r.some(n, p, func(n ast.Node, p string) {

@@ -87,10 +87,18 @@ func (ps Problems) err() error {
 	return ps
 }
 
-// meant returns `did you mean "x"?` for the name nearest to got, if one is near: less
-// than a third of the letters, and not all of them, are others.
+// meant returns `did you mean "x"?` for the name nearest to got, if one is near.
 func meant(got string, names iter.Seq[string]) string {
-	best, least := "", min(len(got)/3+2, len(got))
+	if n := nearest(got, names); n != "" {
+		return fmt.Sprintf("did you mean %q?", n)
+	}
+	return ""
+}
+
+// nearest returns the name from which the fewest letters of got differ, or "" if more
+// than a third do.
+func nearest(got string, names iter.Seq[string]) string {
+	best, least := "", min((len(got)+1)/3+1, len(got))
 	for n := range names {
 		if len(n)-len(got) > least || len(got)-len(n) > least {
 			continue
@@ -100,10 +108,7 @@ func meant(got string, names iter.Seq[string]) string {
 			best, least = n, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
+	return best
 }
 
 // distance is how many letters have to be put in, taken out, changed or swapped.

@@ -109,27 +109,29 @@ type field struct {
 	required bool
 }
 
-// mapping reads a mapping with known keys.
+// mapping reads a mapping with known keys. A key that is probably misspelt counts as
+// given: it is not said to be missing too.
 func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 	entries, ok := r.entries(n, path)
 	if !ok {
 		return
 	}
-	seen := make(map[string]bool, len(entries))
+	given := make(map[string]bool, len(entries))
 	for _, e := range entries {
+		given[e.key] = true
 		f, known := fields[e.key]
 		switch {
 		case !known:
+			given[nearest(e.key, maps.Keys(fields))] = true
 			r.bad(e.node, e.path, meant(e.key, maps.Keys(fields)), "unknown field")
 		case f.read == nil:
 			r.bad(e.node, e.path, "", "is not supported yet")
 		default:
 			f.read(e.node.Value, e.path)
 		}
-		seen[e.key] = true
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if fields[key].required && !seen[key] {
+		if fields[key].required && !given[key] {
 			r.bad(n, join(path, key), "", "is missing")
 		}
 	}

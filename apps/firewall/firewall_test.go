@@ -24,11 +24,7 @@ func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Prog
 	for i, r := range rules {
 		fmt.Fprintf(&b, "  - {name: r%d, direction: ingress, %s}\n", i, r)
 	}
-	spec, err := intent.Parse(intent.Source{Name: "test", Data: []byte(b.String())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := intent.New(spec)
+	m, err := intent.Read(intent.Source{Name: "test", Data: []byte(b.String())})
 	if err != nil {
 		t.Fatal(err)
 	}

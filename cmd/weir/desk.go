@@ -184,7 +184,7 @@ func tupleOf(t conntrack.Tuple) api.Tuple {
 
 // Plan returns what the model in sources would change.
 func (d *desk) Plan(ctx context.Context, sources []intent.Source) (api.Plan, error) {
-	m, err := modelOf(sources)
+	m, err := intent.Read(sources...)
 	if err != nil {
 		return api.Plan{}, err
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -39,19 +37,8 @@ func load(path string, stdin io.Reader) (*intent.Model, []intent.Source, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := modelOf(sources)
+	m, err := intent.Read(sources...)
 	return m, sources, err
-}
-
-// modelOf checks sources. What one part cannot read does not hide what is wrong with
-// the others.
-func modelOf(sources []intent.Source) (*intent.Model, error) {
-	spec, parseErr := intent.Parse(sources...)
-	m, err := intent.New(spec)
-	if err := mergeProblems(parseErr, err); err != nil {
-		return nil, err
-	}
-	return m, nil
 }
 
 // readSources reads the files at path.
@@ -145,17 +132,4 @@ func fingerprint(path string) string {
 		fmt.Fprintln(&s, f, info.Size(), info.ModTime().UnixNano(), inode)
 	}
 	return s.String()
-}
-
-// mergeProblems makes one error of what parsing and checking found, by place.
-func mergeProblems(parse, check error) error {
-	var a, b intent.Problems
-	if !errors.As(parse, &a) || !errors.As(check, &b) {
-		return errors.Join(parse, check)
-	}
-	all := append(slices.Clone(a), b...)
-	slices.SortStableFunc(all, func(x, y intent.Problem) int {
-		return cmp.Or(cmp.Compare(x.At.File, y.At.File), cmp.Compare(x.At.Line, y.At.Line), cmp.Compare(x.At.Column, y.At.Column))
-	})
-	return all
 }
