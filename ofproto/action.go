@@ -1,8 +1,11 @@
 package ofproto
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 )
 
 // An Addr is an IPv4 or IPv6 address; zero is unset.
@@ -10,104 +13,172 @@ type Addr = netip.Addr
 
 // An Action is one thing done to a packet: an OpenFlow action, or an instruction,
 // in the one list in which Open vSwitch keeps them. The set is closed; what the
-// codec does not know is kept as Raw.
+// codec does not know is kept as Raw or RawInstruction.
 //
 // String is the action as ovs-ofctl prints it.
 type Action interface {
 	fmt.Stringer
-	action()
+	appendTo(b []byte) ([]byte, error) // as OpenFlow 1.3 has it on the wire
 }
 
-// A Subfield is Bits bits of a field, from bit Offset (0 is the lowest) up.
-type Subfield struct {
-	Field  Field
-	Offset uint16
-	Bits   uint16
-}
+// An action that == cannot compare says itself what equals it.
+type comparer interface{ same(Action) bool }
 
-type (
-	// Output sends the packet to a port (OFPAT_OUTPUT). MaxLen matters for
-	// PortController only.
-	Output struct {
-		Port   uint32
-		MaxLen uint16
-	}
+// vendor says whose action a type or subtype is.
+type vendor uint8
 
-	// ToGroup hands the packet to a group (OFPAT_GROUP).
-	ToGroup uint32
-
-	// GotoTable continues in a later table (OFPIT_GOTO_TABLE).
-	GotoTable Table
-
-	// SetField writes a whole field (OFPAT_SET_FIELD). Over OpenFlow 1.3 it cannot
-	// be masked: see Load.
-	SetField struct {
-		Field Field
-		Value Bits
-	}
-
-	// Load writes Value into a part of a field of at most 64 bits (NXAST_REG_LOAD).
-	// Over OpenFlow 1.3 Open vSwitch reports masked writes so.
-	Load struct {
-		Dst   Subfield
-		Value uint64
-	}
-
-	// Move copies one part of a field to another (NXAST_REG_MOVE).
-	Move struct{ Src, Dst Subfield }
-
-	// ConnTrack sends the packet through the connection tracker (NXAST_CT).
-	ConnTrack struct {
-		Commit bool
-		Force  bool
-		Zone   uint16   // if ZoneIn.Bits is zero
-		ZoneIn Subfield // take the zone from here, if Bits is not zero
-		Table  Table    // continue here; NoTable: do not
-		ALG    uint16   // 21 ftp, 69 tftp
-		NAT    *NAT     // nil: no NAT
-		Exec   []Action
-	}
-
-	// NAT is the nat(...) of a ConnTrack (NXAST_NAT). Zero is plain nat: translate
-	// as the connection says.
-	NAT struct {
-		Src, Dst                 bool
-		Random, Hash, Persistent bool
-		AddrMin, AddrMax         Addr // unset: none
-		PortMin, PortMax         uint16
-	}
-
-	// CTClear forgets the packet's connection (NXAST_CT_CLEAR).
-	CTClear struct{}
-
-	// Resubmit looks the packet up again (NXAST_RESUBMIT_TABLE) and comes back.
-	Resubmit struct {
-		Port  uint16 // OpenFlow 1.0 port; PortInPort16 leaves it as it is
-		Table Table
-	}
-
-	// DecTTL decrements the TTL or hop limit (OFPAT_DEC_NW_TTL).
-	DecTTL struct{}
-
-	// Meter applies a meter (OFPIT_METER). First in the list.
-	Meter uint32
-
-	// Conjunction is a clause of a conjunctive match (NXAST_CONJUNCTION).
-	Conjunction struct {
-		ID     uint32
-		Clause uint8 // from 0
-		Of     uint8 // 2..64
-	}
-
-	// Raw is an action the codec does not know, as it was on the wire.
-	Raw string
-
-	// RawInstruction is an instruction the codec does not know, as it was on the wire.
-	RawInstruction string
+const (
+	openflow vendor = iota
+	niciraAction
+	onfAction
+	numVendors
 )
 
-// NoTable is a ConnTrack's Table that means: do not recirculate.
-const NoTable Table = 0xff
+// A wireForm is how one action is read. The decoder that read gets stands behind the
+// header, and ends where the action ends.
+type wireForm struct {
+	size int  // of the whole action, or its least size if it may be longer
+	more bool // it may be longer, by multiples of 8
+	read func(*decoder) Action
+}
+
+// wireForms has the forms of all actions, by vendor and type (OpenFlow 1.3, A.2.5) or
+// subtype (nicira-ext.h). Each action puts its own here, beside its code.
+var wireForms [numVendors]map[uint16]wireForm
+
+// onWire says how the action of a vendor's type is read: size bytes, or more.
+func onWire(v vendor, typ uint16, size int, more bool, read func(*decoder) Action) {
+	if wireForms[v] == nil {
+		wireForms[v] = map[uint16]wireForm{}
+	}
+	wireForms[v][typ] = wireForm{size, more, read}
+}
+
+// Raw is an action the codec does not know, or with arguments that Open vSwitch 3.1
+// would refuse, as it was on the wire.
+type Raw string
+
+func (r Raw) appendTo(b []byte) ([]byte, error) { return append(b, r...), nil }
+
+// String returns the bytes of the action: ovs-ofctl has no syntax for it.
+func (r Raw) String() string { return fmt.Sprintf("raw:%x", string(r)) }
+
+// actions reads n bytes of actions.
+func (d *decoder) actions(n int) (actions []Action) {
+	s := d.sub(n, "action", OFPBAC_BAD_LEN)
+	for s.more() {
+		if a := s.action(); s.err == nil {
+			actions = append(actions, a)
+		}
+	}
+	d.done(&s)
+	return actions
+}
+
+// action reads one action. What Open vSwitch 3.1 would refuse becomes Raw, or an error if
+// d is strict; only a length that cannot be is always an error.
+func (d *decoder) action() Action {
+	whole, at := d.b, *d
+	typ, size := d.u16(), int(d.u16())
+	if d.err == nil && (size < 8 || size%8 != 0 || size > len(whole)) {
+		d.fail(OFPBAC_BAD_LEN)
+		return nil
+	}
+	body := d.sub(size-4, "action", OFPBAC_BAD_LEN)
+	body.strict = true
+	a := body.actionBody(typ, size)
+	if body.err != nil && d.strict {
+		at.what = body.what
+		d.done(&body)
+		return nil
+	}
+	if d.err == nil && (body.err != nil || !sameOnTheWire(a, whole[:size])) {
+		return Raw(whole[:size])
+	}
+	return a
+}
+
+// actionBody reads what follows type and length of an action of size bytes.
+func (d *decoder) actionBody(typ uint16, size int) Action {
+	v, unknown := openflow, OFPBAC_BAD_TYPE
+	if typ == 0xffff { // OFPAT_EXPERIMENTER
+		switch experimenter := d.u32(); experimenter {
+		case nicira:
+			v = niciraAction
+		case onf:
+			v = onfAction
+		default:
+			d.fail(OFPBAC_BAD_VENDOR)
+			return nil
+		}
+		typ, unknown = d.u16(), OFPBAC_BAD_VENDOR_TYPE
+	}
+	form, ok := wireForms[v][typ]
+	switch {
+	case d.err != nil:
+	case !ok:
+		d.fail(unknown)
+	case size != form.size && (!form.more || size < form.size):
+		d.fail(OFPBAC_BAD_LEN)
+	default:
+		return form.read(d)
+	}
+	return nil
+}
+
+// sameOnTheWire reports whether a says all that b says. A ct has so many parts, some of
+// which a later version may use, that it is written again to see.
+func sameOnTheWire(a Action, b []byte) bool {
+	if _, ok := a.(ConnTrack); !ok {
+		return true
+	}
+	again, err := a.appendTo(nil)
+	return err == nil && bytes.Equal(again, b)
+}
+
+// appendActions appends a list of actions. Instructions in it are an error.
+func appendActions(b []byte, actions []Action) ([]byte, error) {
+	var err error
+	for _, a := range actions {
+		if _, ok := a.(instruction); ok {
+			return b, fmt.Errorf("%v is an instruction, not an action", a)
+		}
+		if b, err = a.appendTo(b); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// appendNX appends the header of a Nicira action of n bytes.
+func appendNX(b []byte, subtype uint16, n uint16) []byte {
+	b = append(b, 0xff, 0xff)
+	b = be.AppendUint16(b, n)
+	b = be.AppendUint32(b, nicira)
+	return be.AppendUint16(b, subtype)
+}
+
+// equalActions reports whether a and b do the same.
+func equalActions(a, b []Action) bool { return slices.EqualFunc(a, b, equalAction) }
+
+func equalAction(a, b Action) bool {
+	if c, ok := a.(comparer); ok {
+		return c.same(b)
+	}
+	return a == b // of different types if b is a comparer: no panic
+}
+
+// Text returns actions in the syntax of ovs-ofctl; an empty list is "drop".
+func Text(actions []Action) string {
+	if len(actions) == 0 {
+		return "drop"
+	}
+	s := make([]string, len(actions))
+	for i, a := range actions {
+		s[i] = a.String()
+	}
+	return strings.Join(s, ",")
+}
 
 // Reserved ports of OpenFlow 1.3, A.2.1.
 const (
@@ -122,55 +193,3 @@ const (
 
 	PortInPort16 uint16 = 0xfff8 // OFPP_IN_PORT of OpenFlow 1.0, as Resubmit has it
 )
-
-func (Output) action()         {}
-func (ToGroup) action()        {}
-func (GotoTable) action()      {}
-func (SetField) action()       {}
-func (Load) action()           {}
-func (Move) action()           {}
-func (ConnTrack) action()      {}
-func (CTClear) action()        {}
-func (Resubmit) action()       {}
-func (DecTTL) action()         {}
-func (Meter) action()          {}
-func (Conjunction) action()    {}
-func (Raw) action()            {}
-func (RawInstruction) action() {}
-
-// Set returns the action that writes v into s as Open vSwitch reports it back over
-// OpenFlow 1.3: SetField if s is a whole field, Load otherwise.
-func Set(s Subfield, v uint64) Action {
-	if s == s.Field.Whole() {
-		return SetField{s.Field, Uint(v)}
-	}
-	return Load{s, v}
-}
-
-// equalActions reports whether a and b do the same.
-func equalActions(a, b []Action) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !equalAction(a[i], b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// equalAction compares by value. Only ConnTrack cannot be compared with ==.
-func equalAction(a, b Action) bool {
-	x, ok := a.(ConnTrack)
-	if !ok {
-		_, other := b.(ConnTrack)
-		return !other && a == b
-	}
-	y, ok := b.(ConnTrack)
-	if !ok || (x.NAT == nil) != (y.NAT == nil) || x.NAT != nil && *x.NAT != *y.NAT {
-		return false
-	}
-	return x.Commit == y.Commit && x.Force == y.Force && x.Zone == y.Zone && x.ZoneIn == y.ZoneIn &&
-		x.Table == y.Table && x.ALG == y.ALG && equalActions(x.Exec, y.Exec)
-}

@@ -1,8 +1,6 @@
 package ofproto
 
 import (
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -89,7 +87,7 @@ func MatchOn(conds ...Cond) Match {
 	todo := conds
 	for i := 0; i < len(todo); i++ {
 		c := todo[i]
-		todo = append(todo[:len(todo):len(todo)], info[c.Field].needs...)
+		todo = append(todo[:len(todo):len(todo)], implied[info[c.Field].needs]...)
 		if c.Mask == (Bits{}) {
 			continue
 		}
@@ -173,14 +171,27 @@ func CoverPorts(f Field, lo, hi uint16) []Cond {
 func appendOXM(b []byte, c Cond) []byte {
 	i := &info[c.Field]
 	n := 16 - i.bytes
-	b = binary.BigEndian.AppendUint16(b, i.oxm.class)
-	if c.Mask == ones(i.bytes) {
-		b = append(b, i.oxm.num<<1, byte(i.bytes))
-		return append(b, c.Value[n:]...)
-	}
-	b = append(b, i.oxm.num<<1|1, byte(2*i.bytes))
+	masked := c.Mask != ones(i.bytes)
+	b = appendHeader(b, i.oxm(), i.bytes, masked)
 	b = append(b, c.Value[n:]...)
-	return append(b, c.Mask[n:]...)
+	if masked {
+		b = append(b, c.Mask[n:]...)
+	}
+	return b
+}
+
+// appendHeader appends the header of a TLV whose value has n bytes.
+func appendHeader(b []byte, h header, n int, masked bool) []byte {
+	num := h.num << 1
+	if masked {
+		num |= 1
+		n *= 2
+	}
+	b = be.AppendUint16(b, h.class)
+	if h.class == classExperimenter {
+		return be.AppendUint32(append(b, num, byte(n+4)), h.experimenter)
+	}
+	return append(b, num, byte(n))
 }
 
 // appendMatch appends m as an ofp_match of OpenFlow 1.3, padded.
@@ -194,20 +205,33 @@ func appendMatch(b []byte, m Match) []byte {
 	return pad8(b, start)
 }
 
-// oxm reads one TLV.
-func (d *decoder) oxm() (c Cond) {
-	h := header{d.u16(), 0}
-	num, n := d.u8(), int(d.u8())
-	h.num = num >> 1
+// header reads the header of a TLV: its field, whether it has a mask, and how many bytes
+// are left of it.
+func (d *decoder) header() (f Field, masked bool, n int) {
+	h := header{class: d.u16()}
+	num := d.u8()
+	h.num, masked = num>>1, num&1 == 1
+	n = int(d.u8())
+	if h.class == classExperimenter {
+		h.experimenter = d.u32()
+		n -= 4
+	}
 	f, ok := byHeader[h]
 	if d.err == nil && !ok {
-		d.fail(fmt.Errorf("%w, class %#x number %d", ErrField, h.class, h.num))
+		d.fail(fmt.Errorf("%w, class %#x number %d", OFPBMC_BAD_FIELD, h.class, h.num))
+	}
+	return f, masked, n
+}
+
+// oxm reads one TLV.
+func (d *decoder) oxm() (c Cond) {
+	f, masked, n := d.header()
+	if d.err != nil {
 		return c
 	}
 	size := info[f].bytes
-	masked := num&1 == 1
-	if want := size; d.err == nil && (masked && n != 2*want || !masked && n != want) {
-		d.fail(fmt.Errorf("%v: %w %d", f, ErrLength, n))
+	if size > 16 || masked && n != 2*size || !masked && n != size {
+		d.fail(fmt.Errorf("%v: %w %d", f, OFPBMC_BAD_LEN, n))
 		return c
 	}
 	c.Field, c.Mask = f, ones(size)
@@ -225,10 +249,10 @@ func (d *decoder) oxm() (c Cond) {
 func (d *decoder) match() Match {
 	typ, n := d.u16(), int(d.u16())
 	if d.err == nil && (typ != 1 || n < 4) {
-		d.fail(fmt.Errorf("match: %w", ErrLength))
+		d.fail(OFPBMC_BAD_LEN)
 		return nil
 	}
-	oxms := d.sub(n-4, "oxm")
+	oxms := d.sub(n-4, "oxm", OFPBMC_BAD_LEN)
 	var m Match
 	for oxms.more() {
 		c := oxms.oxm()
@@ -243,7 +267,7 @@ func (d *decoder) match() Match {
 	slices.SortStableFunc(m, func(a, b Cond) int { return int(a.Field) - int(b.Field) })
 	for i := 1; i < len(m); i++ {
 		if m[i].Field == m[i-1].Field {
-			d.fail(fmt.Errorf("%v twice in one match", m[i].Field))
+			d.fail(fmt.Errorf("%w: %v", OFPBMC_DUP_FIELD, m[i].Field))
 			return nil
 		}
 	}
@@ -262,7 +286,7 @@ func (f *Flow) appendMatch(b []byte) []byte {
 // a flow of somebody else must not make a whole table unreadable.
 func (d *decoder) flowMatch(f *Flow) {
 	whole := *d
-	if f.Match = d.match(); d.err == nil || !errors.Is(d.err, ErrField) || whole.err != nil {
+	if f.Match = d.match(); d.err == nil || d.strict || whole.err != nil {
 		return
 	}
 	*d = whole

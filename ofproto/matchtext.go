@@ -76,7 +76,7 @@ func (c Cond) String() string {
 	if c.Field == IPDSCP { // the DSCP is the upper six bits of the TOS byte
 		return "nw_tos=" + strconv.FormatUint(c.Value.Uint64()<<2, 10)
 	}
-	return c.Field.matchName() + "=" + c.value()
+	return matchName(c.Field) + "=" + c.value()
 }
 
 // value is the part after the equals sign.
@@ -118,7 +118,7 @@ func valueText(v Bits, i *fieldInfo) string {
 	case port:
 		return portText(uint32(v.Uint64()))
 	}
-	if i.format == flowLabel {
+	if i.bits == 20 && i.format == hexadecimal { // the flow label
 		return fmt.Sprintf("0x%05x", v.Uint64())
 	}
 	return hexText(v)
@@ -197,4 +197,18 @@ func portText(p uint32) string {
 		return name
 	}
 	return strconv.FormatUint(uint64(p), 10)
+}
+
+// matchNames are the names of fields in a match, where these are others than in actions.
+var matchNames = map[Field]string{
+	InPort: "in_port", EthSrc: "dl_src", EthDst: "dl_dst", EthType: "dl_type", IPFrag: "nw_frag", IPv4Src: "nw_src", IPv4Dst: "nw_dst",
+	TCPSrc: "tp_src", TCPDst: "tp_dst", UDPSrc: "tp_src", UDPDst: "tp_dst", SCTPSrc: "tp_src", SCTPDst: "tp_dst",
+	ICMPv6Type: "icmp_type", ICMPv6Code: "icmp_code",
+}
+
+func matchName(f Field) string {
+	if n, ok := matchNames[f]; ok {
+		return n
+	}
+	return info[f].name
 }

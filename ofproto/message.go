@@ -243,23 +243,6 @@ const (
 	MultipartMeterConfig MultipartType = 10
 )
 
-// An Error is what a switch answers to a message that it does not take. It satisfies
-// error.
-type Error struct {
-	XID  uint32 // of the message that failed
-	Type uint16 // OFPET_*
-	Code uint16
-	Data []byte // the failed message, or its beginning; of an experimenter error after its experimenter
-}
-
-// Error returns the name of the error as Open vSwitch has it: "OFPFMFC_TABLE_FULL".
-func (e *Error) Error() string {
-	if name, ok := errorNames[[2]uint16{e.Type, e.Code}]; ok {
-		return name
-	}
-	return fmt.Sprintf("OpenFlow error type %d code %d", e.Type, e.Code)
-}
-
 // Rejected says which flow, group or meter of a Plan a switch refused, and why. At
 // most one of Flow, Group and Meter is set.
 type Rejected struct {

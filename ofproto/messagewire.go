@@ -5,8 +5,6 @@ import (
 	"slices"
 )
 
-const onf = 0x4f4e4600
-
 // Subtypes of experimenter messages.
 const (
 	onfBundleControl = 2300
@@ -42,6 +40,9 @@ func appendBody(b []byte, m Message) ([]byte, uint8, error) {
 		return be.AppendUint32(b, 1<<Version), typeHello, nil
 	case *Error:
 		b = be.AppendUint16(be.AppendUint16(b, m.Type), m.Code)
+		if m.Type == 0xffff {
+			b = be.AppendUint32(b, m.Experimenter)
+		}
 		return append(b, m.Data...), typeError, nil
 	case EchoRequest:
 		return append(b, m.Data...), typeEchoRequest, nil
@@ -195,14 +196,14 @@ func appendPacketOut(b []byte, m PacketOut) ([]byte, error) {
 
 // Decode reads one whole message. The message does not keep b.
 func Decode(b []byte) (xid uint32, m Message, err error) {
-	d := decoder{b: b, what: "message"}
+	d := decoder{b: b, what: "message", short: OFPBRC_BAD_LEN}
 	version, typ, n := d.u8(), d.u8(), int(d.u16())
 	xid = d.u32()
 	if d.err != nil {
 		return 0, nil, d.err
 	}
 	if n != len(b) {
-		return xid, nil, fmt.Errorf("message of %d bytes says %d: %w", len(b), n, ErrLength)
+		return xid, nil, fmt.Errorf("message of %d bytes says %d: %w", len(b), n, OFPBRC_BAD_LEN)
 	}
 	if version != Version && typ != typeHello && typ != typeError {
 		return xid, nil, fmt.Errorf("OpenFlow version %d on the wire, want %d", version, Version)
@@ -275,10 +276,10 @@ func (d *decoder) hello(version uint8) Message {
 	for len(d.b) >= 4 {
 		typ, n := d.u16(), int(d.u16())
 		if n < 4 {
-			d.fail(fmt.Errorf("hello element: %w %d", ErrLength, n))
+			d.fail(fmt.Errorf("hello element: %w %d", OFPBRC_BAD_LEN, n))
 			return h
 		}
-		body := d.sub(min(n-4, len(d.b)), "hello element")
+		body := d.sub(min(n-4, len(d.b)), "hello element", OFPBRC_BAD_LEN)
 		if typ == 1 && h.Versions == 0 && len(body.b) >= 4 {
 			h.Versions = body.u32()
 		}
@@ -289,6 +290,9 @@ func (d *decoder) hello(version uint8) Message {
 
 func (d *decoder) error(xid uint32) Message {
 	e := &Error{XID: xid, Type: d.u16(), Code: d.u16()}
+	if e.Type == 0xffff { // OFPET_EXPERIMENTER
+		e.Experimenter = d.u32()
+	}
 	e.Data = d.rest()
 	return e
 }
@@ -325,14 +329,14 @@ func (d *decoder) groupMod() Message {
 }
 
 func (d *decoder) buckets(n int) (buckets []Bucket) {
-	s := d.sub(n, "bucket")
+	s := d.sub(n, "bucket", OFPGMFC_BAD_BUCKET)
 	for s.more() {
 		size := int(s.u16())
 		if s.err == nil && size < 16 {
-			s.fail(ErrLength)
+			s.fail(OFPBRC_BAD_LEN)
 			break
 		}
-		body := s.sub(size-2, "bucket")
+		body := s.sub(size-2, "bucket", OFPGMFC_BAD_BUCKET)
 		k := Bucket{Weight: body.u16(), WatchPort: zeroIfAny(body.u32()), WatchGroup: zeroIfAny(body.u32())}
 		body.skip(4)
 		k.Actions = body.actions(len(body.b))
@@ -344,11 +348,11 @@ func (d *decoder) buckets(n int) (buckets []Bucket) {
 }
 
 func (d *decoder) bands(n int) (bands []MeterBand) {
-	s := d.sub(n, "band")
+	s := d.sub(n, "band", OFPMMFC_BAD_BAND)
 	for s.more() {
 		k := MeterBand{Type: s.u16()}
 		if size := s.u16(); s.err == nil && size != 16 {
-			s.fail(ErrLength)
+			s.fail(OFPBRC_BAD_LEN)
 			break
 		}
 		k.Rate, k.Burst, k.Prec = s.u32(), s.u32(), s.u8()

@@ -20,14 +20,14 @@ func MeterConfigRequest() MultipartRequest {
 
 // DecodeFlowStats appends the flows in one part of a flow reply to flows.
 func DecodeFlowStats(flows []FlowStats, body []byte) ([]FlowStats, error) {
-	d := decoder{b: body, what: "flow stats"}
+	d := decoder{b: body, what: "flow stats", short: OFPBRC_BAD_LEN}
 	for d.more() {
 		n := int(d.u16())
 		if d.err == nil && n < 56 {
-			d.fail(fmt.Errorf("%w %d", ErrLength, n))
+			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
 			break
 		}
-		e := d.sub(n-2, "flow stats")
+		e := d.sub(n-2, "flow stats", OFPBRC_BAD_LEN)
 		flows = append(flows, e.flowStats())
 		d.done(&e)
 	}
@@ -64,14 +64,14 @@ func AppendFlowStats(b []byte, f FlowStats) ([]byte, error) {
 
 // DecodeGroupDesc appends the groups in one part of a group-desc reply to groups.
 func DecodeGroupDesc(groups []Group, body []byte) ([]Group, error) {
-	d := decoder{b: body, what: "group desc"}
+	d := decoder{b: body, what: "group desc", short: OFPBRC_BAD_LEN}
 	for d.more() {
 		n := int(d.u16())
 		if d.err == nil && n < 8 {
-			d.fail(fmt.Errorf("%w %d", ErrLength, n))
+			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
 			break
 		}
-		e := d.sub(n-2, "group desc")
+		e := d.sub(n-2, "group desc", OFPBRC_BAD_LEN)
 		g := Group{Type: GroupType(e.u8())}
 		e.skip(1)
 		g.ID = e.u32()
@@ -100,14 +100,14 @@ func AppendGroupDesc(b []byte, g Group) ([]byte, error) {
 
 // DecodeMeterConfig appends the meters in one part of a meter-config reply to meters.
 func DecodeMeterConfig(meters []MeterConfig, body []byte) ([]MeterConfig, error) {
-	d := decoder{b: body, what: "meter config"}
+	d := decoder{b: body, what: "meter config", short: OFPBRC_BAD_LEN}
 	for d.more() {
 		n := int(d.u16())
 		if d.err == nil && n < 8 {
-			d.fail(fmt.Errorf("%w %d", ErrLength, n))
+			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
 			break
 		}
-		e := d.sub(n-2, "meter config")
+		e := d.sub(n-2, "meter config", OFPBRC_BAD_LEN)
 		m := MeterConfig{Flags: e.u16(), ID: e.u32()}
 		m.Bands = e.bands(len(e.b))
 		d.done(&e)

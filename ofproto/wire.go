@@ -6,24 +6,29 @@ import (
 	"fmt"
 )
 
-// Errors of the decoders. They come wrapped, with the byte at which they were found.
+// Errors that OpenFlow has no name for.
 var (
 	ErrTruncated = errors.New("truncated")
-	ErrLength    = errors.New("bad length")
-	ErrField     = errors.New("unknown field")
 	ErrTooLong   = errors.New("longer than 65535 bytes")
 )
 
 // A decoder reads big-endian values off a buffer. After the first error it returns
 // zeroes only, so that a caller may look at err once, at the end. It never reads
 // beyond its buffer.
+//
+// A strict decoder refuses all that Open vSwitch 3.1 refuses, with the same error. One
+// that is not keeps what it does not know, or what a later version may mean: a flow of
+// somebody else must not make a whole table unreadable.
 type decoder struct {
-	b    []byte
-	off  int // of b[0] in the message
-	what string
-	err  error
+	b      []byte
+	off    int       // of b[0] in the message
+	what   string    // is being read
+	short  ErrorCode // is meant when b ends too early
+	strict bool
+	err    error
 }
 
+// fail ends the reading. The error has an ErrorCode in it, wherever OpenFlow has one.
 func (d *decoder) fail(err error) {
 	if d.err == nil {
 		d.err = fmt.Errorf("%s at byte %d: %w", d.what, d.off, err)
@@ -34,13 +39,39 @@ func (d *decoder) fail(err error) {
 // bytes returns the next n bytes; they are not copied.
 func (d *decoder) bytes(n int) []byte {
 	if n < 0 || n > len(d.b) {
-		d.fail(ErrTruncated)
+		d.truncated()
 		return nil
 	}
 	v := d.b[:n:n]
 	d.b = d.b[n:]
 	d.off += n
 	return v
+}
+
+func (d *decoder) truncated() {
+	if d.short != 0 {
+		d.fail(d.short)
+		return
+	}
+	d.fail(ErrTruncated)
+}
+
+// zero skips n bytes that have to be zero. If they are not, a strict decoder fails with
+// code; another one does not care.
+func (d *decoder) zero(n int, code ErrorCode) {
+	for _, v := range d.bytes(n) {
+		if v != 0 && d.strict {
+			d.fail(code)
+			return
+		}
+	}
+}
+
+// refuse fails a strict decoder only.
+func (d *decoder) refuse(code ErrorCode) {
+	if d.strict {
+		d.fail(code)
+	}
 }
 
 func (d *decoder) skip(n int) { d.bytes(n) }
@@ -73,10 +104,11 @@ func (d *decoder) u64() uint64 {
 	return 0
 }
 
-// sub takes the next n bytes as a decoder of their own; done brings its error back.
-func (d *decoder) sub(n int, what string) decoder {
+// sub takes the next n bytes as a decoder of their own, in which short is meant when
+// they end too early; done brings its error back.
+func (d *decoder) sub(n int, what string, short ErrorCode) decoder {
 	off := d.off
-	return decoder{b: d.bytes(n), off: off, what: what, err: d.err}
+	return decoder{b: d.bytes(n), off: off, what: what, short: short, strict: d.strict, err: d.err}
 }
 
 func (d *decoder) done(s *decoder) {

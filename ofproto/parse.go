@@ -1,0 +1,190 @@
+package ofproto
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+)
+
+// A SyntaxError says what is wrong in a text in the syntax of ovs-ofctl, and where.
+type SyntaxError struct {
+	Text   string
+	Offset int       // of the byte in Text at which the mistake begins
+	Reason string    // what is wrong, and what to write instead
+	Code   ErrorCode // the error with which a switch would refuse it; zero: it cannot even be sent
+}
+
+// Error names the place by its column, which counts from 1.
+func (e *SyntaxError) Error() string { return fmt.Sprintf("column %d: %s", e.Offset+1, e.Reason) }
+
+// Unwrap returns the ErrorCode, or nil.
+func (e *SyntaxError) Unwrap() error {
+	if e.Code != 0 {
+		return e.Code
+	}
+	return nil
+}
+
+// text is a piece of what is being parsed, and where it begins in the whole.
+type text struct {
+	s  string
+	at int
+}
+
+// from returns t without its first n bytes; to, only these.
+func (t text) from(n int) text { return text{t.s[n:], t.at + n} }
+func (t text) to(n int) text   { return text{t.s[:n], t.at} }
+
+// trim returns t without the spaces around it.
+func (t text) trim() text {
+	s := strings.TrimLeft(t.s, blanks)
+	return text{strings.TrimRight(s, blanks), t.at + len(t.s) - len(s)}
+}
+
+const blanks = " \t\r\n"
+
+// A parser reads one text in the syntax of ovs-ofctl(8) and ovs-actions(7). After the
+// first mistake it goes on, but keeps that one.
+type parser struct {
+	whole string
+	err   *SyntaxError
+	match Match // of the flow whose actions are parsed: tp_dst is tcp's or udp's
+}
+
+// bad notes a mistake at t.
+func (p *parser) bad(t text, format string, args ...any) { p.refuse(t, 0, format, args...) }
+
+// refuse notes a mistake at t, for which a switch has a code.
+func (p *parser) refuse(t text, code ErrorCode, format string, args ...any) {
+	if p.err == nil {
+		p.err = &SyntaxError{p.whole, t.at, fmt.Sprintf(format, args...), code}
+	}
+}
+
+// A pair is one "key", "key=value", "key:value" or "key(value)".
+type pair struct {
+	key, value text
+	paren      bool // the value stood in parentheses
+}
+
+// next takes the next pair off t. Pairs are separated by commas or spaces; a value ends
+// there, but not inside parentheses. In "key(x)->y" the value is "x)->y".
+func (p *parser) next(t *text) (kv pair, ok bool) {
+	*t = t.from(len(t.s) - len(strings.TrimLeft(t.s, ","+blanks)))
+	if t.s == "" {
+		return kv, false
+	}
+	n := strings.IndexAny(t.s, ":=(,"+blanks)
+	if n < 0 {
+		kv.key, *t = *t, t.from(len(t.s))
+		kv.value = *t
+		return kv, true
+	}
+	kv.key = t.to(n)
+	delimiter := t.s[n]
+	*t = t.from(n + 1)
+	ends := "," + blanks
+	switch delimiter {
+	case '(':
+		kv.paren, ends = true, ")"
+	case ':', '=':
+	default:
+		kv.value = t.to(0)
+		return kv, true
+	}
+	n = valueLen(t.s, ends)
+	if kv.paren && strings.HasPrefix(t.s[n:], ")->") {
+		n += valueLen(t.s[n:], ","+blanks)
+	}
+	kv.value = t.to(n)
+	*t = t.from(min(n+1, len(t.s)))
+	return kv, true
+}
+
+// valueLen returns how far s goes until one of ends stands outside parentheses.
+func valueLen(s, ends string) int {
+	level := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case level == 0 && strings.IndexByte(ends, c) >= 0:
+			return i
+		case c == '(':
+			level++
+		case c == ')' && level > 0:
+			level--
+		}
+	}
+	return len(s)
+}
+
+// uint reads a number of at most the given bits: decimal, or hexadecimal after 0x.
+func (p *parser) uint(t text, width int) uint64 {
+	v, err := strconv.ParseUint(t.s, 0, 64)
+	switch {
+	case err != nil && t.s == "":
+		p.bad(t, "a number is missing")
+	case err != nil:
+		p.bad(t, "%q is not a number", t.s)
+	case bits.Len64(v) > width:
+		p.bad(t, "%s is more than %d bits hold", t.s, width)
+	}
+	return v
+}
+
+// subfield reads "NXM_NX_REG0[0..15]", "reg0[3]", "reg0[]" or "reg0".
+func (p *parser) subfield(t text) Subfield {
+	name, rest := t, text{"", t.at + len(t.s)}
+	if i := strings.IndexByte(t.s, '['); i >= 0 {
+		name, rest = t.to(i), t.from(i)
+	}
+	f, ok := byName[name.s]
+	if !ok {
+		p.bad(name, "there is no field %q", name.s)
+		return Subfield{}
+	}
+	if rest.s == "" || rest.s == "[]" {
+		return f.Whole()
+	}
+	if !strings.HasSuffix(rest.s, "]") {
+		p.bad(rest, "want [], [BIT] or [FIRST..LAST] after %s", name.s)
+		return Subfield{}
+	}
+	first, last, ranged := strings.Cut(rest.s[1:len(rest.s)-1], "..")
+	lo := p.uint(text{first, rest.at + 1}, 16)
+	hi := lo
+	if ranged {
+		hi = p.uint(text{last, rest.at + 3 + len(first)}, 16)
+	}
+	switch {
+	case lo > hi:
+		p.bad(rest, "bit %d stands before bit %d", lo, hi)
+	case hi >= uint64(f.width()):
+		p.bad(rest, "%s has bits 0 to %d only", name.s, f.width()-1)
+	}
+	return Subfield{f, uint16(lo), uint16(hi - lo + 1)}
+}
+
+// An actionSyntax reads the argument of an action in a text. What is one action for
+// people can be several in OpenFlow 1.3, as a masked set_field is.
+type actionSyntax func(p *parser, kv pair) []Action
+
+// syntaxes has the actions by the names that they have in a text. Each action puts its
+// own here, beside its code.
+var syntaxes = map[string]actionSyntax{}
+
+// inText says how an action is read from a text.
+func inText(name string, s actionSyntax) { syntaxes[name] = s }
+
+// actions reads a list of actions.
+func (p *parser) actions(t text) (actions []Action) {
+	for kv, ok := p.next(&t); ok; kv, ok = p.next(&t) {
+		syntax, known := syntaxes[kv.key.s]
+		if !known {
+			p.bad(kv.key, "there is no action %q", kv.key.s)
+			return nil
+		}
+		actions = append(actions, syntax(p, kv)...)
+	}
+	return actions
+}
