@@ -3,20 +3,44 @@ package ofproto
 import (
 	"fmt"
 	"testing"
+
+	contiv "github.com/contiv/libOpenflow/openflow13"
+
+	"weir/internal/sidebyside"
 )
 
-// typical is a flow-mod as the pipeline sends them: nine fields, a commit, a resubmit.
-var typical = FlowMod{Flow: Flow{
-	Table: 60, Priority: 30000, Cookie: 0x7765697200000001,
-	Match: MatchOn(IsIPv4, Is(IPProto, 6), Is(TCPDst, 443), Is(Reg3, 7), Is(Reg4, 8), Is(Metadata, 9), CT(New|Trk, 0), Masked(Reg5, 1, 0xffff), Is(InPort, 3)),
-	Actions: []Action{
-		ConnTrack{Commit: true, ZoneIn: Reg5.Range(0, 15), Table: NoTable, NAT: &NAT{}, Exec: []Action{Move{Reg6.Whole(), CTLabel.Range(0, 31)}}},
-		Resubmit{Port: PortInPort16, Table: 80},
-	},
-}}
+// typicalFlow is a flow as the pipeline sends them: nine fields, a commit with NAT and
+// a nested action, a resubmit. Every n gives another match and other actions.
+func typicalFlow(n int) Flow {
+	return Flow{
+		Table: 60, Priority: 30000, Cookie: 0x7765697200000000 + uint64(n),
+		Match: MatchOn(IsIPv4, Is(IPProto, 6), Is(TCPDst, uint64(n&0xffff)), Is(Reg3, uint64(n)), Is(Reg4, 8), Is(Metadata, 9), CT(New|Trk, 0), Masked(Reg5, 1, 0xffff), Is(InPort, 3)),
+		Actions: []Action{
+			ConnTrack{Commit: true, ZoneIn: Reg5.Range(0, 15), Table: NoTable, NAT: &NAT{}, Exec: []Action{Set(CTMark.Range(0, 31), uint64(n))}},
+			Resubmit{Port: PortInPort16, Table: 80},
+		},
+	}
+}
 
-func BenchmarkAppendFlowMod(b *testing.B) {
-	var m Message = typical
+func typicalFlows(n int) []Flow {
+	flows := make([]Flow, n)
+	for i := range flows {
+		flows[i] = typicalFlow(i)
+	}
+	return flows
+}
+
+// contivFlowMod reads a flow-mod into contiv's own types, for it to write.
+func contivFlowMod(b *testing.B, wire []byte) *contiv.FlowMod {
+	m := contiv.NewFlowMod()
+	if err := m.UnmarshalBinary(wire); err != nil {
+		b.Fatal(err)
+	}
+	return m
+}
+
+func BenchmarkEncodeFlowMod(b *testing.B) {
+	var m Message = FlowMod{Flow: typicalFlow(443)}
 	buf := make([]byte, 0, 1024)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -26,40 +50,123 @@ func BenchmarkAppendFlowMod(b *testing.B) {
 	}
 }
 
-func BenchmarkDecodeFlowMod(b *testing.B) {
-	wire, err := Append(nil, 1, typical)
+func BenchmarkEncode1000FlowModsBesideContiv(b *testing.B) {
+	var m Message = FlowMod{Flow: typicalFlow(443)}
+	buf, err := Append(nil, 1, m)
 	if err != nil {
 		b.Fatal(err)
 	}
+	theirs := contivFlowMod(b, buf)
+	sidebyside.Time(b, sidebyside.Way{Name: "weir", Do: func() error {
+		for range 1000 {
+			if buf, err = Append(buf[:0], 1, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}, sidebyside.Way{Name: "contiv", Do: func() error {
+		for range 1000 {
+			if _, err := theirs.MarshalBinary(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}})
+}
+
+// flowReplies are the parts of a flow reply, each as long as a message may be.
+func flowReplies(b *testing.B, flows []Flow) (parts [][]byte) {
+	var body []byte
+	flush := func() {
+		m, err := Append(nil, 0, MultipartReply{Type: MultipartFlow, More: true, Body: body})
+		if err != nil {
+			b.Fatal(err)
+		}
+		parts, body = append(parts, m), nil
+	}
+	for _, f := range flows {
+		next, err := AppendFlowStats(body, FlowStats{Flow: f, Packets: 10, Bytes: 1000})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if body = next; len(body) > 64000 {
+			flush()
+		}
+	}
+	flush()
+	return parts
+}
+
+func decodeFlowReplies(parts [][]byte) (flows []FlowStats, err error) {
+	for _, p := range parts {
+		_, m, err := Decode(p)
+		if err != nil {
+			return nil, err
+		}
+		if flows, err = DecodeFlowStats(flows, m.(MultipartReply).Body); err != nil {
+			return nil, err
+		}
+	}
+	return flows, nil
+}
+
+func BenchmarkDecode1000FlowsBesideContiv(b *testing.B) {
+	parts := flowReplies(b, typicalFlows(1000))
+	sidebyside.Time(b, sidebyside.Way{Name: "weir", Do: func() error {
+		flows, err := decodeFlowReplies(parts)
+		if err == nil && len(flows) != 1000 {
+			err = fmt.Errorf("%d flows", len(flows))
+		}
+		return err
+	}}, sidebyside.Way{Name: "contiv", Do: func() error {
+		n := 0
+		for _, p := range parts {
+			m, err := contiv.Parse(p)
+			if err != nil {
+				return err
+			}
+			n += len(m.(*contiv.MultipartReply).Body)
+		}
+		if n != 1000 {
+			return fmt.Errorf("%d flows", n)
+		}
+		return nil
+	}})
+}
+
+func BenchmarkDecodeFlows(b *testing.B) {
+	parts := flowReplies(b, typicalFlows(1000))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := Decode(wire); err != nil {
+		if _, err := decodeFlowReplies(parts); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-func BenchmarkDiffOf10000EqualFlows(b *testing.B) {
-	flows := make([]Flow, 10000)
-	for i := range flows {
-		flows[i] = typical.Flow
-		flows[i].Match = MatchOn(IsIPv4, Is(IPProto, 6), Is(TCPDst, uint64(i)), Is(Reg3, uint64(i)))
-	}
-	t := Tables{Flows: flows}
-	b.ReportAllocs()
-	for b.Loop() {
-		if p := Diff(t, t); !p.Empty() {
-			b.Fatal(len(p.PutFlows))
-		}
-	}
+func BenchmarkDiffOf100000EqualFlows(b *testing.B) {
+	benchmarkDiff(b, 0)
 }
 
-func ExampleFlow() {
-	f := Flow{
-		Table: 24, Priority: 300, Cookie: 5,
-		Match:   MatchOn(CT(New|Trk, 0), Masked(Reg5, 4096, 0xffff), IsIPv4, Is(IPProto, 6), Is(TCPDst, 80)),
-		Actions: []Action{Set(Reg0.Range(24, 31), 3), GotoTable(36)},
+func BenchmarkDiffOf100000FlowsWith10Changes(b *testing.B) {
+	benchmarkDiff(b, 10)
+}
+
+// benchmarkDiff compares what is wanted with what a bridge has said, in its own order
+// and in values of its own.
+func benchmarkDiff(b *testing.B, changes int) {
+	want, have := typicalFlows(100000), typicalFlows(100000)
+	for i := range want {
+		want[i].Match = MatchOn(append(want[i].Match, Is(Reg6, uint64(i)))...)
+		have[i].Match = MatchOn(append(have[i].Match, Is(Reg6, uint64(i)))...)
 	}
-	fmt.Println(f)
-	// Output: cookie=0x5, table=24, priority=300,ct_state=+new+trk,tcp,reg5=0x1000/0xffff,tp_dst=80 actions=load:0x3->NXM_NX_REG0[24..31],goto_table:36
+	for i := range changes {
+		want[i*9999].Actions = nil
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p := Diff(Tables{Flows: want}, Tables{Flows: have}); len(p.PutFlows) != changes || len(p.DeleteFlows) != 0 {
+			b.Fatal(len(p.PutFlows), len(p.DeleteFlows))
+		}
+	}
 }

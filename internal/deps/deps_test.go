@@ -41,6 +41,7 @@ var rooms = map[string]room{
 	"internal/sandbox":             {},
 	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox"}},
 	"internal/deps":                {},
+	"internal/sidebyside":          {},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test":                         {may: []string{"*"}},
 	"cmd/weir":                     {may: []string{"*"}},
