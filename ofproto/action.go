@@ -182,6 +182,7 @@ func Text(actions []Action) string {
 
 // Reserved ports of OpenFlow 1.3, A.2.1.
 const (
+	PortUnset      uint32 = 0xfffffff7 // OFPP_UNSET of OpenFlow 1.5
 	PortInPort     uint32 = 0xfffffff8 // OFPP_IN_PORT
 	PortTable      uint32 = 0xfffffff9 // OFPP_TABLE
 	PortNormal     uint32 = 0xfffffffa // OFPP_NORMAL

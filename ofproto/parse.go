@@ -2,8 +2,6 @@ package ofproto
 
 import (
 	"fmt"
-	"math/bits"
-	"strconv"
 	"strings"
 )
 
@@ -50,6 +48,7 @@ type parser struct {
 	whole string
 	err   *SyntaxError
 	match Match // of the flow whose actions are parsed: tp_dst is tcp's or udp's
+	depth int   // of the list of actions that is being read: 1 is the flow's
 }
 
 // bad notes a mistake at t.
@@ -118,49 +117,63 @@ func valueLen(s, ends string) int {
 	return len(s)
 }
 
-// uint reads a number of at most the given bits: decimal, or hexadecimal after 0x.
-func (p *parser) uint(t text, width int) uint64 {
-	v, err := strconv.ParseUint(t.s, 0, 64)
-	switch {
-	case err != nil && t.s == "":
-		p.bad(t, "a number is missing")
-	case err != nil:
-		p.bad(t, "%q is not a number", t.s)
-	case bits.Len64(v) > width:
-		p.bad(t, "%s is more than %d bits hold", t.s, width)
-	}
-	return v
-}
-
 // subfield reads "NXM_NX_REG0[0..15]", "reg0[3]", "reg0[]" or "reg0".
 func (p *parser) subfield(t text) Subfield {
-	name, rest := t, text{"", t.at + len(t.s)}
-	if i := strings.IndexByte(t.s, '['); i >= 0 {
-		name, rest = t.to(i), t.from(i)
+	s := p.nextSubfield(&t)
+	if t.s != "" {
+		p.bad(t, "want nothing after the field, not %q", t.s)
 	}
+	return s
+}
+
+// nextSubfield takes a subfield off t, which goes as far as a "]", or if it has none, as far
+// as a "-" or the end.
+func (p *parser) nextSubfield(t *text) Subfield {
+	n := strings.IndexAny(t.s, "[-")
+	if n < 0 {
+		n = len(t.s)
+	}
+	name := t.to(n)
+	*t = t.from(n)
 	f, ok := byName[name.s]
+	if !ok && strings.Contains(name.s, "XM_") { // the name of a header may be that of its masked form
+		f, ok = byName[strings.TrimSuffix(name.s, "_W")]
+	}
 	if !ok {
 		p.bad(name, "there is no field %q", name.s)
 		return Subfield{}
 	}
-	if rest.s == "" || rest.s == "[]" {
+	if !strings.HasPrefix(t.s, "[") {
 		return f.Whole()
 	}
-	if !strings.HasSuffix(rest.s, "]") {
-		p.bad(rest, "want [], [BIT] or [FIRST..LAST] after %s", name.s)
+	end := strings.IndexByte(t.s, ']')
+	if end < 0 {
+		p.bad(*t, "want [], [BIT] or [FIRST..LAST] after %s", name.s)
 		return Subfield{}
 	}
-	first, last, ranged := strings.Cut(rest.s[1:len(rest.s)-1], "..")
-	lo := p.uint(text{first, rest.at + 1}, 16)
+	bits := t.to(end).from(1)
+	*t = t.from(end + 1)
+	if bits.s == "" {
+		return f.Whole()
+	}
+	return p.bitsOf(f, bits)
+}
+
+// bitsOf reads "3" or "0..15".
+func (p *parser) bitsOf(f Field, t text) Subfield {
+	first, last, ranged := strings.Cut(t.s, "..")
+	lo, _, rest, ok := number(first, 10)
 	hi := lo
-	if ranged {
-		hi = p.uint(text{last, rest.at + 3 + len(first)}, 16)
+	if ranged && ok && rest == "" {
+		hi, _, rest, ok = number(last, 10)
 	}
 	switch {
+	case !ok || rest != "":
+		p.bad(t, "want [], [BIT] or [FIRST..LAST] after %v", f)
 	case lo > hi:
-		p.bad(rest, "bit %d stands before bit %d", lo, hi)
+		p.bad(t, "bit %d stands before bit %d", lo, hi)
 	case hi >= uint64(f.width()):
-		p.bad(rest, "%s has bits 0 to %d only", name.s, f.width()-1)
+		p.bad(t, "%v has bits 0 to %d only", f, f.width()-1)
 	}
 	return Subfield{f, uint16(lo), uint16(hi - lo + 1)}
 }
@@ -169,22 +182,48 @@ func (p *parser) subfield(t text) Subfield {
 // people can be several in OpenFlow 1.3, as a masked set_field is.
 type actionSyntax func(p *parser, kv pair) []Action
 
-// syntaxes has the actions by the names that they have in a text. Each action puts its
-// own here, beside its code.
+// syntaxes has the actions by the names that they have in a text, in small letters. Each
+// action puts its own here, beside its code.
 var syntaxes = map[string]actionSyntax{}
 
 // inText says how an action is read from a text.
 func inText(name string, s actionSyntax) { syntaxes[name] = s }
 
-// actions reads a list of actions.
+// maxDepth is how deep Open vSwitch takes actions within actions.
+const maxDepth = 100
+
+// actions reads a list of actions: that of a flow or a bucket, or one inside an action. The
+// name of an action may be in any case; a port alone is an output.
 func (p *parser) actions(t text) (actions []Action) {
+	if p.depth >= maxDepth {
+		p.bad(t, "actions stand more than %d deep in one another", maxDepth)
+		return nil
+	}
+	p.depth++
+	defer func() { p.depth-- }()
+	whole, drop := t, false
 	for kv, ok := p.next(&t); ok; kv, ok = p.next(&t) {
-		syntax, known := syntaxes[kv.key.s]
-		if !known {
+		name := strings.ToLower(kv.key.s)
+		port, isPort := portNumber(kv.key.s)
+		syntax, known := syntaxes[name]
+		switch {
+		case known:
+			actions = append(actions, syntax(p, kv)...)
+		case name == "drop":
+			drop = true
+		case name == "apply_actions":
+			p.bad(kv.key, "apply_actions is not written: actions outside of write_actions are applied")
+		case isPort:
+			actions = append(actions, Output{Port: port})
+		default:
 			p.bad(kv.key, "there is no action %q", kv.key.s)
+		}
+		if p.err != nil {
 			return nil
 		}
-		actions = append(actions, syntax(p, kv)...)
+	}
+	if drop && (len(actions) > 0 || p.depth > 1) {
+		p.bad(whole, "drop stands alone: no action may stand beside it, and it stands in none")
 	}
 	return actions
 }
