@@ -78,7 +78,7 @@ func flowText(f Flow) string {
 	return s + " actions=" + Text(f.Actions)
 }
 
-func TestFlowModsAreReadWrittenAndPrintedAsOpenVSwitchDoes(t *testing.T) {
+func TestFlowModsOfOpenVSwitchAreReadWrittenAndPrintedAsItDoes(t *testing.T) {
 	var same, unknown, kept, other int
 	for _, v := range vectors(t, "flowmods_of13.jsonl") {
 		if v.Kind != "message_flow" {
@@ -117,7 +117,7 @@ func TestFlowModsAreReadWrittenAndPrintedAsOpenVSwitchDoes(t *testing.T) {
 	}
 }
 
-func TestActionsAreReadWrittenAndPrintedAsOpenVSwitchDoes(t *testing.T) {
+func TestActionsOfOpenVSwitchAreReadWrittenAndPrintedAsItDoes(t *testing.T) {
 	var same, raw int
 	for _, v := range vectors(t, "actions_of13.jsonl") {
 		if v.Kind != "action_list" || v.Error != "" {
