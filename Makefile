@@ -29,6 +29,7 @@ integration-kernel: build ## the same traffic through the Linux kernel's datapat
 	@WEIR_BIN=$(BIN)/weir test/uml/integration.sh
 
 bench:                ## figures, each beside a peer's in the same run
+	@scripts/deps.sh bench
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz:                 ## every decoder, FUZZTIME each

@@ -91,7 +91,8 @@ type memNumbering struct {
 	zones   map[intent.ID]uint16
 	epochs  map[intent.ID]uint8
 	retired map[uint16]bool
-	failing int // how many more times it has no numbers to give
+	failing int    // how many more times it has no numbers to give
+	preview func() // what happens while it thinks; nil: nothing
 }
 
 type memNumbers struct {
@@ -142,7 +143,10 @@ func (n *memNumbering) Assign(w pipeline.Wants) (pipeline.Numbers, error) {
 }
 
 func (n *memNumbering) Preview(w pipeline.Wants) (pipeline.Numbers, error) {
-	copied := &memNumbering{maps.Clone(n.zones), maps.Clone(n.epochs), maps.Clone(n.retired), 0}
+	if n.preview != nil {
+		n.preview()
+	}
+	copied := &memNumbering{zones: maps.Clone(n.zones), epochs: maps.Clone(n.epochs), retired: maps.Clone(n.retired)}
 	return copied.Assign(w)
 }
 
@@ -229,7 +233,7 @@ type rig struct {
 // the controller may be running.
 func virtual(t *testing.T, f func(*rig)) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &memNumbering{map[intent.ID]uint16{}, map[intent.ID]uint8{}, map[uint16]bool{}, 0}
+		n := &memNumbering{zones: map[intent.ID]uint16{}, epochs: map[intent.ID]uint8{}, retired: map[uint16]bool{}}
 		ctx, stop := context.WithCancel(t.Context())
 		r := &rig{T: t, Controller: New(Config{Compile: compile, Numbering: n, Narrowed: narrowed}), numbering: n, ctx: ctx, stop: stop}
 		r.tasks.Go(func() { r.Controller.Run(ctx) })
@@ -437,6 +441,24 @@ func TestAPlanChangesNothing(t *testing.T) {
 		}
 		if s.plans != plans || !maps.Equal(zones, r.numbering.zones) {
 			t.Errorf("%d plans were carried out, zones %v", s.plans-plans, r.numbering.zones)
+		}
+	})
+}
+
+func TestAPlanForABridgeThatGoesMeanwhileIsAnswered(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		r.numbering.preview = func() { // Run is about to ask the bridge, and the bridge ends
+			close(s.packets)
+			time.Sleep(time.Second) // virtual: until Serve can do no more without Run
+		}
+		ctx, cancel := context.WithTimeout(r.ctx, time.Hour)
+		defer cancel()
+		p, err := r.Plan(ctx, model(t, br0, "refuse", "a", "b"))
+		if err != nil || p["br0"].Err == nil {
+			t.Errorf("%+v, %v; want a plan that says the bridge has gone", p["br0"], err)
 		}
 	})
 }

@@ -73,12 +73,13 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 		return err
 	}
 	err = s.serve(ctx)
-	s.hangUp()
 	c.send(context.WithoutCancel(ctx), bridgeDown{b}) // it fails only if nobody is there to be told
+	s.hangUp()
 	return err
 }
 
-// hangUp answers those who wait for a plan.
+// hangUp answers those who wait for a plan. Run must know that the bridge has gone, or it
+// could ask once more, and nobody would ever answer.
 func (s *session) hangUp() {
 	for {
 		select {

@@ -1,13 +1,15 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel]      kernel: what the guest with the kernel datapath needs as well
+#   scripts/deps.sh [kernel|bench]   kernel: what the guest with the kernel datapath needs as well
+#                                    bench: the peers that the benchmarks are measured against
 #
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
 
 need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps)
 [ "${1:-}" = kernel ] && need+=(build-essential flex bison bc xz-utils busybox-static conntrack perl)
+[ "${1:-}" = bench ] && need+=(openvswitch-testcontroller)
 
 missing=()
 for p in "${need[@]}"; do
