@@ -52,11 +52,11 @@ func (f Flow) Key() FlowKey { return FlowKey{f.Table, f.Priority, f.RawMatch + f
 
 // Equal reports whether f and g would be the same entry in a switch, cookie included.
 func (f Flow) Equal(g Flow) bool {
-	return f.Table == g.Table && f.Priority == g.Priority && f.equalBut(g) && f.RawMatch == g.RawMatch && f.Match.equal(g.Match)
+	return f.sameKey(&g) && f.equalBut(&g)
 }
 
 // equalBut compares all but the key.
-func (f Flow) equalBut(g Flow) bool {
+func (f *Flow) equalBut(g *Flow) bool {
 	return f.Cookie == g.Cookie && f.IdleTimeout == g.IdleTimeout && f.HardTimeout == g.HardTimeout &&
 		f.Flags == g.Flags && equalActions(f.Actions, g.Actions)
 }
