@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // An Addr is an IPv4 or IPv6 address; zero is unset.
@@ -63,67 +62,72 @@ func (r Raw) appendTo(b []byte) ([]byte, error) { return append(b, r...), nil }
 // String returns the bytes of the action: ovs-ofctl has no syntax for it.
 func (r Raw) String() string { return fmt.Sprintf("raw:%x", string(r)) }
 
-// actions reads n bytes of actions.
-func (d *decoder) actions(n int) (actions []Action) {
-	s := d.sub(n, "action", OFPBAC_BAD_LEN)
-	for s.more() {
-		if a := s.action(); s.err == nil {
-			actions = append(actions, a)
-		}
-	}
-	d.done(&s)
-	return actions
-}
-
 // action reads one action. What Open vSwitch 3.1 would refuse becomes Raw, or an error if
 // d is strict; only a length that cannot be is always an error.
 func (d *decoder) action() Action {
-	whole, at := d.b, *d
-	typ, size := d.u16(), int(d.u16())
-	if d.err == nil && (size < 8 || size%8 != 0 || size > len(whole)) {
+	whole := d.b
+	form, header, code := formOf(whole)
+	size := 0
+	if len(whole) >= 8 {
+		size = int(be.Uint16(whole[2:]))
+	}
+	switch {
+	case code != 0 && d.strict:
+		d.fail(code)
+		return nil
+	case size < 8 || size%8 != 0 || size > len(whole):
 		d.fail(OFPBAC_BAD_LEN)
 		return nil
+	case code == 0 && size != form.size && (!form.more || size < form.size):
+		code = OFPBAC_BAD_LEN
 	}
-	body := d.sub(size-4, "action", OFPBAC_BAD_LEN)
-	body.strict = true
-	a := body.actionBody(typ, size)
-	if body.err != nil && d.strict {
-		at.what = body.what
+	body := d.sub(size, "action", OFPBAC_BAD_LEN)
+	if body.strict = true; code != 0 {
+		body.fail(code)
+	}
+	var a Action
+	if body.skip(header); body.err == nil {
+		a = form.read(&body)
+	}
+	switch {
+	case body.err != nil && d.strict:
 		d.done(&body)
 		return nil
-	}
-	if d.err == nil && (body.err != nil || !sameOnTheWire(a, whole[:size])) {
+	case body.err != nil, !d.strict && !sameOnTheWire(a, whole[:size]):
 		return Raw(whole[:size])
 	}
 	return a
 }
 
-// actionBody reads what follows type and length of an action of size bytes.
-func (d *decoder) actionBody(typ uint16, size int) Action {
-	v, unknown := openflow, OFPBAC_BAD_TYPE
-	if typ == 0xffff { // OFPAT_EXPERIMENTER
-		switch experimenter := d.u32(); experimenter {
+// formOf finds how the action at the beginning of b is read, and how long its header is.
+func formOf(b []byte) (form wireForm, header int, unknown ErrorCode) {
+	if len(b) < 8 {
+		return form, 0, OFPBAC_BAD_LEN
+	}
+	v, typ := openflow, be.Uint16(b)
+	if header = 4; typ == 0xffff { // OFPAT_EXPERIMENTER
+		switch be.Uint32(b[4:]) {
 		case nicira:
 			v = niciraAction
 		case onf:
 			v = onfAction
 		default:
-			d.fail(OFPBAC_BAD_VENDOR)
-			return nil
+			return form, 0, OFPBAC_BAD_VENDOR
 		}
-		typ, unknown = d.u16(), OFPBAC_BAD_VENDOR_TYPE
+		if len(b) < 16 {
+			return form, 0, OFPBAC_BAD_LEN
+		}
+		typ, header = be.Uint16(b[8:]), 10
 	}
 	form, ok := wireForms[v][typ]
 	switch {
-	case d.err != nil:
-	case !ok:
-		d.fail(unknown)
-	case size != form.size && (!form.more || size < form.size):
-		d.fail(OFPBAC_BAD_LEN)
+	case ok:
+	case v == openflow:
+		unknown = OFPBAC_BAD_TYPE
 	default:
-		return form.read(d)
+		unknown = OFPBAC_BAD_VENDOR_TYPE
 	}
-	return nil
+	return form, header, unknown
 }
 
 // sameOnTheWire reports whether a says all that b says. A ct has so many parts, some of
@@ -140,7 +144,7 @@ func sameOnTheWire(a Action, b []byte) bool {
 func appendActions(b []byte, actions []Action) ([]byte, error) {
 	var err error
 	for _, a := range actions {
-		if _, ok := a.(instruction); ok {
+		if instructionOf(a) != inApply {
 			return b, fmt.Errorf("%v is an instruction, not an action", a)
 		}
 		if b, err = a.appendTo(b); err != nil {
@@ -170,14 +174,7 @@ func equalAction(a, b Action) bool {
 
 // Text returns actions in the syntax of ovs-ofctl; an empty list is "drop".
 func Text(actions []Action) string {
-	if len(actions) == 0 {
-		return "drop"
-	}
-	s := make([]string, len(actions))
-	for i, a := range actions {
-		s[i] = a.String()
-	}
-	return strings.Join(s, ",")
+	return string(appendText(nil, actions))
 }
 
 // Reserved ports of OpenFlow 1.3, A.2.1.

@@ -2,87 +2,70 @@ package ofproto
 
 import (
 	"fmt"
-	"net/netip"
-	"strings"
+	"strconv"
 )
 
 func init() {
 	onWire(niciraAction, 35, 24, true, readConnTrack)
-	onWire(niciraAction, 43, 16, false, func(d *decoder) Action { return CTClear{} })
+	onWire(niciraAction, 43, 16, false, func(*decoder) Action { return CTClear{} })
+	inText("ct", parseConnTrack)
+	inText("ct_clear", func(*parser, pair) []Action { return []Action{CTClear{}} })
 }
 
-// Flags of NXAST_CT and NXAST_NAT.
+// Flags of NXAST_CT.
 const (
 	ctCommit = 1
 	ctForce  = 2
-
-	natSrc        = 1
-	natDst        = 2
-	natPersistent = 4
-	natHash       = 8
-	natRandom     = 16
-
-	natIPv4Min  = 1
-	natIPv4Max  = 2
-	natIPv6Min  = 4
-	natIPv6Max  = 8
-	natPortMin  = 16
-	natPortMax  = 32
-	natKnown    = natIPv4Min | natIPv4Max | natIPv6Min | natIPv6Max | natPortMin | natPortMax
-	natAllFlags = natSrc | natDst | natPersistent | natHash | natRandom
 )
 
 // ConnTrack sends the packet through the connection tracker (NXAST_CT).
 type ConnTrack struct {
 	Commit bool
-	Force  bool
+	Force  bool     // with Commit only: begin the connection anew in this direction
 	Zone   uint16   // if ZoneIn.Bits is zero
-	ZoneIn Subfield // take the zone from here, if Bits is not zero
+	ZoneIn Subfield // take the zone from these 16 bits, if Bits is not zero
 	Table  Table    // continue here; NoTable: do not
 	ALG    uint16   // 21 ftp, 69 tftp
 	NAT    *NAT     // nil: no NAT
-	Exec   []Action
+	Exec   []Action // write CTMark or CTLabel; with Commit only
+
+	flags uint16 // others, which have no meaning
 }
 
 // NoTable is a ConnTrack's Table that means: do not recirculate.
 const NoTable Table = 0xff
 
-// NAT is the nat(...) of a ConnTrack (NXAST_NAT). Zero is plain nat: translate
-// as the connection says.
-type NAT struct {
-	Src, Dst                 bool
-	Random, Hash, Persistent bool
-	AddrMin, AddrMax         Addr // unset: none
-	PortMin, PortMax         uint16
-}
+// Ports by which the protocols of an ALG are known.
+const (
+	algFTP  = 21
+	algTFTP = 69
+)
 
 func (c ConnTrack) same(o Action) bool {
 	d, ok := o.(ConnTrack)
 	if !ok || (c.NAT == nil) != (d.NAT == nil) || c.NAT != nil && *c.NAT != *d.NAT {
 		return false
 	}
-	return c.Commit == d.Commit && c.Force == d.Force && c.Zone == d.Zone && c.ZoneIn == d.ZoneIn &&
+	return c.Commit == d.Commit && c.Force == d.Force && c.flags == d.flags && c.Zone == d.Zone && c.ZoneIn == d.ZoneIn &&
 		c.Table == d.Table && c.ALG == d.ALG && equalActions(c.Exec, d.Exec)
 }
 
 func (c ConnTrack) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
 	b = appendNX(b, 35, 0)
-	b = be.AppendUint16(b, flag(c.Commit, ctCommit)|flag(c.Force, ctForce))
+	b = be.AppendUint16(b, c.flags|flag(c.Commit, ctCommit)|flag(c.Force, ctForce))
 	if c.ZoneIn.Bits != 0 {
-		b = c.ZoneIn.Field.appendNXM(b)
+		b = c.ZoneIn.Field.appendNXM32(b)
 		b = be.AppendUint16(b, c.ZoneIn.ofsNbits())
 	} else {
-		b = be.AppendUint32(b, 0)
-		b = be.AppendUint16(b, c.Zone)
+		b = append(b, 0, 0, 0, 0, byte(c.Zone>>8), byte(c.Zone))
 	}
-	b = append(b, byte(c.Table), 0, 0, 0)
-	b = be.AppendUint16(b, c.ALG)
+	b = append(b, byte(c.Table), 0, 0, 0, byte(c.ALG>>8), byte(c.ALG))
+	var err error
 	if c.NAT != nil {
-		b = appendNAT(b, c.NAT)
+		b, _ = c.NAT.appendTo(b)
 	}
-	b, err := appendActions(b, c.Exec)
-	if err != nil {
+	if b, err = appendActions(b, c.Exec); err != nil {
 		return b, err
 	}
 	return b, setLen(b, start, 2)
@@ -95,200 +78,199 @@ func flag(set bool, bit uint16) uint16 {
 	return 0
 }
 
-func appendNAT(b []byte, n *NAT) []byte {
-	start := len(b)
-	b = append(appendNX(b, 36, 0), 0, 0)
-	b = be.AppendUint16(b, flag(n.Src, natSrc)|flag(n.Dst, natDst)|flag(n.Persistent, natPersistent)|flag(n.Hash, natHash)|flag(n.Random, natRandom))
-	b = be.AppendUint16(b, 0)
-	var present uint16
-	for i, a := range []Addr{n.AddrMin, n.AddrMax} {
-		if !a.IsValid() {
-			continue
-		}
-		if a.Is4() {
-			present |= natIPv4Min << i
-		} else {
-			present |= natIPv6Min << i
-		}
-		b = append(b, a.AsSlice()...)
+// appendNXM32 appends the four bytes by which ct and learn name f. They cannot name a field
+// of an experimenter: Open vSwitch then writes zeroes, which no switch takes.
+func (f Field) appendNXM32(b []byte) []byte {
+	if info[f].nxm().class == classExperimenter {
+		return append(b, 0, 0, 0, 0)
 	}
-	for i, p := range []uint16{n.PortMin, n.PortMax} {
-		if p != 0 {
-			present |= natPortMin << i
-			b = be.AppendUint16(b, p)
-		}
+	return f.appendNXM(b)
+}
+
+// field32 reads the four bytes by which ct and learn name a field. A mask in the header
+// means nothing, and tunnel metadata may have any length.
+func (d *decoder) field32() Field {
+	class, num, n := d.u16(), d.u8(), int(d.u8())
+	if num&1 == 1 {
+		n /= 2
 	}
-	be.PutUint16(b[start+14:], present)
-	b = pad8(b, start)
-	be.PutUint16(b[start+2:], uint16(len(b)-start))
-	return b
+	f, ok := byHeader[header{class: class, num: num >> 1}]
+	if d.err == nil && (!ok || n != info[f].bytes && (f < TunMetadata0 || f > TunMetadata63)) {
+		d.fail(OFPBAC_BAD_SET_TYPE)
+		return 0
+	}
+	return f
 }
 
 func readConnTrack(d *decoder) Action {
-	c := ConnTrack{}
-	flags, src, zone := d.u16(), *d, uint16(0)
-	if named := d.u32() != 0; named {
-		*d = src
-		f := d.field()
-		c.ZoneIn = subfield(f, d.u16())
-	} else {
-		zone = d.u16()
+	c := ConnTrack{flags: d.u16()}
+	c.Commit, c.Force = c.flags&ctCommit != 0, c.flags&ctForce != 0
+	c.flags &^= ctCommit | ctForce
+	if c.Force && !c.Commit {
+		d.fail(OFPBAC_BAD_ARGUMENT)
 	}
-	c.Commit, c.Force, c.Zone, c.Table = flags&ctCommit != 0, flags&ctForce != 0, zone, Table(d.u8())
-	d.skip(3)
+	c.readZone(d)
+	c.Table = Table(d.u8())
+	d.skip(3) // whatever it is
 	c.ALG = d.u16()
-	for _, a := range d.nested() {
-		n, isNAT := a.(natAction)
-		switch {
-		case !isNAT:
-			c.Exec = append(c.Exec, a)
-		case c.NAT == nil:
-			c.NAT = &n.NAT
-		default:
-			d.fail(OFPBAC_BAD_ARGUMENT)
-		}
+	at := *d
+	c.setExec(d.list(len(d.b)))
+	at.verify(c.Exec, onlyApply, inConnTrack)
+	if !c.Commit && (len(c.Exec) > 0 || c.NAT != nil && !c.NAT.plain()) {
+		at.fail(OFPBAC_BAD_ARGUMENT)
 	}
+	d.done(&at)
 	return c
 }
 
-// natAction is a NAT on its way from the wire into its ConnTrack.
-type natAction struct {
-	NAT
-	Action
+func (c *ConnTrack) readZone(d *decoder) {
+	src := *d
+	if d.u32() == 0 {
+		c.Zone = d.u16()
+		return
+	}
+	*d = src
+	f := d.field32()
+	c.ZoneIn = subfield(f, d.u16())
+	if d.err != nil {
+		return
+	}
+	if code := checkSrc(c.ZoneIn, nil); code != 0 {
+		d.fail(code)
+	} else if c.ZoneIn.Bits != 16 {
+		d.fail(OFPBAC_BAD_SET_LEN)
+	}
 }
 
-// nested reads the actions inside a ct, of which a NAT may be one.
-func (d *decoder) nested() (actions []Action) {
-	for d.more() {
-		if len(d.b) >= 10 && be.Uint16(d.b) == 0xffff && be.Uint32(d.b[4:]) == nicira && be.Uint16(d.b[8:]) == 36 {
-			if n, ok := d.nat(); ok {
-				actions = append(actions, natAction{NAT: n})
-			}
-			continue
-		}
-		if a := d.action(); d.err == nil {
-			actions = append(actions, a)
+// setExec takes the actions in their order on the wire: a NAT that comes first has a place of
+// its own.
+func (c *ConnTrack) setExec(actions []Action) {
+	if len(actions) > 0 {
+		if n, ok := actions[0].(NAT); ok {
+			c.NAT, actions = &n, actions[1:]
 		}
 	}
-	return actions
+	if c.Exec = actions; len(actions) == 0 {
+		c.Exec = nil
+	}
 }
 
-func (d *decoder) nat() (n NAT, ok bool) {
-	size := int(be.Uint16(d.b[2:]))
-	if size < 16 || size%8 != 0 || size > len(d.b) {
-		d.fail(OFPBAC_BAD_LEN)
-		return n, false
+// check refuses a ct for packets that are not IP, for a commit of what is known to be
+// invalid, and for an ALG of another protocol.
+func (c ConnTrack) check(p *packet) ErrorCode {
+	switch {
+	case !p.isIP(),
+		c.Commit && p.ctState&Inv != 0,
+		c.ALG == algFTP && p.proto != 6,
+		c.ALG == algTFTP && p.proto != 17:
+		return OFPBAC_MATCH_INCONSISTENT
+	case c.ZoneIn.Bits != 0: // Open vSwitch looks no further
+		return checkSrc(c.ZoneIn, p)
 	}
-	s := d.sub(size, "nat", OFPBAC_BAD_LEN)
-	s.skip(12)
-	flags, present := s.u16(), s.u16()
-	n.Src, n.Dst = flags&natSrc != 0, flags&natDst != 0
-	n.Persistent, n.Hash, n.Random = flags&natPersistent != 0, flags&natHash != 0, flags&natRandom != 0
-	for i, a := range []*Addr{&n.AddrMin, &n.AddrMax} {
-		if present&(natIPv4Min<<i) != 0 {
-			*a, _ = netip.AddrFromSlice(s.bytes(4))
+	if c.NAT != nil {
+		if code := c.NAT.check(p); code != 0 {
+			return code
 		}
 	}
-	for i, a := range []*Addr{&n.AddrMin, &n.AddrMax} {
-		if present&(natIPv6Min<<i) != 0 {
-			*a, _ = netip.AddrFromSlice(s.bytes(16))
-		}
-	}
-	for i, p := range []*uint16{&n.PortMin, &n.PortMax} {
-		if present&(natPortMin<<i) != 0 {
-			*p = s.u16()
-		}
-	}
-	if s.err == nil && (present&^natKnown != 0 || flags&^natAllFlags != 0) {
-		s.fail(OFPBAC_BAD_ARGUMENT)
-	}
-	d.done(&s)
-	return n, s.err == nil
+	return p.checkNested(c.Exec)
 }
 
 // String returns the action as ovs-ofctl prints it.
-func (c ConnTrack) String() string {
-	var s []string
+func (c ConnTrack) String() string { return string(c.appendText(nil)) }
+
+func (c ConnTrack) appendText(b []byte) []byte {
+	start := len(b) + len("ct(")
+	b = append(b, "ct("...)
 	if c.Commit {
-		s = append(s, "commit")
+		b = append(b, "commit,"...)
 	}
 	if c.Force {
-		s = append(s, "force")
+		b = append(b, "force,"...)
 	}
 	if c.Table != NoTable {
-		s = append(s, fmt.Sprintf("table=%d", c.Table))
+		b = append(strconv.AppendUint(append(b, "table="...), uint64(c.Table), 10), ',')
 	}
 	switch {
 	case c.ZoneIn.Bits != 0:
-		s = append(s, "zone="+c.ZoneIn.String())
+		b = fmt.Appendf(b, "zone=%v,", c.ZoneIn)
 	case c.Zone != 0:
-		s = append(s, fmt.Sprintf("zone=%d", c.Zone))
+		b = fmt.Appendf(b, "zone=%d,", c.Zone)
 	}
 	if c.NAT != nil {
-		s = append(s, c.NAT.text())
+		b = append(append(b, c.NAT.String()...), ',')
 	}
 	if len(c.Exec) > 0 {
-		s = append(s, "exec("+Text(c.Exec)+")")
+		b = append(appendText(append(b, "exec("...), c.Exec), "),"...)
 	}
-	switch c.ALG {
-	case 0:
-	case 21:
-		s = append(s, "alg=ftp")
-	case 69:
-		s = append(s, "alg=tftp")
-	default:
-		s = append(s, fmt.Sprintf("alg=%d", c.ALG))
+	b = appendALG(b, c.ALG)
+	if len(b) > start {
+		b = b[:len(b)-1]
 	}
-	return "ct(" + strings.Join(s, ",") + ")"
+	return append(b, ')')
 }
 
-// text is "nat" or "nat(...)".
-func (n NAT) text() string {
-	if !n.Src && !n.Dst {
-		return "nat"
+func appendALG(b []byte, alg uint16) []byte {
+	switch alg {
+	case 0:
+		return b
+	case algFTP:
+		return append(b, "alg=ftp,"...)
+	case algTFTP:
+		return append(b, "alg=tftp,"...)
 	}
-	s := "src"
-	if n.Dst {
-		s = "dst"
-	}
-	if n.AddrMin.IsValid() || n.PortMin != 0 {
-		s += "=" + n.addrs() + n.ports()
-	}
-	for _, f := range []struct {
-		set  bool
-		name string
-	}{{n.Persistent, "persistent"}, {n.Hash, "hash"}, {n.Random, "random"}} {
-		if f.set {
-			s += "," + f.name
+	return fmt.Appendf(b, "alg=%d,", alg)
+}
+
+func parseConnTrack(p *parser, kv pair) []Action {
+	c := ConnTrack{Table: NoTable}
+	var exec []Action
+	for arg, ok := p.next(&kv.value); ok && p.err == nil; arg, ok = p.next(&kv.value) {
+		switch arg.key.s {
+		case "commit":
+			c.Commit = true
+		case "force":
+			c.Force = true
+		case "table":
+			if c.Table = p.table(arg.value); c.Table == NoTable {
+				p.bad(arg.value, "a ct cannot continue in table 255")
+			}
+		case "zone":
+			c.parseZone(p, arg.value)
+		case "alg":
+			c.ALG = p.alg(arg.value)
+		case "nat":
+			exec = append(exec, p.nat(arg))
+		case "exec":
+			exec = append(exec, p.nested(arg.value, inConnTrack)...)
+		default:
+			p.bad(arg.key, "a ct has no argument %q: want commit, force, table, zone, alg, nat or exec", arg.key.s)
 		}
 	}
-	return "nat(" + s + ")"
+	if c.Force && !c.Commit {
+		p.bad(kv.key, "force needs commit")
+	}
+	c.setExec(exec)
+	return []Action{c}
 }
 
-// addrs writes an IPv6 address in brackets if ports follow.
-func (n NAT) addrs() string {
-	if !n.AddrMin.IsValid() {
-		return ""
+// parseZone reads a number or the field to take it from. A field counts, if there are both.
+func (c *ConnTrack) parseZone(p *parser, t text) {
+	if v, negative, rest, ok := number(t.s, 0); ok && rest == "" && !negative && v <= 0xffff {
+		c.Zone = uint16(v)
+		return
 	}
-	format := "%v"
-	if n.AddrMin.Is6() && n.PortMin != 0 {
-		format = "[%v]"
-	}
-	s := fmt.Sprintf(format, n.AddrMin)
-	if n.AddrMax.IsValid() && n.AddrMax != n.AddrMin {
-		s += "-" + fmt.Sprintf(format, n.AddrMax)
-	}
-	return s
+	c.ZoneIn = p.subfield(t)
 }
 
-func (n NAT) ports() string {
-	switch {
-	case n.PortMin == 0:
-		return ""
-	case n.PortMax == 0 || n.PortMax == n.PortMin:
-		return fmt.Sprintf(":%d", n.PortMin)
+func (p *parser) alg(t text) uint16 {
+	switch t.s {
+	case "ftp":
+		return algFTP
+	case "tftp":
+		return algTFTP
 	}
-	return fmt.Sprintf(":%d-%d", n.PortMin, n.PortMax)
+	p.bad(t, "there is no alg %q: want ftp or tftp", t.s)
+	return 0
 }
 
 // CTClear forgets the packet's connection (NXAST_CT_CLEAR).

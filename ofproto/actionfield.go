@@ -127,3 +127,7 @@ func Set(s Subfield, v uint64) Action {
 	}
 	return Load{s, v}
 }
+
+func (s SetField) writes() Field { return s.Field }
+func (l Load) writes() Field     { return l.Dst.Field }
+func (m Move) writes() Field     { return m.Dst.Field }

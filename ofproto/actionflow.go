@@ -1,9 +1,14 @@
 package ofproto
 
-import "fmt"
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
 
 func init() {
 	onWire(openflow, 24, 8, false, func(d *decoder) Action { return DecTTL{} })
+	onWire(niciraAction, 8, 16, true, func(d *decoder) Action { return Note(d.bytes(len(d.b))) })
 	onWire(niciraAction, 14, 16, false, func(d *decoder) Action { return Resubmit{Port: d.u16(), Table: Table(d.u8())} })
 	onWire(niciraAction, 34, 16, false, func(d *decoder) Action { return Conjunction{Clause: d.u8(), Of: d.u8(), ID: d.u32()} })
 }
@@ -47,6 +52,8 @@ type Conjunction struct {
 	Of     uint8 // 2..64
 }
 
+func (Conjunction) notInSet() {}
+
 func (c Conjunction) appendTo(b []byte) ([]byte, error) {
 	return be.AppendUint32(append(appendNX(b, 34, 16), c.Clause, c.Of), c.ID), nil
 }
@@ -54,4 +61,32 @@ func (c Conjunction) appendTo(b []byte) ([]byte, error) {
 // String returns the action as ovs-ofctl prints it.
 func (c Conjunction) String() string {
 	return fmt.Sprintf("conjunction(%d,%d/%d)", c.ID, c.Clause+1, c.Of)
+}
+
+// A Note holds bytes that mean nothing to the switch (NXAST_NOTE). On the wire zeroes fill it
+// up to 6, 14, 22, ... bytes.
+type Note string
+
+func (Note) notInSet() {}
+
+func (n Note) appendTo(b []byte) ([]byte, error) {
+	start := len(b)
+	b = append(appendNX(b, 8, 0), n...)
+	for b = pad8(b, start); len(b)-start < 16; {
+		b = append(b, 0)
+	}
+	return b, setLen(b, start, 2)
+}
+
+// String returns the action as ovs-ofctl prints it: "note:00.11.22".
+func (n Note) String() string {
+	var b strings.Builder
+	b.WriteString("note:")
+	for i := range len(n) {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(hex.EncodeToString([]byte{n[i]}))
+	}
+	return b.String()
 }

@@ -2,22 +2,53 @@ package ofproto
 
 import "fmt"
 
-// Types of instructions (OpenFlow 1.3, A.2.4).
+// Types of instructions on the wire (OpenFlow 1.3, A.2.4).
 const (
-	itGoto  = 1
-	itApply = 4
-	itMeter = 6
+	itGoto     = 1
+	itMetadata = 2
+	itWrite    = 3
+	itApply    = 4
+	itClear    = 5
+	itMeter    = 6
 )
 
-// An instruction stands in a flow's list of actions, but not in another one.
-type instruction interface {
-	Action
-	instruction()
-}
+// An instructionType says in which instruction an action stands. They are in the order in
+// which a switch executes them, and in which a list has to have them.
+type instructionType uint8
 
-func (GotoTable) instruction()      {}
-func (Meter) instruction()          {}
-func (RawInstruction) instruction() {}
+const (
+	inMeter instructionType = iota
+	inApply
+	inClear
+	inWrite
+	inMetadata
+	inGoto
+	numInstructions
+
+	noInstruction = numInstructions
+)
+
+var instructionNames = [numInstructions]string{"meter", "apply_actions", "clear_actions", "write_actions", "write_metadata", "goto_table"}
+
+// instructionOf returns the instruction that a is, or apply_actions if it is an action. A
+// RawInstruction is noInstruction.
+func instructionOf(a Action) instructionType {
+	switch a.(type) {
+	case GotoTable:
+		return inGoto
+	case Meter:
+		return inMeter
+	case WriteMetadata:
+		return inMetadata
+	case WriteActions:
+		return inWrite
+	case ClearActions:
+		return inClear
+	case RawInstruction:
+		return noInstruction
+	}
+	return inApply
+}
 
 // GotoTable continues in a later table (OFPIT_GOTO_TABLE).
 type GotoTable Table
@@ -26,8 +57,16 @@ func (g GotoTable) appendTo(b []byte) ([]byte, error) {
 	return append(b, 0, itGoto, 0, 8, byte(g), 0, 0, 0), nil
 }
 
-// String returns the action as ovs-ofctl prints it.
+// String returns the instruction as ovs-ofctl prints it.
 func (g GotoTable) String() string { return fmt.Sprintf("goto_table:%d", uint8(g)) }
+
+// check refuses to go back, or to stay. What is in table 255 is in no table.
+func (g GotoTable) check(p *packet) ErrorCode {
+	if p.table != NoTable && Table(g) <= p.table {
+		return OFPBIC_BAD_TABLE_ID
+	}
+	return 0
+}
 
 // Meter applies a meter (OFPIT_METER). First in the list.
 type Meter uint32
@@ -36,8 +75,82 @@ func (m Meter) appendTo(b []byte) ([]byte, error) {
 	return be.AppendUint32(append(b, 0, itMeter, 0, 8), uint32(m)), nil
 }
 
-// String returns the action as ovs-ofctl prints it.
+// String returns the instruction as ovs-ofctl prints it.
 func (m Meter) String() string { return fmt.Sprintf("meter:%d", uint32(m)) }
+
+func (m Meter) check(*packet) ErrorCode {
+	if m == 0 || m > maxMeter {
+		return OFPMMFC_INVALID_METER
+	}
+	return 0
+}
+
+// maxMeter is the greatest number of a meter that is not virtual (OFPM13_MAX).
+const maxMeter = 0xffff0000
+
+// ClearActions empties the action set (OFPIT_CLEAR_ACTIONS).
+type ClearActions struct{}
+
+func (ClearActions) appendTo(b []byte) ([]byte, error) {
+	return append(b, 0, itClear, 0, 8, 0, 0, 0, 0), nil
+}
+
+// String returns the instruction as ovs-ofctl prints it.
+func (ClearActions) String() string { return "clear_actions" }
+
+// WriteActions puts actions into the action set, which is executed where a packet leaves
+// the pipeline (OFPIT_WRITE_ACTIONS). Only actions that can stand in an action set may be
+// among them. An empty one says nothing, and is not sent.
+type WriteActions struct{ Actions []Action }
+
+func (w WriteActions) same(o Action) bool {
+	v, ok := o.(WriteActions)
+	return ok && equalActions(w.Actions, v.Actions)
+}
+
+func (w WriteActions) appendTo(b []byte) ([]byte, error) {
+	if len(w.Actions) == 0 {
+		return b, nil
+	}
+	start := len(b)
+	b, err := appendActions(append(b, 0, itWrite, 0, 0, 0, 0, 0, 0), w.Actions)
+	if err != nil {
+		return b, err
+	}
+	return b, setLen(b, start, 2)
+}
+
+// String returns the instruction as ovs-ofctl prints it.
+func (w WriteActions) String() string { return string(w.appendText(nil)) }
+
+func (w WriteActions) appendText(b []byte) []byte {
+	return append(appendText(append(b, "write_actions("...), w.Actions), ')')
+}
+
+// check looks at the actions by themselves. What the packet will be when the set is
+// executed is not known: that they do not go with the match is no error.
+func (w WriteActions) check(p *packet) ErrorCode {
+	later := *p
+	return later.checkAll(w.Actions)
+}
+
+// WriteMetadata sets the bits of the metadata field that Mask has to those of Value
+// (OFPIT_WRITE_METADATA).
+type WriteMetadata struct{ Value, Mask uint64 }
+
+func (m WriteMetadata) appendTo(b []byte) ([]byte, error) {
+	b = append(b, 0, itMetadata, 0, 24, 0, 0, 0, 0)
+	return be.AppendUint64(be.AppendUint64(b, m.Value), m.Mask), nil
+}
+
+// String returns the instruction as ovs-ofctl prints it.
+func (m WriteMetadata) String() string {
+	s := "write_metadata:" + hexText(Uint(m.Value))
+	if m.Mask != 1<<64-1 {
+		s += "/" + hexText(Uint(m.Mask))
+	}
+	return s
+}
 
 // RawInstruction is an instruction the codec does not know, as it was on the wire.
 type RawInstruction string
@@ -47,77 +160,176 @@ func (r RawInstruction) appendTo(b []byte) ([]byte, error) { return append(b, r.
 // String returns the bytes of the instruction: ovs-ofctl has no syntax for it.
 func (r RawInstruction) String() string { return fmt.Sprintf("instruction:%x", string(r)) }
 
-// appendInstructions appends the instructions of a flow: the meter, the actions, and
-// the table to go to.
+func init() {
+	onWire(niciraAction, 22, 32, false, readWriteMetadata)
+	inText("goto_table", func(p *parser, kv pair) []Action { return []Action{GotoTable(p.table(kv.value))} })
+	inText("meter", func(p *parser, kv pair) []Action { return []Action{Meter(p.uint(kv.value, 32))} })
+	inText("clear_actions", func(p *parser, kv pair) []Action { return []Action{ClearActions{}} })
+	inText("write_actions", func(p *parser, kv pair) []Action {
+		return []Action{WriteActions{p.nested(kv.value, inActionSet)}}
+	})
+	inText("write_metadata", parseWriteMetadata)
+}
+
+// readWriteMetadata reads NXAST_WRITE_METADATA, which is an action with the meaning of the
+// instruction.
+func readWriteMetadata(d *decoder) Action {
+	d.zero(6, NXBRC_MUST_BE_ZERO)
+	return WriteMetadata{d.u64(), d.u64()}
+}
+
+func parseWriteMetadata(p *parser, kv pair) []Action {
+	value, mask, masked := kv.value.cut("/")
+	m := WriteMetadata{Mask: 1<<64 - 1}
+	if masked {
+		m.Mask = p.uint(mask, 64)
+	}
+	m.Value = p.uint(value, 64)
+	return []Action{m}
+}
+
+// appendInstructions appends the instructions of a flow. Actions that stand beside one
+// another are applied.
 func appendInstructions(b []byte, actions []Action) ([]byte, error) {
-	if len(actions) > 0 {
-		if m, ok := actions[0].(Meter); ok {
-			b = be.AppendUint32(append(b, 0, itMeter, 0, 8), uint32(m))
-			actions = actions[1:]
-		}
-	}
-	var raw []Action // between the actions and the table to go to, in their order
-	known := actions[:0:0]
-	for _, a := range actions {
-		if _, ok := a.(RawInstruction); ok {
-			raw = append(raw, a)
+	var err error
+	for i := 0; i < len(actions); {
+		if instructionOf(actions[i]) != inApply {
+			b, err = actions[i].appendTo(b)
+			i++
 		} else {
-			known = append(known, a)
-		}
-	}
-	if raw != nil {
-		actions = known
-	}
-	next, jumps := GotoTable(0), false
-	if n := len(actions); n > 0 {
-		if next, jumps = actions[n-1].(GotoTable); jumps {
-			actions = actions[:n-1]
-		}
-	}
-	if len(actions) > 0 {
-		start := len(b)
-		b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
-		var err error
-		if b, err = appendActions(b, actions); err == nil {
-			err = setLen(b, start, 2)
+			b, i, err = appendApply(b, actions, i)
 		}
 		if err != nil {
 			return b, err
 		}
 	}
-	for _, a := range raw {
-		b = append(b, a.(RawInstruction)...)
-	}
-	if jumps {
-		b = append(b, 0, itGoto, 0, 8, byte(next), 0, 0, 0)
-	}
 	return b, nil
 }
 
-// instructions reads n bytes of instructions.
+// appendApply appends the actions from number i up to the next instruction, and returns
+// the number of that.
+func appendApply(b []byte, actions []Action, i int) ([]byte, int, error) {
+	start := len(b)
+	b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
+	var err error
+	for ; i < len(actions) && instructionOf(actions[i]) == inApply; i++ {
+		if b, err = actions[i].appendTo(b); err != nil {
+			return b, i, err
+		}
+	}
+	return b, i, setLen(b, start, 2)
+}
+
+// found has the instructions of one flow, as they were found on the wire.
+type found struct {
+	body [numInstructions]decoder // stands behind the header
+	has  [numInstructions]bool
+	raw  []Action
+}
+
+// instructions reads n bytes of instructions, and returns them in the order in which they
+// are executed, whatever order they had.
 func (d *decoder) instructions(n int) (actions []Action) {
+	if n%8 != 0 {
+		d.refuse(OFPBIC_BAD_LEN)
+	}
 	s := d.sub(n, "instruction", OFPBIC_BAD_LEN)
+	var f found
 	for s.more() {
-		whole := s.b
-		typ, size := s.u16(), int(s.u16())
-		if s.err == nil && (size < 8 || size%8 != 0 || size > len(whole)) {
-			s.fail(OFPBIC_BAD_LEN)
-			break
-		}
-		body := s.sub(size-4, "instruction", OFPBIC_BAD_LEN)
-		switch typ {
-		case itGoto:
-			actions = append(actions, GotoTable(body.u8()))
-		case itMeter:
-			actions = append(actions, Meter(body.u32()))
-		case itApply:
-			body.skip(4)
-			actions = append(actions, body.actions(len(body.b))...)
-		default:
-			actions = append(actions, RawInstruction(whole[:size]))
-		}
-		s.done(&body)
+		s.findInstruction(&f)
 	}
 	d.done(&s)
+	if d.err != nil {
+		return nil
+	}
+	return d.assemble(&f)
+}
+
+var instructionTypes = [...]instructionType{noInstruction, inGoto, inMetadata, inWrite, inApply, inClear, inMeter}
+
+// instructionSizes has the size of each instruction; those of apply and write are least sizes.
+var instructionSizes = [numInstructions]int{inMeter: 8, inApply: 8, inClear: 8, inWrite: 8, inMetadata: 24, inGoto: 8}
+
+// findInstruction looks at the header of the next instruction only.
+func (d *decoder) findInstruction(f *found) {
+	whole := *d
+	wire, size := d.u16(), int(d.u16())
+	if d.err == nil && (size < 8 || size%8 != 0 || size > len(whole.b)) {
+		d.fail(OFPBIC_BAD_LEN)
+	}
+	if d.err != nil {
+		return
+	}
+	typ := noInstruction
+	if int(wire) < len(instructionTypes) {
+		typ = instructionTypes[wire]
+	}
+	var code ErrorCode
+	switch {
+	case wire == 0xffff:
+		code = OFPBIC_BAD_EXPERIMENTER
+	case typ == noInstruction:
+		code = OFPBIC_UNKNOWN_INST
+	case size != instructionSizes[typ] && typ != inApply && typ != inWrite:
+		code = OFPBIC_BAD_LEN
+	case f.has[typ]:
+		code = OFPBIC_DUP_INST
+	default:
+		f.has[typ], f.body[typ] = true, d.sub(size-4, "instruction", OFPBIC_BAD_LEN)
+		return
+	}
+	if d.strict {
+		whole.fail(code)
+		*d = whole
+		return
+	}
+	*d = whole
+	f.raw = append(f.raw, RawInstruction(d.bytes(size)))
+}
+
+// assemble reads the instructions that were found.
+func (d *decoder) assemble(f *found) (actions []Action) {
+	if f.has[inMeter] {
+		actions = append(actions, Meter(f.body[inMeter].u32()))
+	}
+	if body := &f.body[inApply]; f.has[inApply] {
+		body.skip(4)
+		actions = append(actions, body.list(len(body.b))...)
+		d.done(body)
+	}
+	if f.has[inClear] {
+		actions = append(actions, ClearActions{})
+	}
+	if body := &f.body[inWrite]; f.has[inWrite] && d.err == nil {
+		body.skip(4)
+		actions = append(actions, WriteActions{body.actionSet()})
+		d.done(body)
+	}
+	if body := &f.body[inMetadata]; f.has[inMetadata] {
+		body.skip(4)
+		actions = append(actions, WriteMetadata{body.u64(), body.u64()})
+	}
+	actions = append(actions, f.raw...)
+	if f.has[inGoto] {
+		actions = append(actions, GotoTable(f.body[inGoto].u8()))
+	}
+	if d.err != nil {
+		return nil
+	}
+	d.verify(actions, allInstructions, notNested)
+	return actions
+}
+
+// actionSet reads the actions of a write_actions.
+func (d *decoder) actionSet() []Action {
+	at := *d
+	actions := d.list(len(d.b))
+	for i, a := range actions {
+		if _, ok := a.(notInSet); ok && d.err == nil && d.strict {
+			at.toAction(i)
+			at.fail(OFPBAC_BAD_TYPE)
+			d.done(&at)
+		}
+	}
 	return actions
 }

@@ -189,41 +189,14 @@ var syntaxes = map[string]actionSyntax{}
 // inText says how an action is read from a text.
 func inText(name string, s actionSyntax) { syntaxes[name] = s }
 
-// maxDepth is how deep Open vSwitch takes actions within actions.
-const maxDepth = 100
-
-// actions reads a list of actions: that of a flow or a bucket, or one inside an action. The
-// name of an action may be in any case; a port alone is an output.
-func (p *parser) actions(t text) (actions []Action) {
-	if p.depth >= maxDepth {
-		p.bad(t, "actions stand more than %d deep in one another", maxDepth)
-		return nil
+// cut returns what stands before and after sep in t. If sep is not in it, before is t.
+func (t text) cut(sep string) (before, after text, found bool) {
+	i := strings.Index(t.s, sep)
+	if i < 0 {
+		return t, t.from(len(t.s)), false
 	}
-	p.depth++
-	defer func() { p.depth-- }()
-	whole, drop := t, false
-	for kv, ok := p.next(&t); ok; kv, ok = p.next(&t) {
-		name := strings.ToLower(kv.key.s)
-		port, isPort := portNumber(kv.key.s)
-		syntax, known := syntaxes[name]
-		switch {
-		case known:
-			actions = append(actions, syntax(p, kv)...)
-		case name == "drop":
-			drop = true
-		case name == "apply_actions":
-			p.bad(kv.key, "apply_actions is not written: actions outside of write_actions are applied")
-		case isPort:
-			actions = append(actions, Output{Port: port})
-		default:
-			p.bad(kv.key, "there is no action %q", kv.key.s)
-		}
-		if p.err != nil {
-			return nil
-		}
-	}
-	if drop && (len(actions) > 0 || p.depth > 1) {
-		p.bad(whole, "drop stands alone: no action may stand beside it, and it stands in none")
-	}
-	return actions
+	return t.to(i), t.from(i + len(sep)), true
 }
+
+// table reads the number of a table.
+func (p *parser) table(t text) Table { return Table(p.decimal(t, 255)) }

@@ -1,0 +1,339 @@
+package ofproto
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+func init() {
+	onWire(niciraAction, 36, 16, true, readNAT)
+	inText("nat", func(p *parser, kv pair) []Action { return []Action{p.nat(kv)} })
+}
+
+// Flags of NXAST_NAT, and what of a range is there.
+const (
+	natSrc        = 1
+	natDst        = 2
+	natPersistent = 4
+	natHash       = 8
+	natRandom     = 16
+	natAllFlags   = natSrc | natDst | natPersistent | natHash | natRandom
+
+	natIPv4Min = 1
+	natIPv4Max = 2
+	natIPv6Min = 4
+	natIPv6Max = 8
+	natPortMin = 16
+	natPortMax = 32
+)
+
+// NAT is the nat(...) of a ConnTrack (NXAST_NAT). Zero is plain nat: translate as the
+// connection says. As an action of its own it can stand in the Exec of a ConnTrack only.
+type NAT struct {
+	Src, Dst                 bool   // not both
+	Random, Hash, Persistent bool   // with Src or Dst; Random and Hash not both
+	AddrMin, AddrMax         Addr   // unset: none; AddrMax alone has no meaning
+	PortMin, PortMax         uint16 // with AddrMin only; zero: none
+}
+
+// plain reports whether n has no arguments.
+func (n NAT) plain() bool {
+	return !n.Src && !n.Dst && !n.Random && !n.Hash && !n.Persistent && !n.AddrMin.IsValid()
+}
+
+func (NAT) notInSet() {}
+
+func (n NAT) appendTo(b []byte) ([]byte, error) {
+	start := len(b)
+	b = append(appendNX(b, 36, 0), 0, 0)
+	b = be.AppendUint16(b, flag(n.Src, natSrc)|flag(n.Dst, natDst)|flag(n.Persistent, natPersistent)|flag(n.Hash, natHash)|flag(n.Random, natRandom))
+	b = append(b, 0, 0)
+	var present uint16
+	if n.AddrMin.IsValid() {
+		b, present = n.appendRange(b)
+	}
+	be.PutUint16(b[start+14:], present)
+	b = pad8(b, start)
+	be.PutUint16(b[start+2:], uint16(len(b)-start))
+	return b, nil
+}
+
+// appendRange appends what there is of the addresses and the ports. Open vSwitch takes a
+// zero for one that is not there.
+func (n NAT) appendRange(b []byte) ([]byte, uint16) {
+	var present uint16
+	lo, hi := uint16(natIPv4Min), uint16(natIPv4Max)
+	if n.AddrMin.Is6() {
+		lo, hi = natIPv6Min, natIPv6Max
+	}
+	b, present = appendAddr(b, present, n.AddrMin, lo)
+	b, present = appendAddr(b, present, n.AddrMax, hi)
+	if n.PortMin != 0 {
+		b, present = be.AppendUint16(b, n.PortMin), present|natPortMin
+	}
+	if n.PortMax != 0 {
+		b, present = be.AppendUint16(b, n.PortMax), present|natPortMax
+	}
+	return b, present
+}
+
+func appendAddr(b []byte, present uint16, a Addr, bit uint16) ([]byte, uint16) {
+	switch {
+	case !a.IsValid() || a.IsUnspecified():
+		return b, present
+	case a.Is4():
+		v := a.As4()
+		b = append(b, v[:]...)
+	default:
+		v := a.As16()
+		b = append(b, v[:]...)
+	}
+	return b, present | bit
+}
+
+func readNAT(d *decoder) Action {
+	d.skip(2)
+	flags, present := d.u16(), d.u16()
+	n := NAT{
+		Src: flags&natSrc != 0, Dst: flags&natDst != 0,
+		Persistent: flags&natPersistent != 0, Hash: flags&natHash != 0, Random: flags&natRandom != 0,
+	}
+	if flags&^natAllFlags != 0 || n.Src && n.Dst || n.Hash && n.Random {
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	}
+	d.short = OFPBAC_BAD_ARGUMENT
+	switch {
+	case present&natIPv4Min != 0:
+		if present&(natIPv6Min|natIPv6Max) != 0 {
+			d.fail(OFPBAC_BAD_ARGUMENT)
+		}
+		n.readAddrs(d, 4, present&natIPv4Max != 0)
+	case present&natIPv4Max != 0:
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	case present&natIPv6Min != 0:
+		n.readAddrs(d, 16, present&natIPv6Max != 0)
+	case present&natIPv6Max != 0:
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	}
+	n.readPorts(d, present)
+	return n // what follows, Open vSwitch does not look at
+}
+
+func (n *NAT) readAddrs(d *decoder, size int, hasMax bool) {
+	n.AddrMin, _ = netip.AddrFromSlice(d.bytes(size))
+	if n.AddrMin.IsValid() && n.AddrMin.IsUnspecified() {
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	}
+	if !hasMax {
+		return
+	}
+	n.AddrMax, _ = netip.AddrFromSlice(d.bytes(size))
+	if n.AddrMax.Less(n.AddrMin) {
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	}
+}
+
+func (n *NAT) readPorts(d *decoder, present uint16) {
+	hasMin, hasMax := present&natPortMin != 0, present&natPortMax != 0
+	if hasMax && !hasMin || hasMin && !n.AddrMin.IsValid() {
+		d.fail(OFPBAC_BAD_ARGUMENT)
+	}
+	if hasMin {
+		if n.PortMin = d.u16(); n.PortMin == 0 {
+			d.fail(OFPBAC_BAD_ARGUMENT)
+		}
+	}
+	if hasMax {
+		if n.PortMax = d.u16(); n.PortMax < n.PortMin {
+			d.fail(OFPBAC_BAD_ARGUMENT)
+		}
+	}
+}
+
+// check refuses a nat of packets that are not IP, or of the other version of IP.
+func (n NAT) check(p *packet) ErrorCode {
+	ether := p.etherType()
+	if !p.isIP() || n.AddrMin.Is4() && ether != 0x0800 || n.AddrMin.Is6() && ether != 0x86dd {
+		return OFPBAC_MATCH_INCONSISTENT
+	}
+	return 0
+}
+
+// String returns the action as ovs-ofctl prints it. What is there without Src or Dst is not
+// printed.
+func (n NAT) String() string {
+	if !n.Src && !n.Dst {
+		return "nat"
+	}
+	var b strings.Builder
+	b.WriteString("nat(dst")
+	if n.Src {
+		b.Reset()
+		b.WriteString("nat(src")
+	}
+	if n.AddrMin.IsValid() {
+		b.WriteString("=" + n.addrs() + n.ports())
+	}
+	if n.Persistent {
+		b.WriteString(",persistent")
+	}
+	if n.Hash {
+		b.WriteString(",hash")
+	}
+	if n.Random {
+		b.WriteString(",random")
+	}
+	return b.String() + ")"
+}
+
+// addrs writes an IPv6 address in brackets if ports follow.
+func (n NAT) addrs() string {
+	s := n.addr(n.AddrMin)
+	if n.AddrMax.IsValid() && !n.AddrMax.IsUnspecified() && n.AddrMax != n.AddrMin {
+		s += "-" + n.addr(n.AddrMax)
+	}
+	return s
+}
+
+func (n NAT) addr(a Addr) string {
+	if a.Is6() && n.PortMin != 0 {
+		return "[" + addrString(a) + "]"
+	}
+	return addrString(a)
+}
+
+// addrString writes an address as C does, to which also ::1.2.3.4 has an IPv4 address in it.
+func addrString(a Addr) string {
+	if !a.Is6() || a.Is4In6() {
+		return a.String()
+	}
+	v := a.As16()
+	if be.Uint64(v[:]) != 0 || be.Uint32(v[8:]) != 0 || be.Uint16(v[12:]) == 0 {
+		return a.String()
+	}
+	return fmt.Sprintf("::%d.%d.%d.%d", v[12], v[13], v[14], v[15])
+}
+
+func (n NAT) ports() string {
+	switch {
+	case n.PortMin == 0:
+		return ""
+	case n.PortMax == 0 || n.PortMax == n.PortMin:
+		return fmt.Sprintf(":%d", n.PortMin)
+	}
+	return fmt.Sprintf(":%d-%d", n.PortMin, n.PortMax)
+}
+
+// nat reads the argument of nat, which may be missing.
+func (p *parser) nat(kv pair) NAT {
+	var n NAT
+	for arg, ok := p.next(&kv.value); ok && p.err == nil; arg, ok = p.next(&kv.value) {
+		switch arg.key.s {
+		case "src":
+			n.Src = true
+			n.parseRange(p, arg.value)
+		case "dst":
+			n.Dst = true
+			n.parseRange(p, arg.value)
+		case "persistent":
+			n.Persistent = true
+		case "hash":
+			n.Hash = true
+		case "random":
+			n.Random = true
+		default:
+			p.bad(arg.key, "nat has no argument %q: want src, dst, persistent, hash or random", arg.key.s)
+		}
+	}
+	switch {
+	case n.Src && n.Dst:
+		p.bad(kv.key, "nat changes src or dst, not both")
+	case !n.Src && !n.Dst && !n.plain():
+		p.bad(kv.key, "persistent, hash and random need src or dst")
+	case n.Hash && n.Random:
+		p.bad(kv.key, "hash and random cannot stand beside one another")
+	}
+	return n
+}
+
+// parseRange reads "10.0.0.1-10.0.0.9:1000-2000", "2001:db8::1" or "[2001:db8::1]-[...]:80".
+func (n *NAT) parseRange(p *parser, t text) {
+	n.AddrMin = cutAddr(&t)
+	if n.AddrMin.IsValid() && cutByte(&t, '-') {
+		at := t
+		n.AddrMax = cutAddr(&t)
+		if !n.AddrMax.IsValid() || n.AddrMax.BitLen() != n.AddrMin.BitLen() || n.AddrMax.Less(n.AddrMin) {
+			p.bad(at, "want the last address of the range here")
+			return
+		}
+	}
+	if n.AddrMin.IsValid() && cutByte(&t, ':') {
+		n.parsePorts(p, &t)
+	}
+	if t.s != "" {
+		p.bad(t, "want an address, or a range of them, and ports after a colon, not %q", t.s)
+	}
+}
+
+func (n *NAT) parsePorts(p *parser, t *text) {
+	n.PortMin = p.cutPort(t)
+	if !cutByte(t, '-') {
+		return
+	}
+	at := *t
+	if n.PortMax = p.cutPort(t); n.PortMax < n.PortMin {
+		p.bad(at, "the last port of the range is before the first")
+	}
+}
+
+// cutPort takes the digits of a port off t.
+func (p *parser) cutPort(t *text) uint16 {
+	i := 0
+	for i < len(t.s) && '0' <= t.s[i] && t.s[i] <= '9' {
+		i++
+	}
+	v, err := strconv.ParseUint(t.s[:i], 10, 16)
+	if err != nil {
+		p.bad(*t, "%q is not a port", t.s[:i])
+	}
+	*t = t.from(i)
+	return uint16(v)
+}
+
+// cutAddr takes an address off t, or nothing.
+func cutAddr(t *text) Addr {
+	s := t.s
+	end := strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789.", r) })
+	if end < 0 {
+		end = len(s)
+	}
+	if a, err := netip.ParseAddr(s[:end]); err == nil && a.Is4() {
+		*t = t.from(end)
+		return a
+	}
+	closing := 0
+	if strings.HasPrefix(s, "[") {
+		s, closing = s[1:], 1
+	}
+	end = strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.", r) })
+	if end < 0 {
+		end = len(s)
+	}
+	a, err := netip.ParseAddr(s[:end])
+	if err != nil || closing == 1 && !strings.HasPrefix(s[end:], "]") {
+		return Addr{}
+	}
+	*t = t.from(end + 2*closing)
+	return a
+}
+
+// cutByte takes c off t, if it is there.
+func cutByte(t *text, c byte) bool {
+	if t.s == "" || t.s[0] != c {
+		return false
+	}
+	*t = t.from(1)
+	return true
+}
