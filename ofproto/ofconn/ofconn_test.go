@@ -110,7 +110,7 @@ func TestPacketsComeInAndGoOut(t *testing.T) {
 	}
 	// A session beside the controllers' gets packets only once it has asked for them, or has
 	// sent a packet itself; the bridge's controllers get them always.
-	if err := c.send(c.xid.Add(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff}); err != nil {
+	if err := c.send(t.Context(), c.xid.Add(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.FlushZone(t.Context(), 5); err != nil {
@@ -148,8 +148,9 @@ func peer(nc net.Conn, hello ofproto.Message, answer func(xid uint32, m ofproto.
 		return err == nil
 	}
 	go write(1, hello) // a pipe has no room: both sides begin by writing
+	f := framer{r: nc}
 	for {
-		frame, err := readFrame(nc, nil)
+		frame, err := f.next()
 		if err != nil {
 			return
 		}
@@ -181,7 +182,7 @@ func TestPeersThatDoNotBehave(t *testing.T) {
 			go nc.Write([]byte{1, 0, 0, 8, 0, 0, 0, 1})
 			io.Copy(io.Discard, nc)
 		}, "speaks no OpenFlow 1.3", "new"},
-		"one that says nothing is given up":   {func(nc net.Conn) { io.Copy(io.Discard, nc) }, "i/o timeout", "new"},
+		"one that says nothing is given up":   {func(nc net.Conn) { io.Copy(io.Discard, nc) }, "within 5s", "new"},
 		"one that begins with something else": {func(nc net.Conn) { peer(nc, ofproto.EchoRequest{}, nil) }, "not with HELLO", "new"},
 		"one that falls silent is dropped":    {func(nc net.Conn) { peer(nc, ofproto.Hello{}, nil) }, "silent for", "later"},
 		"one that sends garbage loses its connection": {func(nc net.Conn) {
@@ -191,7 +192,7 @@ func TestPeersThatDoNotBehave(t *testing.T) {
 				}
 				return nil
 			})
-		}, "header of length 3", "later"},
+		}, "length of 3", "later"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

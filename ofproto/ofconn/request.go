@@ -2,46 +2,47 @@ package ofconn
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 
 	"weir/ofproto"
 )
 
-// expect registers for the answers to some xids. The channel has room for a burst; the
-// reader waits for whoever is slow, so that nothing is lost.
-func (c *Conn) expect(xids ...uint32) (<-chan reply, func()) {
-	ch := make(chan reply, 64)
-	c.mu.Lock()
-	for _, x := range xids {
-		c.waiting[x] = ch
-	}
-	c.mu.Unlock()
-	return ch, func() {
-		c.mu.Lock()
-		for _, x := range xids {
-			delete(c.waiting, x)
-		}
-		c.mu.Unlock()
-		for { // free a reader that is about to deliver
-			select {
-			case <-ch:
-				continue
-			default:
-			}
-			return
-		}
-	}
+// ErrUnknownOutcome says that what was sent may have been carried out, or not: the session
+// ended, or the time was up, before the switch had said which. What depends on it has to be
+// read again.
+var ErrUnknownOutcome = errors.New("outcome unknown")
+
+// A receiver takes what comes for an xid. It is called by the reader, and does not block.
+type receiver interface {
+	take(xid uint32, m ofproto.Message)
 }
 
-// next waits for an answer.
-func (c *Conn) next(ctx context.Context, ch <-chan reply) (reply, error) {
-	select {
-	case r := <-ch:
-		return r, nil
-	case <-ctx.Done():
-		return reply{}, ctx.Err()
-	case <-c.done:
-		return reply{}, fmt.Errorf("%w: %w", ErrClosed, c.Err())
+// receiverOf returns who waits for an xid, or nil.
+func (c *Conn) receiverOf(xid uint32) receiver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.waiting[xid]; ok {
+		return r
+	}
+	for _, s := range c.spans {
+		if xid-s.first < uint32(s.members+s.controls) {
+			return s
+		}
+	}
+	return nil
+}
+
+func (c *Conn) expect(xid uint32, r receiver) (forget func()) {
+	c.mu.Lock()
+	c.waiting[xid] = r
+	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		delete(c.waiting, xid)
+		c.mu.Unlock()
 	}
 }
 
@@ -53,95 +54,43 @@ func (c *Conn) bounded(ctx context.Context) (context.Context, context.CancelFunc
 	return context.WithTimeout(ctx, c.config.Answer)
 }
 
+// An answer is where the one message goes that answers a request.
+type answer chan ofproto.Message
+
+func (a answer) take(_ uint32, m ofproto.Message) {
+	select {
+	case a <- m:
+	default: // a second one means nothing
+	}
+}
+
 // ask sends a request and returns its one answer. An error message is an error.
 func (c *Conn) ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	xid := c.xid.Add(1)
-	ch, forget := c.expect(xid)
-	defer forget()
-	if err := c.send(xid, m); err != nil {
+	a := make(answer, 1)
+	defer c.expect(xid, a)()
+	if err := c.send(ctx, xid, m); err != nil {
 		return nil, err
 	}
-	r, err := c.next(ctx, ch)
-	if err != nil {
-		return nil, err
-	}
-	if e, ok := r.m.(*ofproto.Error); ok {
-		return nil, e
-	}
-	return r.m, nil
-}
-
-// maxMultipart bounds what one multipart answer may hold, for a switch that never
-// stops: a gigabyte is a bridge of several million flows.
-const maxMultipart = 1 << 30
-
-// multipart sends a request and calls part for each part of the answer.
-func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part func([]byte) error) error {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	xid := c.xid.Add(1)
-	ch, forget := c.expect(xid)
-	defer forget()
-	if err := c.send(xid, m); err != nil {
-		return err
-	}
-	for size := 0; ; {
-		r, err := c.next(ctx, ch)
-		if err != nil {
-			return err
+	select {
+	case m := <-a:
+		if e, ok := m.(*ofproto.Error); ok {
+			return nil, e
 		}
-		if e, ok := r.m.(*ofproto.Error); ok {
-			return e
-		}
-		p, ok := r.m.(ofproto.MultipartReply)
-		if !ok || p.Type != m.Type {
-			return fmt.Errorf("peer answered %T", r.m)
-		}
-		if size += len(p.Body); size > maxMultipart {
-			return fmt.Errorf("answer is longer than %d bytes", maxMultipart)
-		}
-		if err := part(p.Body); err != nil || !p.More {
-			return err
-		}
+		return m, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.done:
+		return nil, c.cut()
 	}
 }
 
-// FlowStats returns all flows with their counters.
-func (c *Conn) FlowStats(ctx context.Context) (flows []ofproto.FlowStats, err error) {
-	err = c.multipart(ctx, ofproto.FlowStatsRequest(), func(b []byte) (err error) {
-		flows, err = ofproto.DecodeFlowStats(flows, b)
-		return err
-	})
-	return flows, err
-}
-
-// Tables returns all flows, groups and meters of the bridge.
-func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
-	flows, err := c.FlowStats(ctx)
-	if err != nil {
-		return t, fmt.Errorf("read flows: %w", err)
-	}
-	t.Flows = make([]ofproto.Flow, len(flows))
-	for i, f := range flows {
-		t.Flows[i] = f.Flow
-	}
-	err = c.multipart(ctx, ofproto.GroupDescRequest(), func(b []byte) (err error) {
-		t.Groups, err = ofproto.DecodeGroupDesc(t.Groups, b)
-		return err
-	})
-	if err != nil {
-		return t, fmt.Errorf("read groups: %w", err)
-	}
-	err = c.multipart(ctx, ofproto.MeterConfigRequest(), func(b []byte) (err error) {
-		t.Meters, err = ofproto.DecodeMeterConfig(t.Meters, b)
-		return err
-	})
-	if err != nil {
-		return t, fmt.Errorf("read meters: %w", err)
-	}
-	return t, nil
+// Ask sends a request that has one answer, and returns it. The error is an *ofproto.Error
+// if the switch refused the request.
+func (c *Conn) Ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
+	return c.ask(ctx, m)
 }
 
 // Barrier returns when the switch has done all that was sent before.
@@ -150,41 +99,161 @@ func (c *Conn) Barrier(ctx context.Context) error {
 	return err
 }
 
-// FlushZone removes all connections of a conntrack zone, and returns when that is done.
-func (c *Conn) FlushZone(ctx context.Context, zone uint16) error {
-	xid := c.xid.Add(1)
-	ch, forget := c.expect(xid)
-	defer forget()
-	if err := c.send(xid, ofproto.CTFlushZone{Zone: zone}); err != nil {
-		return err
+// A span is a sequence of messages with consecutive xids, and what the switch says to
+// them: members that it answers only to refuse them, and after them controls, each of
+// which it answers.
+type span struct {
+	*Conn
+	first             uint32
+	members, controls int
+
+	news chan struct{} // has room for one: something has come
+
+	mu       sync.Mutex
+	refused  int // the first member that was refused, if why is not nil
+	why      *ofproto.Error
+	answers  []ofproto.Message // to the controls, in the order in which they stand
+	answered int               // how many controls have been answered
+}
+
+// span reserves xids. Who has called it calls forget in the end.
+func (c *Conn) span(members, controls int) (s *span, forget func()) {
+	n := uint32(members + controls)
+	s = &span{
+		Conn: c, first: c.xid.Add(n) - n + 1, members: members, controls: controls,
+		news: make(chan struct{}, 1), answers: make([]ofproto.Message, controls),
 	}
-	if err := c.Barrier(ctx); err != nil {
-		return err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spans = append(c.spans, s)
+	return s, func() { c.forget(s) }
+}
+
+func (c *Conn) forget(s *span) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spans = slices.DeleteFunc(c.spans, func(t *span) bool { return t == s })
+}
+
+// The xids of the i-th member and of the i-th control.
+func (s *span) member(i int) uint32  { return s.first + uint32(i) }
+func (s *span) control(i int) uint32 { return s.first + uint32(s.members+i) }
+
+func (s *span) take(xid uint32, m ofproto.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := int(xid - s.first)
+	e, failed := m.(*ofproto.Error)
+	switch {
+	case i >= s.members && s.answers[i-s.members] == nil:
+		s.answers[i-s.members] = m
+		s.answered++
+	case i < s.members && failed && (s.why == nil || i < s.refused):
+		s.refused, s.why = i, e
+	default:
+		return
 	}
-	select { // an error comes before the barrier's answer
-	case r := <-ch:
-		if e, ok := r.m.(*ofproto.Error); ok {
-			return fmt.Errorf("flush zone %d: %w", zone, e)
-		}
+	select {
+	case s.news <- struct{}{}:
 	default:
 	}
+}
+
+// rejected returns the first member that was refused, and why, or nil.
+func (s *span) rejected() (int, *ofproto.Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused, s.why
+}
+
+// progress reports how many controls have been answered.
+func (s *span) progress() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answered
+}
+
+// await waits for the answer to a control. If that is an error it is returned.
+func (s *span) await(ctx context.Context, i int) error {
+	for {
+		s.mu.Lock()
+		m := s.answers[i]
+		s.mu.Unlock()
+		if e, failed := m.(*ofproto.Error); failed {
+			return e
+		}
+		if m != nil {
+			return nil
+		}
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// wait waits for news.
+func (s *span) wait(ctx context.Context) error {
+	select {
+	case <-s.news:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.Conn.done:
+		return s.cut()
+	}
+}
+
+// Do sends messages that are answered only if they are refused, and returns when the
+// switch has carried them out, in their order. If it refuses one, the error is the
+// *ofproto.Error about the first of those; the others have been carried out all the same.
+// If the session ends, or the time is up, before the switch has said so, the error is
+// ErrUnknownOutcome.
+func (c *Conn) Do(ctx context.Context, messages ...ofproto.Message) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	s, forget := c.span(len(messages), 1)
+	defer forget()
+	for i, m := range messages {
+		err := c.queue(ctx, true, func(b []byte) ([]byte, error) { return ofproto.Append(b, s.member(i), m) })
+		if err != nil && i == 0 {
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		}
+		c.count(m)
+	}
+	err := c.send(ctx, s.control(0), ofproto.BarrierRequest{})
+	if err == nil {
+		err = s.await(ctx, 0)
+	}
+	if _, why := s.rejected(); why != nil {
+		return why
+	}
+	return unknown(err)
+}
+
+// unknown says that an outcome is unknown, unless the switch itself has said no.
+func unknown(err error) error {
+	var e *ofproto.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+}
+
+// count counts the modifications sent.
+func (c *Conn) count(m ofproto.Message) {
+	switch m.(type) {
+	case ofproto.FlowMod, ofproto.GroupMod, ofproto.MeterMod:
+		c.modified.Add(1)
+	}
+}
+
+// FlushZone removes all connections of a conntrack zone, and returns when that is done.
+func (c *Conn) FlushZone(ctx context.Context, zone uint16) error {
+	if err := c.Do(ctx, ofproto.CTFlushZone{Zone: zone}); err != nil {
+		return fmt.Errorf("flush zone %d: %w", zone, err)
+	}
 	return nil
-}
-
-// Role asks for a role and returns the one the switch gives (OpenFlow 1.3, A.3.9).
-func (c *Conn) Role(ctx context.Context, role uint32, generation uint64) (ofproto.RoleReply, error) {
-	m, err := c.ask(ctx, ofproto.RoleRequest{Role: role, Generation: generation})
-	if err != nil {
-		return ofproto.RoleReply{}, err
-	}
-	r, ok := m.(ofproto.RoleReply)
-	if !ok {
-		return r, fmt.Errorf("role: peer answered %T", m)
-	}
-	return r, nil
-}
-
-// PacketOut sends a packet. It does not wait for what becomes of it.
-func (c *Conn) PacketOut(_ context.Context, p ofproto.PacketOut) error {
-	return c.send(c.xid.Add(1), p)
 }

@@ -1,0 +1,121 @@
+package ofconn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"weir/ofproto"
+)
+
+const bundleFlags = ofproto.BundleAtomic | ofproto.BundleOrdered
+
+// A bundle is open until it is committed or discarded. The controls of its span are the
+// opening, a barrier and the commit.
+type bundle struct {
+	*span
+	id       uint32
+	messages messages
+}
+
+const (
+	bundleOpened = iota
+	bundleFilled
+	bundleCommitted
+	bundleControls
+)
+
+// ApplyAtomically carries out the groups and flows of p, whose meters it leaves alone, as
+// one atomic bundle: see Apply. If the switch refuses part of p, nothing has been done and
+// the error is an *ofproto.Rejected. If it is not known whether the bundle was committed,
+// the error is ErrUnknownOutcome.
+func (c *Conn) ApplyAtomically(ctx context.Context, p ofproto.Plan) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	m := messages{p}
+	if m.len() == 0 {
+		return nil
+	}
+	s, forget := c.span(m.len(), bundleControls)
+	defer forget()
+	b := &bundle{span: s, id: s.first, messages: m}
+	if err := b.fill(ctx); err != nil {
+		b.discard()
+		return err
+	}
+	return b.commit(ctx)
+}
+
+// fill opens the bundle, fills it, and returns when the switch has taken all of it.
+//
+// A member that the switch cannot even read is refused at once and is then not in the
+// bundle, which could be committed all the same. So there is a barrier before the commit:
+// only a bundle of which all members were taken is committed.
+func (b *bundle) fill(ctx context.Context) error {
+	if err := b.send(ctx, b.control(bundleOpened), b.of(ofproto.BundleOpen)); err != nil {
+		return err
+	}
+	for i := range b.messages.len() {
+		if err := b.add(ctx, i); err != nil {
+			return err
+		}
+		if _, why := b.rejected(); why != nil {
+			break // the rest would be in vain
+		}
+	}
+	if err := b.send(ctx, b.control(bundleFilled), ofproto.BarrierRequest{}); err != nil {
+		return err
+	}
+	opening := b.await(ctx, bundleOpened)
+	err := b.await(ctx, bundleFilled)
+	if opening != nil { // that is why the members were refused
+		return fmt.Errorf("open bundle: %w", opening)
+	}
+	if i, why := b.rejected(); why != nil {
+		return b.messages.rejected(i, why)
+	}
+	return err
+}
+
+func (b *bundle) of(t ofproto.BundleControlType) ofproto.Message {
+	return ofproto.BundleControl{ID: b.id, Type: t, Flags: bundleFlags}
+}
+
+// add queues the i-th member. It has the xid of the message that brings it: a switch may
+// use either when it refuses it.
+func (b *bundle) add(ctx context.Context, i int) error {
+	m, _, _ := b.messages.at(i)
+	xid := b.member(i)
+	var bad error
+	err := b.queue(ctx, true, func(buf []byte) ([]byte, error) {
+		buf, bad = ofproto.Append(buf, xid, ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, XID: xid, Message: m})
+		return buf, bad
+	})
+	if bad != nil {
+		return b.messages.rejected(i, bad)
+	}
+	b.modified.Add(1)
+	return err
+}
+
+// commit commits the bundle. From here on the outcome may become unknown. The error of a
+// member, with its xid, comes before the one of the commit, which then says no more than
+// that there was one.
+func (b *bundle) commit(ctx context.Context) error {
+	err := b.send(ctx, b.control(bundleCommitted), b.of(ofproto.BundleCommit))
+	if err == nil {
+		err = b.await(ctx, bundleCommitted)
+	}
+	if i, why := b.rejected(); why != nil && err != nil {
+		return b.messages.rejected(i, why)
+	}
+	var e *ofproto.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return fmt.Errorf("commit: %w", unknown(err))
+}
+
+// discard has the switch forget the bundle. What has gone wrong is worth more than what it
+// says to that; a switch that does not hear it forgets the bundle with the session.
+func (b *bundle) discard() { b.reply(b.xid.Add(1), b.of(ofproto.BundleDiscard)) }

@@ -1,0 +1,195 @@
+// Package ofconn is one OpenFlow 1.3 session with a switch: over TCP, TLS or a unix
+// socket, whoever opens it. It shakes hands, asks and gets answers, reads whole tables,
+// and carries out plans.
+//
+// A session has three goroutines. One reads, and hands out what comes in the order of the
+// wire; it waits for nobody but who is reading a long answer. One writes what the callers
+// have queued, as many messages at a time as there are. One asks for signs of life.
+// Messages leave in the order in which they were queued, so a barrier proves what it says.
+//
+// An answer finds who asked by its transaction id (xid); so does an error, which also has
+// the beginning of the message that it is about. What nobody has asked for is a packet
+// (PacketIns) or an event (Events).
+//
+// All queues are bounded. A peer that does not read, falls silent or talks nonsense loses
+// its session, and nobody else notices.
+package ofconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weir/ofproto"
+)
+
+// Config is how a session behaves. The zero Config works, but for TLS.
+type Config struct {
+	Handshake time.Duration // until the switch has said who it is; zero: 5 s
+	Echo      time.Duration // of silence until a sign of life is asked for; three times that ends the session; zero: 5 s
+	Write     time.Duration // for a peer to take what is written; zero: 10 s
+	Answer    time.Duration // for a request without a deadline of its own; zero: 30 s
+
+	PacketIns int // how many packets wait to be read; zero: 256
+	Events    int // how many events wait to be read; zero: 1024
+
+	// TLS is needed for "ssl:" and "pssl:", and has to identify both sides. Keys makes one
+	// from files.
+	TLS *tls.Config
+
+	// Refused is told, by any goroutine, of a peer of a Listener that did not become a
+	// session. If nil, nobody is.
+	Refused func(peer net.Addr, why error)
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&c.Handshake, 5*time.Second)
+	set(&c.Echo, 5*time.Second)
+	set(&c.Write, 10*time.Second)
+	set(&c.Answer, 30*time.Second)
+	if c.PacketIns == 0 {
+		c.PacketIns = 256
+	}
+	if c.Events == 0 {
+		c.Events = 1024
+	}
+	return c
+}
+
+// ErrClosed ends the requests of a session that has ended.
+var ErrClosed = errors.New("session has ended")
+
+// A Conn is a session. Its methods may be called by several goroutines.
+type Conn struct {
+	config   Config
+	nc       net.Conn
+	features ofproto.FeaturesReply
+	out      outbox
+
+	xid       atomic.Uint32
+	modified  atomic.Uint64
+	dropped   atomic.Uint64
+	heard     atomic.Int64 // Unix nanoseconds of the last sign of life
+	packetIns chan ofproto.PacketIn
+	events    chan ofproto.Message
+
+	mu      sync.Mutex // guards what follows; never held while reading, writing or waiting
+	waiting map[uint32]receiver
+	spans   []*span
+	ended   error
+
+	done  chan struct{} // closed when the session has ended
+	tasks sync.WaitGroup
+}
+
+// New shakes hands over a connection, whoever has opened it, and owns it from then on.
+func New(ctx context.Context, nc net.Conn, config Config) (*Conn, error) {
+	config = config.withDefaults()
+	c := &Conn{
+		config: config, nc: nc, waiting: map[uint32]receiver{},
+		packetIns: make(chan ofproto.PacketIn, config.PacketIns),
+		events:    make(chan ofproto.Message, config.Events),
+		done:      make(chan struct{}),
+	}
+	c.out.init()
+	c.tasks.Go(c.write)
+	if err := c.shake(ctx); err != nil {
+		c.end(err)
+		c.tasks.Wait()
+		return nil, c.Err() // which is the first that went wrong
+	}
+	c.tasks.Go(c.keepAlive)
+	return c, nil
+}
+
+// Features returns what the switch said of itself.
+func (c *Conn) Features() ofproto.FeaturesReply { return c.features }
+
+// PeerCertificate returns the subject that the peer has proven to be, by TLS. It is empty
+// without TLS.
+func (c *Conn) PeerCertificate() string {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok || len(t.ConnectionState().PeerCertificates) == 0 {
+		return ""
+	}
+	return t.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+// FlowMods counts the flow-mods, group-mods and meter-mods sent.
+func (c *Conn) FlowMods() uint64 { return c.modified.Load() }
+
+// Done is closed when the session has ended; Err says why.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Err returns why the session has ended, or nil.
+func (c *Conn) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
+}
+
+// Close sends what is queued, for a second at most, ends the session, and waits until
+// nothing of it runs.
+func (c *Conn) Close() error {
+	c.flush(min(time.Second, c.config.Write))
+	c.end(ErrClosed)
+	c.tasks.Wait()
+	return nil
+}
+
+// end ends the session once; later reasons are forgotten.
+func (c *Conn) end(err error) {
+	c.mu.Lock()
+	first := c.ended == nil
+	if first {
+		c.ended = err
+		close(c.done)
+	}
+	c.mu.Unlock()
+	if first {
+		// Closing TLS says good-bye, which can take a while: not under the lock.
+		_ = c.nc.Close() // it may be closed already, and nothing can be done
+	}
+}
+
+// cut returns the error of a request that the end of the session has cut short.
+func (c *Conn) cut() error {
+	if err := c.Err(); err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return ErrClosed
+}
+
+// keepAlive asks for a sign of life when there has been none.
+func (c *Conn) keepAlive() {
+	wait := time.NewTimer(c.config.Echo)
+	defer wait.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-wait.C:
+		}
+		silence := time.Since(time.Unix(0, c.heard.Load()))
+		if silence >= 3*c.config.Echo {
+			c.end(fmt.Errorf("peer has been silent for %v", silence.Round(time.Millisecond)))
+			return
+		}
+		next := c.config.Echo - silence
+		if next <= 0 {
+			c.reply(c.xid.Add(1), ofproto.EchoRequest{})
+			next = c.config.Echo - silence%c.config.Echo
+		}
+		wait.Reset(next)
+	}
+}

@@ -1,0 +1,167 @@
+package ofconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// maxPending is how many peers of a Listener may be shaking hands, or have shaken them and
+// wait for Accept. When one more comes, the one that has waited longest is given up: peers
+// that stall cannot keep out one that does not.
+const maxPending = 256
+
+// A Listener waits for switches that connect to us.
+type Listener struct {
+	config  Config
+	secret  *tls.Config // nil: no TLS
+	l       net.Listener
+	arrived chan *Conn
+	ctx     context.Context // of all handshakes
+	stop    context.CancelFunc
+	tasks   sync.WaitGroup
+
+	mu      sync.Mutex
+	pending []*pending // the one that came first stands first
+}
+
+// A pending is a peer that is shaking hands.
+type pending struct{ giveUp context.CancelCauseFunc }
+
+var errGivenUp = errors.New("too many peers shake hands, and this one has waited longest")
+
+// Listen listens on "ptcp:[PORT][:HOST]", "pssl:[PORT][:HOST]" or "punix:PATH", as Open
+// vSwitch writes it. Without a PORT it is 6653, with 0 any that is free; without a HOST it
+// is all addresses. A socket file that a dead process has left is replaced.
+func Listen(target string, c Config) (*Listener, error) {
+	network, address, secret, err := passive(target)
+	if err != nil {
+		return nil, err
+	}
+	ln := &Listener{config: c.withDefaults(), arrived: make(chan *Conn)}
+	if secret {
+		if ln.secret, err = mutual(c.TLS, true); err != nil {
+			return nil, fmt.Errorf("%s: %w", target, err)
+		}
+	}
+	if ln.l, err = listen(network, address); err != nil {
+		return nil, err
+	}
+	ln.ctx, ln.stop = context.WithCancel(context.Background())
+	ln.tasks.Go(ln.accept)
+	return ln, nil
+}
+
+func listen(network, address string) (net.Listener, error) {
+	l, err := net.Listen(network, address)
+	if network != "unix" || !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	if nc, dialled := net.Dial(network, address); dialled == nil {
+		_ = nc.Close() // somebody is there; it was only asked whether
+		return nil, err
+	}
+	if err := os.Remove(address); err != nil {
+		return nil, err
+	}
+	return net.Listen(network, address)
+}
+
+// Addr returns where it listens.
+func (ln *Listener) Addr() net.Addr { return ln.l.Addr() }
+
+// Accept returns the next session with a switch that has connected and shaken hands.
+func (ln *Listener) Accept(ctx context.Context) (*Conn, error) {
+	select {
+	case c := <-ln.arrived:
+		return c, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-ln.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close stops listening, and ends what has not been accepted. It waits for all that.
+func (ln *Listener) Close() error {
+	ln.stop()
+	err := ln.l.Close()
+	ln.tasks.Wait()
+	return err
+}
+
+func (ln *Listener) accept() {
+	for {
+		nc, err := ln.l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of descriptors, perhaps: that passes
+			ln.refused(ln.l.Addr(), err)
+			select {
+			case <-time.After(100 * time.Millisecond):
+			case <-ln.ctx.Done():
+			}
+			continue
+		}
+		ctx, giveUp := context.WithCancelCause(ln.ctx)
+		p := &pending{giveUp}
+		ln.admit(p)
+		ln.tasks.Go(func() {
+			defer ln.dismiss(p)
+			ln.receive(ctx, nc)
+		})
+	}
+}
+
+// receive shakes hands with a peer, and hands the session over.
+func (ln *Listener) receive(ctx context.Context, nc net.Conn) {
+	peer := nc.RemoteAddr()
+	if ln.secret != nil {
+		nc = tls.Server(nc, ln.secret)
+	}
+	c, err := New(ctx, nc, ln.config)
+	if err != nil {
+		ln.refused(peer, err)
+		return
+	}
+	select {
+	case ln.arrived <- c:
+		return
+	case <-c.done:
+		ln.refused(peer, c.Err())
+	case <-ctx.Done():
+		ln.refused(peer, context.Cause(ctx))
+	}
+	_ = c.Close() // it always succeeds
+}
+
+func (ln *Listener) refused(peer net.Addr, why error) {
+	if ln.config.Refused != nil && ln.ctx.Err() == nil {
+		ln.config.Refused(peer, why)
+	}
+}
+
+func (ln *Listener) admit(p *pending) {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if len(ln.pending) == maxPending {
+		ln.pending[0].giveUp(errGivenUp)
+		ln.pending = slices.Delete(ln.pending, 0, 1)
+	}
+	ln.pending = append(ln.pending, p)
+}
+
+func (ln *Listener) dismiss(p *pending) {
+	p.giveUp(nil)
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	ln.pending = slices.DeleteFunc(ln.pending, func(q *pending) bool { return q == p })
+}

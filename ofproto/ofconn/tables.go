@@ -1,0 +1,133 @@
+package ofconn
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"weir/ofproto"
+)
+
+// parts is where the parts of a long answer go. There is room for a few; then the reader
+// waits, and with it the switch, for memory must be bounded and nothing may be lost. Who
+// reads them does nothing but decode.
+type parts struct {
+	frames chan []byte
+	ended  chan struct{} // closed when nobody reads any more
+	failed answer        // an error instead
+}
+
+func (p *parts) take(xid uint32, m ofproto.Message) { p.failed.take(xid, m) }
+
+func (p *parts) part(c *Conn, frame []byte) {
+	select {
+	case p.frames <- frame:
+	case <-p.ended:
+	case <-c.done:
+	}
+}
+
+// maxMultipart bounds what one multipart answer may hold, for a switch that never
+// stops: a gigabyte is a bridge of several million flows.
+const maxMultipart = 1 << 30
+
+// replyHeaderLen is the length of what stands before the body of a multipart reply.
+const replyHeaderLen = 16
+
+// multipart sends a request and calls part for the body of each part of the answer, which
+// part may keep.
+func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part func(body []byte) error) error {
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	xid := c.xid.Add(1)
+	p := &parts{frames: make(chan []byte, 16), ended: make(chan struct{}), failed: make(answer, 1)}
+	defer close(p.ended)
+	defer c.expect(xid, p)()
+	if err := c.send(ctx, xid, m); err != nil {
+		return err
+	}
+	for size := 0; size <= maxMultipart; {
+		frame, err := c.nextPart(ctx, p)
+		if err != nil {
+			return err
+		}
+		body, more, err := partOf(frame, m.Type)
+		if err == nil {
+			err = part(body)
+		}
+		if err != nil { // it is the peer that is not right: nothing more it says can be trusted
+			c.end(fmt.Errorf("peer sent garbage: %w", err))
+			return err
+		}
+		if !more {
+			return nil
+		}
+		size += len(body)
+	}
+	err := fmt.Errorf("peer's answer does not end: it is longer than %d bytes", maxMultipart)
+	c.end(err)
+	return err
+}
+
+func (c *Conn) nextPart(ctx context.Context, p *parts) ([]byte, error) {
+	select {
+	case frame := <-p.frames:
+		return frame, nil
+	case m := <-p.failed:
+		if e, ok := m.(*ofproto.Error); ok {
+			return nil, e
+		}
+		return nil, fmt.Errorf("peer answered %T", m)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-c.done:
+		return nil, c.cut()
+	}
+}
+
+// partOf returns the body of a multipart reply (A.3.5), and whether there are more.
+func partOf(frame []byte, want ofproto.MultipartType) (body []byte, more bool, err error) {
+	if len(frame) < replyHeaderLen || frame[0] != ofproto.Version {
+		return nil, false, fmt.Errorf("multipart reply: %w", ofproto.OFPBRC_BAD_LEN)
+	}
+	if got := ofproto.MultipartType(binary.BigEndian.Uint16(frame[8:])); got != want {
+		return nil, false, fmt.Errorf("peer answered a multipart request of type %d with one of type %d", want, got)
+	}
+	return frame[replyHeaderLen:], frame[11]&1 != 0, nil // OFPMPF_REPLY_MORE
+}
+
+// FlowStats returns all flows with their counters.
+func (c *Conn) FlowStats(ctx context.Context) (flows []ofproto.FlowStats, err error) {
+	err = c.multipart(ctx, ofproto.FlowStatsRequest(), func(b []byte) (err error) {
+		flows, err = ofproto.DecodeFlowStats(flows, b)
+		return err
+	})
+	return flows, err
+}
+
+// Tables returns all flows, groups and meters of the bridge.
+func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
+	flows, err := c.FlowStats(ctx)
+	if err != nil {
+		return t, fmt.Errorf("read flows: %w", err)
+	}
+	t.Flows = make([]ofproto.Flow, len(flows))
+	for i, f := range flows {
+		t.Flows[i] = f.Flow
+	}
+	err = c.multipart(ctx, ofproto.GroupDescRequest(), func(b []byte) (err error) {
+		t.Groups, err = ofproto.DecodeGroupDesc(t.Groups, b)
+		return err
+	})
+	if err != nil {
+		return t, fmt.Errorf("read groups: %w", err)
+	}
+	err = c.multipart(ctx, ofproto.MeterConfigRequest(), func(b []byte) (err error) {
+		t.Meters, err = ofproto.DecodeMeterConfig(t.Meters, b)
+		return err
+	})
+	if err != nil {
+		return t, fmt.Errorf("read meters: %w", err)
+	}
+	return t, nil
+}
