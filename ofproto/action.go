@@ -36,9 +36,10 @@ const (
 // A wireForm is how one action is read. The decoder that read gets stands behind the
 // header, and ends where the action ends.
 type wireForm struct {
-	size int  // of the whole action, or its least size if it may be longer
-	more bool // it may be longer, by multiples of 8
-	read func(*decoder) Action
+	size  int  // of the whole action, or its least size if it may be longer
+	more  bool // it may be longer, by multiples of 8
+	debug bool // a switch takes it in its own tests only
+	read  func(*decoder) Action
 }
 
 // wireForms has the forms of all actions, by vendor and type (OpenFlow 1.3, A.2.5) or
@@ -50,7 +51,7 @@ func onWire(v vendor, typ uint16, size int, more bool, read func(*decoder) Actio
 	if wireForms[v] == nil {
 		wireForms[v] = map[uint16]wireForm{}
 	}
-	wireForms[v][typ] = wireForm{size, more, read}
+	wireForms[v][typ] = wireForm{size: size, more: more, read: read}
 }
 
 // Raw is an action the codec does not know, or with arguments that Open vSwitch 3.1
@@ -82,7 +83,11 @@ func (d *decoder) action() Action {
 		code = OFPBAC_BAD_LEN
 	}
 	body := d.sub(size, "action", OFPBAC_BAD_LEN)
-	if body.strict = true; code != 0 {
+	body.strict = true
+	if code == 0 && form.debug && d.strict {
+		code = OFPBAC_BAD_VENDOR_TYPE
+	}
+	if code != 0 {
 		body.fail(code)
 	}
 	var a Action

@@ -3,7 +3,6 @@ package ofproto
 import (
 	"fmt"
 	"net/netip"
-	"strconv"
 	"strings"
 )
 
@@ -259,81 +258,66 @@ func (p *parser) nat(kv pair) NAT {
 }
 
 // parseRange reads "10.0.0.1-10.0.0.9:1000-2000", "2001:db8::1" or "[2001:db8::1]-[...]:80".
+// What only looks like an address is no range, to Open vSwitch.
 func (n *NAT) parseRange(p *parser, t text) {
-	n.AddrMin = cutAddr(&t)
-	if n.AddrMin.IsValid() && cutByte(&t, '-') {
-		at := t
-		n.AddrMax = cutAddr(&t)
-		if !n.AddrMax.IsValid() || n.AddrMax.BitLen() != n.AddrMin.BitLen() || n.AddrMax.Less(n.AddrMin) {
+	s := scan{t, true}
+	n.AddrMin = s.addr()
+	if n.AddrMin.IsValid() && s.take('-') {
+		at := s.text
+		n.AddrMax = s.addr()
+		if n.AddrMax.BitLen() != n.AddrMin.BitLen() || n.AddrMax.Less(n.AddrMin) {
 			p.bad(at, "want the last address of the range here")
-			return
 		}
 	}
-	if n.AddrMin.IsValid() && cutByte(&t, ':') {
-		n.parsePorts(p, &t)
+	if n.AddrMin.IsValid() && s.take(':') {
+		n.parsePorts(p, &s)
 	}
-	if t.s != "" {
-		p.bad(t, "want an address, or a range of them, and ports after a colon, not %q", t.s)
-	}
-}
-
-func (n *NAT) parsePorts(p *parser, t *text) {
-	n.PortMin = p.cutPort(t)
-	if !cutByte(t, '-') {
-		return
-	}
-	at := *t
-	if n.PortMax = p.cutPort(t); n.PortMax < n.PortMin {
-		p.bad(at, "the last port of the range is before the first")
+	if s.s != "" {
+		p.bad(s.text, "want an address, or a range of them, and ports after a colon, not %q", s.s)
 	}
 }
 
-// cutPort takes the digits of a port off t.
-func (p *parser) cutPort(t *text) uint16 {
-	i := 0
-	for i < len(t.s) && '0' <= t.s[i] && t.s[i] <= '9' {
-		i++
+func (n *NAT) parsePorts(p *parser, s *scan) {
+	at := s.text
+	n.PortMin = uint16(s.uint(10))
+	if s.take('-') {
+		n.PortMax = uint16(s.uint(10))
+		s.ok = s.ok && n.PortMax >= n.PortMin
 	}
-	v, err := strconv.ParseUint(t.s[:i], 10, 16)
-	if err != nil {
-		p.bad(*t, "%q is not a port", t.s[:i])
+	if !s.ok {
+		p.bad(at, "want a port, or a range of them")
 	}
-	*t = t.from(i)
-	return uint16(v)
 }
 
-// cutAddr takes an address off t, or nothing.
-func cutAddr(t *text) Addr {
-	s := t.s
-	end := strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789.", r) })
-	if end < 0 {
-		end = len(s)
+// addr takes an address off the text; that of IPv6 may stand in brackets. It is not valid if
+// there is none.
+func (s *scan) addr() Addr {
+	v4 := scan{s.text, true}
+	var a [4]byte
+	for i := range a {
+		if i > 0 {
+			v4.byte('.')
+		}
+		a[i] = byte(v4.uint(10))
 	}
-	if a, err := netip.ParseAddr(s[:end]); err == nil && a.Is4() {
-		*t = t.from(end)
-		return a
+	if v4.ok {
+		s.text = v4.text
+		return netip.AddrFrom4(a)
 	}
-	closing := 0
-	if strings.HasPrefix(s, "[") {
-		s, closing = s[1:], 1
+	const longest = 46 // INET6_ADDRSTRLEN
+	v6 := scan{s.text, true}
+	brackets := v6.take('[')
+	t := v6.span("0123456789abcdefABCDEF:.", longest)
+	if brackets {
+		v6.byte(']')
 	}
-	end = strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune("0123456789abcdefABCDEF:.", r) })
-	if end < 0 {
-		end = len(s)
-	}
-	a, err := netip.ParseAddr(s[:end])
-	if err != nil || closing == 1 && !strings.HasPrefix(s[end:], "]") {
+	if !v6.ok {
 		return Addr{}
 	}
-	*t = t.from(end + 2*closing)
-	return a
-}
-
-// cutByte takes c off t, if it is there.
-func cutByte(t *text, c byte) bool {
-	if t.s == "" || t.s[0] != c {
-		return false
+	s.text = v6.text
+	b, err := netip.ParseAddr(t)
+	if err != nil || !b.Is6() {
+		return Addr{}
 	}
-	*t = t.from(1)
-	return true
+	return b
 }

@@ -108,10 +108,26 @@ func (p *packet) set(f Field, value, mask Bits) {
 	case CTState:
 		p.ctState = CTStateBits(masked(uint64(p.ctState), v, m))
 		p.ctStateMask |= CTStateBits(m)
-	case VLANVID: // the field has no bit for the tag, but matching on it asks for one
-		p.vlans[0] = p.vlans[0]&^uint16(m) | uint16(v&m) | vlanPresent
-	case VLANPCP:
-		p.vlans[0] = uint16(masked(uint64(p.vlans[0]), v<<13, m<<13)) | vlanPresent
+	case VLANVID:
+		p.vlans[0] = p.vlans[0]&0xe000 | uint16(v&m&0x1fff)
+	}
+}
+
+// write makes a part of a field, in the match that a learn makes, a value that has as many
+// bytes as that many bits need. A part of a field that cannot be matched in part is lost.
+func (p *packet) write(s Subfield, value string) {
+	i := &info[s.Field]
+	if i.bytes > 16 {
+		return
+	}
+	var v, mask Bits
+	for n := range int(s.Bits) {
+		to := int(s.Offset) + n
+		mask[15-to/8] |= 1 << (to % 8)
+		v[15-to/8] |= value[len(value)-1-n/8] >> (n % 8) & 1 << (to % 8)
+	}
+	if i.access&maskable != 0 || mask == ones(i.bytes) {
+		p.set(s.Field, v, mask)
 	}
 }
 

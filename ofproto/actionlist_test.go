@@ -1,0 +1,84 @@
+package ofproto
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+)
+
+// An actionVector is what Open vSwitch says of the bytes of a list of actions or instructions.
+type actionVector struct {
+	ID, Kind, Hex, Text, Error string
+	CanonicalHex               string `json:"canonical_hex"`
+	TableID                    uint8  `json:"table_id"`
+}
+
+func actionVectors(t testing.TB, name string) (all []actionVector) {
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		var v actionVector
+		if err := json.Unmarshal([]byte(line), &v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Kind == "action_list" || v.Kind == "instructions" {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// answer is what parse-actions or parse-instructions of ovs-ofctl say: the error, or the
+// text and the bytes that are written again.
+func answer(kind string, b []byte, table Table) (text, again string, err error) {
+	decode, encode := DecodeActions, AppendActions
+	if kind == "instructions" {
+		decode, encode = DecodeInstructions, AppendInstructions
+	}
+	actions, err := decode(b)
+	if err == nil && kind == "instructions" {
+		err = checkConsistent(nil, table, actions)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	out, err := encode(nil, actions)
+	return Text(actions), hex.EncodeToString(out), err
+}
+
+func TestVectorsOfActionsAndInstructions(t *testing.T) {
+	for _, name := range []string{"actions_of13.jsonl", "mutations_of13.jsonl"} {
+		same, all := 0, actionVectors(t, name)
+		for _, v := range all {
+			b, err := hex.DecodeString(v.Hex)
+			if err != nil {
+				t.Fatal(v.ID, err)
+			}
+			text, again, err := answer(v.Kind, b, Table(v.TableID))
+			var code ErrorCode
+			errors.As(err, &code)
+			switch {
+			case v.Error != "" && code.Error() == v.Error:
+			case v.Error != "":
+				t.Errorf("%s %s: %v %s, want %s", v.ID, v.Hex, err, text, v.Error)
+				continue
+			case err != nil || text != v.Text:
+				t.Errorf("%s %s:\n got %s %v\nwant %s", v.ID, v.Hex, text, err, v.Text)
+				continue
+			case v.CanonicalHex != "" && again != v.CanonicalHex:
+				t.Errorf("%s %s: %s:\n got %s\nwant %s", v.ID, v.Hex, text, again, v.CanonicalHex)
+				continue
+			}
+			same++
+		}
+		t.Logf("%s: %d of %d are the same", name, same, len(all))
+	}
+}
+
+var _ = bytes.Equal
