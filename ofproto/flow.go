@@ -5,6 +5,9 @@ import "fmt"
 // A Table is the number of a flow table.
 type Table uint8
 
+// AllTables means all tables in a deletion or a request (OFPTT_ALL).
+const AllTables Table = 0xff
+
 // A Flow is one entry of a flow table, as wanted or as installed. Statistics are
 // not part of it: see FlowStats.
 type Flow struct {

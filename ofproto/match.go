@@ -286,7 +286,7 @@ func (f *Flow) appendMatch(b []byte) []byte {
 // a flow of somebody else must not make a whole table unreadable.
 func (d *decoder) flowMatch(f *Flow) {
 	whole := *d
-	if f.Match = d.match(); d.err == nil || d.strict || whole.err != nil {
+	if f.Match = d.match(); d.err == nil || d.strict || whole.err != nil || len(whole.b) < 4 {
 		return
 	}
 	*d = whole

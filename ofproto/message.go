@@ -1,6 +1,10 @@
 package ofproto
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
 
 // Version is OpenFlow 1.3 on the wire.
 const Version = 4
@@ -8,240 +12,237 @@ const Version = 4
 // HeaderLen is the length of the header of every message.
 const HeaderLen = 8
 
+// MaxMessage is the length of the longest message; the header has two bytes for it.
+const MaxMessage = 0xffff
+
 // A Message is one OpenFlow 1.3 message without its header. The set is closed; a
 // message that the codec does not know is kept as Unknown.
-type Message interface{ message() }
+type Message interface {
+	messageType() uint8
+	appendBody(b []byte) ([]byte, error) // what stands behind the header
+}
 
 // Message types of OpenFlow 1.3, A.1.
 const (
-	typeHello            = 0
-	typeError            = 1
-	typeEchoRequest      = 2
-	typeEchoReply        = 3
-	typeExperimenter     = 4
-	typeFeaturesRequest  = 5
-	typeFeaturesReply    = 6
-	typeSetConfig        = 9
-	typePacketIn         = 10
-	typeFlowRemoved      = 11
-	typePortStatus       = 12
-	typePacketOut        = 13
-	typeFlowMod          = 14
-	typeGroupMod         = 15
-	typeMeterMod         = 29
-	typeMultipartRequest = 18
-	typeMultipartReply   = 19
-	typeBarrierRequest   = 20
-	typeBarrierReply     = 21
-	typeRoleRequest      = 24
-	typeRoleReply        = 25
+	typeHello             = 0
+	typeError             = 1
+	typeEchoRequest       = 2
+	typeEchoReply         = 3
+	typeExperimenter      = 4
+	typeFeaturesRequest   = 5
+	typeFeaturesReply     = 6
+	typeGetConfigRequest  = 7
+	typeGetConfigReply    = 8
+	typeSetConfig         = 9
+	typePacketIn          = 10
+	typeFlowRemoved       = 11
+	typePortStatus        = 12
+	typePacketOut         = 13
+	typeFlowMod           = 14
+	typeGroupMod          = 15
+	typePortMod           = 16
+	typeTableMod          = 17
+	typeMultipartRequest  = 18
+	typeMultipartReply    = 19
+	typeBarrierRequest    = 20
+	typeBarrierReply      = 21
+	typeQueueConfigAsk    = 22
+	typeQueueConfigAnswer = 23
+	typeRoleRequest       = 24
+	typeRoleReply         = 25
+	typeGetAsyncRequest   = 26
+	typeGetAsyncReply     = 27
+	typeSetAsync          = 28
+	typeMeterMod          = 29
 )
 
-type (
-	// Hello opens a session (A.5.1). Versions has bit N set for version N of the wire
-	// protocol; zero: only the version of the header is known.
-	Hello struct {
-		Version  uint8 // of the header
-		Versions uint32
-	}
+// kind says how the number of a message is to be understood.
+type kind uint8
 
-	// EchoRequest asks the peer to answer with the same data.
-	EchoRequest struct{ Data []byte }
-	// EchoReply answers an EchoRequest.
-	EchoReply struct{ Data []byte }
-
-	// FeaturesRequest asks for a FeaturesReply.
-	FeaturesRequest struct{}
-	// FeaturesReply says who the switch is (A.3.1).
-	FeaturesReply struct {
-		DatapathID   uint64
-		Buffers      uint32
-		Tables       uint8
-		AuxiliaryID  uint8
-		Capabilities uint32
-	}
-
-	// SetConfig sets how fragments are handled and how much of a packet is sent to the
-	// controller (A.3.2).
-	SetConfig struct{ Flags, MissSendLen uint16 }
-
-	// BarrierRequest asks for an answer once all before it is done.
-	BarrierRequest struct{}
-	// BarrierReply answers a BarrierRequest.
-	BarrierReply struct{}
-
-	// RoleRequest asks for a role; RoleReply says which one it is (A.3.9).
-	RoleRequest struct {
-		Role       uint32
-		Generation uint64
-	}
-	// RoleReply answers a RoleRequest.
-	RoleReply struct {
-		Role       uint32
-		Generation uint64
-	}
-
-	// FlowMod changes the flow table (A.3.4.1).
-	FlowMod struct {
-		Command    FlowCommand
-		Flow       Flow
-		CookieMask uint64
-		OutPort    uint32 // of deletes; zero: PortAny
-		OutGroup   uint32 // of deletes; zero: any
-	}
-
-	// GroupMod changes the group table (A.3.4.2).
-	GroupMod struct {
-		Command GroupCommand
-		Group   Group
-	}
-
-	// MeterMod changes the meter table (A.3.4.4).
-	MeterMod struct {
-		Command uint16 // 0 add, 1 modify, 2 delete
-		Meter   MeterConfig
-	}
-
-	// PacketIn is a packet that a flow sent to the controller (A.4.1).
-	PacketIn struct {
-		BufferID uint32 // NoBuffer: none
-		TotalLen uint16
-		Reason   uint8 // OFPR_*
-		Table    Table
-		Cookie   uint64
-		Match    Match // in_port at least, and the registers that are not zero
-		Data     []byte
-	}
-
-	// PacketOut sends a packet through actions (A.3.7).
-	PacketOut struct {
-		InPort  uint32
-		Actions []Action
-		Data    []byte
-	}
-
-	// BundleControl opens, closes, commits or discards a bundle (ONF extension 230).
-	BundleControl struct {
-		ID    uint32
-		Type  BundleControlType
-		Flags uint16 // BundleAtomic, BundleOrdered
-	}
-
-	// BundleAdd adds a message to a bundle.
-	BundleAdd struct {
-		ID      uint32
-		Flags   uint16
-		XID     uint32 // of the message
-		Message Message
-	}
-
-	// CTFlushZone removes all connections of a zone (NXT_CT_FLUSH_ZONE).
-	CTFlushZone struct{ Zone uint16 }
-
-	// MultipartRequest asks for a part of the switch's state (A.3.5).
-	MultipartRequest struct {
-		Type MultipartType
-		Body []byte // of that type; see FlowStatsRequest
-	}
-
-	// MultipartReply is one part of the answer.
-	MultipartReply struct {
-		Type MultipartType
-		More bool
-		Body []byte // decoded by the functions for each type
-	}
-
-	// Unknown is a message that the codec does not know.
-	Unknown struct {
-		Type uint8
-		Body []byte
-	}
-)
-
-func (Hello) message()            {}
-func (*Error) message()           {}
-func (EchoRequest) message()      {}
-func (EchoReply) message()        {}
-func (FeaturesRequest) message()  {}
-func (FeaturesReply) message()    {}
-func (SetConfig) message()        {}
-func (BarrierRequest) message()   {}
-func (BarrierReply) message()     {}
-func (RoleRequest) message()      {}
-func (RoleReply) message()        {}
-func (FlowMod) message()          {}
-func (GroupMod) message()         {}
-func (MeterMod) message()         {}
-func (PacketIn) message()         {}
-func (PacketOut) message()        {}
-func (BundleControl) message()    {}
-func (BundleAdd) message()        {}
-func (CTFlushZone) message()      {}
-func (MultipartRequest) message() {}
-func (MultipartReply) message()   {}
-func (Unknown) message()          {}
-
-// NoBuffer says that a packet is not kept in the switch.
-const NoBuffer uint32 = 0xffffffff
-
-// FragNXMatch is the SetConfig flag with which fragments keep their ports
-// (OFPC_FRAG_NX_MATCH).
-const FragNXMatch = 3
-
-// FlowCommand is OFPFC_*.
-type FlowCommand uint8
-
-// The commands of a FlowMod.
 const (
-	FlowAdd FlowCommand = iota
-	FlowModify
-	FlowModifyStrict
-	FlowDelete
-	FlowDeleteStrict
+	openflowMessage kind = iota // OFPT_*: the type in the header
+	niciraMessage               // NXT_*: the subtype in an experimenter message
+	onfMessage                  // ONFT_*
+	multipartAsk                // OFPMP_*: the type in a multipart request
+	multipartAnswer
+	niciraAsk // NXST_*: the subtype in an experimenter multipart request
+	niciraAnswer
+	onfAsk // ONFST_*
+	onfAnswer
+	numKinds
 )
 
-// GroupCommand is OFPGC_*.
-type GroupCommand uint16
+// headerLens are the bytes before the body, which for an experimenter has its id and
+// subtype, and for a multipart its type and flags.
+var headerLens = [numKinds]int{8, 16, 16, 16, 16, 24, 24, 24, 24}
 
-// The commands of a GroupMod. GroupAddOrMod is Open vSwitch's.
-const (
-	GroupAdd      GroupCommand = 0
-	GroupModify   GroupCommand = 1
-	GroupDelete   GroupCommand = 2
-	GroupAddOrMod GroupCommand = 0x8000
-)
+// A head is what the headers say beside what kind of message it is.
+type head struct {
+	version uint8
+	xid     uint32
+	flags   uint16 // of a multipart message
+}
 
-// BundleControlType is ONF_BCT_*: even numbers ask, odd ones answer.
-type BundleControlType uint16
+// more is the flag of a multipart message that is not the last.
+const more = 1
 
-// The types of a BundleControl.
-const (
-	BundleOpen BundleControlType = iota
-	BundleOpened
-	BundleClose
-	BundleClosed
-	BundleCommit
-	BundleCommitted
-	BundleDiscard
-	BundleDiscarded
-)
+// A messageForm is one kind of message: its name, which lengths it may have, and how it
+// is read and printed. Each message puts its own beside its code.
+type messageForm struct {
+	name  string                       // "FLOW_MOD", without the prefix of its kind
+	least int                          // length of the body
+	unit  int                          // it may be longer by multiples of; zero: it may not
+	read  func(*decoder, head) Message // the body; nil: see decode
 
-// The flags of a bundle: all or nothing, and in the order in which it was filled.
-const (
-	BundleAtomic  = 1
-	BundleOrdered = 2
-)
+}
 
-// MultipartType is OFPMP_*.
-type MultipartType uint16
+var messageForms [numKinds]map[uint32]*messageForm
 
-// The multipart types that are spoken here.
-const (
-	MultipartDesc        MultipartType = 0
-	MultipartFlow        MultipartType = 1
-	MultipartGroupDesc   MultipartType = 7
-	MultipartMeterConfig MultipartType = 10
-)
+// onMessage says how a message is read.
+func onMessage(k kind, number uint32, f messageForm) {
+	if messageForms[k] == nil {
+		messageForms[k] = map[uint32]*messageForm{}
+	}
+	f.name = namePrefixes[k] + f.name
+	messageForms[k][number] = &f
+}
+
+var namePrefixes = [numKinds]string{"OFPT_", "NXT_", "ONFT_", "OFPST_", "OFPST_", "NXST_", "NXST_", "ONFST_", "ONFST_"}
+
+// Unknown is a message that the codec does not know.
+type Unknown struct {
+	Type uint8
+	Body []byte
+}
+
+func (m Unknown) messageType() uint8                  { return m.Type }
+func (m Unknown) appendBody(b []byte) ([]byte, error) { return append(b, m.Body...), nil }
+
+// Append appends a message with its header. A message longer than MaxMessage is an
+// error: it would cut the connection.
+func Append(b []byte, xid uint32, m Message) ([]byte, error) {
+	start := len(b)
+	b = append(b, Version, m.messageType(), 0, 0)
+	b = be.AppendUint32(b, xid)
+	b, err := m.appendBody(b)
+	if err != nil {
+		return b[:start], err
+	}
+	if h, ok := m.(Hello); ok {
+		b[start] = h.version()
+	}
+	if err := setLen(b, start, 2); err != nil {
+		return b[:start], fmt.Errorf("%T: %w", m, err)
+	}
+	return b, nil
+}
+
+// appendExperimenter appends the header of an experimenter message.
+func appendExperimenter(b []byte, id, subtype uint32) []byte {
+	return be.AppendUint32(be.AppendUint32(b, id), subtype)
+}
+
+// Decode reads one whole message, as a controller does that must live with what switches
+// say: a message that it does not know is Unknown, a part of a flow is Raw. What is
+// damaged is an error. The message does not keep b.
+func Decode(b []byte) (xid uint32, m Message, err error) { return decode(b, false) }
+
+// DecodeStrict reads one whole message, as Open vSwitch 3.1 does: what that refuses is an
+// error, with the same ErrorCode. The bodies of multipart messages are left for the
+// functions that decode them.
+func DecodeStrict(b []byte) (xid uint32, m Message, err error) { return decode(b, true) }
+
+func decode(b []byte, strict bool) (xid uint32, m Message, err error) {
+	d := decoder{b: b, what: "message", short: OFPBRC_BAD_LEN, strict: strict}
+	version, typ, n := d.u8(), d.u8(), int(d.u16())
+	xid = d.u32()
+	if d.err != nil {
+		return 0, nil, d.err
+	}
+	if n != len(b) {
+		return xid, nil, fmt.Errorf("message of %d bytes says %d: %w", len(b), n, OFPBRC_BAD_LEN)
+	}
+	if version != Version && typ > typeEchoReply {
+		return xid, nil, fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
+	}
+	f, k, err := form(b)
+	if err != nil {
+		if strict || errors.Is(err, OFPBRC_BAD_LEN) {
+			return xid, nil, err
+		}
+		return xid, Unknown{typ, d.rest()}, nil
+	}
+	h := head{version: version, xid: xid}
+	if k >= multipartAsk {
+		h.flags = be.Uint16(b[10:])
+	}
+	if f.read == nil {
+		return xid, multipart(b), nil
+	}
+	d.skip(headerLens[k] - HeaderLen)
+	m = f.read(&d, h)
+	return xid, m, d.err
+}
+
+// form returns the form of a message whose header is whole, and checks its length.
+func form(b []byte) (*messageForm, kind, error) {
+	k, number, err := numberOf(b)
+	if err != nil {
+		return nil, k, err
+	}
+	f, ok := messageForms[k][number]
+	if !ok {
+		return nil, k, fmt.Errorf("message type %d: %w", b[1], unknownMessage[k])
+	}
+	n := len(b) - headerLens[k] - f.least
+	if n < 0 || f.unit == 0 && n != 0 || f.unit > 1 && n%f.unit != 0 {
+		return nil, k, fmt.Errorf("%s of %d bytes: %w", f.name, len(b), OFPBRC_BAD_LEN)
+	}
+	return f, k, nil
+}
+
+// unknownMessage are the errors for a number that is not known.
+var unknownMessage = [numKinds]ErrorCode{
+	OFPBRC_BAD_TYPE, OFPBRC_BAD_SUBTYPE, OFPBRC_BAD_SUBTYPE, OFPBRC_BAD_STAT, OFPBRC_BAD_STAT,
+	OFPBRC_BAD_SUBTYPE, OFPBRC_BAD_SUBTYPE, OFPBRC_BAD_SUBTYPE, OFPBRC_BAD_SUBTYPE,
+}
+
+// numberOf returns what kind of message b is, and its number.
+func numberOf(b []byte) (kind, uint32, error) {
+	switch typ := b[1]; typ {
+	case typeExperimenter:
+		return experimenterNumber(b, 8, niciraMessage, onfMessage)
+	case typeMultipartRequest, typeMultipartReply:
+		if len(b) < 16 {
+			return 0, 0, fmt.Errorf("multipart of %d bytes: %w", len(b), OFPBRC_BAD_LEN)
+		}
+		answer := kind(typ - typeMultipartRequest)
+		if t := be.Uint16(b[8:]); MultipartType(t) != MultipartExperimenter {
+			return multipartAsk + answer, uint32(t), nil
+		}
+		return experimenterNumber(b, 16, niciraAsk+answer, onfAsk+answer)
+	default:
+		return openflowMessage, uint32(typ), nil
+	}
+}
+
+// experimenterNumber reads the experimenter and subtype at b[at:].
+func experimenterNumber(b []byte, at int, ofNicira, ofONF kind) (kind, uint32, error) {
+	if len(b) < at+8 {
+		return 0, 0, fmt.Errorf("experimenter message of %d bytes: %w", len(b), OFPBRC_BAD_LEN)
+	}
+	subtype := be.Uint32(b[at+4:])
+	switch id := be.Uint32(b[at:]); id {
+	case nicira:
+		return ofNicira, subtype, nil
+	case onf:
+		return ofONF, subtype, nil
+	default:
+		return 0, 0, fmt.Errorf("experimenter %#x: %w", id, OFPBRC_BAD_VENDOR)
+	}
+}
+
+func (d *decoder) rest() []byte { return slices.Clone(d.bytes(len(d.b))) }
 
 // Rejected says which flow, group or meter of a Plan a switch refused, and why. At
 // most one of Flow, Group and Meter is set.

@@ -2,116 +2,204 @@ package ofproto
 
 import "fmt"
 
-// FlowStatsRequest returns the body of a request for all flows.
-func FlowStatsRequest() MultipartRequest {
-	b := []byte{0xff, 0, 0, 0} // OFPTT_ALL
-	b = be.AppendUint32(be.AppendUint32(b, PortAny), PortAny)
-	b = append(b, make([]byte, 4+8+8)...)
-	return MultipartRequest{MultipartFlow, appendMatch(b, nil)}
+type (
+	// MultipartRequest asks for a part of the switch's state (A.3.5). The functions and
+	// types that are named after the part make one.
+	MultipartRequest struct {
+		Type MultipartType
+		More bool   // more to come with the same xid
+		Body []byte // of that type
+	}
+
+	// MultipartReply is one part of the answer. The functions that are named after the
+	// part decode its Body.
+	MultipartReply struct {
+		Type MultipartType
+		More bool
+		Body []byte
+	}
+)
+
+// MultipartType is OFPMP_*.
+type MultipartType uint16
+
+// The multipart types of OpenFlow 1.3.
+const (
+	MultipartDesc          MultipartType = 0
+	MultipartFlow          MultipartType = 1
+	MultipartAggregate     MultipartType = 2
+	MultipartTable         MultipartType = 3
+	MultipartPort          MultipartType = 4
+	MultipartQueue         MultipartType = 5
+	MultipartGroup         MultipartType = 6
+	MultipartGroupDesc     MultipartType = 7
+	MultipartGroupFeatures MultipartType = 8
+	MultipartMeter         MultipartType = 9
+	MultipartMeterConfig   MultipartType = 10
+	MultipartMeterFeatures MultipartType = 11
+	MultipartTableFeatures MultipartType = 12
+	MultipartPortDesc      MultipartType = 13
+	MultipartExperimenter  MultipartType = 0xffff // Body begins with the experimenter and its subtype
+)
+
+func (MultipartRequest) messageType() uint8 { return typeMultipartRequest }
+func (MultipartReply) messageType() uint8   { return typeMultipartReply }
+
+func (m MultipartRequest) appendBody(b []byte) ([]byte, error) {
+	return MultipartReply(m).appendBody(b)
 }
 
-// GroupDescRequest returns a request for all groups.
-func GroupDescRequest() MultipartRequest { return MultipartRequest{Type: MultipartGroupDesc} }
+func (m MultipartReply) appendBody(b []byte) ([]byte, error) {
+	b = be.AppendUint16(be.AppendUint16(b, uint16(m.Type)), flag(m.More, more))
+	return append(append(b, 0, 0, 0, 0), m.Body...), nil
+}
+
+// multipart reads a whole multipart message whose body is left for others to read.
+func multipart(b []byte) Message {
+	d := decoder{b: b[16:]}
+	m := MultipartReply{MultipartType(be.Uint16(b[8:])), be.Uint16(b[10:])&more != 0, d.rest()}
+	if b[1] == typeMultipartRequest {
+		return MultipartRequest(m)
+	}
+	return m
+}
+
+// A Reassembly joins the parts of a multipart message that are sent with one xid. The zero
+// Reassembly is ready to use.
+type Reassembly struct {
+	Limit int // bytes of all parts, with 16 for the headers of each; zero: 64 MiB
+
+	typ   MultipartType
+	parts int
+	size  int
+	body  []byte
+}
+
+// Add adds a part. Once that was the last it returns the bodies of all, joined: entries do
+// not straddle parts. Parts of another type are an error (OFPBRC_BAD_STAT), and so are too
+// many (OFPBRC_MULTIPART_BUFFER_OVERFLOW): a peer may never say which is the last.
+func (r *Reassembly) Add(p MultipartReply) (body []byte, done bool, err error) {
+	limit := r.Limit
+	if limit == 0 {
+		limit = 64 << 20
+	}
+	if r.parts > 0 && p.Type != r.typ {
+		return nil, false, fmt.Errorf("multipart of type %d after one of type %d: %w", p.Type, r.typ, OFPBRC_BAD_STAT)
+	}
+	if r.size += len(p.Body) + 16; r.size > limit {
+		return nil, false, fmt.Errorf("multipart of type %d is longer than %d bytes: %w", p.Type, limit, OFPBRC_MULTIPART_BUFFER_OVERFLOW)
+	}
+	r.typ, r.parts, r.body = p.Type, r.parts+1, append(r.body, p.Body...)
+	if p.More {
+		return nil, false, nil
+	}
+	body = r.body
+	*r = Reassembly{Limit: r.Limit}
+	return body, true, nil
+}
+
+// decodeAll reads the entries of a body, appending them to a slice.
+func decodeAll[T any](all []T, body []byte, what string, strict bool, read func(*decoder) T) ([]T, error) {
+	d := decoder{b: body, what: what, short: OFPBRC_BAD_LEN, strict: strict}
+	for d.more() {
+		if v := read(&d); d.err == nil {
+			all = append(all, v)
+		}
+	}
+	return all, d.err
+}
+
+// decodeOne reads a body that is one entry.
+func decodeOne[T any](body []byte, what string, size int, read func(*decoder) T) (T, error) {
+	d := decoder{b: body, what: what, short: OFPBRC_BAD_LEN}
+	if len(body) != size {
+		d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, len(body)))
+	}
+	v := read(&d)
+	return v, d.err
+}
+
+// empty is a request that says nothing but its type.
+func empty(t MultipartType) MultipartRequest { return MultipartRequest{Type: t} }
+
+// DescRequest asks what the switch is.
+func DescRequest() MultipartRequest { return empty(MultipartDesc) }
+
+// TableStatsRequest asks for the counters of all tables.
+func TableStatsRequest() MultipartRequest { return empty(MultipartTable) }
+
+// PortDescRequest asks for all ports.
+func PortDescRequest() MultipartRequest { return empty(MultipartPortDesc) }
+
+// GroupDescRequest asks for all groups.
+func GroupDescRequest() MultipartRequest { return empty(MultipartGroupDesc) }
+
+// GroupFeaturesRequest asks which groups the switch can have.
+func GroupFeaturesRequest() MultipartRequest { return empty(MultipartGroupFeatures) }
+
+// MeterFeaturesRequest asks which meters the switch can have.
+func MeterFeaturesRequest() MultipartRequest { return empty(MultipartMeterFeatures) }
+
+// TableFeaturesRequest asks what the tables can do.
+func TableFeaturesRequest() MultipartRequest { return empty(MultipartTableFeatures) }
+
+// PortStatsRequest asks for the counters of a port, or of all with PortAny.
+func PortStatsRequest(port uint32) MultipartRequest {
+	return MultipartRequest{Type: MultipartPort, Body: append(be.AppendUint32(nil, port), 0, 0, 0, 0)}
+}
+
+// QueueStatsRequest asks for the counters of a queue, or of all with AllQueues, on a port,
+// or on all with PortAny.
+func QueueStatsRequest(port, queue uint32) MultipartRequest {
+	return MultipartRequest{Type: MultipartQueue, Body: be.AppendUint32(be.AppendUint32(nil, port), queue)}
+}
+
+// GroupStatsRequest asks for the counters of a group, or of all with AllGroups.
+func GroupStatsRequest(group uint32) MultipartRequest {
+	return MultipartRequest{Type: MultipartGroup, Body: append(be.AppendUint32(nil, group), 0, 0, 0, 0)}
+}
+
+// MeterStatsRequest asks for the counters of a meter, or of all with MeterEvery.
+func MeterStatsRequest(meter uint32) MultipartRequest {
+	return MultipartRequest{Type: MultipartMeter, Body: append(be.AppendUint32(nil, meter), 0, 0, 0, 0)}
+}
 
 // MeterConfigRequest returns a request for all meters.
 func MeterConfigRequest() MultipartRequest {
-	return MultipartRequest{MultipartMeterConfig, []byte{0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}} // OFPM_ALL
+	return MultipartRequest{Type: MultipartMeterConfig, Body: append(be.AppendUint32(nil, MeterEvery), 0, 0, 0, 0)}
 }
 
-// DecodeFlowStats appends the flows in one part of a flow reply to flows.
-func DecodeFlowStats(flows []FlowStats, body []byte) ([]FlowStats, error) {
-	d := decoder{b: body, what: "flow stats", short: OFPBRC_BAD_LEN}
-	for d.more() {
-		n := int(d.u16())
-		if d.err == nil && n < 56 {
-			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
-			break
-		}
-		e := d.sub(n-2, "flow stats", OFPBRC_BAD_LEN)
-		flows = append(flows, e.flowStats())
-		d.done(&e)
+// FlowStatsRequest returns a request for all flows.
+func FlowStatsRequest() MultipartRequest { return FlowQuery{Table: AllTables}.Stats() }
+
+// RequestNumber reads the one number that a request for ports, groups or meters asks for.
+func RequestNumber(body []byte) (uint32, error) {
+	return decodeOne(body, "request", 8, (*decoder).u32)
+}
+
+// DecodeQueueQuery reads what QueueStatsRequest asks for.
+func DecodeQueueQuery(body []byte) (port, queue uint32, err error) {
+	d := decoder{b: body, what: "queue stats request", short: OFPBRC_BAD_LEN}
+	port, queue = d.u32(), d.u32()
+	return port, queue, d.err
+}
+
+func init() {
+	ask := func(t MultipartType, name string, least, unit int) {
+		onMessage(multipartAsk, uint32(t), messageForm{name: name, least: least, unit: unit})
 	}
-	return flows, d.err
-}
-
-func (d *decoder) flowStats() (f FlowStats) {
-	f.Table = Table(d.u8())
-	d.skip(1)
-	f.DurationSec, f.DurationNsec = d.u32(), d.u32()
-	f.Priority, f.IdleTimeout, f.HardTimeout = d.u16(), d.u16(), d.u16()
-	f.Flags = FlowFlags(d.u16())
-	d.skip(4)
-	f.Cookie, f.Packets, f.Bytes = d.u64(), d.u64(), d.u64()
-	d.flowMatch(&f.Flow)
-	f.Actions = d.instructions(len(d.b))
-	return f
-}
-
-// AppendFlowStats appends f as an entry of a flow reply.
-func AppendFlowStats(b []byte, f FlowStats) ([]byte, error) {
-	start := len(b)
-	b = append(b, 0, 0, byte(f.Table), 0)
-	b = be.AppendUint32(be.AppendUint32(b, f.DurationSec), f.DurationNsec)
-	b = be.AppendUint16(be.AppendUint16(be.AppendUint16(b, f.Priority), f.IdleTimeout), f.HardTimeout)
-	b = append(be.AppendUint16(b, uint16(f.Flags)), 0, 0, 0, 0)
-	b = be.AppendUint64(be.AppendUint64(be.AppendUint64(b, f.Cookie), f.Packets), f.Bytes)
-	b, err := appendInstructions(f.appendMatch(b), f.Actions)
-	if err != nil {
-		return b, err
-	}
-	return b, setLen(b, start, 0)
-}
-
-// DecodeGroupDesc appends the groups in one part of a group-desc reply to groups.
-func DecodeGroupDesc(groups []Group, body []byte) ([]Group, error) {
-	d := decoder{b: body, what: "group desc", short: OFPBRC_BAD_LEN}
-	for d.more() {
-		n := int(d.u16())
-		if d.err == nil && n < 8 {
-			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
-			break
-		}
-		e := d.sub(n-2, "group desc", OFPBRC_BAD_LEN)
-		g := Group{Type: GroupType(e.u8())}
-		e.skip(1)
-		g.ID = e.u32()
-		g.Buckets = e.buckets(len(e.b))
-		if g.Type != GroupSelect { // a weight means nothing there
-			for i := range g.Buckets {
-				g.Buckets[i].Weight = 0
-			}
-		}
-		d.done(&e)
-		groups = append(groups, g)
-	}
-	return groups, d.err
-}
-
-// AppendGroupDesc appends g as an entry of a group-desc reply.
-func AppendGroupDesc(b []byte, g Group) ([]byte, error) {
-	start := len(b)
-	b = be.AppendUint32(append(b, 0, 0, byte(g.Type), 0), g.ID)
-	b, err := appendBuckets(b, g.Buckets)
-	if err != nil {
-		return b, err
-	}
-	return b, setLen(b, start, 0)
-}
-
-// DecodeMeterConfig appends the meters in one part of a meter-config reply to meters.
-func DecodeMeterConfig(meters []MeterConfig, body []byte) ([]MeterConfig, error) {
-	d := decoder{b: body, what: "meter config", short: OFPBRC_BAD_LEN}
-	for d.more() {
-		n := int(d.u16())
-		if d.err == nil && n < 8 {
-			d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
-			break
-		}
-		e := d.sub(n-2, "meter config", OFPBRC_BAD_LEN)
-		m := MeterConfig{Flags: e.u16(), ID: e.u32()}
-		m.Bands = e.bands(len(e.b))
-		d.done(&e)
-		meters = append(meters, m)
-	}
-	return meters, d.err
+	ask(MultipartDesc, "DESC", 0, 0)
+	ask(MultipartFlow, "FLOW", 32, 8)
+	ask(MultipartAggregate, "AGGREGATE", 32, 8)
+	ask(MultipartTable, "TABLE", 0, 0)
+	ask(MultipartPort, "PORT", 8, 0)
+	ask(MultipartQueue, "QUEUE", 8, 0)
+	ask(MultipartGroup, "GROUP", 8, 0)
+	ask(MultipartGroupDesc, "GROUP_DESC", 0, 0)
+	ask(MultipartGroupFeatures, "GROUP_FEATURES", 0, 0)
+	ask(MultipartMeter, "METER", 8, 0)
+	ask(MultipartMeterConfig, "METER_CONFIG", 8, 0)
+	ask(MultipartMeterFeatures, "METER_FEATURES", 0, 0)
+	ask(MultipartTableFeatures, "TABLE_FEATURES", 0, 8)
+	ask(MultipartPortDesc, "PORT_DESC", 0, 0)
 }

@@ -102,7 +102,7 @@ func (p *parser) meterValue(key text, t *text) text {
 }
 
 // meterFlags are the flags by their names in a text.
-var meterFlags = map[string]uint16{"kbps": MeterKilobits, "pktps": MeterPacketsPerSecond, "burst": MeterBurst, "stats": MeterStats}
+var meterFlags = map[string]uint16{"kbps": MeterKilobits, "pktps": MeterPacketsPerSecond, "burst": MeterBurst, "stats": MeterCounted}
 
 // meterHead reads what stands before the bands.
 func (p *parser) meterHead(m *MeterConfig, t text, flags bool) {

@@ -83,6 +83,14 @@ func (d *decoder) u8() uint8 {
 	return 0
 }
 
+// peek16 is the next u16, which stays; zero if there is none.
+func (d *decoder) peek16() uint16 {
+	if len(d.b) < 2 {
+		return 0
+	}
+	return binary.BigEndian.Uint16(d.b)
+}
+
 func (d *decoder) u16() uint16 {
 	if v := d.bytes(2); v != nil {
 		return binary.BigEndian.Uint16(v)

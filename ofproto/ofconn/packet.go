@@ -24,7 +24,7 @@ func (c *Conn) PacketOut(ctx context.Context, p ofproto.PacketOut) error {
 }
 
 // Role asks for a role and returns the one the switch gives (OpenFlow 1.3, A.3.9).
-func (c *Conn) Role(ctx context.Context, role uint32, generation uint64) (ofproto.RoleReply, error) {
+func (c *Conn) Role(ctx context.Context, role ofproto.Role, generation uint64) (ofproto.RoleReply, error) {
 	m, err := c.ask(ctx, ofproto.RoleRequest{Role: role, Generation: generation})
 	r, _ := m.(ofproto.RoleReply)
 	return r, err

@@ -1,0 +1,117 @@
+package ofproto
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+type (
+	// Hello opens a session (A.5.1). The zero Hello offers OpenFlow 1.3.
+	Hello struct {
+		Version  uint8  // of the header; zero: the highest of Versions
+		Versions uint32 // bit N set: version N of the wire protocol is spoken; zero: nothing but the header says
+	}
+
+	// EchoRequest asks the peer to answer with the same data (A.5.2).
+	EchoRequest struct{ Data []byte }
+	// EchoReply answers an EchoRequest.
+	EchoReply struct{ Data []byte }
+
+	// BarrierRequest asks for an answer once all before it is done (A.3.8).
+	BarrierRequest struct{}
+	// BarrierReply answers a BarrierRequest.
+	BarrierReply struct{}
+)
+
+// version is what stands in the header.
+func (m Hello) version() uint8 {
+	switch {
+	case m.Version != 0:
+		return m.Version
+	case m.Versions != 0:
+		return uint8(bits.Len32(m.Versions) - 1)
+	}
+	return Version
+}
+
+// Speaks reports whether whoever said m speaks version v.
+func (m Hello) Speaks(v uint8) bool {
+	if m.Versions == 0 {
+		return v <= m.version()
+	}
+	return m.Versions>>v&1 == 1
+}
+
+func (Hello) messageType() uint8          { return typeHello }
+func (*Error) messageType() uint8         { return typeError }
+func (EchoRequest) messageType() uint8    { return typeEchoRequest }
+func (EchoReply) messageType() uint8      { return typeEchoReply }
+func (BarrierRequest) messageType() uint8 { return typeBarrierRequest }
+func (BarrierReply) messageType() uint8   { return typeBarrierReply }
+
+func (m Hello) appendBody(b []byte) ([]byte, error) {
+	versions := m.Versions
+	if m == (Hello{}) {
+		versions = 1 << Version
+	}
+	if versions == 0 {
+		return b, nil
+	}
+	b = append(b, 0, 1, 0, 8) // OFPHET_VERSIONBITMAP
+	return be.AppendUint32(b, versions), nil
+}
+
+func (m *Error) appendBody(b []byte) ([]byte, error) {
+	b = be.AppendUint16(be.AppendUint16(b, m.Type), m.Code)
+	if m.Type == typeErrorExperimenter {
+		b = be.AppendUint32(b, m.Experimenter)
+	}
+	return append(b, m.Data...), nil
+}
+
+// typeErrorExperimenter is OFPET_EXPERIMENTER.
+const typeErrorExperimenter = 0xffff
+
+func (m EchoRequest) appendBody(b []byte) ([]byte, error)  { return append(b, m.Data...), nil }
+func (m EchoReply) appendBody(b []byte) ([]byte, error)    { return append(b, m.Data...), nil }
+func (BarrierRequest) appendBody(b []byte) ([]byte, error) { return b, nil }
+func (BarrierReply) appendBody(b []byte) ([]byte, error)   { return b, nil }
+
+func (d *decoder) hello(h head) Message {
+	m := Hello{Version: h.version}
+	for len(d.b) >= 4 {
+		typ, n := d.u16(), int(d.u16())
+		if n < 4 {
+			d.fail(fmt.Errorf("hello element: %w %d", OFPBRC_BAD_LEN, n))
+			return m
+		}
+		body := d.sub(min(n-4, len(d.b)), "hello element", OFPBRC_BAD_LEN)
+		if typ == 1 && m.Versions == 0 && len(body.b) >= 4 {
+			m.Versions = body.u32()
+		}
+		d.skip(min((8-n%8)%8, len(d.b)))
+	}
+	return m
+}
+
+func (d *decoder) error(h head) Message {
+	e := &Error{XID: h.xid, Type: d.u16(), Code: d.u16()}
+	if e.Type == typeErrorExperimenter {
+		e.Experimenter = d.u32()
+	}
+	e.Data = d.rest()
+	return e
+}
+
+func init() {
+	onMessage(openflowMessage, typeHello, messageForm{name: "HELLO", unit: 1, read: (*decoder).hello})
+	onMessage(openflowMessage, typeError, messageForm{name: "ERROR", least: 4, unit: 1, read: (*decoder).error})
+	onMessage(openflowMessage, typeEchoRequest, messageForm{name: "ECHO_REQUEST", unit: 1,
+		read: func(d *decoder, _ head) Message { return EchoRequest{d.rest()} }})
+	onMessage(openflowMessage, typeEchoReply, messageForm{name: "ECHO_REPLY", unit: 1,
+		read: func(d *decoder, _ head) Message { return EchoReply{d.rest()} }})
+	onMessage(openflowMessage, typeBarrierRequest, messageForm{name: "BARRIER_REQUEST",
+		read: func(*decoder, head) Message { return BarrierRequest{} }})
+	onMessage(openflowMessage, typeBarrierReply, messageForm{name: "BARRIER_REPLY",
+		read: func(*decoder, head) Message { return BarrierReply{} }})
+}
