@@ -239,6 +239,9 @@ func (p *parser) list(t text, allowed instructionSet, outer nesting) []Action {
 	} else if i, reason, code := verify(actions, allowed, outer); code != 0 {
 		p.refuse(at[i], code, "%s", reason)
 	}
+	if p.depth == 1 {
+		packetOf(p.match).write(actions)
+	}
 	return actions
 }
 

@@ -1,0 +1,227 @@
+package ofproto
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// actionHeader reads the header of a TLV in an action. The field is zero if there is none that
+// has such a header and that length; the length goes to what stands behind the header.
+func (d *decoder) actionHeader() (f Field, h header, masked bool, n int) {
+	h.class = d.u16()
+	num := d.u8()
+	h.num, masked = num>>1, num&1 == 1
+	n = int(d.u8())
+	if h.class == classExperimenter {
+		h.experimenter = d.u32()
+		n -= 4
+	}
+	if n < 0 {
+		d.fail(OFPBMC_BAD_LEN)
+	}
+	one := n
+	if masked {
+		one /= 2
+	}
+	f = byHeader[h]
+	if one != info[f].bytes && (!f.isTunMetadata() || one > 127) {
+		f = 0
+	}
+	return f, h, masked, n
+}
+
+// longField reads a header of four or eight bytes, which must not be that of a mask.
+func (d *decoder) longField() Field {
+	d.short = OFPBMC_BAD_LEN
+	f, _, masked, _ := d.actionHeader()
+	d.short = OFPBAC_BAD_LEN
+	switch {
+	case f == 0:
+		d.fail(OFPBMC_BAD_FIELD)
+	case masked:
+		d.fail(OFPBMC_BAD_MASK)
+	}
+	return f
+}
+
+// A fieldValue is what a TLV in an action says: in a set_field, value and mask. Both are as
+// long as the field; those of a tunnel option have no zeroes before them.
+type fieldValue struct {
+	field       Field
+	masked      bool
+	value, mask string
+}
+
+// actionValue reads a whole TLV.
+func (d *decoder) actionValue() (v fieldValue) {
+	d.short = OFPBMC_BAD_LEN
+	f, h, masked, n := d.actionHeader()
+	if d.err == nil && f == 0 {
+		d.fail(h.unknown(masked, n))
+	}
+	b := d.bytes(n)
+	d.short = OFPBAC_BAD_LEN
+	if d.err != nil {
+		return v
+	}
+	v.field, v.masked = f, masked
+	if !masked {
+		v.value = string(b[:min(n, info[f].bytes)])
+		if f.isTunMetadata() {
+			v.value = strings.TrimLeft(v.value, "\x00")
+		}
+		return v
+	}
+	v.value, v.mask = string(b[:n/2]), string(b[n/2:n/2*2])
+	for i := range n / 2 {
+		if v.value[i]&^v.mask[i] != 0 {
+			d.fail(OFPBMC_BAD_WILDCARDS)
+		}
+	}
+	if f.isTunMetadata() {
+		v.trim()
+	}
+	return v
+}
+
+// trim makes value and mask of a tunnel option as short as they can be.
+func (v *fieldValue) trim() {
+	most := info[v.field].bytes
+	t := SetTunMetadata{}
+	t.set(v.value[:min(len(v.value), most)], v.mask[:min(len(v.mask), most)])
+	v.value, v.mask, v.masked = t.Value, t.Mask, t.Masked
+}
+
+// isLong reports whether the value is too long for Bits.
+func (v *fieldValue) isLong() bool { return len(v.value) > 16 }
+
+// toBits returns at most 16 bytes as Bits.
+func toBits(s string) (b Bits) {
+	copy(b[16-len(s):], s)
+	return b
+}
+
+// valid reports whether an OFPAT_SET_FIELD may write the value.
+func (v *fieldValue) valid() bool {
+	if v.isLong() {
+		return true
+	}
+	value := toBits(v.value)
+	return validValue(v.field, value) && (v.field != VLANVID || value.Uint64()&vlanPresent != 0)
+}
+
+// validValue reports whether a field can have a value.
+func validValue(f Field, v Bits) bool {
+	n := v.Uint64()
+	switch f {
+	case InPort, ActsetOutput:
+		return n < 0xff00 || n >= portOffset+0xff00
+	case NSHTTL:
+		return n <= 63
+	case NSHMDType:
+		return n == 1 || n == 2
+	case IPTOS:
+		return n&3 == 0
+	case VLANVID:
+		return n>>13 == 0
+	case ARPOp:
+		return n>>8 == 0
+	case CTState:
+		return n>>8 == 0
+	case IPDSCP, IPECN, IPFrag, TCPFlags, VLANPCP, IPv6Label, MPLSLabel, MPLSTC, MPLSBoS, TunFlags, NSHSPI:
+		return n>>f.width() == 0
+	}
+	return true
+}
+
+// unknown returns the error that Open vSwitch gives for the header of no field. Which of two
+// it is depends on whether any field's header of another length is in the same bucket of its
+// hash table of headers.
+func (h header) unknown(masked bool, n int) ErrorCode {
+	one := n
+	if masked {
+		one /= 2
+	}
+	if h.class == classExperimenter {
+		one += 4
+	}
+	for _, l := range headerBuckets[h.bucket(one)] {
+		if one > 0 && l != one {
+			return OFPBAC_BAD_SET_LEN
+		}
+	}
+	return OFPBAC_BAD_SET_TYPE
+}
+
+// headerBuckets has the lengths of all headers, by their buckets in the hash table of Open
+// vSwitch.
+var headerBuckets [128][]int
+
+func init() {
+	for h, f := range byHeader {
+		n := info[f].bytes
+		if h.class == classExperimenter {
+			n += 4
+		}
+		i := h.bucket(n)
+		headerBuckets[i] = append(headerBuckets[i], n)
+	}
+}
+
+// bucket returns the lowest bits of MurmurHash3 of a header that says that n bytes follow: but
+// for the highest bit of n, which slips in.
+func (h header) bucket(n int) uint32 {
+	high := uint32(h.class)<<16 | uint32(h.num)<<9 | uint32(n&0x80)
+	hash := murmur(murmur(0, h.experimenter), high) ^ 8
+	hash ^= hash >> 16
+	hash *= 0x85ebca6b
+	hash ^= hash >> 13
+	hash *= 0xc2b2ae35
+	hash ^= hash >> 16
+	return hash % uint32(len(headerBuckets))
+}
+
+// murmur takes one word into a MurmurHash3.
+func murmur(hash, data uint32) uint32 {
+	data *= 0xcc9e2d51
+	data = data<<15 | data>>17
+	hash ^= data * 0x1b873593
+	hash = hash<<13 | hash>>19
+	return hash*5 + 0xe6546b64
+}
+
+// setText is a value that an action writes, as ovs-ofctl prints it.
+func setText(f Field, value, mask Bits) string {
+	i := &info[f]
+	switch {
+	case i.format == tunFlags:
+		return tunFlagsText(value, mask)
+	case mask == (Bits{}):
+		return "ANY"
+	case mask == ones(i.bytes):
+		return valueText(value, i)
+	}
+	switch i.format {
+	case mac:
+		return valueText(value, i) + "/" + valueText(mask, i)
+	case ipv4, ipv6:
+		return addrText(Cond{Field: f, Value: value, Mask: mask}, i.bytes, false)
+	case hexadecimal:
+		return hexText(value) + "/" + hexText(mask)
+	}
+	return strconv.FormatUint(value.Uint64(), 10) + "/" + fmt.Sprintf("%#x", mask.Uint64())
+}
+
+// tunFlagsText is a value of tun_flags, of which there is one: oam.
+func tunFlagsText(value, mask Bits) string {
+	switch {
+	case mask == (Bits{}):
+		return "ANY"
+	case mask.Uint64()&1 == 0:
+		return "0/0"
+	case value.Uint64()&1 == 0:
+		return "0"
+	}
+	return "oam"
+}
