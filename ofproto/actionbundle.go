@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 )
@@ -59,20 +58,6 @@ func end(s, delimiters string) int {
 		return i
 	}
 	return len(s)
-}
-
-// atoi reads the decimal number at the beginning of s as C's atoi does; 0 if there is none.
-func atoi(s string) int64 {
-	v, negative, rest, ok := number(s, 10)
-	switch {
-	case !ok && rest == s:
-		return 0
-	case negative && (!ok || int64(v) > 0):
-		return math.MinInt64
-	case !negative && (!ok || int64(v) < 0):
-		return math.MaxInt64
-	}
-	return int64(v)
 }
 
 // A Bundle sends the packet to one of several ports, or writes into Dst which one that would

@@ -228,9 +228,9 @@ func (s SetOld) forPacket(p *packet) Action {
 	return s
 }
 
-// write makes the old ones among actions what they are for such packets: Open vSwitch sends
+// resolve makes the old ones among actions what they are for such packets: Open vSwitch sends
 // them by what is known of the packets where they stand.
-func (p *packet) write(actions []Action) {
+func (p *packet) resolve(actions []Action) {
 	for i, a := range actions {
 		if old, ok := a.(oldAction); ok {
 			actions[i] = old.forPacket(p)

@@ -240,7 +240,7 @@ func (p *parser) list(t text, allowed instructionSet, outer nesting) []Action {
 		p.refuse(at[i], code, "%s", reason)
 	}
 	if p.depth == 1 {
-		packetOf(p.match).write(actions)
+		packetOf(p.match).resolve(actions)
 	}
 	return actions
 }

@@ -167,14 +167,6 @@ func readOutputTrunc(d *decoder) Action {
 
 func (o OutputTrunc) check(*packet) ErrorCode { return checkPort(o.Port) }
 
-// port32 returns the OpenFlow 1.3 number of a port of OpenFlow 1.0.
-func port32(port uint16) uint32 {
-	if port < 0xff00 {
-		return uint32(port)
-	}
-	return uint32(port) + portOffset
-}
-
 // String returns the action as ovs-ofctl prints it.
 func (o OutputTrunc) String() string {
 	return fmt.Sprintf("output(port=%s,max_len=%d)", portText16(o.Port), o.MaxLen)
