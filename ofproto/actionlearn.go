@@ -298,9 +298,9 @@ const defaultPriority = 0x8000
 
 // String returns s as ovs-ofctl prints it in a learn.
 func (s LearnSpec) String() string {
-	from := s.Src.String()
-	if s.Src.Field == 0 {
-		from = hexString(s.Value)
+	from := hexString(s.Value)
+	if s.Src.Field != 0 {
+		from = s.Src.String()
 	}
 	switch whole := s.Dst == s.Dst.Field.Whole(); {
 	case s.Target == LearnOutput:

@@ -161,7 +161,7 @@ func (n NAT) check(p *packet) ErrorCode {
 }
 
 // String returns the action as ovs-ofctl prints it. What is there without Src or Dst is not
-// printed.
+// printed, and neither is Persistent, Hash or Random without a range.
 func (n NAT) String() string {
 	if !n.Src && !n.Dst {
 		return "nat"
@@ -172,9 +172,10 @@ func (n NAT) String() string {
 		b.Reset()
 		b.WriteString("nat(src")
 	}
-	if n.AddrMin.IsValid() {
-		b.WriteString("=" + n.addrs() + n.ports())
+	if !n.AddrMin.IsValid() {
+		return b.String() + ")"
 	}
+	b.WriteString("=" + n.addrs() + n.ports())
 	if n.Persistent {
 		b.WriteString(",persistent")
 	}

@@ -11,7 +11,7 @@ func init() {
 	onWire(niciraAction, 29, 24, false, readSample)
 	onWire(niciraAction, 38, 32, false, readSample2)
 	onWire(niciraAction, 41, 32, false, readSample3)
-	onWire(niciraAction, 49, 24, false, readCheckPktLarger)
+	onWire(niciraAction, 49, 24, true, readCheckPktLarger)
 	wireForms[niciraAction][254] = wireForm{size: 16, debug: true, read: func(*decoder) Action { return DebugSlow{} }}
 	wireForms[niciraAction][255] = wireForm{size: 16, debug: true, read: func(*decoder) Action { return DebugRecirc{} }}
 	inText("note", parseNote)
