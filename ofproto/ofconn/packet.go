@@ -18,6 +18,13 @@ func (c *Conn) Events() <-chan ofproto.Message { return c.events }
 // Dropped counts the packet-ins and events that nobody was in time to read.
 func (c *Conn) Dropped() uint64 { return c.dropped.Load() }
 
+// Send sends a message, and does not wait for what becomes of it: should the switch refuse
+// it, that is an event. Messages leave in the order in which they are sent.
+func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
+	c.count(m)
+	return c.send(ctx, c.xid.Add(1), m)
+}
+
 // PacketOut sends a packet. It does not wait for what becomes of it.
 func (c *Conn) PacketOut(ctx context.Context, p ofproto.PacketOut) error {
 	return c.send(ctx, c.xid.Add(1), p)

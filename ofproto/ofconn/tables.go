@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"runtime"
+	"sync"
 
 	"weir/ofproto"
 )
@@ -96,36 +98,69 @@ func partOf(frame []byte, want ofproto.MultipartType) (body []byte, more bool, e
 	return frame[replyHeaderLen:], frame[11]&1 != 0, nil // OFPMPF_REPLY_MORE
 }
 
-// FlowStats returns all flows with their counters.
-func (c *Conn) FlowStats(ctx context.Context) (flows []ofproto.FlowStats, err error) {
-	err = c.multipart(ctx, ofproto.FlowStatsRequest(), func(b []byte) (err error) {
-		flows, err = ofproto.DecodeFlowStats(flows, b)
-		return err
+// gather asks for something of which there is much, and returns all of it, in the order in
+// which it comes. The parts of the answer are decoded while others come, several at a time.
+func gather[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, decode func(body []byte) ([]T, error)) ([]T, error) {
+	type decoded struct {
+		all []T
+		err error
+	}
+	var parts []*decoded
+	var tasks sync.WaitGroup
+	places := make(chan struct{}, runtime.GOMAXPROCS(0))
+	err := c.multipart(ctx, m, func(body []byte) error {
+		p := new(decoded)
+		parts = append(parts, p)
+		places <- struct{}{}
+		tasks.Go(func() {
+			p.all, p.err = decode(body)
+			<-places
+		})
+		return nil
 	})
+	tasks.Wait()
+	n := 0
+	for _, p := range parts {
+		if p.err != nil {
+			c.end(fmt.Errorf("peer sent garbage: %w", p.err))
+			return nil, p.err
+		}
+		n += len(p.all)
+	}
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	all := make([]T, 0, n)
+	for _, p := range parts {
+		all = append(all, p.all...)
+	}
+	return all, nil
+}
+
+func decodeFlows(body []byte) ([]ofproto.Flow, error) {
+	stats, err := ofproto.DecodeFlowStats(nil, body)
+	flows := make([]ofproto.Flow, len(stats))
+	for i := range stats {
+		flows[i] = stats[i].Flow
+	}
 	return flows, err
+}
+
+// FlowStats returns all flows with their counters.
+func (c *Conn) FlowStats(ctx context.Context) ([]ofproto.FlowStats, error) {
+	return gather(ctx, c, ofproto.FlowStatsRequest(), func(b []byte) ([]ofproto.FlowStats, error) { return ofproto.DecodeFlowStats(nil, b) })
 }
 
 // Tables returns all flows, groups and meters of the bridge.
 func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
-	flows, err := c.FlowStats(ctx)
-	if err != nil {
+	if t.Flows, err = gather(ctx, c, ofproto.FlowStatsRequest(), decodeFlows); err != nil {
 		return t, fmt.Errorf("read flows: %w", err)
 	}
-	t.Flows = make([]ofproto.Flow, len(flows))
-	for i, f := range flows {
-		t.Flows[i] = f.Flow
-	}
-	err = c.multipart(ctx, ofproto.GroupDescRequest(), func(b []byte) (err error) {
-		t.Groups, err = ofproto.DecodeGroupDesc(t.Groups, b)
-		return err
-	})
+	t.Groups, err = gather(ctx, c, ofproto.GroupDescRequest(), func(b []byte) ([]ofproto.Group, error) { return ofproto.DecodeGroupDesc(nil, b) })
 	if err != nil {
 		return t, fmt.Errorf("read groups: %w", err)
 	}
-	err = c.multipart(ctx, ofproto.MeterConfigRequest(), func(b []byte) (err error) {
-		t.Meters, err = ofproto.DecodeMeterConfig(t.Meters, b)
-		return err
-	})
+	t.Meters, err = gather(ctx, c, ofproto.MeterConfigRequest(), func(b []byte) ([]ofproto.MeterConfig, error) { return ofproto.DecodeMeterConfig(nil, b) })
 	if err != nil {
 		return t, fmt.Errorf("read meters: %w", err)
 	}
