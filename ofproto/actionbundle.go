@@ -287,3 +287,6 @@ func parseMultipath(p *parser, kv pair) []Action {
 	}
 	return []Action{m}
 }
+
+func (Bundle) notInSet()    {}
+func (Multipath) notInSet() {}

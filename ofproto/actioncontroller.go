@@ -233,3 +233,5 @@ func (p *parser) hex(t text) string {
 		b = append(b, hexDigit(s.s[0])<<4|hexDigit(s.s[1]))
 	}
 }
+
+func (Controller) notInSet() {}

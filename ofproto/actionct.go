@@ -81,7 +81,7 @@ func flag(set bool, bit uint16) uint16 {
 // appendNXM32 appends the four bytes by which ct and learn name f. They cannot name a field
 // of an experimenter: Open vSwitch then writes zeroes, which no switch takes.
 func (f Field) appendNXM32(b []byte) []byte {
-	if info[f].nxm().class == classExperimenter {
+	if f.hasLongHeader() {
 		return append(b, 0, 0, 0, 0)
 	}
 	return f.appendNXM(b)
@@ -95,7 +95,7 @@ func (d *decoder) field32() Field {
 		n /= 2
 	}
 	f, ok := byHeader[header{class: class, num: num >> 1}]
-	if d.err == nil && (!ok || n != info[f].bytes && (f < TunMetadata0 || f > TunMetadata63)) {
+	if d.err == nil && (!ok || n != info[f].bytes && !f.isTunMetadata()) {
 		d.fail(OFPBAC_BAD_SET_TYPE)
 		return 0
 	}

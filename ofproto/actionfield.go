@@ -596,3 +596,7 @@ func parseDeleteField(p *parser, kv pair) []Action {
 	}
 	return []Action{DeleteField(f)}
 }
+
+func (Push) notInSet()        {}
+func (Pop) notInSet()         {}
+func (DeleteField) notInSet() {}

@@ -143,7 +143,7 @@ func (d *decoder) learn(long bool) Action {
 	l.SendFlowRem, l.DeleteLearned = flags&learnSendFlowRem != 0, flags&learnDeleteLearned != 0
 	switch {
 	case flags&learnWriteResult != 0:
-		l.Result = Subfield{d.pullField(), offset, 1}
+		l.Result = Subfield{d.longField(), offset, 1}
 		if info[l.Result.Field].access&writable == 0 {
 			d.fail(OFPBAC_BAD_SET_ARGUMENT)
 		}
@@ -211,22 +211,6 @@ func (d *decoder) fits(n int) {
 func (d *decoder) learnField(bits uint16) Subfield {
 	f := d.field32()
 	return Subfield{f, d.u16(), bits}
-}
-
-// pullField reads a header of four or eight bytes, which must not be that of a mask.
-func (d *decoder) pullField() Field {
-	d.short = OFPBMC_BAD_LEN
-	f, masked, n := d.header()
-	if masked {
-		n /= 2
-	}
-	if d.err == nil && n != info[f].bytes && (f < TunMetadata0 || f > TunMetadata63) {
-		d.fail(OFPBMC_BAD_FIELD)
-	} else if d.err == nil && masked {
-		d.fail(OFPBMC_BAD_MASK)
-	}
-	d.short = OFPBAC_BAD_LEN
-	return f
 }
 
 // check goes through the parts as a switch that learned would: each condition has to have

@@ -126,7 +126,7 @@ func (p *parser) learnMatch(dst Subfield, arg pair) LearnSpec {
 
 // learnable refuses a field that a learn cannot name on the wire.
 func (p *parser) learnable(s Subfield, t text) {
-	if s.Field != 0 && info[s.Field].nxm().class == classExperimenter {
+	if s.Field != 0 && s.Field.hasLongHeader() {
 		p.bad(t, "learn cannot name %v", s.Field)
 	}
 }

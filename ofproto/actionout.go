@@ -235,3 +235,7 @@ func parseEnqueue(p *parser, kv pair) []Action {
 	}
 	return []Action{SetQueue(p.uint(queue, 32)), Output{n, 0xffff}, PopQueue{}}
 }
+
+func (OutputReg) notInSet()   {}
+func (OutputTrunc) notInSet() {}
+func (PopQueue) notInSet()    {}

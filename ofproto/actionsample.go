@@ -205,7 +205,7 @@ func (c CheckPktLarger) appendTo(b []byte) ([]byte, error) {
 
 func readCheckPktLarger(d *decoder) Action {
 	c := CheckPktLarger{Len: d.u16(), Dst: Subfield{Offset: d.u16(), Bits: 1}}
-	c.Dst.Field = d.pullField()
+	c.Dst.Field = d.longField()
 	d.zero(len(d.b), NXBRC_MUST_BE_ZERO)
 	if d.err == nil {
 		if code := checkDst(c.Dst, nil); code != 0 {

@@ -138,6 +138,8 @@ func (w WriteActions) check(p *packet) ErrorCode {
 // (OFPIT_WRITE_METADATA).
 type WriteMetadata struct{ Value, Mask uint64 }
 
+func (WriteMetadata) notInSet() {}
+
 func (m WriteMetadata) appendTo(b []byte) ([]byte, error) {
 	b = append(b, 0, itMetadata, 0, 24, 0, 0, 0, 0)
 	return be.AppendUint64(be.AppendUint64(b, m.Value), m.Mask), nil
