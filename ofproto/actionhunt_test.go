@@ -198,7 +198,7 @@ func hunt(t *testing.T, kind, command string, lists [][]byte) {
 	t.Logf("%d of %d lists differ", differ, len(lists))
 }
 
-func TestDamagedActionsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
+func TestActionsOfABadPeerAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 	m := newMutator(huntSeed(), seedsOf(t, "action_list"))
 	lists := make([][]byte, hunted(t, 3000))
 	for i := range lists {
@@ -207,7 +207,7 @@ func TestDamagedActionsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 	hunt(t, "action_list", "parse-actions", lists)
 }
 
-func TestDamagedInstructionsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
+func TestActionsOfABadPeerInInstructionsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 	actions := newMutator(huntSeed(), seedsOf(t, "action_list"))
 	m := newMutator(huntSeed(), seedsOf(t, "instructions"))
 	lists := make([][]byte, hunted(t, 3000))
