@@ -64,21 +64,52 @@ func (f *Flow) equalBut(g *Flow) bool {
 		f.Flags == g.Flags && equalActions(f.Actions, g.Actions)
 }
 
-// String returns f in the syntax of ovs-ofctl add-flow, much as dump-flows prints it.
+// flowFlagNames are the names of FlowFlags in a text, from the lowest bit up.
+var flowFlagNames = []string{"send_flow_rem", "check_overlap", "reset_counts", "no_packet_counts", "no_byte_counts"}
+
+// String returns f as ovs-ofctl dump-flows --no-stats prints it and add-flow takes it. What
+// a flow has if nothing is said is left out: table 0, priority 32768, cookie 0.
 func (f Flow) String() string {
-	s := fmt.Sprintf("cookie=%#x, table=%d, ", f.Cookie, f.Table)
+	b := make([]byte, 0, 256)
+	if f.Cookie != 0 {
+		b = fmt.Appendf(b, "cookie=%#x, ", f.Cookie)
+	}
+	if f.Table != 0 {
+		b = fmt.Appendf(b, "table=%d, ", f.Table)
+	}
+	return string(f.appendRules(b))
+}
+
+// appendRules appends what follows the table and the counters.
+func (f *Flow) appendRules(b []byte) []byte {
 	if f.IdleTimeout != 0 {
-		s += fmt.Sprintf("idle_timeout=%d, ", f.IdleTimeout)
+		b = fmt.Appendf(b, "idle_timeout=%d, ", f.IdleTimeout)
 	}
 	if f.HardTimeout != 0 {
-		s += fmt.Sprintf("hard_timeout=%d, ", f.HardTimeout)
+		b = fmt.Appendf(b, "hard_timeout=%d, ", f.HardTimeout)
 	}
-	s += fmt.Sprintf("priority=%d", f.Priority)
-	if m := f.Match.String(); m != "" {
-		s += "," + m
+	for bit, name := range flowFlagNames {
+		if f.Flags>>bit&1 == 1 {
+			b = append(append(b, name...), ' ')
+		}
 	}
+	if match := f.matchText(); match != "" {
+		b = append(append(b, match...), ' ')
+	}
+	return append(append(b, "actions="...), Text(f.Actions)...)
+}
+
+// matchText is the priority, unless it is the one that needs no saying, and the match.
+func (f *Flow) matchText() string {
+	s := f.Match.String()
 	if f.RawMatch != "" { // ovs-ofctl has no syntax for it
-		s += fmt.Sprintf(",match:%x", f.RawMatch)
+		s = fmt.Sprintf("match:%x", f.RawMatch)
 	}
-	return s + " actions=" + Text(f.Actions)
+	switch {
+	case f.Priority == 0x8000:
+		return s
+	case s == "":
+		return fmt.Sprintf("priority=%d", f.Priority)
+	}
+	return fmt.Sprintf("priority=%d,%s", f.Priority, s)
 }
