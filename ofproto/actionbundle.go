@@ -173,7 +173,7 @@ func (a Bundle) String() string {
 	}
 	ports := make([]string, len(a.Ports))
 	for i, port := range a.Ports {
-		ports[i] = portText16(port)
+		ports[i] = portText(port)
 	}
 	return fmt.Sprintf("%s(%s,%d,%s,ofport,%smembers:%s)", name, nameOf(hashFields, a.Fields), a.Basis,
 		nameOf(bundleAlgorithms, a.Algorithm), dst, strings.Join(ports, ","))

@@ -83,7 +83,7 @@ func (r Resubmit) String() string {
 // port16Text is a port of OpenFlow 1.0 as ovs-ofctl prints it.
 func port16Text(port uint16) string {
 	if port >= 0xff00 {
-		if name, ok := portNames[uint32(port)+portOffset]; ok {
+		if name := portName(uint32(port) + portOffset); name != "" {
 			return name
 		}
 	}

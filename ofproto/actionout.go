@@ -52,8 +52,8 @@ func (o Output) String() string {
 	switch {
 	case o.Port == PortController:
 		return fmt.Sprintf("CONTROLLER:%d", o.MaxLen)
-	case portNames[o.Port] != "":
-		return portNames[o.Port]
+	case portName(o.Port) != "":
+		return portName(o.Port)
 	}
 	return "output:" + portText(o.Port)
 }
@@ -169,15 +169,7 @@ func (o OutputTrunc) check(*packet) ErrorCode { return checkPort(o.Port) }
 
 // String returns the action as ovs-ofctl prints it.
 func (o OutputTrunc) String() string {
-	return fmt.Sprintf("output(port=%s,max_len=%d)", portText16(o.Port), o.MaxLen)
-}
-
-// portText16 is a port as Open vSwitch prints it, for whom all ports have 16 bits.
-func portText16(port uint32) string {
-	if port >= portOffset && portNames[port] == "" {
-		port = uint32(uint16(port))
-	}
-	return portText(port)
+	return fmt.Sprintf("output(port=%s,max_len=%d)", portText(o.Port), o.MaxLen)
 }
 
 func parseOutputTrunc(p *parser, t text) []Action {

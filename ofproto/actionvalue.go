@@ -1,8 +1,6 @@
 package ofproto
 
 import (
-	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -193,35 +191,5 @@ func murmur(hash, data uint32) uint32 {
 
 // setText is a value that an action writes, as ovs-ofctl prints it.
 func setText(f Field, value, mask Bits) string {
-	i := &info[f]
-	switch {
-	case i.format == tunFlags:
-		return tunFlagsText(value, mask)
-	case mask == (Bits{}):
-		return "ANY"
-	case mask == ones(i.bytes):
-		return valueText(value, i)
-	}
-	switch i.format {
-	case mac:
-		return valueText(value, i) + "/" + valueText(mask, i)
-	case ipv4, ipv6:
-		return addrText(Cond{Field: f, Value: value, Mask: mask}, i.bytes, false)
-	case hexadecimal:
-		return hexText(value) + "/" + hexText(mask)
-	}
-	return strconv.FormatUint(value.Uint64(), 10) + "/" + fmt.Sprintf("%#x", mask.Uint64())
-}
-
-// tunFlagsText is a value of tun_flags, of which there is one: oam.
-func tunFlagsText(value, mask Bits) string {
-	switch {
-	case mask == (Bits{}):
-		return "ANY"
-	case mask.Uint64()&1 == 0:
-		return "0/0"
-	case value.Uint64()&1 == 0:
-		return "0"
-	}
-	return "oam"
+	return string(appendValue(nil, f, value, mask))
 }

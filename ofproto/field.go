@@ -62,12 +62,6 @@ const (
 	TunIPv6Dst
 	TunGBPID
 	TunGBPFlags
-	TunERSPANIdx
-	TunERSPANVer
-	TunERSPANDir
-	TunERSPANHWID
-	TunGTPUFlags
-	TunGTPUMsgType
 	TunMetadata0
 	TunMetadata1
 	TunMetadata2
@@ -132,6 +126,12 @@ const (
 	TunMetadata61
 	TunMetadata62
 	TunMetadata63
+	TunERSPANIdx
+	TunERSPANVer
+	TunERSPANDir
+	TunERSPANHWID
+	TunGTPUFlags
+	TunGTPUMsgType
 	NSHFlags
 	NSHTTL
 	NSHMDType
@@ -172,10 +172,12 @@ const (
 	CTTpDst
 	Metadata
 
-	// The rest has no place of its own in a match: each is another way to say one of the above.
+	// These have no place of their own in a match: each is another way to say some of the above.
 	InPort16
 	VLANVID
 	VLANPCP
+	DLVLAN
+	DLVLANPCP
 	IPTOS
 	XReg0
 	XReg1
@@ -189,6 +191,11 @@ const (
 	XXReg1
 	XXReg2
 	XXReg3
+
+	// These have names, but no form on the wire: no match and no action can have them.
+	TunTTL
+	TunTOS
+	SKBPriority
 
 	numFields
 )
@@ -286,8 +293,13 @@ type fieldInfo struct {
 	codes  []code // the first is how it is sent in a match; all are understood
 }
 
-// oxm returns the header with which f is sent in a match and in set_field.
-func (i *fieldInfo) oxm() header { return i.codes[0].header }
+// oxm returns the header with which f is sent in a match and in set_field; zero if it has none.
+func (i *fieldInfo) oxm() header {
+	if len(i.codes) == 0 {
+		return header{}
+	}
+	return i.codes[0].header
+}
 
 // nxm returns the header, and its name, with which load, move and ct name the field:
 // Nicira's if there is one.
@@ -297,50 +309,106 @@ func (i *fieldInfo) nxm() code {
 			return c
 		}
 	}
+	if len(i.codes) == 0 {
+		return code{name: i.name}
+	}
 	return i.codes[0]
 }
 
-// byHeader finds a field by its header.
-var byHeader = map[header]Field{}
+// Rows of byRow, by class and experimenter.
+const (
+	rowNXM0 = iota
+	rowNXM1
+	rowERIC
+	rowBasic
+	rowPktReg
+	rowNicira
+	rowONF
+	rowNSH
+	numRows
+)
 
-// byName finds a field by any name that ovs-ofctl takes: "eth_src", "dl_src",
-// "NXM_OF_ETH_SRC", "OXM_OF_ETH_SRC".
-var byName = map[string]Field{}
+// byRow has the fields by row and number of their headers, for where time counts.
+var byRow = func() (fields [numRows][128]Field) {
+	for h, f := range byHeader {
+		row, _ := h.row()
+		fields[row][h.num] = f
+	}
+	return fields
+}()
 
-func init() {
-	addNumbered()
-	for f := Field(1); f < numFields; f++ {
-		i := &info[f]
-		byName[i.name] = f
-		if i.alias != "" {
-			byName[i.alias] = f
-		}
-		for _, c := range i.codes {
-			byHeader[c.header] = f
-			byName[c.name] = f
+// row returns the row of h in byRow.
+func (h header) row() (row int, ok bool) {
+	switch h.class {
+	case classNXM0:
+		return rowNXM0, true
+	case classNXM1:
+		return rowNXM1, true
+	case classBasic:
+		return rowBasic, true
+	case classERIC:
+		return rowERIC, true
+	case classPktReg:
+		return rowPktReg, true
+	case classExperimenter:
+		switch h.experimenter {
+		case nicira:
+			return rowNicira, true
+		case onf:
+			return rowONF, true
+		case nsh:
+			return rowNSH, true
 		}
 	}
+	return 0, false
 }
 
-// addNumbered adds the rows that differ by a number only.
-func addNumbered() {
+// field returns the field that h stands for; zero if there is none.
+func (h header) field() Field {
+	if row, ok := h.row(); ok && h.num < 128 {
+		return byRow[row][h.num]
+	}
+	return 0
+}
+
+// info has what is known of each field.
+var info = allRows()
+
+// byName finds a field by any name that ovs-ofctl takes: "eth_src", "dl_src",
+// "NXM_OF_ETH_SRC", "OXM_OF_ETH_SRC"; byHeader finds it by a header.
+var byName, byHeader = indexed()
+
+func indexed() (names map[string]Field, headers map[header]Field) {
+	names, headers = map[string]Field{}, map[header]Field{}
+	for f := Field(1); f < numFields; f++ {
+		i := &info[f]
+		names[i.name] = f
+		if i.alias != "" {
+			names[i.alias] = f
+		}
+		for _, c := range i.codes {
+			headers[c.header] = f
+			names[c.name] = f
+		}
+	}
+	return names, headers
+}
+
+// allRows returns fieldRows with the rows that differ by a number only.
+func allRows() [numFields]fieldInfo {
 	const all = maskable | writable
-	for i := range uint8(16) {
-		n := strconv.Itoa(int(i))
-		info[Reg0+Field(i)] = fieldInfo{"reg" + n, "", 32, 4, hexadecimal, always, all, []code{{header{classNXM1, i, 0}, "NXM_NX_REG" + n}}}
+	rows := fieldRows
+	numbered := func(first Field, count uint8, name string, bits uint16, class uint16, num uint8, headers string) {
+		for i := range count {
+			n := strconv.Itoa(int(i))
+			rows[first+Field(i)] = fieldInfo{name + n, "", bits, int(bits / 8), hexadecimal, always, all, []code{{header{class, num + i, 0}, headers + n}}}
+		}
 	}
-	for i := range uint8(8) {
-		n := strconv.Itoa(int(i))
-		info[XReg0+Field(i)] = fieldInfo{"xreg" + n, "", 64, 8, hexadecimal, always, all, []code{{header{classPktReg, i, 0}, "OXM_OF_PKT_REG" + n}}}
-	}
-	for i := range uint8(4) {
-		n := strconv.Itoa(int(i))
-		info[XXReg0+Field(i)] = fieldInfo{"xxreg" + n, "", 128, 16, hexadecimal, always, all, []code{{header{classNXM1, 111 + i, 0}, "NXM_NX_XXREG" + n}}}
-	}
-	for i := range uint8(64) {
-		n := strconv.Itoa(int(i))
-		info[TunMetadata0+Field(i)] = fieldInfo{"tun_metadata" + n, "", 992, 124, hexadecimal, always, all, []code{{header{classNXM1, 40 + i, 0}, "NXM_NX_TUN_METADATA" + n}}}
-	}
+	numbered(Reg0, 16, "reg", 32, classNXM1, 0, "NXM_NX_REG")
+	numbered(XReg0, 8, "xreg", 64, classPktReg, 0, "OXM_OF_PKT_REG")
+	numbered(XXReg0, 4, "xxreg", 128, classNXM1, 111, "NXM_NX_XXREG")
+	numbered(TunMetadata0, 64, "tun_metadata", 992, classNXM1, 40, "NXM_NX_TUN_METADATA")
+	return rows
 }
 
 // String returns the field's name as ovs-fields(7) has it: "reg0", "eth_src".
@@ -359,11 +427,3 @@ func (f Field) width() uint16 { return info[f].bits }
 
 // Range returns bits lo to hi of f, both included, as in reg5[0..15].
 func (f Field) Range(lo, hi uint16) Subfield { return Subfield{f, lo, hi - lo + 1} }
-
-// ones is the mask that covers the whole of a field n bytes wide.
-func ones(n int) (b Bits) {
-	for i := max(16-n, 0); i < 16; i++ {
-		b[i] = 0xff
-	}
-	return b
-}

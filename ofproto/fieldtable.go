@@ -1,8 +1,8 @@
 package ofproto
 
-// info has one row for each field, but for those that addNumbered adds: a new field is a
+// fieldRows has one row for each field, but for those that allRows adds: a new field is a
 // new row here, a constant, and nothing else.
-var info = [numFields]fieldInfo{
+var fieldRows = [numFields]fieldInfo{
 	PacketType:     {"packet_type", "", 32, 4, packetType, always, 0, []code{{header{classBasic, 44, 0}, "OXM_OF_PACKET_TYPE"}}},
 	DPHash:         {"dp_hash", "", 32, 4, hexadecimal, always, maskable, []code{{header{classNXM1, 35, 0}, "NXM_NX_DP_HASH"}, {header{classExperimenter, 0, nicira}, "NXOXM_ET_DP_HASH"}}},
 	RecircID:       {"recirc_id", "", 32, 4, decimal, always, 0, []code{{header{classNXM1, 36, 0}, "NXM_NX_RECIRC_ID"}}},
@@ -29,7 +29,7 @@ var info = [numFields]fieldInfo{
 	IPProto:        {"nw_proto", "ip_proto", 8, 1, decimal, isIP, 0, []code{{header{classBasic, 10, 0}, "OXM_OF_IP_PROTO"}, {header{classNXM0, 6, 0}, "NXM_OF_IP_PROTO"}}},
 	TCPSrc:         {"tcp_src", "tp_src", 16, 2, decimal, isTCP, maskable | writable, []code{{header{classBasic, 13, 0}, "OXM_OF_TCP_SRC"}, {header{classNXM0, 9, 0}, "NXM_OF_TCP_SRC"}}},
 	TCPDst:         {"tcp_dst", "tp_dst", 16, 2, decimal, isTCP, maskable | writable, []code{{header{classBasic, 14, 0}, "OXM_OF_TCP_DST"}, {header{classNXM0, 10, 0}, "NXM_OF_TCP_DST"}}},
-	TCPFlags:       {"tcp_flags", "", 12, 2, tcpFlags, isTCP, maskable, []code{{header{classNXM1, 34, 0}, "NXM_NX_TCP_FLAGS"}, {header{classExperimenter, 42, onf}, "ONFOXM_ET_TCP_FLAGS"}, {header{classBasic, 42, 0}, "OXM_OF_TCP_FLAGS"}}},
+	TCPFlags:       {"tcp_flags", "", 12, 2, tcpFlags, isTCP, maskable, []code{{header{classExperimenter, 42, onf}, "ONFOXM_ET_TCP_FLAGS"}, {header{classNXM1, 34, 0}, "NXM_NX_TCP_FLAGS"}, {header{classBasic, 42, 0}, "OXM_OF_TCP_FLAGS"}}},
 	UDPSrc:         {"udp_src", "", 16, 2, decimal, isUDP, maskable | writable, []code{{header{classBasic, 15, 0}, "OXM_OF_UDP_SRC"}, {header{classNXM0, 11, 0}, "NXM_OF_UDP_SRC"}}},
 	UDPDst:         {"udp_dst", "", 16, 2, decimal, isUDP, maskable | writable, []code{{header{classBasic, 16, 0}, "OXM_OF_UDP_DST"}, {header{classNXM0, 12, 0}, "NXM_OF_UDP_DST"}}},
 	SCTPSrc:        {"sctp_src", "", 16, 2, decimal, isSCTP, maskable | writable, []code{{header{classBasic, 17, 0}, "OXM_OF_SCTP_SRC"}}},
@@ -87,6 +87,11 @@ var info = [numFields]fieldInfo{
 	Metadata:       {"metadata", "", 64, 8, hexadecimal, always, maskable | writable, []code{{header{classBasic, 2, 0}, "OXM_OF_METADATA"}}},
 	InPort16:       {"in_port", "", 16, 2, port16, always, writable, []code{{header{classNXM0, 0, 0}, "NXM_OF_IN_PORT"}}},
 	VLANVID:        {"vlan_vid", "", 12, 2, decimal, isEthernet, maskable | writable, []code{{header{classBasic, 6, 0}, "OXM_OF_VLAN_VID"}}},
+	DLVLAN:         {"dl_vlan", "", 12, 2, decimal, isEthernet, writable, nil},
+	DLVLANPCP:      {"dl_vlan_pcp", "", 3, 1, decimal, isEthernet, writable, nil},
+	TunTTL:         {"tun_ttl", "", 8, 1, decimal, always, 0, nil},
+	TunTOS:         {"tun_tos", "", 8, 1, decimal, always, 0, nil},
+	SKBPriority:    {"skb_priority", "", 32, 4, hexadecimal, always, 0, nil},
 	VLANPCP:        {"vlan_pcp", "", 3, 1, decimal, isVLAN, writable, []code{{header{classBasic, 7, 0}, "OXM_OF_VLAN_PCP"}}},
 	IPTOS:          {"nw_tos", "", 8, 1, decimal, isIP, writable, []code{{header{classNXM0, 5, 0}, "NXM_OF_IP_TOS"}}},
 }

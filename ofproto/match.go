@@ -6,30 +6,38 @@ import (
 	"slices"
 )
 
-// A Cond requires Field to equal Value in the bits set in Mask. Cond is
-// comparable.
+// A Cond requires Field to equal Value in the bits set in Mask; in the others Value is
+// zero. Cond is comparable.
 type Cond struct {
 	Field Field
 	Value Bits
 	Mask  Bits
+	Len   uint8 // of a tunnel option: see TunMetadata; zero for all other fields
 }
 
 // A Match is a set of conditions in canonical order: by field, one per field,
 // prerequisites present, nothing fully wildcarded. The zero Match matches all.
+//
+// Fields that overlap stand in it as one: VLANVID and VLANPCP as VLANTCI, XReg0 as Reg0
+// and Reg1, IPTOS as IPDSCP, InPort16 as InPort. That a packet is an Ethernet frame
+// (PacketType zero) is left out where another field needs it. Only a tunnel option may
+// stand in it more than once: see TunMetadata.
 type Match []Cond
 
 // The EtherType conditions that most others need.
 var (
-	IsIPv4 = Cond{EthType, Uint(0x0800), ones(2)}
-	IsIPv6 = Cond{EthType, Uint(0x86dd), ones(2)}
-	IsARP  = Cond{EthType, Uint(0x0806), ones(2)}
+	IsIPv4 = Cond{Field: EthType, Value: Uint(etherIPv4), Mask: ones(2)}
+	IsIPv6 = Cond{Field: EthType, Value: Uint(etherIPv6), Mask: ones(2)}
+	IsARP  = Cond{Field: EthType, Value: Uint(etherARP), Mask: ones(2)}
 )
 
 // Is requires all bits of f to equal v.
-func Is(f Field, v uint64) Cond { return Cond{f, Uint(v), ones(info[f].bytes)} }
+func Is(f Field, v uint64) Cond { return Cond{Field: f, Value: Uint(v), Mask: ones(info[f].bytes)} }
 
 // Masked requires the bits of f set in mask to equal v.
-func Masked(f Field, v, mask uint64) Cond { return Cond{f, Uint(v & mask), Uint(mask)} }
+func Masked(f Field, v, mask uint64) Cond {
+	return Cond{Field: f, Value: Uint(v & mask), Mask: Uint(mask)}
+}
 
 // IsMAC requires f to equal an Ethernet address.
 func IsMAC(f Field, a [6]byte) Cond {
@@ -50,13 +58,19 @@ func InPrefix(f Field, p netip.Prefix) Cond {
 	if len(a) != n {
 		panic(fmt.Sprintf("ofproto: %v cannot be %v", f, p))
 	}
-	c := Cond{Field: f}
-	for i := range n {
-		bits := min(max(p.Bits()-8*i, 0), 8)
-		c.Mask[16-n+i] = ^byte(0xff >> bits)
-		c.Value[16-n+i] = a[i] & c.Mask[16-n+i]
-	}
+	c := Cond{Field: f, Mask: prefixMask(n, p.Bits())}
+	copy(c.Value[16-n:], a)
+	c.Value = c.Value.and(c.Mask)
 	return c
+}
+
+// prefixMask returns the mask for the first length bits of n bytes.
+func prefixMask(n, length int) (mask Bits) {
+	for i := range n {
+		bits := min(max(length-8*i, 0), 8)
+		mask[16-n+i] = ^byte(0xff >> bits)
+	}
+	return mask
 }
 
 // CTStateBits are the bits of ct_state.
@@ -84,39 +98,62 @@ func CT(set, clear CTStateBits) Cond { return Masked(CTState, uint64(set), uint6
 // not by users.
 func MatchOn(conds ...Cond) Match {
 	m := make(Match, 0, len(conds)+2)
-	todo := conds
-	for i := 0; i < len(todo); i++ {
-		c := todo[i]
-		todo = append(todo[:len(todo):len(todo)], implied[info[c.Field].needs]...)
-		if c.Mask == (Bits{}) {
-			continue
+	ethernet := false
+	bare := slices.ContainsFunc(conds, func(c Cond) bool { return c.Field == PacketType && !c.Value.zero() })
+	for todo := conds; len(todo) > 0; todo = todo[1:] {
+		needs := info[todo[0].Field].needs
+		ethernet = ethernet || needs != always
+		for _, c := range implied[needs] {
+			if !bare || c.Field != EthType { // the packet type says it
+				todo = append(todo[:len(todo):len(todo)], c)
+			}
 		}
-		j, found := slices.BinarySearchFunc(m, c.Field, func(c Cond, f Field) int { return int(c.Field) - int(f) })
-		switch {
-		case !found:
-			m = slices.Insert(m, j, c)
-		case m[j].Mask == c.Mask && m[j].Value == c.Value:
-		case info[c.Field].bytes <= 8: // two parts of one register
-			m[j] = both(m[j], c)
-		default:
-			panic(fmt.Sprintf("ofproto: %v and %v in one match", m[j], c))
+		parts, n := fold(todo[0])
+		for _, c := range parts[:n] {
+			m = m.and(c)
 		}
 	}
-	if m.has(IPProto) && !m.has(EthType) {
+	m = m.settle(ethernet)
+	if m.has(IPProto) && !m.has(EthType) && !m.has(PacketType) {
 		panic(fmt.Sprintf("ofproto: ip or ipv6 is missing in %v", m))
 	}
 	return m
 }
 
+// and returns m with c added to it.
+func (m Match) and(c Cond) Match {
+	if c.Mask.zero() && !c.Field.isTunMetadata() {
+		return m
+	}
+	j, found := m.find(c.Field)
+	switch {
+	case !found:
+		return slices.Insert(m, j, c)
+	case m[j].Mask == c.Mask && m[j].Value == c.Value && !c.Field.isTunMetadata():
+	case info[c.Field].bytes <= 8: // two parts of one register
+		m[j] = both(m[j], c)
+	case c.Field.isTunMetadata() && c.Len&^lenMasked == 16: // the next bytes of a long one
+		for j < len(m) && m[j].Field == c.Field {
+			j++
+		}
+		return slices.Insert(m, j, c)
+	default:
+		panic(fmt.Sprintf("ofproto: %v and %v in one match", m[j], c))
+	}
+	return m
+}
+
+// find returns where the condition on f stands, or where it would.
+func (m Match) find(f Field) (i int, found bool) {
+	return slices.BinarySearchFunc(m, f, func(c Cond, f Field) int { return int(c.Field) - int(f) })
+}
+
 // both requires what a and b require.
 func both(a, b Cond) Cond {
-	for i := range a.Mask {
-		if common := a.Mask[i] & b.Mask[i]; a.Value[i]&common != b.Value[i]&common {
-			panic(fmt.Sprintf("ofproto: %v and %v in one match", a, b))
-		}
-		a.Mask[i] |= b.Mask[i]
-		a.Value[i] |= b.Value[i]
+	if common := a.Mask.and(b.Mask); a.Value.and(common) != b.Value.and(common) {
+		panic(fmt.Sprintf("ofproto: %v and %v in one match", a, b))
 	}
+	a.Mask, a.Value = a.Mask.or(b.Mask), a.Value.or(b.Value)
 	return a
 }
 
@@ -138,9 +175,13 @@ func (m Match) value(f Field) (uint64, bool) {
 func (m Match) Key() string {
 	var buf [256]byte
 	b := buf[:0]
-	for _, c := range m {
-		n := 16 - info[c.Field].bytes
+	for i := range m {
+		c := &m[i]
+		n := 16 - min(info[c.Field].bytes, 16)
 		b = append(b, byte(c.Field))
+		if c.Field.isTunMetadata() {
+			b = append(b, c.Len)
+		}
 		b = append(b, c.Value[n:]...)
 		b = append(b, c.Mask[n:]...)
 	}
@@ -165,132 +206,4 @@ func CoverPorts(f Field, lo, hi uint16) []Cond {
 		a += size
 	}
 	return conds
-}
-
-// appendOXM appends c as an OXM TLV.
-func appendOXM(b []byte, c Cond) []byte {
-	i := &info[c.Field]
-	n := 16 - i.bytes
-	masked := c.Mask != ones(i.bytes)
-	b = appendHeader(b, i.oxm(), i.bytes, masked)
-	b = append(b, c.Value[n:]...)
-	if masked {
-		b = append(b, c.Mask[n:]...)
-	}
-	return b
-}
-
-// appendHeader appends the header of a TLV whose value has n bytes.
-func appendHeader(b []byte, h header, n int, masked bool) []byte {
-	num := h.num << 1
-	if masked {
-		num |= 1
-		n *= 2
-	}
-	b = be.AppendUint16(b, h.class)
-	if h.class == classExperimenter {
-		return be.AppendUint32(append(b, num, byte(n+4)), h.experimenter)
-	}
-	return append(b, num, byte(n))
-}
-
-// appendMatch appends m as an ofp_match of OpenFlow 1.3, padded.
-func appendMatch(b []byte, m Match) []byte {
-	start := len(b)
-	b = append(b, 0, 1, 0, 0) // OFPMT_OXM
-	for _, c := range m {
-		b = appendOXM(b, c)
-	}
-	be.PutUint16(b[start+2:], uint16(len(b)-start)) // all fields with masks are below 2 KiB
-	return pad8(b, start)
-}
-
-// header reads the header of a TLV: its field, whether it has a mask, and how many bytes
-// are left of it.
-func (d *decoder) header() (f Field, masked bool, n int) {
-	h := header{class: d.u16()}
-	num := d.u8()
-	h.num, masked = num>>1, num&1 == 1
-	n = int(d.u8())
-	if h.class == classExperimenter {
-		h.experimenter = d.u32()
-		n -= 4
-	}
-	f, ok := byHeader[h]
-	if d.err == nil && !ok {
-		d.fail(fmt.Errorf("%w, class %#x number %d", OFPBMC_BAD_FIELD, h.class, h.num))
-	}
-	return f, masked, n
-}
-
-// oxm reads one TLV.
-func (d *decoder) oxm() (c Cond) {
-	f, masked, n := d.header()
-	if d.err != nil {
-		return c
-	}
-	size := info[f].bytes
-	if size > 16 || masked && n != 2*size || !masked && n != size {
-		d.fail(fmt.Errorf("%v: %w %d", f, OFPBMC_BAD_LEN, n))
-		return c
-	}
-	c.Field, c.Mask = f, ones(size)
-	copy(c.Value[16-size:], d.bytes(size))
-	if masked {
-		copy(c.Mask[16-size:], d.bytes(size))
-		for i := range c.Value {
-			c.Value[i] &= c.Mask[i]
-		}
-	}
-	return c
-}
-
-// match reads an ofp_match with its padding.
-func (d *decoder) match() Match {
-	typ, n := d.u16(), int(d.u16())
-	if d.err == nil && (typ != 1 || n < 4) {
-		d.fail(OFPBMC_BAD_LEN)
-		return nil
-	}
-	oxms := d.sub(n-4, "oxm", OFPBMC_BAD_LEN)
-	var m Match
-	for oxms.more() {
-		c := oxms.oxm()
-		if oxms.err == nil && c.Mask != (Bits{}) {
-			m = append(m, c)
-		}
-	}
-	d.done(&oxms)
-	if pad := (8 - n%8) % 8; d.err == nil {
-		d.skip(pad)
-	}
-	slices.SortStableFunc(m, func(a, b Cond) int { return int(a.Field) - int(b.Field) })
-	for i := 1; i < len(m); i++ {
-		if m[i].Field == m[i-1].Field {
-			d.fail(fmt.Errorf("%w: %v", OFPBMC_DUP_FIELD, m[i].Field))
-			return nil
-		}
-	}
-	return m
-}
-
-// appendMatch appends the match of f, known or not.
-func (f *Flow) appendMatch(b []byte) []byte {
-	if f.RawMatch != "" {
-		return append(b, f.RawMatch...)
-	}
-	return appendMatch(b, f.Match)
-}
-
-// flowMatch reads the match of f. One that has a field which is not known is kept as it is:
-// a flow of somebody else must not make a whole table unreadable.
-func (d *decoder) flowMatch(f *Flow) {
-	whole := *d
-	if f.Match = d.match(); d.err == nil || d.strict || whole.err != nil || len(whole.b) < 4 {
-		return
-	}
-	*d = whole
-	if n := int(be.Uint16(d.b[2:])); n >= 4 { // long enough, or the error were another
-		f.RawMatch = string(d.bytes((n + 7) / 8 * 8))
-	}
 }
