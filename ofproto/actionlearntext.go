@@ -137,7 +137,11 @@ func (p *parser) wholeValue(f Field, t text) string {
 	if i.bytes > 16 {
 		return p.fitting(t, i.bytes, i.bits)
 	}
-	return p.fitting(t, i.bytes, i.bits)
+	v, mask := p.value(f, t)
+	if p.err == nil && mask != ones(i.bytes) {
+		p.bad(t, "%q is neither a field nor a value of %v without a mask", t.s, f)
+	}
+	return string(v[16-(int(i.bits)+7)/8:])
 }
 
 // fitting reads a number that a field of n bytes has room for, and of that the given bits.

@@ -237,7 +237,7 @@ func (p *parser) list(t text, allowed instructionSet, outer nesting) []Action {
 	if isDrop && len(actions) > 0 {
 		p.bad(drop, "drop cannot stand beside other actions")
 	} else if i, reason, code := verify(actions, allowed, outer); code != 0 {
-		p.refuse(at[i], code, "%s", reason)
+		p.bad(at[i], "%s", reason) // ovs-ofctl does not send it, so that no switch has an error for it
 	}
 	if p.depth == 1 {
 		packetOf(p.match).resolve(actions)

@@ -13,6 +13,9 @@ func ParseMatch(s string) (Match, error) {
 			p.bad(kv.key, "there is no field %q", kv.key.s)
 		}
 	}
+	if p.never.s != "" {
+		p.bad(p.never, "%s cannot be matched", p.never.s)
+	}
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -73,7 +76,7 @@ func (p *parser) field(f Field, kv pair) {
 	v := kv.value
 	switch {
 	case len(info[f].codes) == 0 && info[f].needs == always:
-		p.bad(kv.key, "%v cannot be matched", f)
+		p.never = kv.key
 		return
 	case f.isTunMetadata():
 		p.tunMetadata(f, kv)

@@ -159,14 +159,14 @@ func GroupStatsRequest(group uint32) MultipartRequest {
 	return MultipartRequest{Type: MultipartGroup, Body: append(be.AppendUint32(nil, group), 0, 0, 0, 0)}
 }
 
-// MeterStatsRequest asks for the counters of a meter, or of all with MeterEvery.
+// MeterStatsRequest asks for the counters of a meter, or of all with AllMeters.
 func MeterStatsRequest(meter uint32) MultipartRequest {
 	return MultipartRequest{Type: MultipartMeter, Body: append(be.AppendUint32(nil, meter), 0, 0, 0, 0)}
 }
 
 // MeterConfigRequest returns a request for all meters.
 func MeterConfigRequest() MultipartRequest {
-	return MultipartRequest{Type: MultipartMeterConfig, Body: append(be.AppendUint32(nil, MeterEvery), 0, 0, 0, 0)}
+	return MultipartRequest{Type: MultipartMeterConfig, Body: append(be.AppendUint32(nil, AllMeters), 0, 0, 0, 0)}
 }
 
 // FlowStatsRequest returns a request for all flows.

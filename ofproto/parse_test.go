@@ -1,6 +1,15 @@
 package ofproto
 
-import "encoding/hex"
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
 
 // sent returns the body of m in hexadecimal, or the error.
 func sent(m Message, err error) string {
@@ -12,4 +21,88 @@ func sent(m Message, err error) string {
 		return err.Error()
 	}
 	return hex.EncodeToString(b[HeaderLen:])
+}
+
+// A sentText is a text, and what ovs-ofctl sends for it or why it does not.
+type sentText struct {
+	ID    string `json:"id"`
+	Kind  string `json:"kind"`
+	Hex   string `json:"hex"`
+	In    string `json:"text_in"`
+	Text  string `json:"text"` // that is refused
+	Error string `json:"error"`
+}
+
+func sentTexts(t testing.TB, name string) (all []sentText) {
+	b, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		var v sentText
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// encodeText is what weir ofp encode does.
+func encodeText(kind, s string) ([]byte, error) {
+	var m Message
+	var err error
+	switch kind {
+	case "flow":
+		m, err = ParseFlowMod(FlowAdd, s)
+	case "group":
+		m, err = ParseGroupMod(GroupAdd, s)
+	case "meter":
+		m, err = ParseMeterMod(MeterAdd, s)
+	default:
+		return nil, fmt.Errorf("there is no %s in OpenFlow 1.3", kind)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Append(nil, 0, m)
+}
+
+func TestTextsGiveTheBytesThatOpenVSwitchSends(t *testing.T) {
+	n := 0
+	for _, v := range sentTexts(t, "flowmods_of13.jsonl") {
+		if v.In == "" {
+			continue
+		}
+		got, err := encodeText(strings.TrimPrefix(v.Kind, "message_"), v.In)
+		if err != nil {
+			t.Errorf("%s: %s: %v", v.ID, v.In, err)
+		} else if s := hex.EncodeToString(got); s != v.Hex {
+			t.Errorf("%s: %s\n got %s\nwant %s", v.ID, v.In, s, v.Hex)
+		}
+		n++
+	}
+	t.Logf("%d texts", n)
+	if n < 500 {
+		t.Errorf("only %d texts", n)
+	}
+}
+
+func TestTextsThatOpenVSwitchRefusesAreRefused(t *testing.T) {
+	n := 0
+	for _, v := range sentTexts(t, "texts_rejected_of13.jsonl") {
+		_, err := encodeText(strings.TrimPrefix(v.Kind, "text_rejected_"), v.Text)
+		var code ErrorCode
+		got := "PARSE_ERROR"
+		if errors.As(err, &code) {
+			got = code.Error()
+		}
+		if err == nil || got != v.Error {
+			t.Errorf("%s: %s: %v, want %s", v.ID, v.Text, err, v.Error)
+		}
+		n++
+	}
+	if n < 38 {
+		t.Errorf("only %d texts", n)
+	}
 }

@@ -7,10 +7,10 @@ import (
 
 // Numbers of meters that have a meaning of their own (OpenFlow 1.3, A.3.4.4).
 const (
-	MeterMax        uint32 = 0xffff0000 // OFPM_MAX: the largest number of a meter
+	MaxMeter        uint32 = 0xffff0000 // OFPM_MAX: the largest number of a meter
 	MeterSlowpath   uint32 = 0xfffffffd // OFPM_SLOWPATH: for what the fast path hands up
 	MeterController uint32 = 0xfffffffe // OFPM_CONTROLLER: for what goes to the controller
-	MeterEvery      uint32 = 0xffffffff // OFPM_ALL: all meters, in deletes
+	AllMeters       uint32 = 0xffffffff // OFPM_ALL: all meters, in deletes
 )
 
 // The commands of a MeterMod (OFPMC_*).
@@ -43,7 +43,7 @@ func (p *parser) meterMod(cmd uint16, t text) MeterMod {
 	m := MeterMod{Command: cmd}
 	switch {
 	case cmd == MeterDelete && t.s == "":
-		m.Meter.ID = MeterEvery
+		m.Meter.ID = AllMeters
 	case cmd == MeterDelete:
 		p.meterHead(&m.Meter, t, false)
 	case cmd == MeterAdd || cmd == MeterModify:
@@ -130,15 +130,15 @@ func (p *parser) meterHead(m *MeterConfig, t text, flags bool) {
 func (p *parser) meterID(t text) uint32 {
 	switch t.s {
 	case "all":
-		return MeterEvery
+		return AllMeters
 	case "controller":
 		return MeterController
 	case "slowpath":
 		return MeterSlowpath
 	}
 	id := uint32(p.uint(t, 32))
-	if id == 0 || id > MeterMax {
-		p.bad(t, "meter %s is not one of 1 to %d, controller or slowpath", t.s, MeterMax)
+	if id == 0 || id > MaxMeter {
+		p.bad(t, "meter %s is not one of 1 to %d, controller or slowpath", t.s, MaxMeter)
 	}
 	return id
 }

@@ -1,0 +1,326 @@
+package ofproto
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	contiv "github.com/contiv/libOpenflow/openflow13"
+	"pgregory.net/rapid"
+
+	"weir/internal/sandbox/sandboxtest"
+)
+
+// integration skips what takes longer than a unit test, unless make integration runs it.
+func integration(t testing.TB) {
+	t.Helper()
+	if os.Getenv("WEIR_INTEGRATION") == "" {
+		t.Skip("skipped: WEIR_INTEGRATION is not set (make integration)")
+	}
+}
+
+// A bridge is an OpenFlow connection to a switch, no more than a test needs: nothing of the
+// packages that are tested elsewhere.
+type bridge struct {
+	net.Conn
+	name string
+	path string // of its socket
+}
+
+func openBridge(t testing.TB, dir, name string) *bridge {
+	t.Helper()
+	path := filepath.Join(dir, name+".mgmt")
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	b := &bridge{c, name, path}
+	b.send(t, 0, Hello{})
+	return b
+}
+
+func (b *bridge) send(t testing.TB, xid uint32, m Message) {
+	t.Helper()
+	wire, err := Append(nil, xid, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.sendBytes(t, wire)
+}
+
+func (b *bridge) sendBytes(t testing.TB, wire []byte) {
+	t.Helper()
+	if _, err := b.Write(wire); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// next reads one message.
+func (b *bridge) next(t testing.TB) []byte {
+	t.Helper()
+	b.SetReadDeadline(time.Now().Add(20 * time.Second))
+	header := make([]byte, HeaderLen)
+	if _, err := io.ReadFull(b, header); err != nil {
+		t.Fatal(err)
+	}
+	m := append(header, make([]byte, max(0, int(be.Uint16(header[2:]))-HeaderLen))...)
+	if _, err := io.ReadFull(b, m[HeaderLen:]); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// barrier waits until all that was sent is done, and returns the errors by xid.
+func (b *bridge) barrier(t testing.TB) map[uint32]*Error {
+	t.Helper()
+	const xid = 0xffffffff
+	b.send(t, xid, BarrierRequest{})
+	refused := map[uint32]*Error{}
+	for {
+		m := b.next(t)
+		switch m[1] {
+		case typeBarrierReply:
+			return refused
+		case typeError:
+			d := decoder{b: m[HeaderLen:], what: "error"}
+			e := &Error{XID: be.Uint32(m[4:]), Type: d.u16(), Code: d.u16()}
+			if e.Type == 0xffff {
+				e.Experimenter = d.u32()
+			}
+			refused[e.XID] = e
+		}
+	}
+}
+
+// dump returns the entries of all flows in bytes, without what the clock changes, in order.
+func (b *bridge) dump(t testing.TB) (entries [][]byte) {
+	t.Helper()
+	b.send(t, 7, FlowStatsRequest())
+	for more := true; more; {
+		m := b.next(t)
+		if m[1] != typeMultipartReply {
+			continue
+		}
+		more = m[11]&1 != 0
+		for body := m[16:]; len(body) >= 2; {
+			e := body[:be.Uint16(body)]
+			body = body[len(e):]
+			clear(e[4:12]) // the duration
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, bytes.Compare)
+	return entries
+}
+
+// empty deletes all flows.
+func (b *bridge) empty(t testing.TB) {
+	t.Helper()
+	b.send(t, 8, FlowMod{Command: FlowDelete, Flow: Flow{Table: AllTables}})
+	b.barrier(t)
+}
+
+// TestRandomFlowsAreInASwitchWhatTheyWere sends flows to a switch as bytes of ours, and to
+// another one as texts of ours by ovs-ofctl. Both have to have the same then, and what they
+// say of it has to be what was sent.
+func TestRandomFlowsAreInASwitchWhatTheyWere(t *testing.T) {
+	integration(t)
+	box := sandboxtest.Rootless(t, "ours", "theirs")
+	ours, theirs := openBridge(t, box.RunDir(), "ours"), openBridge(t, box.RunDir(), "theirs")
+	for _, b := range []*bridge{ours, theirs} {
+		furnish(t, b)
+	}
+	log.SetOutput(io.Discard) // contiv says there what it does not know
+	defer log.SetOutput(os.Stderr)
+	var n, refused, again int
+	rapid.Check(t, func(rt *rapid.T) {
+		flows := drawFlows(rt, 25)
+		ours.empty(t)
+		theirs.empty(t)
+		flows, no := install(t, ours, flows)
+		refused += no
+		file := writeFlows(t, flows)
+		if out, err := box.Ofctl("-O", "OpenFlow13", "--no-names", "add-flows", "theirs", file); err != nil {
+			rt.Fatalf("ovs-ofctl does not take our text: %v %s", err, out)
+		}
+		mine := ours.dump(t)
+		compareDumps(rt, mine, theirs.dump(t))
+		compareFlows(rt, flows, mine)
+		text, err := box.Ofctl("-O", "OpenFlow13", "--no-names", "--no-stats", "dump-flows", "ours")
+		if err != nil {
+			t.Fatal(err)
+		}
+		compareTexts(rt, flows, text)
+		for _, f := range flows {
+			if readByContiv(rt, f) {
+				again++
+			}
+		}
+		n += len(flows)
+	})
+	t.Logf("%d flows are in the switch what they were; it refused %d others; contiv writes %d as they are", n, refused, again)
+	if n < 2000 && !t.Failed() {
+		t.Errorf("only %d flows", n)
+	}
+}
+
+// furnish makes the groups and meters that flows name: a switch wants them to be there.
+func furnish(t testing.TB, b *bridge) {
+	for id := range uint32(256) {
+		b.send(t, id, GroupMod{Command: GroupAdd, Group: Group{ID: id}})
+	}
+	for id := range uint32(4) {
+		b.send(t, id, MeterMod{Command: MeterAdd, Meter: MeterConfig{ID: id + 1, Flags: MeterKilobits, Bands: []MeterBand{{Type: MeterDrop, Rate: 1}}}})
+	}
+	for xid, err := range b.barrier(t) {
+		t.Fatalf("%s: %d: %v", b.name, xid, err)
+	}
+}
+
+// drawFlows returns n flows with n keys.
+func drawFlows(rt *rapid.T, n int) (flows []Flow) {
+	d := dice(func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "") })
+	keys := map[FlowKey]bool{}
+	for len(flows) < n {
+		text := d.flowText()
+		f, err := ParseFlow(text)
+		if err != nil || keys[f.Key()] { // what is refused is another test's
+			n--
+			continue
+		}
+		keys[f.Key()] = true
+		flows = append(flows, f)
+	}
+	return flows
+}
+
+// install sends flows to a switch, and returns those that it takes. What it refuses it
+// refuses for what is in it, which we cannot know.
+func install(t testing.TB, b *bridge, flows []Flow) (taken []Flow, refused int) {
+	var wire []byte
+	for i, f := range flows {
+		var err error
+		if wire, err = Append(wire, uint32(i), FlowMod{Flow: f}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.sendBytes(t, wire)
+	errs := b.barrier(t)
+	for i, f := range flows {
+		err := errs[uint32(i)]
+		if err == nil {
+			taken = append(taken, f)
+			continue
+		}
+		refused++
+		if c := err.ErrorCode(); c != OFPBAC_BAD_OUT_GROUP && c != OFPMMFC_UNKNOWN_METER && c != OFPFMFC_OVERLAP {
+			t.Errorf("the switch refuses %v: %v", f, err)
+		}
+	}
+	return taken, refused
+}
+
+func writeFlows(t testing.TB, flows []Flow) string {
+	var s strings.Builder
+	for _, f := range flows {
+		s.WriteString(f.String() + "\n")
+	}
+	name := filepath.Join(t.TempDir(), "flows")
+	if err := os.WriteFile(name, []byte(s.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func compareDumps(rt *rapid.T, ours, theirs [][]byte) {
+	for i := range max(len(ours), len(theirs)) {
+		if i >= len(ours) || i >= len(theirs) || !bytes.Equal(ours[i], theirs[i]) {
+			rt.Fatalf("sent as bytes: %d flows\n%s\nsent as texts: %d flows\n%s", len(ours), entryText(ours, i), len(theirs), entryText(theirs, i))
+		}
+	}
+}
+
+func entryText(entries [][]byte, i int) string {
+	if i >= len(entries) {
+		return "-"
+	}
+	f, err := DecodeFlowStats(nil, bytes.Clone(entries[i]))
+	return fmt.Sprintf("%x\n%v %v", entries[i], f, err)
+}
+
+// compareFlows compares what a switch has with what was sent.
+func compareFlows(rt *rapid.T, sent []Flow, entries [][]byte) {
+	have, err := DecodeFlowStats(nil, bytes.Join(entries, nil))
+	if err != nil {
+		rt.Fatal(err)
+	}
+	byKey := map[FlowKey]Flow{}
+	for _, f := range have {
+		byKey[f.Key()] = f.Flow
+	}
+	if len(byKey) != len(sent) {
+		rt.Fatalf("%d flows were sent, %d are there", len(sent), len(byKey))
+	}
+	for _, f := range sent {
+		f.Flags &^= CheckOverlap | ResetCounts // of the message, not of the flow
+		if g := byKey[f.Key()]; !f.Equal(g) {
+			rt.Fatalf("sent %v\n got %v", f, g)
+		}
+	}
+}
+
+// compareTexts compares the lines of ovs-ofctl dump-flows with ours.
+func compareTexts(rt *rapid.T, sent []Flow, dump string) {
+	var want, got []string
+	for _, f := range sent {
+		f.Flags &^= CheckOverlap | ResetCounts
+		want = append(want, f.String())
+	}
+	for line := range strings.Lines(dump) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "cookie=") {
+			got = append(got, line)
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	for i := range max(len(want), len(got)) {
+		if i >= len(want) || i >= len(got) || want[i] != got[i] {
+			rt.Fatalf("line %d\nours   %s\ntheirs %s", i, slices.Concat(want[i:], []string{"-"})[0], slices.Concat(got[i:], []string{"-"})[0])
+		}
+	}
+}
+
+// readByContiv has contiv/libOpenflow read f. It knows few fields and actions and panics at
+// many others; where it gets through, it has to read what we wrote. It reports whether it
+// writes f again as we do.
+func readByContiv(rt *rapid.T, f Flow) (same bool) {
+	wire, err := Append(nil, 0, FlowMod{Flow: f})
+	if err != nil {
+		rt.Fatal(err)
+	}
+	m := contiv.NewFlowMod()
+	if !survives(func() { err = m.UnmarshalBinary(bytes.Clone(wire)) }) || err != nil {
+		return false
+	}
+	if m.Cookie != f.Cookie || m.TableId != uint8(f.Table) || m.Priority != f.Priority || m.IdleTimeout != f.IdleTimeout || m.HardTimeout != f.HardTimeout || m.Flags != uint16(f.Flags) {
+		rt.Fatalf("contiv reads %+v of %v", m, f)
+	}
+	var again []byte
+	return survives(func() { again, err = m.MarshalBinary() }) && err == nil && bytes.Equal(again, wire)
+}
+
+// survives reports whether f does not panic.
+func survives(f func()) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	f()
+	return true
+}
