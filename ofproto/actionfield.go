@@ -40,7 +40,7 @@ func (s Subfield) String() string {
 	case s.Bits == 1:
 		return fmt.Sprintf("%s[%d]", name, s.Offset)
 	}
-	return fmt.Sprintf("%s[%d..%d]", name, s.Offset, s.Offset+s.Bits-1)
+	return fmt.Sprintf("%s[%d..%d]", name, s.Offset, int(s.Offset)+int(s.Bits)-1)
 }
 
 // appendNXM appends the header by which load, move and ct name f.

@@ -182,6 +182,14 @@ func seedsOf(t testing.TB, kind string) (seeds [][]byte) {
 	return seeds
 }
 
+// shown says how many differences a test prints.
+func shown() int {
+	if n, err := strconv.Atoi(os.Getenv("OFPROTO_SHOW")); err == nil {
+		return n
+	}
+	return 20
+}
+
 // hunt compares what we say of damaged lists with what Open vSwitch says.
 func hunt(t *testing.T, kind, command string, lists [][]byte) {
 	answers := ofctlParse(t, command, lists)
@@ -191,7 +199,7 @@ func hunt(t *testing.T, kind, command string, lists [][]byte) {
 		if want == "" || want == got { // ovs-ofctl died, or agrees
 			continue
 		}
-		if differ++; differ <= 20 {
+		if differ++; differ <= shown() {
 			t.Errorf("%x:\n got %s\nwant %s", b, got, want)
 		}
 	}

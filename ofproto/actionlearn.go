@@ -306,7 +306,7 @@ func wholeText(f Field, value string) string {
 	}
 	var v Bits
 	copy(v[16-len(value):], value)
-	return valueText(v, &info[f])
+	return formatted(f, v)
 }
 
 // hexString is a number of any length as ovs-ofctl prints it: a zero has no prefix.

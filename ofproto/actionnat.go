@@ -204,16 +204,12 @@ func (n NAT) addr(a Addr) string {
 	return addrString(a)
 }
 
-// addrString writes an address as C does, to which also ::1.2.3.4 has an IPv4 address in it.
+// addrString writes an address as C does.
 func addrString(a Addr) string {
-	if !a.Is6() || a.Is4In6() {
+	if a.Is4() {
 		return a.String()
 	}
-	v := a.As16()
-	if be.Uint64(v[:]) != 0 || be.Uint32(v[8:]) != 0 || be.Uint16(v[12:]) == 0 {
-		return a.String()
-	}
-	return fmt.Sprintf("::%d.%d.%d.%d", v[12], v[13], v[14], v[15])
+	return string(appendIPv6(nil, a.As16()))
 }
 
 func (n NAT) ports() string {

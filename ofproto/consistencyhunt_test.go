@@ -114,7 +114,7 @@ func TestFlowModsOfABadPeerAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 		if refusals[i] == want {
 			continue
 		}
-		if differ++; differ <= 20 {
+		if differ++; differ <= shown() {
 			_, msg, err := Decode(messages[i])
 			t.Errorf("%x\n%v %v:\n got %q\nwant %q", messages[i], msg, err, refusals[i], want)
 		}
