@@ -77,14 +77,14 @@ var asyncAllowed = [...]uint32{0x7, 0x7, 0x3f, 0x7, 0x18, 0x3}
 func (d *decoder) async() (c AsyncConfig) {
 	for i := range uint16(3) {
 		for _, typ := range []uint16{2*i + 1, 2 * i} {
-			c.set(AsyncMask{typ, d.u32() & asyncAllowed[i]})
+			c.Set(AsyncMask{typ, d.u32() & asyncAllowed[i]})
 		}
 	}
 	return c
 }
 
-// set sets the reasons of one kind of message.
-func (c *AsyncConfig) set(m AsyncMask) {
+// Set sets the reasons of one kind of message; one of a kind that is not known changes nothing.
+func (c *AsyncConfig) Set(m AsyncMask) {
 	r := &c.Secondary
 	if m.Type&1 == 1 {
 		r = &c.Primary

@@ -37,12 +37,16 @@ func (e *Error) Unwrap() error {
 }
 
 // ErrorOf returns the message with which a switch says code of the message whose xid and
-// bytes are given: of these it repeats the first 64. A code that OpenFlow 1.3 has no
+// bytes are given. OpenFlow wants at least the first 64 of these repeated; Open vSwitch
+// repeats all that there is room for. A code that OpenFlow 1.3 has no
 // number for becomes NXBRC_UNENCODABLE_ERROR.
 func ErrorOf(code ErrorCode, xid uint32, failed []byte) *Error {
 	if code >= numErrorCodes || !errorTable[code].encodable {
 		code = NXBRC_UNENCODABLE_ERROR
 	}
 	w := errorTable[code]
-	return &Error{XID: xid, Experimenter: w.experimenter, Type: w.typ, Code: w.code, Data: failed[:min(len(failed), 64)]}
+	return &Error{XID: xid, Experimenter: w.experimenter, Type: w.typ, Code: w.code, Data: failed[:min(len(failed), MaxMessage-maxErrorHeader)]}
 }
+
+// maxErrorHeader is the length of what stands before the failed message in an error, at most.
+const maxErrorHeader = HeaderLen + 8

@@ -26,6 +26,7 @@ type room struct {
 var rooms = map[string]room{
 	"ofproto":                      {pure: true},
 	"ofproto/ofconn":               {may: []string{"ofproto"}},
+	"ofproto/oftest":               {may: []string{"ofproto"}},
 	"intent":                       {pure: true},
 	"apps/pipeline":                {pure: true, may: []string{"intent", "ofproto"}},
 	"apps/fabric":                  {pure: true, may: []string{"intent", "ofproto", "apps/pipeline"}},
