@@ -69,7 +69,18 @@ func (d dice) action() ofproto.Action {
 	return ofproto.Output{Port: choose(d, 1, 2, ofproto.PortLocal, ofproto.PortFlood)}
 }
 
-func (d dice) actions(table ofproto.Table) (actions []ofproto.Action) {
+// actions returns the actions of a flow. None uses a group twice: Open vSwitch 3.1 aborts
+// when that group is deleted.
+func (d dice) actions(table ofproto.Table) []ofproto.Action {
+	for {
+		a := d.anyActions(table)
+		if usesOf(a, 0) < 2 && usesOf(a, 1) < 2 && usesOf(a, 2) < 2 && usesOf(a, 3) < 2 {
+			return a
+		}
+	}
+}
+
+func (d dice) anyActions(table ofproto.Table) (actions []ofproto.Action) {
 	if d.in(5) {
 		actions = append(actions, ofproto.Meter(d.meter()))
 	}
@@ -149,7 +160,7 @@ func (d dice) meterMod() ofproto.MeterMod {
 		Meter:   ofproto.MeterConfig{ID: d.meter(), Flags: choose[uint16](d, 1, 1, 2, 5, 13, 0, 3, 17)},
 	}
 	if d.in(8) {
-		m.Meter.ID = choose(d, 0, maxMeter, maxMeter+1, ofproto.MeterEvery, ofproto.MeterController, ofproto.MeterSlowpath)
+		m.Meter.ID = choose(d, 0, maxMeter, maxMeter+1, ofproto.AllMeters, ofproto.MeterController, ofproto.MeterSlowpath)
 	}
 	for range choose(d, 0, 1, 1, 1, 2, 9) {
 		m.Meter.Bands = append(m.Meter.Bands, ofproto.MeterBand{Type: ofproto.MeterDrop, Rate: choose[uint32](d, 1, 1000, 1000, 0), Burst: choose[uint32](d, 0, 500)})

@@ -133,7 +133,7 @@ func (s side) reset(t testing.TB) {
 		ofproto.RoleRequest{Role: ofproto.RoleEqual},
 		ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: ofproto.AllTables}},
 		ofproto.GroupMod{Command: ofproto.GroupDelete, Group: ofproto.Group{ID: ofproto.AllGroups}},
-		ofproto.MeterMod{Command: ofproto.MeterDelete, Meter: ofproto.MeterConfig{ID: ofproto.MeterEvery}})
+		ofproto.MeterMod{Command: ofproto.MeterDelete, Meter: ofproto.MeterConfig{ID: ofproto.AllMeters}})
 }
 
 // play plays steps, and returns what was answered and what is there in the end.

@@ -81,7 +81,7 @@ func measured(m ofproto.MeterConfig) ([]ofproto.MeterBand, error) {
 // there is no error.
 func (t *tables) deleteMeters(id uint32) {
 	for _, m := range t.sortedMeters() {
-		if m.ID != id && id != ofproto.MeterEvery {
+		if m.ID != id && id != ofproto.AllMeters {
 			continue
 		}
 		t.removeFlows(t.flowsThat(func(f *flow) bool { return usesMeter(f.Actions, m.ID) }), event{reason: ofproto.RemovedByMeter})

@@ -188,7 +188,7 @@ func (n *session) meterEntries(body []byte, encode func(*meter) ([]byte, error))
 	switch {
 	case err != nil:
 		return nil, err
-	case id == ofproto.MeterEvery:
+	case id == ofproto.AllMeters:
 		return each(n.tables.sortedMeters(), encode)
 	case n.tables.meters[id] == nil:
 		return nil, ofproto.OFPMMFC_UNKNOWN_METER
