@@ -75,6 +75,7 @@ type Conn struct {
 	nc       net.Conn
 	features ofproto.FeaturesReply
 	out      outbox
+	limit    int // bytes of one multipart answer
 
 	xid       atomic.Uint32
 	modified  atomic.Uint64
@@ -99,7 +100,7 @@ func New(ctx context.Context, nc net.Conn, config Config) (*Conn, error) {
 		config: config, nc: nc, waiting: map[uint32]receiver{},
 		packetIns: make(chan ofproto.PacketIn, config.PacketIns),
 		events:    make(chan ofproto.Message, config.Events),
-		done:      make(chan struct{}),
+		done:      make(chan struct{}), limit: maxMultipart,
 	}
 	c.out.init()
 	c.tasks.Go(c.write)

@@ -1,14 +1,10 @@
 package ofconn
 
 import (
-	"context"
 	"errors"
-	"io"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"weir/internal/sandbox"
@@ -134,111 +130,4 @@ func TestPacketsComeInAndGoOut(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("no packet came")
 	}
-}
-
-// peer plays the other side of a session: it answers HELLO and FEATURES, and then what
-// answer says.
-func peer(nc net.Conn, hello ofproto.Message, answer func(xid uint32, m ofproto.Message) []ofproto.Message) {
-	defer nc.Close()
-	write := func(xid uint32, m ofproto.Message) bool {
-		b, err := ofproto.Append(nil, xid, m)
-		if err == nil {
-			_, err = nc.Write(b)
-		}
-		return err == nil
-	}
-	go write(1, hello) // a pipe has no room: both sides begin by writing
-	f := framer{r: nc}
-	for {
-		frame, err := f.next()
-		if err != nil {
-			return
-		}
-		xid, m, err := ofproto.Decode(frame)
-		if err != nil {
-			return
-		}
-		if _, ok := m.(ofproto.FeaturesRequest); ok && !write(xid, ofproto.FeaturesReply{DatapathID: 1}) {
-			return
-		}
-		if answer == nil {
-			continue
-		}
-		for _, a := range answer(xid, m) {
-			if a == nil || !write(xid, a) {
-				return
-			}
-		}
-	}
-}
-
-func TestPeersThatDoNotBehave(t *testing.T) {
-	for name, c := range map[string]struct {
-		play func(net.Conn)
-		want string
-		when string
-	}{
-		"one that speaks another version is refused": {func(nc net.Conn) {
-			go nc.Write([]byte{1, 0, 0, 8, 0, 0, 0, 1})
-			io.Copy(io.Discard, nc)
-		}, "speaks no OpenFlow 1.3", "new"},
-		"one that says nothing is given up":   {func(nc net.Conn) { io.Copy(io.Discard, nc) }, "within 5s", "new"},
-		"one that begins with something else": {func(nc net.Conn) { peer(nc, ofproto.EchoRequest{}, nil) }, "not with HELLO", "new"},
-		"one that falls silent is dropped":    {func(nc net.Conn) { peer(nc, ofproto.Hello{}, nil) }, "silent for", "later"},
-		"one that sends garbage loses its connection": {func(nc net.Conn) {
-			peer(nc, ofproto.Hello{}, func(_ uint32, m ofproto.Message) []ofproto.Message {
-				if _, ok := m.(ofproto.SetConfig); ok {
-					nc.Write([]byte{4, 14, 0, 3, 0, 0, 0, 0})
-				}
-				return nil
-			})
-		}, "length of 3", "later"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				ours, theirs := net.Pipe()
-				go c.play(theirs)
-				conn, err := New(t.Context(), ours, Config{})
-				if c.when == "later" {
-					if err != nil {
-						t.Fatal(err)
-					}
-					<-conn.Done()
-					err = conn.Err()
-					conn.Close()
-				}
-				theirs.Close()
-				if err == nil || !strings.Contains(err.Error(), c.want) {
-					t.Errorf("%v; want %q", err, c.want)
-				}
-			})
-		})
-	}
-}
-
-func TestACommitThatIsCutHasAnUnknownOutcome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		go peer(theirs, ofproto.Hello{}, func(_ uint32, m ofproto.Message) []ofproto.Message {
-			b, ok := m.(ofproto.BundleControl)
-			switch {
-			case ok && b.Type == ofproto.BundleCommit:
-				return []ofproto.Message{nil} // hang up
-			case ok:
-				return []ofproto.Message{ofproto.BundleControl{ID: b.ID, Type: b.Type + 1}}
-			}
-			if _, ok := m.(ofproto.BarrierRequest); ok {
-				return []ofproto.Message{ofproto.BarrierReply{}}
-			}
-			return nil
-		})
-		c, err := New(context.Background(), ours, Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Apply(context.Background(), ofproto.Plan{PutFlows: sample.Flows}); !errors.Is(err, ErrUnknownOutcome) {
-			t.Errorf("%v; want an unknown outcome", err)
-		}
-		c.Close()
-	})
 }

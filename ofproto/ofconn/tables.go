@@ -48,7 +48,7 @@ func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part f
 	if err := c.send(ctx, xid, m); err != nil {
 		return err
 	}
-	for size := 0; size <= maxMultipart; {
+	for size := 0; size <= c.limit; {
 		frame, err := c.nextPart(ctx, p)
 		if err != nil {
 			return err
@@ -66,7 +66,7 @@ func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part f
 		}
 		size += len(body)
 	}
-	err := fmt.Errorf("peer's answer does not end: it is longer than %d bytes", maxMultipart)
+	err := fmt.Errorf("peer's answer does not end: it is longer than %d bytes", c.limit)
 	c.end(err)
 	return err
 }
