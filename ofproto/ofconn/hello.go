@@ -22,12 +22,16 @@ func (c *Conn) shake(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { c.end(context.Cause(ctx)) })
 	defer stop()
 	f := &framer{r: c.nc}
-	if err := c.greet(ctx, f); err != nil {
-		return err
+	err := c.greet(ctx, f)
+	if err == nil {
+		c.heard.Store(time.Now().UnixNano())
+		c.tasks.Go(func() { c.end(c.read(f)) })
+		err = c.introduce(ctx)
 	}
-	c.heard.Store(time.Now().UnixNano())
-	c.tasks.Go(func() { c.end(c.read(f)) })
-	return c.introduce(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // greet exchanges HELLO. Only OpenFlow 1.3 is spoken.

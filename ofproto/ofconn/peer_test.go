@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -77,7 +78,8 @@ func bubble(t *testing.T, play func(net.Conn), test func(*testing.T, *Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
-		go play(theirs)
+		var playing sync.WaitGroup
+		playing.Go(func() { play(theirs) })
 		c, err := New(t.Context(), ours, Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -85,6 +87,7 @@ func bubble(t *testing.T, play func(net.Conn), test func(*testing.T, *Conn)) {
 		test(t, c)
 		c.Close()
 		theirs.Close()
+		playing.Wait()
 	})
 }
 
@@ -126,7 +129,8 @@ func TestPeersThatDoNotShakeHands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ours, theirs := net.Pipe()
-				go c.play(theirs)
+				var playing sync.WaitGroup
+				playing.Go(func() { c.play(theirs) })
 				start := time.Now()
 				_, err := New(t.Context(), ours, Config{})
 				if took := time.Since(start); took > 5*time.Second {
@@ -136,6 +140,7 @@ func TestPeersThatDoNotShakeHands(t *testing.T) {
 					t.Errorf("%v; want %q", err, c.want)
 				}
 				theirs.Close()
+				playing.Wait()
 			})
 		})
 	}
