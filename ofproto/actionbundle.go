@@ -106,8 +106,8 @@ func (d *decoder) bundle(load bool) Action {
 	member, n := d.u32(), int(d.u16())
 	bad := int(a.Fields) >= len(hashFields) || n > 2048 || int(a.Algorithm) >= len(bundleAlgorithms) || member != inPortHeader
 	ofs, dst := d.u16(), *d
-	reserved := d.u32()
-	bad = bad || d.u32() != 0
+	reserved, zero := d.u32(), d.u32()
+	bad = bad || zero != 0
 	if load { // what was bad up to here is forgotten, if there is such a field
 		a.Dst = subfield(dst.field32(), ofs)
 		d.done(&dst)

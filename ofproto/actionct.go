@@ -95,7 +95,7 @@ func (d *decoder) field32() Field {
 		n /= 2
 	}
 	f, ok := byHeader[header{class: class, num: num >> 1}]
-	if d.err == nil && (!ok || n != info[f].bytes && !f.isTunMetadata()) {
+	if d.err == nil && (!ok || n != info[f].bytes && (!f.isTunMetadata() || n > 127)) {
 		d.fail(OFPBAC_BAD_SET_TYPE)
 		return 0
 	}

@@ -117,9 +117,9 @@ func (d *decoder) encapProp() (p EncapProp) {
 	switch {
 	case class == propNSH && typ == propNSHMDType && size <= 8:
 		return EncapProp{MDType: b[0], TLV: NSHTLV{md: b[0] == 0}}
-	case class == propNSH && typ == propNSHTLV:
-		return d.nshTLV(b)
-	case class == propNSH && typ == propNSHMDType:
+	case class == propNSH && typ == propNSHTLV && size == 8+(int(b[3])+7)/8*8:
+		return EncapProp{TLV: nshTLV(b)}
+	case class == propNSH && (typ == propNSHMDType || typ == propNSHTLV):
 		d.fail(NXBAC_BAD_ED_PROP)
 	default:
 		d.fail(NXBAC_UNKNOWN_ED_PROP)
@@ -127,18 +127,14 @@ func (d *decoder) encapProp() (p EncapProp) {
 	return p
 }
 
-// nshTLV reads the TLV in a property.
-func (d *decoder) nshTLV(b []byte) (p EncapProp) {
+// nshTLV reads the TLV in a property, with its padding.
+func nshTLV(b []byte) NSHTLV {
 	n := int(b[3])
-	if len(b) != 4+(n+7)/8*8 {
-		d.fail(NXBAC_BAD_ED_PROP)
-		return p
-	}
-	p.TLV = NSHTLV{Class: be.Uint16(b), Type: b[2], Value: string(b[4 : 4+n])}
+	v := NSHTLV{Class: be.Uint16(b), Type: b[2], Value: string(b[4 : 4+n])}
 	if pad := string(b[4+n:]); strings.Trim(pad, "\x00") != "" {
-		p.TLV.pad = pad
+		v.pad = pad
 	}
-	return p
+	return v
 }
 
 // String returns the action as ovs-ofctl prints it.
