@@ -232,8 +232,14 @@ func (s SetOld) forPacket(p *packet) Action {
 // them by what is known of the packets where they stand.
 func (p *packet) resolve(actions []Action) {
 	for i, a := range actions {
-		if old, ok := a.(oldAction); ok {
-			actions[i] = old.forPacket(p)
+		inner := *p
+		switch a := a.(type) {
+		case oldAction:
+			actions[i] = a.forPacket(p)
+		case Clone:
+			inner.resolve(a.Actions)
+		case WriteActions:
+			inner.resolve(a.Actions)
 		}
 		p.checkOne(a)
 	}

@@ -81,7 +81,7 @@ func converse(c net.Conn) (change []byte) {
 	}
 }
 
-var ofctlCode = regexp.MustCompile(`\((OFP\w+|NX\w+)\)`)
+var ofctlCode = regexp.MustCompile(`\(((OFP|NX)[A-Z]+_\w+)\)`)
 
 // send returns the message that a command of ovs-ofctl sends for a text, with xid 0; or how
 // it refuses to, and the error code if it names one.

@@ -45,11 +45,12 @@ const blanks = " \t\r\n"
 // A parser reads one text in the syntax of ovs-ofctl(8) and ovs-actions(7). After the
 // first mistake it goes on, but keeps that one.
 type parser struct {
-	whole string
-	err   *SyntaxError
-	match Match // of the flow whose actions are parsed: tp_dst is tcp's or udp's
-	never text  // a field in match that no version of OpenFlow can ask for, if there is one
-	depth int   // of the list of actions that is being read: 1 is the flow's
+	whole  string
+	err    *SyntaxError
+	match  Match  // of the flow whose actions are parsed: tp_dst is tcp's or udp's
+	never  text   // a field in match that no version of OpenFlow can ask for, if there is one
+	depth  int    // of the list of actions that is being read: 1 is the flow's
+	places []text // of the actions of the list that was read last
 }
 
 // bad notes a mistake at t.

@@ -1,7 +1,7 @@
 package ofproto
 
 import (
-	"errors"
+	"slices"
 	"strings"
 )
 
@@ -171,16 +171,40 @@ func (p *parser) cookie(m *FlowMod, t text) {
 	}
 }
 
-// flowActions reads the actions and instructions of f, whose match is read.
+// flowActions reads the actions and instructions of f, whose match is read, and refuses
+// those that do not go with it.
 func (p *parser) flowActions(f *Flow, t text) {
 	p.match = f.Match
 	f.Actions = p.instructions(t)
 	if p.err != nil {
 		return
 	}
-	var code ErrorCode
-	if err := checkConsistent(f.Match, f.Table, f.Actions); errors.As(err, &code) {
-		reason := strings.TrimSuffix(err.Error(), ": "+code.Error())
-		p.refuse(t, code, "%s: does not go with the match or the table of the flow", reason)
+	packet := packetOf(f.Match)
+	packet.table = f.Table
+	for i, a := range f.Actions {
+		if code := packet.checkOne(a); code != 0 {
+			p.refuse(p.places[i], code, "%v does not go with the match or the table of the flow", a)
+		} else if packet.inconsistent {
+			p.refuse(p.places[i], p.oldFormat(f), "%v does not go with the match of the flow", a)
+		}
 	}
+	if p.err == nil {
+		packetOf(f.Match).resolve(f.Actions)
+	}
+}
+
+// oldFormat returns the error for a flow of which only OpenFlow 1.0 takes the match with the
+// actions: ovs-ofctl names one if there is something else in it that 1.0 does not know.
+func (p *parser) oldFormat(f *Flow) ErrorCode {
+	newer := p.never.s != "" || f.Flags&(ResetCounts|NoPktCounts|NoBytCounts) != 0 || slices.ContainsFunc(f.Actions, func(a Action) bool {
+		switch a.(type) {
+		case PushVLAN, Meter, Encap:
+			return true
+		}
+		return false
+	})
+	if newer {
+		return OFPBAC_MATCH_INCONSISTENT
+	}
+	return 0
 }

@@ -86,7 +86,7 @@ func (p *parser) groupMod(cmd GroupCommand, t text) GroupMod {
 		bucket, buckets, found = splitBucket(buckets)
 		p.groupBucket(&g, bucket)
 	}
-	if g.newer.s != "" {
+	if g.newer != (text{}) {
 		p.bad(g.newer, "only OpenFlow 1.5 can send this")
 	}
 	return g.GroupMod
@@ -155,6 +155,7 @@ func (p *parser) selectionParam(g *groupText, t text) {
 // selectionFields reads the fields that a hash looks at; a value is the mask of the bits.
 func (p *parser) selectionFields(g *groupText, t text) {
 	var seen [numFields]bool
+	g.newer = t
 	for kv, ok := p.next(&t); ok && p.err == nil; kv, ok = p.next(&t) {
 		f, known := byName[kv.key.s]
 		switch {
@@ -168,7 +169,6 @@ func (p *parser) selectionFields(g *groupText, t text) {
 		seen[f] = true
 		g.fields = kv.key
 	}
-	g.newer = t
 }
 
 func (p *parser) selectionMask(f Field, t text) {

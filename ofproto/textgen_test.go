@@ -102,7 +102,7 @@ func (d dice) field(s setting, ok func(Field) bool) Field {
 }
 
 func isWritable(f Field) bool {
-	return info[f].access&writable != 0 && f != CTMark && f != CTLabel && f != InPort && f != InPort16
+	return len(info[f].codes) > 0 && info[f].access&writable != 0 && f != CTMark && f != CTLabel && f != InPort && f != InPort16
 }
 
 // value returns a value of f as a text, without a mask.
@@ -181,8 +181,8 @@ func (d dice) matchText(s setting) string {
 func (d dice) subfieldText(f Field, count int) string {
 	i := &info[f]
 	name := i.name
-	if c := i.codes[d(len(i.codes))]; d(2) == 0 {
-		name = c.name
+	if n := len(i.codes); n > 0 && d(2) == 0 {
+		name = i.codes[d(n)].name
 	}
 	width := int(i.bits)
 	if count == 0 {
