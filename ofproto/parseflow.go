@@ -1,9 +1,6 @@
 package ofproto
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // ParseFlow reads a flow in the syntax that ovs-ofctl add-flow takes, and in which
 // dump-flows prints flows: "table=1,priority=50,tcp,tp_dst=80,actions=output:2". Fields
@@ -194,16 +191,21 @@ func (p *parser) flowActions(f *Flow, t text) {
 }
 
 // oldFormat returns the error for a flow of which only OpenFlow 1.0 takes the match with the
-// actions: ovs-ofctl names one if there is something else in it that 1.0 does not know.
+// actions: ovs-ofctl names one if there is something else in it that 1.0 does not know. It
+// forgets what it knew at actions that have actions in them.
 func (p *parser) oldFormat(f *Flow) ErrorCode {
-	newer := p.never.s != "" || f.Flags&(ResetCounts|NoPktCounts|NoBytCounts) != 0 || slices.ContainsFunc(f.Actions, func(a Action) bool {
-		switch a.(type) {
+	newer := false
+	for _, a := range f.Actions {
+		switch a := a.(type) {
 		case PushVLAN, Meter, Encap:
-			return true
+			newer = true
+		case ConnTrack:
+			newer = newer && len(a.Exec) == 0
+		case Clone, WriteActions:
+			newer = false
 		}
-		return false
-	})
-	if newer {
+	}
+	if newer || p.never.s != "" || f.Flags&(ResetCounts|NoPktCounts|NoBytCounts) != 0 {
 		return OFPBAC_MATCH_INCONSISTENT
 	}
 	return 0

@@ -69,8 +69,7 @@ func flowText(f Flow) string {
 	}
 	m := f.Match.String()
 	if f.Priority != 0x8000 {
-		p := strings.Fields(strings.ReplaceAll(Flow{Priority: f.Priority}.String(), ",", " "))[2]
-		m = strings.TrimSuffix(p+","+m, ",")
+		m = (&Flow{Priority: f.Priority, Match: f.Match}).matchText()
 	}
 	if m != "" {
 		s += " " + m
