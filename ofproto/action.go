@@ -152,7 +152,7 @@ func appendActions(b []byte, actions []Action) ([]byte, error) {
 		if instructionOf(a) != inApply {
 			return b, fmt.Errorf("%v is an instruction, not an action", a)
 		}
-		if b, err = a.appendTo(b); err != nil {
+		if b, err = appendAction(b, a); err != nil {
 			return b, err
 		}
 	}

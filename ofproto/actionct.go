@@ -50,22 +50,24 @@ func (c ConnTrack) same(o Action) bool {
 		c.Table == d.Table && c.ALG == d.ALG && equalActions(c.Exec, d.Exec)
 }
 
-func (c ConnTrack) appendTo(b []byte) ([]byte, error) {
+func (c ConnTrack) appendTo(b []byte) ([]byte, error) { return c.append(b) }
+
+// append is appendTo for where time counts: c is not copied.
+func (c *ConnTrack) append(b []byte) ([]byte, error) {
 	start := len(b)
-	b = appendNX(b, 35, 0)
-	b = be.AppendUint16(b, c.flags|flag(c.Commit, ctCommit)|flag(c.Force, ctForce))
+	flags := c.flags | flag(c.Commit, ctCommit) | flag(c.Force, ctForce)
+	src, zone := uint32(0), c.Zone
 	if c.ZoneIn.Bits != 0 {
-		b = c.ZoneIn.Field.appendNXM32(b)
-		b = be.AppendUint16(b, c.ZoneIn.ofsNbits())
-	} else {
-		b = append(b, 0, 0, 0, 0, byte(c.Zone>>8), byte(c.Zone))
+		src, zone = nxm32[c.ZoneIn.Field], c.ZoneIn.ofsNbits()
 	}
-	b = append(b, byte(c.Table), 0, 0, 0, byte(c.ALG>>8), byte(c.ALG))
-	var err error
+	b = append(b, 0xff, 0xff, 0, 0, 0, 0, 0x23, 0x20, 0, 35, byte(flags>>8), byte(flags),
+		byte(src>>24), byte(src>>16), byte(src>>8), byte(src), byte(zone>>8), byte(zone),
+		byte(c.Table), 0, 0, 0, byte(c.ALG>>8), byte(c.ALG))
 	if c.NAT != nil {
-		b, _ = c.NAT.appendTo(b)
+		b = c.NAT.append(b)
 	}
-	if b, err = appendActions(b, c.Exec); err != nil {
+	b, err := appendActions(b, c.Exec)
+	if err != nil {
 		return b, err
 	}
 	return b, setLen(b, start, 2)
@@ -78,14 +80,19 @@ func flag(set bool, bit uint16) uint16 {
 	return 0
 }
 
-// appendNXM32 appends the four bytes by which ct and learn name f. They cannot name a field
-// of an experimenter: Open vSwitch then writes zeroes, which no switch takes.
-func (f Field) appendNXM32(b []byte) []byte {
-	if f.hasLongHeader() {
-		return append(b, 0, 0, 0, 0)
+// nxm32 has the four bytes by which ct and learn name each field. They cannot name one of an
+// experimenter: Open vSwitch then writes zeroes, which no switch takes.
+var nxm32 = func() (all [numFields]uint32) {
+	for f := range all {
+		if h := info[f].nxm(); h.class != classExperimenter {
+			all[f] = uint32(h.class)<<16 | uint32(h.num)<<9 | uint32(info[f].bytes)
+		}
 	}
-	return f.appendNXM(b)
-}
+	return all
+}()
+
+// appendNXM32 appends the four bytes by which ct and learn name f.
+func (f Field) appendNXM32(b []byte) []byte { return be.AppendUint32(b, nxm32[f]) }
 
 // field32 reads the four bytes by which ct and learn name a field. A mask in the header
 // means nothing, and tunnel metadata may have any length.

@@ -31,16 +31,14 @@ type Resubmit struct {
 }
 
 func (r Resubmit) appendTo(b []byte) ([]byte, error) {
-	subtype := uint16(14)
+	subtype, table := byte(14), r.Table
 	switch {
 	case r.short && r.Table == NoTable:
-		b = be.AppendUint16(appendNX(b, 1, 16), r.Port)
-		return append(b, 0, 0, 0, 0), nil
+		subtype, table = 1, 0
 	case r.CT:
 		subtype = 44
 	}
-	b = be.AppendUint16(appendNX(b, subtype, 16), r.Port)
-	return append(b, byte(r.Table), 0, 0, 0), nil
+	return append(b, 0xff, 0xff, 0, 16, 0, 0, 0x23, 0x20, 0, subtype, byte(r.Port>>8), byte(r.Port), byte(table), 0, 0, 0), nil
 }
 
 // readResubmitPort reads the oldest form, in which nothing counts but the port.

@@ -44,19 +44,20 @@ func (n NAT) plain() bool {
 
 func (NAT) notInSet() {}
 
-func (n NAT) appendTo(b []byte) ([]byte, error) {
+func (n NAT) appendTo(b []byte) ([]byte, error) { return n.append(b), nil }
+
+func (n *NAT) append(b []byte) []byte {
 	start := len(b)
-	b = append(appendNX(b, 36, 0), 0, 0)
-	b = be.AppendUint16(b, flag(n.Src, natSrc)|flag(n.Dst, natDst)|flag(n.Persistent, natPersistent)|flag(n.Hash, natHash)|flag(n.Random, natRandom))
-	b = append(b, 0, 0)
-	var present uint16
-	if n.AddrMin.IsValid() {
-		b, present = n.appendRange(b)
+	flags := flag(n.Src, natSrc) | flag(n.Dst, natDst) | flag(n.Persistent, natPersistent) | flag(n.Hash, natHash) | flag(n.Random, natRandom)
+	b = append(b, 0xff, 0xff, 0, 16, 0, 0, 0x23, 0x20, 0, 36, 0, 0, byte(flags>>8), byte(flags), 0, 0)
+	if !n.AddrMin.IsValid() {
+		return b
 	}
+	b, present := n.appendRange(b)
 	be.PutUint16(b[start+14:], present)
 	b = pad8(b, start)
 	be.PutUint16(b[start+2:], uint16(len(b)-start))
-	return b, nil
+	return b
 }
 
 // appendRange appends what there is of the addresses and the ports. Open vSwitch takes a

@@ -193,33 +193,50 @@ func parseWriteMetadata(p *parser, kv pair) []Action {
 // appendInstructions appends the instructions of a flow. Actions that stand beside one
 // another are applied.
 func appendInstructions(b []byte, actions []Action) ([]byte, error) {
+	start := -1 // of the apply_actions that is being written
 	var err error
-	for i := 0; i < len(actions); {
-		if instructionOf(actions[i]) != inApply {
-			b, err = actions[i].appendTo(b)
-			i++
-		} else {
-			b, i, err = appendApply(b, actions, i)
+	for _, a := range actions {
+		if instructionOf(a) == inApply {
+			if start < 0 {
+				start = len(b)
+				b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
+			}
+		} else if start >= 0 {
+			if err = setLen(b, start, 2); err != nil {
+				return b, err
+			}
+			start = -1
 		}
-		if err != nil {
+		if b, err = appendAction(b, a); err != nil {
 			return b, err
 		}
 	}
-	return b, nil
+	if start >= 0 {
+		err = setLen(b, start, 2)
+	}
+	return b, err
 }
 
-// appendApply appends the actions from number i up to the next instruction, and returns
-// the number of that.
-func appendApply(b []byte, actions []Action, i int) ([]byte, int, error) {
-	start := len(b)
-	b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
-	var err error
-	for ; i < len(actions) && instructionOf(actions[i]) == inApply; i++ {
-		if b, err = actions[i].appendTo(b); err != nil {
-			return b, i, err
-		}
+// appendAction appends a. It calls those that stand in most flows directly, which takes half
+// the time.
+func appendAction(b []byte, a Action) ([]byte, error) {
+	switch a := a.(type) {
+	case ConnTrack:
+		return a.append(b)
+	case Resubmit:
+		return a.appendTo(b)
+	case Load:
+		return a.appendTo(b)
+	case SetField:
+		return a.appendTo(b)
+	case Move:
+		return a.appendTo(b)
+	case Output:
+		return a.appendTo(b)
+	case GotoTable:
+		return a.appendTo(b)
 	}
-	return b, i, setLen(b, start, 2)
+	return a.appendTo(b)
 }
 
 // found has the instructions of one flow, as they were found on the wire.

@@ -131,12 +131,7 @@ func (d *decoder) more() bool { return d.err == nil && len(d.b) > 0 }
 var be = binary.BigEndian
 
 // pad8 appends zeroes until b is a multiple of 8 long, counted from start.
-func pad8(b []byte, start int) []byte {
-	for (len(b)-start)%8 != 0 {
-		b = append(b, 0)
-	}
-	return b
-}
+func pad8(b []byte, start int) []byte { return append(b, make([]byte, (start-len(b))&7)...) }
 
 // setLen writes the length of b[start:] into the two bytes at start+at.
 func setLen(b []byte, start, at int) error {
