@@ -45,6 +45,9 @@ func (s Subfield) String() string {
 
 // appendNXM appends the header by which load, move and ct name f.
 func (f Field) appendNXM(b []byte) []byte {
+	if h := nxm32[f]; h != 0 {
+		return be.AppendUint32(b, h)
+	}
 	return appendHeader(b, info[f].nxm().header, info[f].bytes, false)
 }
 
@@ -82,6 +85,24 @@ type SetField struct {
 }
 
 func (s SetField) appendTo(b []byte) ([]byte, error) {
+	if s.Field.isTunMetadata() {
+		return s.appendShort(b)
+	}
+	w := &wire[s.Field]
+	n := 8 + 16 - int(w.at)
+	if w.experimenter != 0 {
+		n += 4
+	}
+	b = append(b, 0, 25, 0, byte((n+7)&^7), byte(w.head>>24), byte(w.head>>16), byte(w.head>>8), byte(w.head))
+	if w.experimenter != 0 {
+		b = be.AppendUint32(b, w.experimenter)
+	}
+	b = append(b, s.Value[w.at:]...)
+	return append(b, make([]byte, -n&7)...), nil
+}
+
+// appendShort appends s with no more bytes of the value than needed.
+func (s SetField) appendShort(b []byte) ([]byte, error) {
 	start := len(b)
 	n := valueBytes(s.Field, s.Value)
 	b = appendHeader(append(b, 0, 25, 0, 0), info[s.Field].oxm(), n, false)
