@@ -161,10 +161,7 @@ func appendActions(b []byte, actions []Action) ([]byte, error) {
 
 // appendNX appends the header of a Nicira action of n bytes.
 func appendNX(b []byte, subtype uint16, n uint16) []byte {
-	b = append(b, 0xff, 0xff)
-	b = be.AppendUint16(b, n)
-	b = be.AppendUint32(b, nicira)
-	return be.AppendUint16(b, subtype)
+	return append(b, 0xff, 0xff, byte(n>>8), byte(n), 0, 0, 0x23, 0x20, byte(subtype>>8), byte(subtype))
 }
 
 // equalActions reports whether a and b do the same.

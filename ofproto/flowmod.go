@@ -1,5 +1,7 @@
 package ofproto
 
+import "slices"
+
 type (
 	// FlowMod changes the flow table (A.3.4.1).
 	FlowMod struct {
@@ -93,11 +95,20 @@ func swapAny(v uint32) uint32 {
 
 func (m FlowMod) appendBody(b []byte) ([]byte, error) {
 	f := &m.Flow
-	b = be.AppendUint64(be.AppendUint64(b, f.Cookie), m.CookieMask)
-	b = append(b, byte(f.Table), byte(m.Command))
-	b = be.AppendUint16(be.AppendUint16(be.AppendUint16(b, f.IdleTimeout), f.HardTimeout), f.Priority)
-	b = be.AppendUint32(be.AppendUint32(be.AppendUint32(b, swapAny(m.BufferID)), swapAny(m.OutPort)), swapAny(m.OutGroup))
-	b = append(be.AppendUint16(b, uint16(f.Flags)), 0, 0)
+	b = slices.Grow(b, 40)
+	n := len(b)
+	b = b[:n+40]
+	h := b[n:]
+	be.PutUint64(h, f.Cookie)
+	be.PutUint64(h[8:], m.CookieMask)
+	h[16], h[17] = byte(f.Table), byte(m.Command)
+	be.PutUint16(h[18:], f.IdleTimeout)
+	be.PutUint16(h[20:], f.HardTimeout)
+	be.PutUint16(h[22:], f.Priority)
+	be.PutUint32(h[24:], swapAny(m.BufferID))
+	be.PutUint32(h[28:], swapAny(m.OutPort))
+	be.PutUint32(h[32:], swapAny(m.OutGroup))
+	be.PutUint32(h[36:], uint32(f.Flags)<<16)
 	b = f.appendMatch(b)
 	if m.deletes() {
 		return b, nil

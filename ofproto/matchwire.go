@@ -20,74 +20,160 @@ func DecodeMatch(oxms []byte) (Match, error) {
 // writes them over OpenFlow 1.3. A condition whose prerequisites m does not have is left
 // out, as there.
 func AppendMatch(b []byte, m Match) []byte {
-	start := len(b)
-	var h headers
-	var sent, framed bool // a condition on a header; one that implies an Ethernet frame
+	b = slices.Grow(b, len(m)*tlvRoom)
+	w := matchWriter{start: len(b)}
 	for i := 0; i < len(m); i++ {
 		c := &m[i]
-		w := &wire[c.Field]
-		if w.learns {
-			h.learn(c)
-		}
-		if w.needs != always {
-			framed = true
-			if c.Field == VLANTCI {
-				n := len(b)
-				b = appendTCI(b, c)
-				sent = sent || len(b) > n
-				continue
-			}
-			if !h.sends(c, w.needs) {
-				continue
-			}
-			sent = true
-		} else if c.Field == PacketType && c.Value.zero() {
-			framed = true
-			continue
-		} else if c.Field.isTunMetadata() {
+		switch wire[c.Field].how {
+		case asItIs:
+			b = c.appendNarrow(b)
+		case ifMet:
+			b = w.appendDependent(b, c)
+		case ifNotDefault:
+			b = w.appendPacketType(b, c)
+		case asOptions:
 			var n int
 			b, n = m.appendTunMetadata(b, i)
 			i += n - 1
-			continue
+		default:
+			b = c.append(b)
 		}
-		b = w.append(b, c)
 	}
-	if framed && !sent && h.packetType == 0 {
-		b = slices.Insert(b, start, wire[PacketType].append(nil, &Cond{Field: PacketType, Mask: ones(4)})...)
+	if w.framed && !w.sent && w.headers.packetType == 0 {
+		b = slices.Insert(b, w.start, (&Cond{Field: PacketType, Mask: ones(4)}).append(nil)...)
 	}
 	return b
+}
+
+// matchWriter is what decides whether a condition on a header is written.
+type matchWriter struct {
+	start   int
+	headers headers
+	sent    bool // a condition on a header was written
+	framed  bool // there is one that implies an Ethernet frame
+}
+
+// appendDependent appends c if what it depends on stands before it.
+func (w *matchWriter) appendDependent(b []byte, c *Cond) []byte {
+	info := &wire[c.Field]
+	if info.learns {
+		w.headers.learn(c)
+	}
+	w.framed = true
+	n := len(b)
+	if c.Field == VLANTCI {
+		b = appendTCI(b, c)
+	} else if w.headers.sends(c, info.needs) {
+		b = c.append(b)
+	}
+	w.sent = w.sent || len(b) > n
+	return b
+}
+
+// appendPacketType appends c unless it asks for an Ethernet frame, as every condition on its
+// header does.
+func (w *matchWriter) appendPacketType(b []byte, c *Cond) []byte {
+	w.headers.learn(c)
+	if c.Value.zero() {
+		w.framed = true
+		return b
+	}
+	return c.append(b)
 }
 
 // wireField is what it takes to write a condition on a field, at hand in one place.
 type wireField struct {
 	head, headMasked uint32 // the first four bytes of the TLV
-	experimenter     uint32 // of classExperimenter
+	fullLow          uint64 // the lower half of full
+	size             uint8  // of the value
 	at               uint8  // of the first byte of the value in Bits
+	shift            uint8  // of the lower half of the value, to have its first byte first
+	how              writing
 	needs            prereq
-	learns           bool // others depend on it
-	full             Bits // a mask that need not be written
+	learns           bool   // others depend on it
+	narrow           bool   // at most 8 bytes, and no experimenter
+	experimenter     uint32 // of classExperimenter
+	full             Bits   // a mask that need not be written
 }
+
+// writing says what has to be looked at before a condition on a field is written.
+type writing uint8
+
+const (
+	asItIs       writing = iota // nothing, and it is narrow
+	asItIsWide                  // nothing
+	ifMet                       // whether its prerequisites are met
+	ifNotDefault                // whether it says more than others imply
+	asOptions                   // the tunnel options beside it
+)
 
 // wire has what it takes to write a condition on each field.
-var wire [numFields]wireField
-
-func init() {
+var wire = func() (all [numFields]wireField) {
 	for f := Field(1); f < numFields; f++ {
-		i := &info[f]
-		h := i.oxm()
-		n := min(i.bytes, 16)
-		w := wireField{experimenter: h.experimenter, at: uint8(16 - n), needs: i.needs, full: ones(n)}
-		w.head = be.Uint32(appendHeader(nil, h, n, false))
-		w.headMasked = be.Uint32(appendHeader(nil, h, n, true))
-		wire[f] = w
+		all[f] = wireFieldOf(f)
 	}
 	for _, f := range []Field{PacketType, EthType, VLANTCI, IPProto, ARPOp, CTNwProto, ICMPv6Type, ICMPv6Code} {
-		wire[f].learns = true
+		all[f].learns = true
 	}
+	return all
+}()
+
+func wireFieldOf(f Field) wireField {
+	i := &info[f]
+	h := i.oxm()
+	n := min(i.bytes, 16)
+	w := wireField{experimenter: h.experimenter, at: uint8(16 - n), size: uint8(n), needs: i.needs, full: ones(n)}
+	w.head = be.Uint32(appendHeader(nil, h, n, false))
+	w.headMasked = be.Uint32(appendHeader(nil, h, n, true))
+	w.fullLow, w.shift, w.narrow = be.Uint64(w.full[8:]), uint8(64-8*min(n, 8)), n <= 8 && h.experimenter == 0
+	switch {
+	case f == PacketType:
+		w.how = ifNotDefault
+	case f.isTunMetadata():
+		w.how = asOptions
+	case i.needs != always:
+		w.how = ifMet
+	case !w.narrow:
+		w.how = asItIsWide
+	}
+	return w
 }
 
+// tlvRoom is the longest a TLV gets, but for one with tunnel metadata: a header, an
+// experimenter, a value and a mask.
+const tlvRoom = 4 + 4 + 16 + 16
+
 // append appends c as a TLV.
-func (w *wireField) append(b []byte, c *Cond) []byte {
+func (c *Cond) append(b []byte) []byte {
+	if wire[c.Field].narrow {
+		return c.appendNarrow(b)
+	}
+	return c.appendWide(b)
+}
+
+// appendNarrow appends c as a TLV if its field is narrow, as nearly all are: every flow has
+// about ten of them. They are written in whole words, the rest of which the next TLV writes
+// over.
+func (c *Cond) appendNarrow(b []byte) []byte {
+	n := len(b)
+	if cap(b)-n < tlvRoom {
+		b = slices.Grow(b, tlvRoom)
+	}
+	w, to := &wire[c.Field], b[n:n+tlvRoom]
+	size, shift := int(w.size), w.shift&63
+	be.PutUint64(to[4:], be.Uint64(c.Value[8:])<<shift)
+	mask := be.Uint64(c.Mask[8:])
+	if mask == w.fullLow {
+		be.PutUint32(to, w.head)
+		return b[:n+4+size]
+	}
+	be.PutUint32(to, w.headMasked)
+	be.PutUint64(to[4+size&15:], mask<<shift)
+	return b[:n+4+2*size]
+}
+
+func (c *Cond) appendWide(b []byte) []byte {
+	w := &wire[c.Field]
 	head, masked := w.head, c.Mask != w.full
 	if masked {
 		head = w.headMasked
@@ -137,14 +223,14 @@ func appendTCI(b []byte, c *Cond) []byte {
 	tci, mask := uint16(c.Value.low()), uint16(c.Mask.low())
 	const vid = vlanVID | vlanCFI
 	if m := mask & vid; m != 0 {
-		v := Cond{Value: Uint(uint64(tci & vid)), Mask: Uint(uint64(m))}
+		v := Cond{Field: VLANVID, Value: Uint(uint64(tci & vid)), Mask: Uint(uint64(m))}
 		if m == vid {
 			v.Mask = ones(2)
 		}
-		b = wire[VLANVID].append(b, &v)
+		b = v.append(b)
 	}
 	if tci&vid != 0 && mask&vlanPCP != 0 {
-		b = wire[VLANPCP].append(b, &Cond{Value: Uint(uint64(tci >> 13)), Mask: ones(1)})
+		b = (&Cond{Field: VLANPCP, Value: Uint(uint64(tci >> 13)), Mask: ones(1)}).append(b)
 	}
 	return b
 }
@@ -155,7 +241,7 @@ func appendOXM(b []byte, c Cond) []byte {
 		b, _ = Match{c}.appendTunMetadata(b, 0)
 		return b
 	}
-	return wire[c.Field].append(b, &c)
+	return c.append(b)
 }
 
 // appendHeader appends the header of a TLV whose value has n bytes.
