@@ -121,8 +121,9 @@ func readConnTrack(d *decoder) Action {
 	d.skip(3) // whatever it is
 	c.ALG = d.u16()
 	at := *d
-	c.setExec(d.list(len(d.b)))
-	at.verify(c.Exec, onlyApply, inConnTrack)
+	list := d.list(len(d.b))
+	at.verify(list, onlyApply, inConnTrack)
+	c.setExec(list)
 	if !c.Commit && (len(c.Exec) > 0 || c.NAT != nil && !c.NAT.plain()) {
 		at.fail(OFPBAC_BAD_ARGUMENT)
 	}

@@ -498,15 +498,7 @@ type Move struct{ Src, Dst Subfield }
 func (m Move) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
 	b = be.AppendUint16(appendNX(b, 6, 24), m.Src.Bits)
-	return m.appendRest(b, start)
-}
-
-// appendRest appends what stands behind the number of bits, but for the padding of the ONF.
-func (m Move) appendRest(b []byte, start int) ([]byte, error) {
 	b = be.AppendUint16(be.AppendUint16(b, m.Src.Offset), m.Dst.Offset)
-	if be.Uint32(b[start+4:]) == onf {
-		b = append(b, 0, 0)
-	}
 	b = pad8(m.Dst.Field.appendNXM(m.Src.Field.appendNXM(b)), start)
 	be.PutUint16(b[start+2:], uint16(len(b)-start))
 	return b, nil
@@ -537,7 +529,13 @@ func (c CopyField) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
 	b = append(b, 0xff, 0xff, 0, 0)
 	b = append(be.AppendUint32(b, onf), 3200>>8, 3200&0xff, 0, 0)
-	return Move(c).appendRest(be.AppendUint16(b, c.Src.Bits), start)
+	b = be.AppendUint16(be.AppendUint16(b, c.Src.Bits), c.Src.Offset)
+	b = append(be.AppendUint16(b, c.Dst.Offset), 0, 0)
+	for _, f := range []Field{c.Src.Field, c.Dst.Field} { // by the headers of OpenFlow 1.3
+		b = appendHeader(b, info[f].oxm(), info[f].bytes, false)
+	}
+	b = pad8(b, start)
+	return b, setLen(b, start, 2)
 }
 
 // String returns the action as ovs-ofctl prints it.
