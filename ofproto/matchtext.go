@@ -224,9 +224,9 @@ func etherName(ether uint16) string {
 
 // appendTunText appends the tunnel option that begins at m[i].
 func (m Match) appendTunText(b []byte, i int) []byte {
-	value, mask, _ := m.tunMetadata(i)
+	value, mask, masked, _ := m.tunMetadata(i)
 	b = append(b, info[m[i].Field].name...)
-	if mask != nil && significant(mask) == 0 {
+	if masked && significant(mask) == 0 {
 		return b // it is there
 	}
 	b = appendHex(append(b, '='), value)

@@ -284,7 +284,7 @@ func (d *decoder) tlvHeader() (f Field, masked bool, n int) {
 	if masked {
 		size = n / 2 // an odd byte counts for nothing
 	}
-	if size != info[f].bytes && !f.isTunMetadata() {
+	if size != info[f].bytes && (!f.isTunMetadata() || size > 127) {
 		f = 0
 	}
 	return f, masked, n

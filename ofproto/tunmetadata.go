@@ -61,29 +61,31 @@ func aligned(b []byte, n int) []byte {
 	return append(make([]byte, n-len(b), n), b...)
 }
 
-// tunMetadata returns the value and the mask of the option that begins at m[i], and how many
-// Conds it takes. The mask is nil if none is sent.
-func (m Match) tunMetadata(i int) (value, mask []byte, n int) {
-	f, masked := m[i].Field, m[i].Len&lenMasked != 0
+// tunMetadata returns the value and the mask of the option that begins at m[i], whether the
+// mask is sent, and how many Conds it takes.
+func (m Match) tunMetadata(i int) (value, mask []byte, masked bool, n int) {
+	f := m[i].Field
 	for ; i < len(m) && m[i].Field == f; i++ {
 		c := &m[i]
-		at := 16 - int(c.Len&^lenMasked)
-		value = append(value, c.Value[max(at, 0):]...)
-		mask = append(mask, c.Mask[max(at, 0):]...)
+		at := max(16-int(c.Len&^lenMasked), 0)
+		value = append(value, c.Value[at:]...)
+		mask = append(mask, c.Mask[at:]...)
+		masked = c.Len&lenMasked != 0
 		n++
 	}
-	if !masked {
-		mask = nil
-	}
-	return value, mask, n
+	return value, mask, masked, n
 }
 
 // appendTunMetadata appends the option that begins at m[i] as a TLV, and returns how many
 // Conds it takes.
 func (m Match) appendTunMetadata(b []byte, i int) ([]byte, int) {
-	value, mask, n := m.tunMetadata(i)
-	b = appendHeader(b, info[m[i].Field].oxm(), len(value), m[i].Len&lenMasked != 0)
-	return append(append(b, value...), mask...), n
+	value, mask, masked, n := m.tunMetadata(i)
+	b = appendHeader(b, info[m[i].Field].oxm(), len(value), masked)
+	b = append(b, value...)
+	if masked {
+		b = append(b, mask...)
+	}
+	return b, n
 }
 
 // tunMetadata takes in a TLV of a tunnel option; payload is its value, and its mask if it is
