@@ -48,6 +48,14 @@ var foldingOf = func() (how [numFields]folding) {
 // lowBits is the mask of the lowest n bits.
 func lowBits(n uint16) Bits { return Uint(1<<n - 1) }
 
+// boundOf is the mask of the bits that Open vSwitch keeps of f.
+func boundOf(f Field) Bits {
+	if f == ARPOp {
+		return ones(1)
+	}
+	return lowBits(info[f].bits)
+}
+
 // fold returns the n canonical conditions that say what c does.
 func fold(c Cond) (parts [4]Cond, n int) {
 	whole := c.Value
@@ -65,10 +73,7 @@ func fold(c Cond) (parts [4]Cond, n int) {
 	case toRegs:
 		return foldRegs(c)
 	case bounded:
-		if c.Field == ARPOp {
-			used = ones(1)
-		}
-		c.Value = c.Value.and(used)
+		c.Value = c.Value.and(boundOf(c.Field))
 	case cutMask:
 		if c.Field == CTState {
 			used = ones(1)

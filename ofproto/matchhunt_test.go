@@ -165,8 +165,8 @@ func (r tlvMaker) damage(b []byte) []byte {
 	return b
 }
 
-// flowModOf returns a flow-mod with a match of TLVs.
-func flowModOf(tlvs []byte) []byte {
+// flowModWith returns a flow-mod with a match of TLVs.
+func flowModWith(tlvs []byte) []byte {
 	b := append([]byte{Version, 14, 0, 0, 0, 0, 0, 0}, make([]byte, 22)...)
 	b = be.AppendUint16(b, 100)
 	b = append(append(b, slices.Repeat([]byte{0xff}, 12)...), 0, 0, 0, 0)
@@ -177,14 +177,14 @@ func flowModOf(tlvs []byte) []byte {
 	return b
 }
 
-var ofpError = regexp.MustCompile(`decode error: (\w+)`)
+var ofctlRefusal = regexp.MustCompile(`decode error: (\w+)`)
 
 // ofctlMatches has ovs-ofctl print flow-mods with these matches, or the errors with which it
 // refuses them.
 func ofctlMatches(t testing.TB, matches [][]byte) (answers []string) {
 	var in []byte
 	for _, b := range matches {
-		in = append(in, flowModOf(b)...)
+		in = append(in, flowModWith(b)...)
 	}
 	file := filepath.Join(t.TempDir(), "messages")
 	if err := os.WriteFile(file, in, 0o600); err != nil {
@@ -196,7 +196,7 @@ func ofctlMatches(t testing.TB, matches [][]byte) (answers []string) {
 	}
 	for line := range strings.Lines(string(out)) {
 		_, text, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "OFPT_FLOW_MOD (OF1.3) (xid=0x0): ")
-		if code := ofpError.FindStringSubmatch(text); code != nil {
+		if code := ofctlRefusal.FindStringSubmatch(text); code != nil {
 			text = code[1]
 		} else if ok {
 			text = strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(text, "ADD priority=100"), ","), " actions=drop")

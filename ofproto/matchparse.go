@@ -1,13 +1,24 @@
 package ofproto
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ParseMatch reads a match in the syntax of ovs-ofctl(8): fields, and names of protocols,
 // between commas or spaces. As there, a later condition replaces an earlier one on the same
 // field, and one whose prerequisites are not met is left out. The error is a *SyntaxError.
 func ParseMatch(s string) (Match, error) {
 	p := parser{whole: s}
-	t := text{s, 0}
+	p.conditions(text{s, 0})
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.match.sent(), nil
+}
+
+// conditions reads all conditions in t.
+func (p *parser) conditions(t text) {
 	for kv, ok := p.next(&t); ok && p.err == nil; kv, ok = p.next(&t) {
 		if !p.condition(kv) {
 			p.bad(kv.key, "there is no field %q", kv.key.s)
@@ -16,10 +27,6 @@ func ParseMatch(s string) (Match, error) {
 	if p.never.s != "" {
 		p.bad(p.never, "%s cannot be matched", p.never.s)
 	}
-	if p.err != nil {
-		return nil, p.err
-	}
-	return p.match.sent(), nil
 }
 
 // protocol is what the name of one stands for.
@@ -65,7 +72,7 @@ func (p *parser) condition(kv pair) (handled bool) {
 // require sets what the match asks for on the field of c, and on those that c needs.
 func (p *parser) require(c Cond) {
 	ethernet := info[c.Field].needs != always && !p.match.has(PacketType)
-	p.match = p.match.set(c).resolve()
+	p.match = p.match.set(c)
 	if ethernet && !p.match.has(PacketType) {
 		p.match = p.match.put(Is(PacketType, 0)) // until the match is complete
 	}
@@ -73,48 +80,50 @@ func (p *parser) require(c Cond) {
 
 // field reads "f=value"; without a value it asks for nothing but the prerequisites of f.
 func (p *parser) field(f Field, kv pair) {
-	v := kv.value
-	switch {
-	case len(info[f].codes) == 0 && info[f].needs == always:
-		p.never = kv.key
-		return
-	case f.isTunMetadata():
+	if f.isTunMetadata() {
 		p.tunMetadata(f, kv)
 		return
-	case v.s == "":
+	}
+	v := kv.value
+	if v.s == "" {
 		v.s = "0/0"
 	}
 	value, mask := p.value(f, v)
-	if p.err == nil {
+	switch {
+	case p.err != nil:
+	case len(info[f].codes) > 0 || info[f].needs != always:
 		p.require(Cond{Field: f, Value: value, Mask: mask})
+	case !mask.zero():
+		p.never = kv.key
 	}
 }
 
 // tunMetadata reads "f=value" of a tunnel option.
 func (p *parser) tunMetadata(f Field, kv pair) {
-	value, mask, masked := []byte(nil), []byte(nil), true
+	var value, mask []byte
+	masked := true
 	if s := kv.value.s; s != "" && s != "*" {
 		value, mask, masked = p.longInteger(f, kv.value)
 	}
-	if p.err != nil {
-		return
+	if !masked {
+		mask = slices.Repeat([]byte{0xff}, tunMetadataBytes)
 	}
+	if p.err == nil {
+		p.putTunMetadata(f, kv, aligned(value, tunMetadataBytes), aligned(mask, tunMetadataBytes))
+	}
+}
+
+// putTunMetadata sets a tunnel option; value and mask are as long as it can be.
+func (p *parser) putTunMetadata(f Field, kv pair, value, mask []byte) {
 	if p.match.has(f) {
 		p.bad(kv.key, "%v stands twice", f)
 		return
 	}
 	r := matchReader{m: p.match, options: p.match.options()}
-	if err := r.tunMetadata(f, masked, append(aligned(value, tunMetadataBytes), aligned(mask, tunMetadataBytes)...)[:p.tlvLen(masked)]); err != nil {
+	if err := r.tunMetadata(f, true, append(value, mask...)); err != nil {
 		p.bad(kv.key, "%v does not fit into the %d bytes that all tunnel options have", f, maxTunMetadata)
 	}
 	p.match = r.m
-}
-
-func (p *parser) tlvLen(masked bool) int {
-	if masked {
-		return 2 * tunMetadataBytes
-	}
-	return tunMetadataBytes
 }
 
 // options returns how many bytes the tunnel options of m have.
@@ -137,20 +146,46 @@ func (p *parser) bits(kv pair) {
 		p.bad(kv.value, "%q is not a number for %s", kv.value.s, kv.key.s)
 		return
 	}
-	if i.bytes > 16 || len(i.codes) == 0 && i.needs == always {
-		p.bad(kv.key, "%v cannot be matched in part", s.Field)
-		return
-	}
-	c := p.match.get(s.Field)
-	value, mask := fromBytes(v), bitsAt(0, s.Bits)
-	if value.without(mask) != (Bits{}) {
+	if exceeds(v, s.Bits) {
 		p.bad(kv.value, "%s does not fit into %d bits", kv.value.s, s.Bits)
 		return
 	}
-	mask = bitsAt(s.Offset, s.Bits)
-	c.Value = c.Value.without(mask).or(shifted(value, s.Offset))
+	if s.Field.isTunMetadata() {
+		p.tunBits(s, kv, v)
+		return
+	}
+	c := p.match.get(s.Field)
+	mask := bitsAt(s.Offset, s.Bits)
+	c.Value = c.Value.without(mask).or(shifted(fromBytes(v), s.Offset))
 	c.Mask = c.Mask.or(mask)
+	if len(i.codes) == 0 && i.needs == always || i.access&maskable == 0 && c.Mask != ones(i.bytes) {
+		p.never = kv.key
+		return
+	}
 	p.require(c)
+}
+
+// exceeds reports whether v has a bit beyond the lowest n.
+func exceeds(v []byte, n uint16) bool {
+	for i := range v {
+		bit := 8 * (len(v) - 1 - i) // of the lowest in v[i]
+		if over := bit + 8 - int(n); over > 0 && v[i]>>max(8-over, 0) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tunBits puts v into a part of a tunnel option.
+func (p *parser) tunBits(s Subfield, kv pair, v []byte) {
+	value, mask := make([]byte, tunMetadataBytes), make([]byte, tunMetadataBytes)
+	for i := range int(s.Bits) {
+		from, to := i, i+int(s.Offset)
+		bit := v[len(v)-1-from/8] >> (from % 8) & 1
+		value[len(value)-1-to/8] |= bit << (to % 8)
+		mask[len(mask)-1-to/8] |= 1 << (to % 8)
+	}
+	p.putTunMetadata(s.Field, kv, value, mask)
 }
 
 // bitsAt returns the mask of n bits from the bit at up.
@@ -187,16 +222,19 @@ func (m Match) get(f Field) (c Cond) {
 	case toTCI:
 		return m.getTCI(f)
 	}
+	used := ones(info[f].bytes)
+	if foldingOf[f] == bounded && f != NSHSPI {
+		used = boundOf(f)
+	}
 	shift := uint16(0)
 	if f == IPTOS {
-		f, shift = IPDSCP, 2
+		f, shift, used = IPDSCP, 2, Uint(0xfc)
 	} else if f == InPort16 {
 		f = InPort
 	}
 	for i := range m {
 		if placeOf[m[i].Field] == placeOf[f] {
-			n := ones(info[c.Field].bytes)
-			c.Value, c.Mask = shifted(m[i].Value, shift).and(n), m[i].Mask.and(n)
+			c.Value, c.Mask = shifted(m[i].Value, shift).and(used), shifted(m[i].Mask, shift).and(used)
 		}
 	}
 	return c
@@ -219,6 +257,7 @@ func (m Match) getTCI(f Field) Cond {
 // sent returns what of m Open vSwitch would send to a switch: a condition on a field that a
 // packet as the others ask for does not have is left out.
 func (m Match) sent() Match {
+	m = m.resolve()
 	d := decoder{b: AppendMatch(nil, m), what: "match"}
 	again := d.oxms(false)
 	if d.err != nil {

@@ -18,7 +18,7 @@ func (s *scan) uint(base uint64) uint64 {
 		t = t[1:]
 	}
 	switch {
-	case base == 0 && len(t) > 1 && t[0] == '0' && t[1]|0x20 == 'x':
+	case (base == 0 || base == 16) && len(t) > 1 && t[0] == '0' && t[1]|0x20 == 'x':
 		base, t = 16, t[2:]
 	case base == 0 && strings.HasPrefix(t, "0"):
 		base = 8
