@@ -59,12 +59,14 @@ func (b *batched) batch(ctx context.Context, i, barrier int) (int, error) {
 			return i, err
 		}
 	}
-	for end := min(i+batchSize, b.messages.len()); i < end; i++ {
-		if err := b.put(ctx, i); err != nil {
-			return i, err
-		}
+	var bad error // what cannot be sent ends the batch, and what came before is waited for
+	for end := min(i+batchSize, b.messages.len()); i < end && bad == nil; i++ {
+		bad = b.put(ctx, i)
 	}
-	return i, b.send(ctx, b.control(barrier), ofproto.BarrierRequest{})
+	if err := b.send(ctx, b.control(barrier), ofproto.BarrierRequest{}); err != nil {
+		return i, err
+	}
+	return i, bad
 }
 
 func (b *batched) put(ctx context.Context, i int) error {

@@ -95,6 +95,7 @@ func (b *bundle) add(ctx context.Context, i int) error {
 		return b.messages.rejected(i, bad)
 	}
 	b.modified.Add(1)
+	b.bundles.Add(1)
 	return err
 }
 

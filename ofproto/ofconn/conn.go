@@ -79,6 +79,7 @@ type Conn struct {
 
 	xid       atomic.Uint32
 	modified  atomic.Uint64
+	bundles   atomic.Uint64 // of modified: in a bundle
 	dropped   atomic.Uint64
 	heard     atomic.Int64 // Unix nanoseconds of the last sign of life
 	packetIns chan ofproto.PacketIn

@@ -39,22 +39,35 @@ func (c *Conn) greet(ctx context.Context, f *framer) error {
 	if err := c.send(ctx, c.xid.Add(1), ofproto.Hello{}); err != nil {
 		return err
 	}
-	frame, err := f.next()
+	xid, m, err := first(f)
 	if err != nil {
 		return fmt.Errorf("hello: %w", err)
 	}
-	xid, m, err := ofproto.Decode(frame)
-	if err != nil {
-		return fmt.Errorf("hello: %w", err)
-	}
-	h, ok := m.(ofproto.Hello)
-	switch {
-	case !ok:
-		return notHello(m)
-	case !speaks(h):
-		return c.turnAway(xid, h)
+	switch m := m.(type) {
+	case *ofproto.Error:
+		return refusedBy(m)
+	case ofproto.Hello:
+		if !speaks(m) {
+			return c.turnAway(xid, m)
+		}
 	}
 	return nil
+}
+
+// first reads the message with which a peer begins. One that is something else altogether
+// is seen by its first bytes, whatever length they say.
+func first(f *framer) (xid uint32, m ofproto.Message, err error) {
+	if err := f.fill(ofproto.HeaderLen); err != nil {
+		return 0, nil, err
+	}
+	if typ := f.b[f.from+1]; typ != typeHello && typ != typeError {
+		return 0, nil, fmt.Errorf("peer began with a message of type %d, not with HELLO", typ)
+	}
+	frame, err := f.next()
+	if err != nil {
+		return 0, nil, err
+	}
+	return ofproto.Decode(frame)
 }
 
 // speaks reports whether OpenFlow 1.3 can be spoken with whoever said h (6.3.1).
@@ -63,15 +76,6 @@ func speaks(h ofproto.Hello) bool {
 		return h.Versions>>ofproto.Version&1 == 1
 	}
 	return h.Version >= ofproto.Version
-}
-
-// notHello says what a peer began with instead.
-func notHello(m ofproto.Message) error {
-	var e *ofproto.Error
-	if e, _ = m.(*ofproto.Error); e != nil {
-		return refusedBy(e)
-	}
-	return fmt.Errorf("peer began with %T, not with HELLO", m)
 }
 
 // refusedBy is the error of a session that the peer does not want.

@@ -87,8 +87,12 @@ func (a alive) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// typeMultipartReply is OFPT_MULTIPART_REPLY.
-const typeMultipartReply = 19
+// The types of messages that are looked at before they are decoded (OFPT_*).
+const (
+	typeHello          = 0
+	typeError          = 1
+	typeMultipartReply = 19
+)
 
 // read delivers what comes until the connection ends.
 func (c *Conn) read(f *framer) error {
