@@ -97,7 +97,7 @@ func (m FlowMonitorRequest) appendBody(b []byte) ([]byte, error) {
 		b = append(b, byte(k.Table), 0, 0, 0)
 		start := len(b)
 		b = appendMatch(b, k.Match)
-		be.PutUint16(b[at:], uint16(len(b)-start))
+		copy(b[at:at+2], b[start+2:]) // the length of the match, without its padding
 	}
 	return b, nil
 }
@@ -125,7 +125,7 @@ func (u *FlowUpdate) append(b []byte) ([]byte, error) {
 	b = be.AppendUint64(append(b, 0, 0, byte(f.Table), 0), f.Cookie)
 	match := len(b)
 	b = f.appendMatch(b)
-	be.PutUint16(b[at:], uint16(len(b)-match))
+	copy(b[at:at+2], b[match+2:]) // the length of the match, without its padding
 	b, err := appendInstructions(b, f.Actions)
 	if err != nil {
 		return b, err

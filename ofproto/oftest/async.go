@@ -40,7 +40,7 @@ func (n *session) setAsync2(m ofproto.NXSetAsync2) {
 func (n *session) asyncReply() ofproto.GetAsyncReply {
 	c := n.async
 	for _, r := range []*ofproto.AsyncReasons{&c.Primary, &c.Secondary} {
-		*r = ofproto.AsyncReasons{PacketIn: r.PacketIn & 7, PortStatus: r.PortStatus & 7, FlowRemoved: r.FlowRemoved & 0xf}
+		*r = ofproto.AsyncReasons{PacketIn: r.PacketIn & 7, PortStatus: r.PortStatus & 7, FlowRemoved: r.FlowRemoved & 0x3f}
 	}
 	return ofproto.GetAsyncReply{AsyncConfig: c}
 }

@@ -170,7 +170,7 @@ func (n *session) applyMember(m member, flags ofproto.BundleFlags) error {
 	case ofproto.FlowMod:
 		return n.tables.applyFlow(m, by)
 	case ofproto.GroupMod:
-		return n.tables.applyGroup(m)
+		return n.tables.applyGroup(m, by)
 	case ofproto.PacketOut:
 		return n.tables.checkActions(m.Actions)
 	case ofproto.PortMod:

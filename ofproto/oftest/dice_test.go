@@ -60,7 +60,9 @@ func (d dice) action() ofproto.Action {
 	case 1:
 		return ofproto.Clone{Actions: []ofproto.Action{ofproto.ToGroup(d.group()), ofproto.Output{Port: 1}}}
 	case 2:
-		return ofproto.SetField{Field: ofproto.Reg2, Value: ofproto.Uint(9)}
+		// of 8 bytes: what stands behind a shorter value when Open vSwitch 3.1 compares actions is
+		// left to chance, and so is whether a modification that changes nothing is told of
+		return ofproto.SetField{Field: ofproto.Metadata, Value: ofproto.Uint(9)}
 	case 3:
 		return ofproto.Resubmit{Port: ofproto.PortInPort16, Table: 7}
 	case 4:
@@ -173,7 +175,7 @@ func (d dice) meterMod() ofproto.MeterMod {
 
 // bundled is a bundle as it should be, or nearly so. The xids in it are added to those of the
 // messages that it is sent in.
-func (d dice) bundled() (all []ofproto.Message) {
+func (d dice) bundled(ports []ofproto.PortDesc) (all []ofproto.Message) {
 	id, flags := choose[uint32](d, 1, 2), ofproto.BundleFlags(choose(d, 0, 1, 2, 3))
 	control := func(t ofproto.BundleControlType) {
 		if !d.in(20) {
@@ -193,7 +195,7 @@ func (d dice) bundled() (all []ofproto.Message) {
 		case d.in(30):
 			add.Message = d.meterMod()
 		case d.in(30):
-			add.Message = ofproto.BarrierRequest{}
+			add.Message = choose[ofproto.Message](d, ofproto.BarrierRequest{}, d.portMod(ports), d.packetOut())
 		case d.in(30):
 			add.Flags ^= 1
 		case d.in(30):
@@ -237,19 +239,119 @@ func (d dice) role() ofproto.Message {
 	return ofproto.RoleRequest{Role: ofproto.Role(choose(d, 0, 1, 1, 1, 2, 2, 3)), Generation: uint64(d.IntN(4))}
 }
 
-func (d dice) step() step {
-	s := step{who: d.IntN(2)}
-	switch d.IntN(12) {
-	case 0, 1:
-		s.messages = d.bundled()
-	case 2, 3:
-		s.messages = []ofproto.Message{d.groupMod()}
-	case 4:
-		s.messages = []ofproto.Message{d.meterMod()}
-	case 5:
-		s.messages = []ofproto.Message{d.role()}
-	default:
-		s.messages = []ofproto.Message{d.flowMod()}
+func (d dice) monitor() ofproto.Message {
+	if d.in(6) {
+		return ofproto.FlowMonitorCancel{ID: choose[uint32](d, 1, 2)}
 	}
+	var m ofproto.FlowMonitorRequest
+	for range choose(d, 1, 1, 1, 2, 0) {
+		m.Monitors = append(m.Monitors, ofproto.FlowMonitor{
+			ID: choose[uint32](d, 1, 2, 3), Flags: ofproto.MonitorFlags(d.IntN(64)),
+			OutPort: choose[uint32](d, 0, 0, 0, 1, ofproto.PortController), Table: choose(d, ofproto.AllTables, ofproto.AllTables, 0, 1, internalTable),
+			Match: choose(d, nil, nil, d.match()),
+		})
+	}
+	return m
+}
+
+func (d dice) query() ofproto.Message {
+	q := ofproto.FlowQuery{
+		Table: choose(d, ofproto.AllTables, ofproto.AllTables, 0, 1, internalTable), Match: choose(d, nil, d.match()),
+		OutPort: choose[uint32](d, 0, 0, 1, ofproto.PortController), OutGroup: choose[uint32](d, 0, 0, 1, ofproto.AnyGroup),
+		Cookie: choose[uint64](d, 0, 1, 2), CookieMask: choose[uint64](d, 0, 0, 3, ^uint64(0)),
+	}
+	switch d.IntN(9) {
+	case 0, 1:
+		return q.Aggregate()
+	case 2:
+		return ofproto.TableStatsRequest()
+	case 3:
+		return ofproto.GroupStatsRequest(choose[uint32](d, 1, 2, ofproto.AllGroups))
+	case 4:
+		return ofproto.MeterStatsRequest(choose(d, 1, 2, ofproto.AllMeters))
+	case 5:
+		return choose(d, ofproto.DescRequest(), ofproto.GroupFeaturesRequest(), ofproto.MeterFeaturesRequest(), ofproto.QueueStatsRequest(7, ofproto.AllQueues), ofproto.QueueStatsRequest(ofproto.PortAny, 1))
+	}
+	return q.Stats()
+}
+
+func (d dice) reasons() ofproto.AsyncReasons {
+	return ofproto.AsyncReasons{PacketIn: d.Uint32(), PortStatus: d.Uint32(), FlowRemoved: d.Uint32() | 1<<ofproto.RemovedByDelete}
+}
+
+// setting says what a session wants to hear of.
+func (d dice) setting() ofproto.Message {
+	a := ofproto.AsyncConfig{Primary: d.reasons(), Secondary: d.reasons()}
+	return choose[ofproto.Message](d, ofproto.SetConfig{Flags: ofproto.ConfigFlags(d.IntN(4)), MissSendLen: choose[uint16](d, 0, 128, 128)},
+		ofproto.SetAsync{AsyncConfig: a}, ofproto.NXSetAsync{AsyncConfig: a},
+		ofproto.NXSetAsync2{Masks: []ofproto.AsyncMask{{Type: uint16(d.IntN(13)), Mask: d.Uint32() & choose[uint32](d, 3, 7, 0x3f)}}})
+}
+
+// session is something about the session itself.
+func (d dice) session() ofproto.Message {
+	return choose[ofproto.Message](d, ofproto.GetAsyncRequest{}, ofproto.GetConfigRequest{}, ofproto.EchoRequest{Data: []byte("hello")},
+		ofproto.SetControllerID{ID: 7}, ofproto.SetPacketInFormat{Format: ofproto.PacketInFormat(d.IntN(4))},
+		ofproto.CTFlushZone{Zone: 5}, ofproto.EchoReply{}, ofproto.FeaturesReply{}, ofproto.Hello{}, ofproto.BarrierReply{})
+}
+
+func (d dice) portMod(ports []ofproto.PortDesc) ofproto.PortMod {
+	p := ports[d.IntN(len(ports))]
+	m := ofproto.PortMod{Port: p.Number, HWAddr: p.HWAddr, Config: ofproto.PortConfig(d.Uint32()) &^ ofproto.PortDown, Mask: choose(d, ofproto.PortNoFwd, ofproto.PortNoFwd|ofproto.PortNoPacketIn, 0)}
+	if d.in(10) {
+		m.HWAddr[0]++
+	}
+	if d.in(10) {
+		m.Port = 17
+	}
+	return m
+}
+
+func (d dice) packetOut() ofproto.PacketOut {
+	m := ofproto.PacketOut{InPort: choose(d, ofproto.PortController, ofproto.PortAny, 1, ofproto.PortLocal), Data: make([]byte, 60)}
+	m.Actions = choose(d, nil, []ofproto.Action{ofproto.Output{Port: 2}}, []ofproto.Action{ofproto.ToGroup(9)})
+	m.BufferID = choose[uint32](d, 0, 0, 0, 5)
+	return m
+}
+
+// steps are the steps of a game. Flows that have gone are told of too late to say who wanted
+// to hear of them then: so this is settled before the first is added, and no role changes.
+func (d dice) steps(ports []ofproto.PortDesc) (all []step) {
+	other := d.session
+	if d.in(2) {
+		other = d.role
+	} else {
+		for i := range 4 {
+			all = append(all, step{i % 2, []ofproto.Message{d.setting()}})
+		}
+	}
+	for range 30 {
+		all = append(all, d.step(ports, other))
+	}
+	return all
+}
+
+func (d dice) step(ports []ofproto.PortDesc, other func() ofproto.Message) step {
+	s := step{who: d.IntN(2)}
+	var m ofproto.Message
+	switch d.IntN(16) {
+	case 0, 1:
+		s.messages = d.bundled(ports)
+		return s
+	case 2, 3:
+		m = d.groupMod()
+	case 4:
+		m = d.meterMod()
+	case 5:
+		m = d.monitor()
+	case 6:
+		m = d.query()
+	case 7:
+		m = choose[ofproto.Message](d, d.portMod(ports), d.packetOut())
+	case 8, 9:
+		m = other()
+	default:
+		m = d.flowMod()
+	}
+	s.messages = []ofproto.Message{m}
 	return s
 }

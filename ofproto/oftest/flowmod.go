@@ -7,7 +7,7 @@ import (
 	"weir/ofproto"
 )
 
-// A change is a flow-mod or group-mod, whose it is, and with which xid.
+// A change is whose a message is that changes tables, and with which xid.
 type change struct {
 	by  *session // nil: of somebody else
 	xid uint32

@@ -14,12 +14,13 @@ const maxGroup = 0xffffff00
 // applyGroup carries out a group-mod (OpenFlow 1.3, 6.5). As in Open vSwitch, what the
 // buckets of a group refer to is not looked at: a group may use one that is not there, or
 // itself.
-func (t *tables) applyGroup(m ofproto.GroupMod) error {
+func (t *tables) applyGroup(m ofproto.GroupMod, by change) error {
 	id := m.Group.ID
 	old := t.groups[id]
 	switch {
 	case m.Command == ofproto.GroupDelete:
 		t.deleteGroups(id)
+		t.others = append(t.others, forward{m, by})
 		return nil
 	case m.Command == ofproto.GroupAdd && old != nil:
 		return ofproto.OFPGMFC_GROUP_EXISTS
@@ -28,14 +29,20 @@ func (t *tables) applyGroup(m ofproto.GroupMod) error {
 	case id > maxGroup:
 		return ofproto.OFPGMFC_INVALID_GROUP
 	}
-	n := m.Group
 	if m.Command == ofproto.GroupInsertBucket || m.Command == ofproto.GroupRemoveBucket {
 		var err error
-		if n, err = edited(m, old); err != nil {
+		if m.Group, err = edited(m, old); err != nil {
 			return err
 		}
 	}
-	t.putGroup(&group{Group: n, created: time.Now()})
+	t.putGroup(&group{Group: m.Group, created: time.Now()})
+	switch m.Command { // of which not all have a name in OpenFlow 1.3
+	case ofproto.GroupAddOrMod: // Open vSwitch 3.1 says this even of a group that was there
+		m.Command = ofproto.GroupAdd
+	case ofproto.GroupInsertBucket, ofproto.GroupRemoveBucket:
+		m.Command = ofproto.GroupModify
+	}
+	t.others = append(t.others, forward{m, by})
 	return nil
 }
 

@@ -138,9 +138,9 @@ func (s *Switch) change(m ofproto.Message, by change) error {
 			err = s.tables.applyFlow(m, by)
 		}
 	case ofproto.GroupMod:
-		err = s.tables.applyGroup(m)
+		err = s.tables.applyGroup(m, by)
 	case ofproto.MeterMod:
-		err = s.tables.applyMeter(m)
+		return s.changeMeters(m, by)
 	default:
 		return errNoChange
 	}
@@ -149,9 +149,6 @@ func (s *Switch) change(m ofproto.Message, by change) error {
 		return err
 	}
 	s.tell(s.tables.keep())
-	if _, isFlow := m.(ofproto.FlowMod); !isFlow {
-		s.forward(m, by)
-	}
 	return nil
 }
 

@@ -19,13 +19,29 @@ const (
 
 const knownMeterFlags = ofproto.MeterKilobits | ofproto.MeterPacketsPerSecond | ofproto.MeterBurst | ofproto.MeterCounted
 
-// applyMeter carries out a meter-mod (OpenFlow 1.3, 6.6).
-func (t *tables) applyMeter(m ofproto.MeterMod) error {
-	id := m.Meter.ID
+// changeMeters carries out a meter-mod (OpenFlow 1.3, 6.6), and tells who wants to know.
+func (s *Switch) changeMeters(m ofproto.MeterMod, by change) error {
 	if m.Command == ofproto.MeterDelete {
-		t.deleteMeters(id)
+		for _, k := range s.tables.sortedMeters() {
+			if id := m.Meter.ID; id == k.ID || id == ofproto.AllMeters {
+				s.tables.deleteMeter(k)
+				s.tell(s.tables.keep())
+			}
+		}
+		s.forward(m, by)
 		return nil
 	}
+	if err := s.tables.putMeter(m); err != nil {
+		return err
+	}
+	m.Meter = s.tables.meters[m.Meter.ID].MeterConfig // of which a part may not have been said
+	s.forward(m, by)
+	return nil
+}
+
+// putMeter adds or modifies a meter.
+func (t *tables) putMeter(m ofproto.MeterMod) error {
+	id := m.Meter.ID
 	old := t.meters[id]
 	switch {
 	case id == 0 || id > maxMeter && id != ofproto.MeterSlowpath && id != ofproto.MeterController:
@@ -77,16 +93,10 @@ func measured(m ofproto.MeterConfig) ([]ofproto.MeterBand, error) {
 	return bands, nil
 }
 
-// deleteMeters deletes a meter, or all of them, and the flows that use it. One that is not
-// there is no error.
-func (t *tables) deleteMeters(id uint32) {
-	for _, m := range t.sortedMeters() {
-		if m.ID != id && id != ofproto.AllMeters {
-			continue
-		}
-		t.removeFlows(t.flowsThat(func(f *flow) bool { return usesMeter(f.Actions, m.ID) }), event{reason: ofproto.RemovedByMeter})
-		delete(t.meters, m.ID)
-	}
+// deleteMeter deletes a meter and the flows that use it.
+func (t *tables) deleteMeter(m *meter) {
+	t.removeFlows(t.flowsThat(func(f *flow) bool { return usesMeter(f.Actions, m.ID) }), event{reason: ofproto.RemovedByMeter})
+	delete(t.meters, m.ID)
 }
 
 func (t *tables) sortedMeters() []*meter {

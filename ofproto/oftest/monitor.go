@@ -114,14 +114,17 @@ func encodeUpdates(updates []ofproto.FlowUpdate) (entries [][]byte) {
 }
 
 // tell tells all who want to hear of it what happened. The lock is held.
-func (s *Switch) tell(events []event) {
-	for i := range events {
-		s.countEvent(&events[i])
+func (s *Switch) tell(o outcome) {
+	for _, f := range o.forwards {
+		s.forward(f.m, f.by)
+	}
+	for i := range o.events {
+		s.countEvent(&o.events[i])
 	}
 	for _, n := range s.sessions {
-		n.tellMonitors(events)
+		n.tellMonitors(o.events)
 	}
-	for _, e := range events {
+	for _, e := range o.events {
 		if e.kind == flowRemoved {
 			s.tellRemoved(e)
 		}

@@ -45,6 +45,19 @@ type tables struct {
 	orders uint64
 	undo   []func()
 	events []event
+	others []forward
+}
+
+// A forward is a group-mod, as the others are told of it that want to hear of such.
+type forward struct {
+	m  ofproto.GroupMod
+	by change
+}
+
+// An outcome is what others are told of when a change stays.
+type outcome struct {
+	events   []event
+	forwards []forward
 }
 
 // An event is what became of a flow.
@@ -123,11 +136,12 @@ func (t *tables) removeGroup(g *group) {
 	t.undo = append(t.undo, func() { t.groups[g.ID] = g })
 }
 
-// keep makes what was done since the last keep or rollBack stay, and returns what happened.
-func (t *tables) keep() []event {
-	events := t.events
-	t.undo, t.events = nil, nil
-	return events
+// keep makes what was done since the last keep or rollBack stay, and returns what there is to
+// tell.
+func (t *tables) keep() outcome {
+	o := outcome{t.events, t.others}
+	t.undo, t.events, t.others = nil, nil, nil
+	return o
 }
 
 // rollBack takes back what was done since.
@@ -135,7 +149,7 @@ func (t *tables) rollBack() {
 	for _, f := range slices.Backward(t.undo) {
 		f()
 	}
-	t.undo, t.events = nil, nil
+	t.undo, t.events, t.others = nil, nil, nil
 }
 
 func (t *tables) happened(e event) { t.events = append(t.events, e) }
