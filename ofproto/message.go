@@ -81,6 +81,7 @@ type head struct {
 	version uint8
 	xid     uint32
 	flags   uint16 // of a multipart message
+	whole   []byte
 }
 
 // more is the flag of a multipart message that is not the last.
@@ -92,7 +93,8 @@ type messageForm struct {
 	name  string                       // "FLOW_MOD", without the prefix of its kind
 	least int                          // length of the body
 	unit  int                          // it may be longer by multiples of; zero: it may not
-	read  func(*decoder, head) Message // the body; nil: see decode
+	read  func(*decoder, head) Message   // the body; nil: see multipart
+	print func(*printer, *decoder, head) // the body, read strictly; nil: nothing to say
 
 }
 
@@ -103,11 +105,13 @@ func onMessage(k kind, number uint32, f messageForm) {
 	if messageForms[k] == nil {
 		messageForms[k] = map[uint32]*messageForm{}
 	}
-	f.name = namePrefixes[k] + f.name
+	f.name = namePrefixes[k] + f.name + nameSuffixes[k]
 	messageForms[k][number] = &f
 }
 
 var namePrefixes = [numKinds]string{"OFPT_", "NXT_", "ONFT_", "OFPST_", "OFPST_", "NXST_", "NXST_", "ONFST_", "ONFST_"}
+
+var nameSuffixes = [numKinds]string{"", "", "", " request", " reply", " request", " reply", " request", " reply"}
 
 // Unknown is a message that the codec does not know.
 type Unknown struct {
@@ -162,8 +166,8 @@ func decode(b []byte, strict bool) (xid uint32, m Message, err error) {
 	if n != len(b) {
 		return xid, nil, fmt.Errorf("message of %d bytes says %d: %w", len(b), n, OFPBRC_BAD_LEN)
 	}
-	if version != Version && typ > typeEchoReply {
-		return xid, nil, fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
+	if err := versionError(b); err != nil {
+		return xid, nil, err
 	}
 	f, k, err := form(b)
 	if err != nil {
@@ -172,7 +176,7 @@ func decode(b []byte, strict bool) (xid uint32, m Message, err error) {
 		}
 		return xid, Unknown{typ, d.rest()}, nil
 	}
-	h := head{version: version, xid: xid}
+	h := head{version: version, xid: xid, whole: b}
 	if k >= multipartAsk {
 		h.flags = be.Uint16(b[10:])
 	}

@@ -38,7 +38,7 @@ func (p *printer) text(s string)                  { p.out = append(p.out, s...) 
 func (p *printer) f(format string, args ...any)   { p.out = fmt.Appendf(p.out, format, args...) }
 func (p *printer) uint(prefix string, v uint64)   { p.out = strconv.AppendUint(append(p.out, prefix...), v, 10) }
 func (p *printer) last(c byte) bool               { return len(p.out) > 0 && p.out[len(p.out)-1] == c }
-func (p *printer) port(prefix string, n uint32)   { p.text(prefix + printedPort(n)) }
+func (p *printer) port(prefix string, n uint32)   { p.text(prefix + portText16(n)) }
 func (p *printer) actions(s string, a []Action)   { p.text(s + Text(a)) }
 func (p *printer) hex(prefix string, v uint64)    { p.out = strconv.AppendUint(append(p.out, prefix...), v, 16) }
 
@@ -261,6 +261,25 @@ func (p *printer) match(m Match, priority uint16) {
 // defaultPriority is that of a flow for which none is said.
 const defaultPriority = 0x8000
 
-// printedPort is how a port is printed: its lower 16 bits, which is all that Open vSwitch
-// keeps.
-func printedPort(n uint32) string { return portText(port32(uint16(n))) }
+
+// versionError returns why messages of b's version are not read, or nil. Those that Open
+// vSwitch does not know either are refused as it does.
+func versionError(b []byte) error {
+	version, typ := b[0], b[1]
+	switch {
+	case version == Version || typ <= typeEchoReply:
+		return nil
+	case version > 0 && version <= 6:
+		return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
+	}
+	k, _, err := numberOf(b)
+	switch {
+	case err != nil:
+		return err
+	case k == openflowMessage || k == multipartAsk || k == multipartAnswer:
+		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_TYPE)
+	}
+	return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_SUBTYPE)
+}
+
+func speaks(b []byte) bool { return versionError(b) == nil }
