@@ -121,12 +121,12 @@ func (d *decoder) asyncMasks() (m NXSetAsync2) {
 func init() {
 	onMessage(openflowMessage, typeGetAsyncRequest, messageForm{name: "GET_ASYNC_REQUEST",
 		read: func(*decoder, head) Message { return GetAsyncRequest{} }})
-	onMessage(openflowMessage, typeGetAsyncReply, messageForm{name: "GET_ASYNC_REPLY", least: 24,
+	onMessage(openflowMessage, typeGetAsyncReply, messageForm{name: "GET_ASYNC_REPLY", print: (*printer).async, least: 24,
 		read: func(d *decoder, _ head) Message { return GetAsyncReply{d.async()} }})
-	onMessage(openflowMessage, typeSetAsync, messageForm{name: "SET_ASYNC", least: 24,
+	onMessage(openflowMessage, typeSetAsync, messageForm{name: "SET_ASYNC", print: (*printer).async, least: 24,
 		read: func(d *decoder, _ head) Message { return SetAsync{d.async()} }})
-	onMessage(niciraMessage, nxSetAsync, messageForm{name: "SET_ASYNC_CONFIG", least: 24,
+	onMessage(niciraMessage, nxSetAsync, messageForm{name: "SET_ASYNC_CONFIG", print: (*printer).async, least: 24,
 		read: func(d *decoder, _ head) Message { return NXSetAsync{d.async()} }})
-	onMessage(niciraMessage, nxSetAsync2, messageForm{name: "SET_ASYNC_CONFIG2", unit: 8,
+	onMessage(niciraMessage, nxSetAsync2, messageForm{name: "SET_ASYNC_CONFIG2", print: (*printer).asyncMasks, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.asyncMasks() }})
 }

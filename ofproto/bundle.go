@@ -64,6 +64,12 @@ func (m BundleAdd) appendBody(b []byte) ([]byte, error) {
 	return Append(b, m.XID, m.Message)
 }
 
+func (d *decoder) bundleControl() BundleControl {
+	m := BundleControl{d.u32(), BundleControlType(d.u16()), BundleFlags(d.u16())}
+	d.skip(len(d.b)) // properties
+	return m
+}
+
 // bundleAdd reads a message with the message in it. What may be in a bundle, and what may
 // not, Open vSwitch says before it looks into it.
 func (d *decoder) bundleAdd(h head) Message {
@@ -127,11 +133,7 @@ func bundlable(b []byte) error {
 }
 
 func init() {
-	onMessage(onfMessage, onfBundleControl, messageForm{name: "BUNDLE_CONTROL", least: 8, unit: 8,
-		read: func(d *decoder, _ head) Message {
-			m := BundleControl{d.u32(), BundleControlType(d.u16()), BundleFlags(d.u16())}
-			d.skip(len(d.b)) // properties
-			return m
-		}})
-	onMessage(onfMessage, onfBundleAdd, messageForm{name: "BUNDLE_ADD_MESSAGE", least: 8, unit: 1, read: (*decoder).bundleAdd})
+	onMessage(onfMessage, onfBundleControl, messageForm{name: "BUNDLE_CONTROL", print: (*printer).bundleControl, least: 8, unit: 8,
+		read: func(d *decoder, _ head) Message { return d.bundleControl() }})
+	onMessage(onfMessage, onfBundleAdd, messageForm{name: "BUNDLE_ADD_MESSAGE", print: (*printer).bundleAdd, least: 8, unit: 1, read: (*decoder).bundleAdd})
 }

@@ -86,19 +86,27 @@ func (d *decoder) features() FeaturesReply {
 	return f
 }
 
-// config reads what a SetConfig sets. One that asks for what there is not, asks a switch
-// for nothing at all.
 func (d *decoder) config() SetConfig { return SetConfig{ConfigFlags(d.u16()), d.u16()} }
+
+// refuseFlags refuses to set flags that OpenFlow 1.3 does not have.
+func (d *decoder) refuseFlags() {
+	if ConfigFlags(d.peek16())&^FragNXMatch != 0 {
+		d.refuse(OFPSCFC_BAD_FLAGS)
+	}
+}
 
 func init() {
 	onMessage(openflowMessage, typeFeaturesRequest, messageForm{name: "FEATURES_REQUEST",
 		read: func(*decoder, head) Message { return FeaturesRequest{} }})
-	onMessage(openflowMessage, typeFeaturesReply, messageForm{name: "FEATURES_REPLY", least: 24,
+	onMessage(openflowMessage, typeFeaturesReply, messageForm{name: "FEATURES_REPLY", print: (*printer).features, least: 24,
 		read: func(d *decoder, _ head) Message { return d.features() }})
 	onMessage(openflowMessage, typeGetConfigRequest, messageForm{name: "GET_CONFIG_REQUEST",
 		read: func(*decoder, head) Message { return GetConfigRequest{} }})
-	onMessage(openflowMessage, typeGetConfigReply, messageForm{name: "GET_CONFIG_REPLY", least: 4,
+	onMessage(openflowMessage, typeGetConfigReply, messageForm{name: "GET_CONFIG_REPLY", print: (*printer).config, least: 4,
 		read: func(d *decoder, _ head) Message { return GetConfigReply(d.config()) }})
-	onMessage(openflowMessage, typeSetConfig, messageForm{name: "SET_CONFIG", least: 4,
-		read: func(d *decoder, _ head) Message { return d.config() }})
+	onMessage(openflowMessage, typeSetConfig, messageForm{name: "SET_CONFIG", print: (*printer).setConfig, least: 4,
+		read: func(d *decoder, _ head) Message {
+			d.refuseFlags()
+			return d.config()
+		}})
 }

@@ -67,11 +67,11 @@ func (d *decoder) requestForward() (m RequestForward) {
 }
 
 func init() {
-	onMessage(niciraMessage, nxSetControllerID, messageForm{name: "SET_CONTROLLER_ID", least: 8,
+	onMessage(niciraMessage, nxSetControllerID, messageForm{name: "SET_CONTROLLER_ID", print: (*printer).controllerID, least: 8,
 		read: func(d *decoder, _ head) Message {
 			d.skip(6)
 			return SetControllerID{d.u16()}
 		}})
-	onMessage(onfMessage, onfRequestForward, messageForm{name: "REQUESTFORWARD", least: 8, unit: 8,
+	onMessage(onfMessage, onfRequestForward, messageForm{name: "REQUESTFORWARD", print: (*printer).requestForward, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.requestForward() }})
 }

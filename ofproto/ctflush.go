@@ -172,12 +172,12 @@ func (d *decoder) ctAddr(family *ctFamily) Addr {
 }
 
 func init() {
-	onMessage(niciraMessage, nxCTFlushZone, messageForm{name: "CT_FLUSH_ZONE", least: 8,
+	onMessage(niciraMessage, nxCTFlushZone, messageForm{name: "CT_FLUSH_ZONE", print: (*printer).ctFlushZone, least: 8,
 		read: func(d *decoder, _ head) Message {
 			d.skip(6)
 			return CTFlushZone{d.u16()}
 		}})
-	onMessage(niciraMessage, nxCTFlush, messageForm{name: "CT_FLUSH", least: 8, unit: 8,
+	onMessage(niciraMessage, nxCTFlush, messageForm{name: "CT_FLUSH", print: (*printer).ctFlush, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message {
 			m, _ := d.ctFlush()
 			return m

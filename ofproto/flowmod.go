@@ -233,7 +233,7 @@ func (d *decoder) nxFlowMod() (m NXFlowMod) {
 	f.Flags = FlowFlags(d.u16())
 	n := int(d.u16())
 	d.skip(6)
-	f.Match = d.nxMatch(n)
+	f.Match = d.nxMatch(n, true)
 	f.Table = AllTables
 	d.checkFlow(f, m.Command)
 	f.Actions = d.instructions(len(d.b))
@@ -263,42 +263,36 @@ func (d *decoder) nxFlowRemoved() (m NXFlowRemoved) {
 	m.IdleTimeout = d.u16()
 	n := int(d.u16())
 	m.Packets, m.Bytes = d.u64(), d.u64()
-	m.Match = d.nxMatch(n)
+	m.Match = d.nxMatch(n, true)
 	if d.more() {
 		d.refuse(OFPBRC_BAD_LEN)
 	}
 	return m
 }
 
-// nxMatch reads n bytes of conditions and their padding.
-func (d *decoder) nxMatch(n int) Match {
+// nxMatch reads n bytes of conditions and their padding, strictly or as those of a
+// packet-in.
+func (d *decoder) nxMatch(n int, strict bool) Match {
+	if n > len(d.b) || (n+7)&^7 > len(d.b) {
+		d.fail(OFPBMC_BAD_LEN)
+	}
 	s := d.sub(n, "match", OFPBMC_BAD_LEN)
-	m := s.metadata()
+	m := s.oxms(strict)
 	d.done(&s)
 	d.skip(-n & 7)
 	return m
 }
 
-// metadata reads conditions to the end of d.
-func (d *decoder) metadata() (m Match) {
-	for d.more() {
-		if c := d.oxm(); d.err == nil {
-			m = append(m, c)
-		}
-	}
-	return m
-}
-
 func init() {
-	onMessage(openflowMessage, typeFlowMod, messageForm{name: "FLOW_MOD", least: 40, unit: 8,
+	onMessage(openflowMessage, typeFlowMod, messageForm{name: "FLOW_MOD", print: (*printer).flowMod, least: 40, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.flowMod() }})
-	onMessage(niciraMessage, nxFlowMod, messageForm{name: "FLOW_MOD", least: 32, unit: 8,
+	onMessage(niciraMessage, nxFlowMod, messageForm{name: "FLOW_MOD", print: (*printer).nxFlowMod, least: 32, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.nxFlowMod() }})
-	onMessage(openflowMessage, typeFlowRemoved, messageForm{name: "FLOW_REMOVED", least: 40, unit: 8,
+	onMessage(openflowMessage, typeFlowRemoved, messageForm{name: "FLOW_REMOVED", print: (*printer).flowRemoved, least: 40, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.flowRemoved() }})
-	onMessage(niciraMessage, nxFlowRemoved, messageForm{name: "FLOW_REMOVED", least: 40, unit: 8,
+	onMessage(niciraMessage, nxFlowRemoved, messageForm{name: "FLOW_REMOVED", print: (*printer).nxFlowRemoved, least: 40, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.nxFlowRemoved() }})
-	onMessage(niciraMessage, nxFlowModTableID, messageForm{name: "FLOW_MOD_TABLE_ID", least: 8,
+	onMessage(niciraMessage, nxFlowModTableID, messageForm{name: "FLOW_MOD_TABLE_ID", print: (*printer).flowModTableID, least: 8,
 		read: func(d *decoder, _ head) Message { return FlowModTableID{d.u8() != 0} }})
 	onMessage(niciraMessage, nxFlowAge, messageForm{name: "FLOW_AGE",
 		read: func(*decoder, head) Message { return FlowAge{} }})

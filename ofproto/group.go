@@ -203,6 +203,6 @@ func (d *decoder) bucket() (k Bucket) {
 }
 
 func init() {
-	onMessage(openflowMessage, typeGroupMod, messageForm{name: "GROUP_MOD", least: 8, unit: 8,
+	onMessage(openflowMessage, typeGroupMod, messageForm{name: "GROUP_MOD", print: (*printer).groupMod, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.groupMod() }})
 }

@@ -126,7 +126,7 @@ func AppendGroupFeatures(b []byte, f GroupFeatures) []byte {
 }
 
 func init() {
-	onMessage(multipartAnswer, uint32(MultipartGroup), messageForm{name: "GROUP", unit: 8})
-	onMessage(multipartAnswer, uint32(MultipartGroupDesc), messageForm{name: "GROUP_DESC", unit: 8})
-	onMessage(multipartAnswer, uint32(MultipartGroupFeatures), messageForm{name: "GROUP_FEATURES", least: 40})
+	onMessage(multipartAnswer, uint32(MultipartGroup), messageForm{name: "GROUP", print: (*printer).groupStats, unit: 8})
+	onMessage(multipartAnswer, uint32(MultipartGroupDesc), messageForm{name: "GROUP_DESC", print: (*printer).groupDesc, unit: 8})
+	onMessage(multipartAnswer, uint32(MultipartGroupFeatures), messageForm{name: "GROUP_FEATURES", print: (*printer).groupFeatures, least: 40})
 }

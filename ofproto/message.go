@@ -90,9 +90,9 @@ const more = 1
 // A messageForm is one kind of message: its name, which lengths it may have, and how it
 // is read and printed. Each message puts its own beside its code.
 type messageForm struct {
-	name  string                       // "FLOW_MOD", without the prefix of its kind
-	least int                          // length of the body
-	unit  int                          // it may be longer by multiples of; zero: it may not
+	name  string                         // "FLOW_MOD", without the prefix of its kind
+	least int                            // length of the body
+	unit  int                            // it may be longer by multiples of; zero: it may not
 	read  func(*decoder, head) Message   // the body; nil: see multipart
 	print func(*printer, *decoder, head) // the body, read strictly; nil: nothing to say
 

@@ -108,6 +108,6 @@ func (d *decoder) bands(n int) (bands []MeterBand) {
 }
 
 func init() {
-	onMessage(openflowMessage, typeMeterMod, messageForm{name: "METER_MOD", least: 8, unit: 8,
+	onMessage(openflowMessage, typeMeterMod, messageForm{name: "METER_MOD", print: (*printer).meterMod, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.meterMod() }})
 }

@@ -79,7 +79,7 @@ func AppendMeterFeatures(b []byte, f MeterFeatures) []byte {
 }
 
 func init() {
-	onMessage(multipartAnswer, uint32(MultipartMeter), messageForm{name: "METER", unit: 8})
-	onMessage(multipartAnswer, uint32(MultipartMeterConfig), messageForm{name: "METER_CONFIG", unit: 8})
-	onMessage(multipartAnswer, uint32(MultipartMeterFeatures), messageForm{name: "METER_FEATURES", least: 16})
+	onMessage(multipartAnswer, uint32(MultipartMeter), messageForm{name: "METER", print: (*printer).meterStats, unit: 8})
+	onMessage(multipartAnswer, uint32(MultipartMeterConfig), messageForm{name: "METER_CONFIG", print: (*printer).meterConfigs, unit: 8})
+	onMessage(multipartAnswer, uint32(MultipartMeterFeatures), messageForm{name: "METER_FEATURES", print: (*printer).meterFeatures, least: 16})
 }

@@ -185,21 +185,21 @@ func DecodeQueueQuery(body []byte) (port, queue uint32, err error) {
 }
 
 func init() {
-	ask := func(t MultipartType, name string, least, unit int) {
-		onMessage(multipartAsk, uint32(t), messageForm{name: name, least: least, unit: unit})
+	ask := func(t MultipartType, name string, least, unit int, print func(*printer, *decoder, head)) {
+		onMessage(multipartAsk, uint32(t), messageForm{name: name, least: least, unit: unit, print: print})
 	}
-	ask(MultipartDesc, "DESC", 0, 0)
-	ask(MultipartFlow, "FLOW", 32, 8)
-	ask(MultipartAggregate, "AGGREGATE", 32, 8)
-	ask(MultipartTable, "TABLE", 0, 0)
-	ask(MultipartPort, "PORT", 8, 0)
-	ask(MultipartQueue, "QUEUE", 8, 0)
-	ask(MultipartGroup, "GROUP", 8, 0)
-	ask(MultipartGroupDesc, "GROUP_DESC", 0, 0)
-	ask(MultipartGroupFeatures, "GROUP_FEATURES", 0, 0)
-	ask(MultipartMeter, "METER", 8, 0)
-	ask(MultipartMeterConfig, "METER_CONFIG", 8, 0)
-	ask(MultipartMeterFeatures, "METER_FEATURES", 0, 0)
-	ask(MultipartTableFeatures, "TABLE_FEATURES", 0, 8)
-	ask(MultipartPortDesc, "PORT_DESC", 0, 0)
+	ask(MultipartDesc, "DESC", 0, 0, nil)
+	ask(MultipartFlow, "FLOW", 32, 8, (*printer).flowStatsRequest)
+	ask(MultipartAggregate, "AGGREGATE", 32, 8, (*printer).flowStatsRequest)
+	ask(MultipartTable, "TABLE", 0, 0, nil)
+	ask(MultipartPort, "PORT", 8, 0, (*printer).portRequest)
+	ask(MultipartQueue, "QUEUE", 8, 0, (*printer).queueRequest)
+	ask(MultipartGroup, "GROUP", 8, 0, (*printer).groupRequest)
+	ask(MultipartGroupDesc, "GROUP_DESC", 0, 0, (*printer).groupDescRequest)
+	ask(MultipartGroupFeatures, "GROUP_FEATURES", 0, 0, nil)
+	ask(MultipartMeter, "METER", 8, 0, (*printer).meterRequest)
+	ask(MultipartMeterConfig, "METER_CONFIG", 8, 0, (*printer).meterRequest)
+	ask(MultipartMeterFeatures, "METER_FEATURES", 0, 0, nil)
+	ask(MultipartTableFeatures, "TABLE_FEATURES", 0, 8, (*printer).tableFeatures)
+	ask(MultipartPortDesc, "PORT_DESC", 0, 0, (*printer).portDescRequest)
 }

@@ -154,29 +154,53 @@ const noCookie uint64 = 1<<64 - 1
 
 func (d *decoder) packetIn() PacketIn {
 	p := PacketIn{BufferID: d.u32(), TotalLen: uint32(d.u16()), Reason: PacketInReason(d.u8()), Table: Table(d.u8()), Cookie: d.u64()}
-	p.Match = d.match()
+	p.Match = d.metadata()
 	d.skip(2)
 	p.Data = d.rest()
 	return p
+}
+
+// metadata reads the match of a packet-in. What is not known in it is left out, and
+// prerequisites are not asked for: a packet has what it has.
+func (d *decoder) metadata() Match {
+	n := 0
+	if len(d.b) >= 4 {
+		n = int(be.Uint16(d.b[2:]))
+	}
+	switch {
+	case n < 4:
+		d.fail(OFPBMC_BAD_LEN)
+	case d.peek16() != matchOXM:
+		d.fail(OFPBMC_BAD_TYPE)
+	case (n+7)&^7 > len(d.b):
+		d.fail(OFPBMC_BAD_LEN)
+	}
+	d.skip(4)
+	s := d.sub(n-4, "match", OFPBMC_BAD_LEN)
+	m := s.oxms(false)
+	d.done(&s)
+	d.skip(-n & 7)
+	return m
 }
 
 func (d *decoder) nxPacketIn() NXPacketIn {
 	p := PacketIn{BufferID: d.u32(), TotalLen: uint32(d.u16()), Reason: PacketInReason(d.u8()), Table: Table(d.u8()), Cookie: d.u64()}
 	n := int(d.u16())
 	d.skip(6)
-	p.Match = d.nxMatch(n)
+	p.Match = d.nxMatch(n, false)
+	d.short = OFPBRC_BAD_LEN
 	d.skip(2)
 	p.Data = d.rest()
 	return NXPacketIn{p}
 }
 
-// packetIn2 reads the properties of a PacketIn2 or a Resume. What is not known is left
-// out.
-func (d *decoder) packetIn2() (m PacketIn2) {
+// packetIn2 reads the properties of a PacketIn2 or a Resume. What is not known is left out
+// if it is loose, as it is for a controller; a switch refuses it.
+func (d *decoder) packetIn2(loose bool) (m PacketIn2) {
 	m.BufferID, m.Cookie = NoBuffer, noCookie
 	for d.more() {
 		p, typ := d.property(0xffff)
-		m.property(&p, typ)
+		m.property(&p, typ, loose)
 		d.done(&p)
 	}
 	switch {
@@ -190,7 +214,7 @@ func (d *decoder) packetIn2() (m PacketIn2) {
 }
 
 // property reads one property into m.
-func (m *PacketIn2) property(p *decoder, typ uint64) {
+func (m *PacketIn2) property(p *decoder, typ uint64, loose bool) {
 	switch typ {
 	case pinPacket:
 		m.Data = p.rest()
@@ -201,22 +225,32 @@ func (m *PacketIn2) property(p *decoder, typ uint64) {
 	case pinTable:
 		m.Table = Table(p.u8())
 	case pinCookie:
-		if len(p.b) != 12 {
-			p.fail(OFPBPC_BAD_LEN)
-			return
-		}
-		p.skip(4)
-		m.Cookie = p.u64()
+		m.Cookie = p.padded64()
 	case pinReason:
 		m.Reason = PacketInReason(p.u8())
 	case pinMetadata:
-		m.Match = p.metadata()
+		m.Match = p.oxms(!loose)
 	case pinUserData:
 		m.UserData = p.rest()
 	case pinContinuation:
 		p.skip(4)
 		m.Continuation = p.rest()
+	default:
+		if !loose && typ > 0xffff {
+			p.fail(OFPBPC_BAD_EXP_TYPE)
+		} else if !loose {
+			p.fail(OFPBPC_BAD_TYPE)
+		}
 	}
+}
+
+// padded64 reads a property that is eight bytes long behind its padding, and no longer.
+func (d *decoder) padded64() uint64 {
+	if len(d.b) != 12 {
+		d.fail(OFPBPC_BAD_LEN)
+	}
+	d.skip(4)
+	return d.u64()
 }
 
 // whole32 reads a property that is four bytes long, and no longer.
@@ -227,21 +261,23 @@ func (d *decoder) whole32() uint32 {
 	return d.u32()
 }
 
+func (d *decoder) setPacketInFormat() SetPacketInFormat {
+	m := SetPacketInFormat{PacketInFormat(d.u32())}
+	if m.Format > FormatPacketIn2 {
+		d.refuse(OFPBRC_EPERM)
+	}
+	return m
+}
+
 func init() {
-	onMessage(openflowMessage, typePacketIn, messageForm{name: "PACKET_IN", least: 24, unit: 1,
+	onMessage(openflowMessage, typePacketIn, messageForm{name: "PACKET_IN", print: (*printer).packetIn, least: 24, unit: 1,
 		read: func(d *decoder, _ head) Message { return d.packetIn() }})
-	onMessage(niciraMessage, nxPacketIn, messageForm{name: "PACKET_IN", least: 24, unit: 1,
+	onMessage(niciraMessage, nxPacketIn, messageForm{name: "PACKET_IN", print: (*printer).nxPacketIn, least: 24, unit: 1,
 		read: func(d *decoder, _ head) Message { return d.nxPacketIn() }})
-	onMessage(niciraMessage, nxPacketIn2, messageForm{name: "PACKET_IN2", unit: 8,
-		read: func(d *decoder, _ head) Message { return d.packetIn2() }})
-	onMessage(niciraMessage, nxResume, messageForm{name: "RESUME", unit: 8,
-		read: func(d *decoder, _ head) Message { return Resume{d.packetIn2()} }})
-	onMessage(niciraMessage, nxSetPacketInFormat, messageForm{name: "SET_PACKET_IN_FORMAT", least: 4,
-		read: func(d *decoder, _ head) Message {
-			m := SetPacketInFormat{PacketInFormat(d.u32())}
-			if m.Format > FormatPacketIn2 {
-				d.refuse(OFPBRC_EPERM)
-			}
-			return m
-		}})
+	onMessage(niciraMessage, nxPacketIn2, messageForm{name: "PACKET_IN2", print: (*printer).packetIn2, unit: 8,
+		read: func(d *decoder, _ head) Message { return d.packetIn2(true) }})
+	onMessage(niciraMessage, nxResume, messageForm{name: "RESUME", print: (*printer).packetIn2, unit: 8,
+		read: func(d *decoder, _ head) Message { return Resume{d.packetIn2(!d.strict)} }})
+	onMessage(niciraMessage, nxSetPacketInFormat, messageForm{name: "SET_PACKET_IN_FORMAT", print: (*printer).setPacketInFormat, least: 4,
+		read: func(d *decoder, _ head) Message { return d.setPacketInFormat() }})
 }

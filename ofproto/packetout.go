@@ -50,6 +50,6 @@ func (d *decoder) packetOut() (m PacketOut) {
 }
 
 func init() {
-	onMessage(openflowMessage, typePacketOut, messageForm{name: "PACKET_OUT", least: 16, unit: 1,
+	onMessage(openflowMessage, typePacketOut, messageForm{name: "PACKET_OUT", print: (*printer).packetOut, least: 16, unit: 1,
 		read: func(d *decoder, _ head) Message { return d.packetOut() }})
 }

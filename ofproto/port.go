@@ -164,8 +164,8 @@ func (d *decoder) portMod() (m PortMod) {
 }
 
 func init() {
-	onMessage(openflowMessage, typePortStatus, messageForm{name: "PORT_STATUS", least: 72,
+	onMessage(openflowMessage, typePortStatus, messageForm{name: "PORT_STATUS", print: (*printer).portStatus, least: 72,
 		read: func(d *decoder, _ head) Message { return d.portStatus() }})
-	onMessage(openflowMessage, typePortMod, messageForm{name: "PORT_MOD", least: 32,
+	onMessage(openflowMessage, typePortMod, messageForm{name: "PORT_MOD", print: (*printer).portMod, least: 32,
 		read: func(d *decoder, _ head) Message { return d.portMod() }})
 }

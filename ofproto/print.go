@@ -34,13 +34,17 @@ type printer struct {
 	verbosity int // 2; 1 for the failed message in an error
 }
 
-func (p *printer) text(s string)                  { p.out = append(p.out, s...) }
-func (p *printer) f(format string, args ...any)   { p.out = fmt.Appendf(p.out, format, args...) }
-func (p *printer) uint(prefix string, v uint64)   { p.out = strconv.AppendUint(append(p.out, prefix...), v, 10) }
-func (p *printer) last(c byte) bool               { return len(p.out) > 0 && p.out[len(p.out)-1] == c }
-func (p *printer) port(prefix string, n uint32)   { p.text(prefix + portText16(n)) }
-func (p *printer) actions(s string, a []Action)   { p.text(s + Text(a)) }
-func (p *printer) hex(prefix string, v uint64)    { p.out = strconv.AppendUint(append(p.out, prefix...), v, 16) }
+func (p *printer) text(s string)                { p.out = append(p.out, s...) }
+func (p *printer) f(format string, args ...any) { p.out = fmt.Appendf(p.out, format, args...) }
+func (p *printer) uint(prefix string, v uint64) {
+	p.out = strconv.AppendUint(append(p.out, prefix...), v, 10)
+}
+func (p *printer) last(c byte) bool             { return len(p.out) > 0 && p.out[len(p.out)-1] == c }
+func (p *printer) port(prefix string, n uint32) { p.text(prefix + portText16(n)) }
+func (p *printer) actions(s string, a []Action) { p.text(s + Text(a)) }
+func (p *printer) hex(prefix string, v uint64) {
+	p.out = strconv.AppendUint(append(p.out, prefix...), v, 16)
+}
 
 // chomp takes c off the end.
 func (p *printer) chomp(c byte) {
@@ -260,7 +264,6 @@ func (p *printer) match(m Match, priority uint16) {
 
 // defaultPriority is that of a flow for which none is said.
 const defaultPriority = 0x8000
-
 
 // versionError returns why messages of b's version are not read, or nil. Those that Open
 // vSwitch does not know either are refused as it does.

@@ -49,7 +49,7 @@ func (f *frame) print(p *printer) {
 		}
 		f.link(p, name == "")
 	} else {
-		p.f("packet_type=(%d,%s),", f.packetType>>16, cHex(uint64(f.packetType&0xffff)))
+		p.f("packet_type=(%s,%s),", shortHex(f.packetType>>16), shortHex(f.packetType&0xffff))
 	}
 	f.network(p, named)
 	p.chomp(',')
@@ -80,10 +80,13 @@ func macText(a [6]byte) string {
 
 // addrText0 is an address; one that is not there is all zeroes.
 func addrText0(a Addr, unset string) string {
-	if !a.IsValid() {
+	switch {
+	case !a.IsValid():
 		return unset
+	case a.Is4():
+		return a.String()
 	}
-	return ipText(a)
+	return string(appendIPv6(nil, a.As16()))
 }
 
 // network prints what follows the Ethernet header; named: the IP protocol has been said.
@@ -188,4 +191,12 @@ func (p *printer) checksum(f *frame) {
 	case f.proto == protoICMPv6 && len(b) >= 4:
 		p.hex(" icmp6_csum:", uint64(be.Uint16(b[2:])))
 	}
+}
+
+// shortHex is a number of at most one digit, or a hexadecimal one.
+func shortHex(v uint32) string {
+	if v <= 9 {
+		return string(rune('0' + v))
+	}
+	return fmt.Sprintf("%#x", v)
 }

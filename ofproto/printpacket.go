@@ -1,6 +1,11 @@
 package ofproto
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
 
 // packetInNames are the reasons of packet-ins. The two after packet_out are Open vSwitch's
 // own and have no names.
@@ -21,7 +26,7 @@ func (p *printer) nxPacketIn(d *decoder, _ head) {
 // packetIn2 prints a PacketIn2 or a Resume, with what Open vSwitch has put into the
 // continuation.
 func (p *printer) packetIn2(d *decoder, _ head) {
-	m := d.packetIn2()
+	m := d.packetIn2(true)
 	if d.err != nil {
 		return
 	}
@@ -94,11 +99,12 @@ func (p *printer) userData(b []byte) {
 // vSwitch of one version has to understand it.
 type continuation struct {
 	bridge      [16]byte
-	stack       []Bits // the top first
+	stack       []string // the top first
 	mirrors     uint32
 	conntracked bool
-	actions     []Action
-	hasActions  bool // even if they are none
+	table       Table    // of the flow whose actions come next
+	cookie      uint64   // of that flow
+	actions     []string // as text; those of each flow begin with which one it is
 	actionSet   []Action
 	port        uint32 // of the datapath
 }
@@ -135,27 +141,24 @@ func (d *decoder) continued(c *continuation, typ uint64) {
 		}
 		copy(c.bridge[:], d.b)
 	case ncStack:
-		n := len(d.b)
-		if n > 128 {
+		if len(d.b) > 128 { // the largest value there is
 			d.fail(OFPBPC_BAD_LEN)
 			return
 		}
-		var v Bits
-		copy(v[max(0, 16-n):], d.b[max(0, n-16):])
-		c.stack = append(c.stack, v)
+		c.stack = append(c.stack, stackText(d.b))
 	case ncMirrors:
 		c.mirrors = d.whole32()
 	case ncConntracked:
 		c.conntracked = true
 	case ncTable:
-		d.u8()
+		c.table = Table(d.u8())
 	case ncCookie:
-		if len(d.b) != 12 {
-			d.fail(OFPBPC_BAD_LEN)
-		}
+		c.cookie = d.padded64()
 	case ncActions:
-		c.hasActions = true
-		c.actions = append(c.actions, d.propertyActions()...)
+		c.actions = append(c.actions, fmt.Sprintf("unroll_xlate(table=%d, cookie=%d)", c.table, c.cookie))
+		if a := d.propertyActions(); len(a) > 0 {
+			c.actions = append(c.actions, Text(a))
+		}
 	case ncActionSet:
 		c.actionSet = append(c.actionSet, d.propertyActions()...)
 	case ncPort:
@@ -170,6 +173,15 @@ func (d *decoder) propertyActions() []Action {
 	return d.actions(len(d.b))
 }
 
+// stackText is a value on the stack, without its first zeroes.
+func stackText(b []byte) string {
+	digits := strings.TrimLeft(hex.EncodeToString(b), "0")
+	if digits == "" {
+		return "0"
+	}
+	return "0x" + digits
+}
+
 func (p *printer) continuation(c *continuation) {
 	if c.bridge != ([16]byte{}) { // four numbers in the order of the switch's machine
 		n := func(i int) uint32 { return binary.LittleEndian.Uint32(c.bridge[4*i:]) }
@@ -178,7 +190,7 @@ func (p *printer) continuation(c *continuation) {
 	if c.stack != nil {
 		p.text(" continuation.stack=(top)")
 		for _, v := range c.stack {
-			p.text(" " + stackText(v))
+			p.text(" " + v)
 		}
 		p.text(" (bottom)\n")
 	}
@@ -188,9 +200,8 @@ func (p *printer) continuation(c *continuation) {
 	if c.conntracked {
 		p.text(" continuation.conntracked=true\n")
 	}
-	if c.hasActions {
-		p.actions(" continuation.actions=", c.actions)
-		p.text("\n")
+	if c.actions != nil {
+		p.text(" continuation.actions=" + strings.Join(c.actions, ",") + "\n")
 	}
 	if len(c.actionSet) > 0 {
 		p.actions(" continuation.action_set=", c.actionSet)

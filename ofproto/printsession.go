@@ -350,3 +350,19 @@ func (p *printer) requestForward(d *decoder, _ head) {
 	}
 	d.done(&inner)
 }
+
+func (p *printer) flowModTableID(d *decoder, _ head) {
+	p.text([...]string{" disable", " enable"}[flag(d.u8() != 0, 1)])
+}
+
+func (p *printer) flowMonitorCancel(d *decoder, _ head) { p.uint(" id=", uint64(d.u32())) }
+
+func (p *printer) controllerID(d *decoder, _ head) {
+	d.skip(6)
+	p.uint(" id=", uint64(d.u16()))
+}
+
+func (p *printer) ctFlushZone(d *decoder, _ head) {
+	d.skip(6)
+	p.uint(" zone_id=", uint64(d.u16()))
+}

@@ -110,14 +110,14 @@ func (d *decoder) roleStatus() RoleStatus {
 }
 
 func init() {
-	onMessage(openflowMessage, typeRoleRequest, messageForm{name: "ROLE_REQUEST", least: 16,
+	onMessage(openflowMessage, typeRoleRequest, messageForm{name: "ROLE_REQUEST", print: (*printer).roleRequest, least: 16,
 		read: func(d *decoder, _ head) Message { return d.roleRequest() }})
-	onMessage(openflowMessage, typeRoleReply, messageForm{name: "ROLE_REPLY", least: 16,
+	onMessage(openflowMessage, typeRoleReply, messageForm{name: "ROLE_REPLY", print: (*printer).roleReply, least: 16,
 		read: func(d *decoder, _ head) Message { return RoleReply(d.roleRequest()) }})
-	onMessage(onfMessage, onfRoleStatus, messageForm{name: "ROLE_STATUS", least: 16, unit: 8,
+	onMessage(onfMessage, onfRoleStatus, messageForm{name: "ROLE_STATUS", print: (*printer).roleStatus, least: 16, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.roleStatus() }})
-	onMessage(niciraMessage, nxRoleRequest, messageForm{name: "ROLE_REQUEST", least: 4,
+	onMessage(niciraMessage, nxRoleRequest, messageForm{name: "ROLE_REQUEST", print: (*printer).nxRole, least: 4,
 		read: func(d *decoder, _ head) Message { return NXRoleRequest{d.nxRole()} }})
-	onMessage(niciraMessage, nxRoleReply, messageForm{name: "ROLE_REPLY", least: 4,
+	onMessage(niciraMessage, nxRoleReply, messageForm{name: "ROLE_REPLY", print: (*printer).nxRole, least: 4,
 		read: func(d *decoder, _ head) Message { return NXRoleReply{d.nxRole()} }})
 }

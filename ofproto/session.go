@@ -104,11 +104,11 @@ func (d *decoder) error(h head) Message {
 }
 
 func init() {
-	onMessage(openflowMessage, typeHello, messageForm{name: "HELLO", unit: 1, read: (*decoder).hello})
-	onMessage(openflowMessage, typeError, messageForm{name: "ERROR", least: 4, unit: 1, read: (*decoder).error})
-	onMessage(openflowMessage, typeEchoRequest, messageForm{name: "ECHO_REQUEST", unit: 1,
+	onMessage(openflowMessage, typeHello, messageForm{name: "HELLO", unit: 1, read: (*decoder).hello, print: (*printer).hello})
+	onMessage(openflowMessage, typeError, messageForm{name: "ERROR", least: 4, unit: 1, read: (*decoder).error, print: (*printer).error})
+	onMessage(openflowMessage, typeEchoRequest, messageForm{name: "ECHO_REQUEST", unit: 1, print: (*printer).echo,
 		read: func(d *decoder, _ head) Message { return EchoRequest{d.rest()} }})
-	onMessage(openflowMessage, typeEchoReply, messageForm{name: "ECHO_REPLY", unit: 1,
+	onMessage(openflowMessage, typeEchoReply, messageForm{name: "ECHO_REPLY", unit: 1, print: (*printer).echo,
 		read: func(d *decoder, _ head) Message { return EchoReply{d.rest()} }})
 	onMessage(openflowMessage, typeBarrierRequest, messageForm{name: "BARRIER_REQUEST",
 		read: func(*decoder, head) Message { return BarrierRequest{} }})

@@ -297,19 +297,19 @@ func (s *IPFIXStats) counters() [10]*uint64 {
 }
 
 func init() {
-	answer := func(t MultipartType, name string, least, unit int) {
-		onMessage(multipartAnswer, uint32(t), messageForm{name: name, least: least, unit: unit})
+	answer := func(t MultipartType, name string, least, unit int, print func(*printer, *decoder, head)) {
+		onMessage(multipartAnswer, uint32(t), messageForm{name: name, least: least, unit: unit, print: print})
 	}
-	answer(MultipartDesc, "DESC", 1056, 0)
-	answer(MultipartFlow, "FLOW", 0, 1)
-	answer(MultipartAggregate, "AGGREGATE", 24, 0)
-	answer(MultipartTable, "TABLE", 0, 24)
-	answer(MultipartPort, "PORT", 0, 112)
-	answer(MultipartQueue, "QUEUE", 0, 40)
-	answer(MultipartPortDesc, "PORT_DESC", 0, 64)
+	answer(MultipartDesc, "DESC", 1056, 0, (*printer).desc)
+	answer(MultipartFlow, "FLOW", 0, 1, (*printer).flowStatsReply)
+	answer(MultipartAggregate, "AGGREGATE", 24, 0, (*printer).aggregate)
+	answer(MultipartTable, "TABLE", 0, 24, (*printer).tableStats)
+	answer(MultipartPort, "PORT", 0, 112, (*printer).portStats)
+	answer(MultipartQueue, "QUEUE", 0, 40, (*printer).queueStats)
+	answer(MultipartPortDesc, "PORT_DESC", 0, 64, (*printer).portDescs)
 	const ipfixBridge, ipfixFlow = 3, 4
 	onMessage(niciraAsk, ipfixBridge, messageForm{name: "IPFIX_BRIDGE"})
 	onMessage(niciraAsk, ipfixFlow, messageForm{name: "IPFIX_FLOW"})
-	onMessage(niciraAnswer, ipfixBridge, messageForm{name: "IPFIX_BRIDGE", least: 88})
-	onMessage(niciraAnswer, ipfixFlow, messageForm{name: "IPFIX_FLOW", unit: 88})
+	onMessage(niciraAnswer, ipfixBridge, messageForm{name: "IPFIX_BRIDGE", print: (*printer).ipfixBridge, least: 88})
+	onMessage(niciraAnswer, ipfixFlow, messageForm{name: "IPFIX_FLOW", print: (*printer).ipfixFlow, unit: 88})
 }

@@ -21,6 +21,6 @@ func (d *decoder) tableMod() (m TableMod) {
 }
 
 func init() {
-	onMessage(openflowMessage, typeTableMod, messageForm{name: "TABLE_MOD", least: 8,
+	onMessage(openflowMessage, typeTableMod, messageForm{name: "TABLE_MOD", print: (*printer).tableMod, least: 8,
 		read: func(d *decoder, _ head) Message { return d.tableMod() }})
 }

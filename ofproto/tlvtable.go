@@ -105,10 +105,10 @@ func (d *decoder) tlvMaps(fields uint16) (maps []TLVMap) {
 }
 
 func init() {
-	onMessage(niciraMessage, nxTLVTableMod, messageForm{name: "TLV_TABLE_MOD", least: 8, unit: 8,
+	onMessage(niciraMessage, nxTLVTableMod, messageForm{name: "TLV_TABLE_MOD", print: (*printer).tlvTableMod, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.tlvTableMod() }})
 	onMessage(niciraMessage, nxTLVTableRequest, messageForm{name: "TLV_TABLE_REQUEST",
 		read: func(*decoder, head) Message { return TLVTableRequest{} }})
-	onMessage(niciraMessage, nxTLVTableReply, messageForm{name: "TLV_TABLE_REPLY", least: 16, unit: 8,
+	onMessage(niciraMessage, nxTLVTableReply, messageForm{name: "TLV_TABLE_REPLY", print: (*printer).tlvTableReply, least: 16, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.tlvTableReply() }})
 }
