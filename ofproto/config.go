@@ -31,18 +31,15 @@ type (
 // Capabilities are the OFPC_* bits of a FeaturesReply.
 type Capabilities uint32
 
-// The capabilities of OpenFlow 1.3, A.3.1. SwitchBundles and SwitchFlowMonitors are of
-// OpenFlow 1.4.
+// The capabilities of OpenFlow 1.3, A.3.1.
 const (
-	FlowCounters       Capabilities = 1 << 0  // OFPC_FLOW_STATS
-	TableCounters      Capabilities = 1 << 1  // OFPC_TABLE_STATS
-	PortCounters       Capabilities = 1 << 2  // OFPC_PORT_STATS
-	GroupCounters      Capabilities = 1 << 3  // OFPC_GROUP_STATS
-	ReassemblesIP      Capabilities = 1 << 5  // OFPC_IP_REASM
-	QueueCounters      Capabilities = 1 << 6  // OFPC_QUEUE_STATS
-	BlocksLoopingPorts Capabilities = 1 << 8  // OFPC_PORT_BLOCKED
-	SwitchBundles      Capabilities = 1 << 9  // OFPC14_BUNDLES
-	SwitchFlowMonitors Capabilities = 1 << 10 // OFPC14_FLOW_MONITORING
+	FlowCounters       Capabilities = 1 << 0 // OFPC_FLOW_STATS
+	TableCounters      Capabilities = 1 << 1 // OFPC_TABLE_STATS
+	PortCounters       Capabilities = 1 << 2 // OFPC_PORT_STATS
+	GroupCounters      Capabilities = 1 << 3 // OFPC_GROUP_STATS
+	ReassemblesIP      Capabilities = 1 << 5 // OFPC_IP_REASM
+	QueueCounters      Capabilities = 1 << 6 // OFPC_QUEUE_STATS
+	BlocksLoopingPorts Capabilities = 1 << 8 // OFPC_PORT_BLOCKED
 )
 
 // ConfigFlags are OFPC_FRAG_*: what is done with IP fragments.

@@ -34,10 +34,8 @@ type frame struct {
 	l4         []byte // transport header and payload, if there are any; without padding
 }
 
-const (
-	fragAny   = 1
-	fragLater = 2
-)
+// fragAny is the bit of ip_frag that all fragments have.
+const fragAny = 1
 
 // An nshHeader is a network service header (RFC 8300).
 type nshHeader struct {
@@ -46,13 +44,8 @@ type nshHeader struct {
 	context                [4]uint32
 }
 
+// IP protocols that have a transport header which is read.
 const (
-	etherIPv4 = 0x0800
-	etherARP  = 0x0806
-	etherRARP = 0x8035
-	etherIPv6 = 0x86dd
-	etherNSH  = 0x894f
-
 	protoICMP   = 1
 	protoIGMP   = 2
 	protoTCP    = 6
@@ -61,10 +54,11 @@ const (
 	protoSCTP   = 132
 )
 
-func isVLAN(t uint16) bool { return t == 0x8100 || t == 0x88a8 }
-func isMPLSType(t uint16) bool {
-	return t == 0x8847 || t == 0x8848
-}
+// isTag reports whether t is that of a VLAN tag.
+func isTag(t uint16) bool { return t == 0x8100 || t == 0x88a8 }
+
+// isMPLSType reports whether t is that of MPLS.
+func isMPLSType(t uint16) bool { return t == etherMPLS || t == etherMPLSM }
 
 // dissect reads a packet as far as it makes sense.
 func dissect(b []byte, packetType uint32) (f frame) {
@@ -101,7 +95,7 @@ func (f *frame) ethernet(b []byte) []byte {
 	copy(f.dst[:], b)
 	copy(f.src[:], b[6:])
 	b = b[12:]
-	for len(f.vlans) < 2 && isVLAN(be.Uint16(b)) && len(b) >= 6 {
+	for len(f.vlans) < 2 && isTag(be.Uint16(b)) && len(b) >= 6 {
 		f.vlans, b = append(f.vlans, be.Uint16(b[2:])|0x1000), b[4:]
 	}
 	f.etherType, b = be.Uint16(b), b[2:]
@@ -237,7 +231,7 @@ func (f *frame) transport(b []byte) {
 		f.tp = [2]uint16{be.Uint16(b), be.Uint16(b[2:])}
 	case (f.proto == protoICMP || f.proto == protoIGMP) && len(b) >= 8, f.proto == protoICMPv6 && len(b) >= 8:
 		f.tp = [2]uint16{uint16(b[0]), uint16(b[1])}
-		if f.proto == protoICMPv6 && b[1] == 0 && (b[0] == 135 || b[0] == 136) {
+		if f.proto == protoICMPv6 && b[1] == 0 && (b[0] == ndSolicit || b[0] == ndAdvert) {
 			f.neighbour(b[8:])
 		}
 	}

@@ -10,7 +10,7 @@ import (
 // Print returns one message as ovs-ofctl ofp-print shows it (with verbosity 2), without the
 // newline at the end, and the error with which Open vSwitch 3.1 refuses it, which has an
 // ErrorCode. A message that is refused has a text too: what could be read, the name of the
-// error, and the bytes.
+// error, and the bytes. One whose header gives another length than it has is shown as such.
 //
 // Of OpenFlow versions other than 1.3 only the messages that are the same in all of them
 // are read.
@@ -24,6 +24,9 @@ func Print(b []byte) (string, error) {
 // reads it, the bodies of multipart messages too; nil if it takes it. Whether a switch then
 // does what the message asks for is another question.
 func Check(b []byte) error {
+	if len(b) < HeaderLen || int(be.Uint16(b[2:])) != len(b) {
+		return fmt.Errorf("message of %d bytes: %w", len(b), OFPBRC_BAD_LEN)
+	}
 	_, err := Print(b)
 	return err
 }
@@ -40,7 +43,7 @@ func (p *printer) uint(prefix string, v uint64) {
 	p.out = strconv.AppendUint(append(p.out, prefix...), v, 10)
 }
 func (p *printer) last(c byte) bool             { return len(p.out) > 0 && p.out[len(p.out)-1] == c }
-func (p *printer) port(prefix string, n uint32) { p.text(prefix + portText16(n)) }
+func (p *printer) port(prefix string, n uint32) { p.text(prefix + portText(n)) }
 func (p *printer) actions(s string, a []Action) { p.text(s + Text(a)) }
 func (p *printer) hex(prefix string, v uint64) {
 	p.out = strconv.AppendUint(append(p.out, prefix...), v, 16)
@@ -80,22 +83,29 @@ func (p *printer) whole(b []byte) error {
 		return p.message(b)
 	}
 	p.dump(b)
-	return fmt.Errorf("message of %d bytes says %d: %w", len(b), n, OFPBRC_BAD_LEN)
+	return nil
 }
 
 // truncated prints the head of a message whose end is missing, if its kind can be told.
 func (p *printer) truncated(b []byte) {
-	if k, number, err := numberOf(b); err == nil && speaks(b) {
+	if isOther(b[0]) {
+		if name, _ := otherName(b[0], b[1]); name != "" {
+			p.head(name, b)
+			p.text("\n")
+		}
+		return
+	}
+	if k, number, err := numberOf(b); err == nil && versionError(b) == nil {
 		if f, ok := messageForms[k][number]; ok {
-			p.head(f, b)
+			p.head(f.name, b)
 			p.text("\n")
 		}
 	}
 }
 
 // head prints the first line of a message.
-func (p *printer) head(f *messageForm, b []byte) {
-	p.text(f.name)
+func (p *printer) head(name string, b []byte) {
+	p.text(name)
 	switch v := b[0]; {
 	case v == 1:
 	case v <= 6 && v > 0:
@@ -108,16 +118,7 @@ func (p *printer) head(f *messageForm, b []byte) {
 
 // message prints a message that is as long as it says.
 func (p *printer) message(b []byte) error {
-	err := versionError(b)
-	var f *messageForm
-	var k kind
-	if err == nil {
-		f, k, err = form(b)
-	}
-	if err == nil {
-		p.head(f, b)
-		err = p.body(f, k, b)
-	}
+	err := p.known(b)
 	if err != nil {
 		p.f("***decode error: %s***\n", codeOf(err))
 		p.newline()
@@ -125,6 +126,22 @@ func (p *printer) message(b []byte) error {
 	}
 	p.newline()
 	return err
+}
+
+// known prints a message of which the header is well.
+func (p *printer) known(b []byte) error {
+	if isOther(b[0]) && b[1] > typeEchoReply {
+		return p.otherVersion(b)
+	}
+	if err := versionError(b); err != nil {
+		return err
+	}
+	f, k, err := form(b)
+	if err != nil {
+		return err
+	}
+	p.head(f.name, b)
+	return p.body(f, k, b)
 }
 
 // body prints what stands behind the header.
@@ -261,28 +278,3 @@ func (p *printer) match(m Match, priority uint16) {
 		p.chomp(',')
 	}
 }
-
-// defaultPriority is that of a flow for which none is said.
-const defaultPriority = 0x8000
-
-// versionError returns why messages of b's version are not read, or nil. Those that Open
-// vSwitch does not know either are refused as it does.
-func versionError(b []byte) error {
-	version, typ := b[0], b[1]
-	switch {
-	case version == Version || typ <= typeEchoReply:
-		return nil
-	case version > 0 && version <= 6:
-		return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
-	}
-	k, _, err := numberOf(b)
-	switch {
-	case err != nil:
-		return err
-	case k == openflowMessage || k == multipartAsk || k == multipartAnswer:
-		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_TYPE)
-	}
-	return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_SUBTYPE)
-}
-
-func speaks(b []byte) bool { return versionError(b) == nil }

@@ -1,22 +1,7 @@
 package ofproto
 
-import "strings"
-
 // flowModCommands are the commands of a flow-mod as they are printed.
 var flowModCommands = [...]string{"ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"}
-
-// flowFlagNames are the flags of a flow, by bit.
-var flowFlagNames = [...]string{"send_flow_rem ", "check_overlap ", "reset_counts ", "no_packet_counts ", "no_byte_counts "}
-
-func (f FlowFlags) text() string {
-	var b strings.Builder
-	for i, name := range flowFlagNames {
-		if f>>i&1 == 1 {
-			b.WriteString(name)
-		}
-	}
-	return b.String()
-}
 
 func (p *printer) flowMod(d *decoder, _ head) {
 	if m := d.flowMod(); d.err == nil {
@@ -64,7 +49,11 @@ func (p *printer) flowModTail(f *Flow, buffer, outPort uint32) {
 		p.port("out_port:", swapAny(outPort))
 		p.text(" ")
 	}
-	p.text(f.Flags.text())
+	for bit, name := range flowFlagNames {
+		if f.Flags>>bit&1 == 1 {
+			p.text(name + " ")
+		}
+	}
 	p.actions("actions=", f.Actions)
 }
 
@@ -112,27 +101,7 @@ func (p *printer) flowStats(f *FlowStats) {
 	p.f(", table=%d, ", f.Table)
 	p.counter("n_packets=", f.Packets, ", ")
 	p.counter("n_bytes=", f.Bytes, ", ")
-	p.flowConfig(&f.Flow)
-}
-
-// flowConfig prints what dump-flows prints of a flow behind its counters.
-func (p *printer) flowConfig(f *Flow) {
-	if f.IdleTimeout != 0 {
-		p.f("idle_timeout=%d, ", f.IdleTimeout)
-	}
-	if f.HardTimeout != 0 {
-		p.f("hard_timeout=%d, ", f.HardTimeout)
-	}
-	p.text(f.Flags.text())
-	start := len(p.out)
-	p.match(f.Match, f.Priority)
-	if f.RawMatch != "" { // ovs-ofctl has no syntax for it
-		p.f(",match:%x", f.RawMatch)
-	}
-	if len(p.out) > start {
-		p.text(" ")
-	}
-	p.actions("actions=", f.Actions)
+	p.out = f.appendRules(p.out)
 }
 
 // removedNames are the reasons why flows go.

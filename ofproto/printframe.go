@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"fmt"
-	"strings"
 )
 
 // protocolOf is the name of the protocol of an Ethernet frame as a match has it, and
@@ -18,9 +17,9 @@ func (f *frame) protocolOf() (name string, all bool) {
 		return "arp", false
 	case etherRARP:
 		return "rarp", false
-	case 0x8847:
+	case etherMPLS:
 		return "mpls", false
-	case 0x8848:
+	case etherMPLSM:
 		return "mplsm", false
 	default:
 		return "", false
@@ -104,7 +103,7 @@ func (f *frame) network(p *printer, named bool) {
 	case etherNSH:
 		f.nsh.print(p)
 		f.ip(p, named)
-	case 0x8847, 0x8848:
+	case etherMPLS, etherMPLSM:
 		f.mplsStack(p)
 	}
 }
@@ -132,27 +131,13 @@ func (f *frame) ports(p *printer) {
 	} else {
 		p.f("tp_src=%d,tp_dst=%d,", f.tp[0], f.tp[1])
 	}
-	if v6 && f.proto == protoICMPv6 && f.tp[1] == 0 && (f.tp[0] == 135 || f.tp[0] == 136) {
+	if v6 && f.proto == protoICMPv6 && f.tp[1] == 0 && (f.tp[0] == ndSolicit || f.tp[0] == ndAdvert) {
 		p.f("nd_target=%s,nd_sll=%s,nd_tll=%s,", addrText0(f.target, "::"), macText(f.sha), macText(f.tha))
 	}
 	if f.proto == protoTCP && (v6 || f.etherType == etherIPv4) {
-		p.text("tcp_flags=" + tcpFlagsText(f.tcpFlags) + ",")
+		p.out = appendFlagNames(append(p.out, "tcp_flags="...), tcpFlagNames, uint64(f.tcpFlags))
+		p.text(",")
 	}
-}
-
-var tcpFlagNames = [...]string{"fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]"}
-
-func tcpFlagsText(flags uint16) string {
-	if flags == 0 {
-		return "0"
-	}
-	var set []string
-	for i, name := range tcpFlagNames {
-		if flags>>i&1 == 1 {
-			set = append(set, name)
-		}
-	}
-	return strings.Join(set, "|")
 }
 
 // mplsStack prints the label stack entries: the first in its parts, two more as numbers,

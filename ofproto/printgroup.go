@@ -50,8 +50,8 @@ func (p *printer) bucket(k *Bucket, t GroupType) {
 	p.actions("actions=", k.Actions)
 }
 
-// groupText is a group's number, or what it means.
-func groupText(id uint32) string {
+// groupName is a group's number, or what it means.
+func groupName(id uint32) string {
 	switch id {
 	case AllGroups:
 		return "ALL"
@@ -61,7 +61,7 @@ func groupText(id uint32) string {
 	return strconv.FormatUint(uint64(id), 10)
 }
 
-func (p *printer) groupRequest(d *decoder, _ head) { p.text(" group_id=" + groupText(d.u32())) }
+func (p *printer) groupRequest(d *decoder, _ head) { p.text(" group_id=" + groupName(d.u32())) }
 
 // groupDescRequest prints a request that in later versions is for one group.
 func (p *printer) groupDescRequest(_ *decoder, _ head) { p.text(" group_id=ALL") }
@@ -138,13 +138,13 @@ func (p *printer) actionTypes(v uint32) {
 // meter prints a meter's number, or what it means.
 func (p *printer) meter(prefix string, id uint32) {
 	switch {
-	case id <= MeterMax:
+	case id <= MaxMeter:
 		p.uint(prefix, uint64(id))
 	case id == MeterSlowpath:
 		p.text(prefix + "slowpath")
 	case id == MeterController:
 		p.text(prefix + "controller")
-	case id == MeterEvery:
+	case id == AllMeters:
 		p.text(prefix + "all")
 	default:
 		p.text(prefix + "unknown")

@@ -62,19 +62,18 @@ func versionBitmap(element []byte) (uint32, bool) {
 // error prints the name of an error and the message that failed. An error without a name
 // is refused.
 func (p *printer) error(d *decoder, h head) {
-	e := d.error(h).(*Error)
-	code := e.ErrorCode()
-	if d.err != nil || code == 0 {
+	code, data := d.wireError(h.version)
+	if code == 0 {
 		d.fail(OFPBRC_BAD_LEN)
 		return
 	}
 	p.f(" %s\n", code)
 	if code == OFPHFC_INCOMPATIBLE || code == OFPHFC_EPERM {
-		p.printable(e.Data)
+		p.printable(data)
 		return
 	}
 	failed := printer{verbosity: 1}
-	_ = failed.whole(e.Data) // that it was refused is what the error is about
+	_ = failed.whole(data) // that it was refused is what the error is about
 	p.out = append(p.out, failed.out...)
 }
 
@@ -98,9 +97,11 @@ func (p *printer) echo(d *decoder, _ head) {
 }
 
 var capabilityNames = []string{
-	"FLOW_STATS", "TABLE_STATS", "PORT_STATS", "GROUP_STATS", "", "IP_REASM", "QUEUE_STATS", "",
-	"PORT_BLOCKED", "BUNDLES", "FLOW_MONITORING",
+	"FLOW_STATS", "TABLE_STATS", "PORT_STATS", "GROUP_STATS", "", "IP_REASM", "QUEUE_STATS", "", "PORT_BLOCKED",
 }
+
+// knownCapabilities are the ones that OpenFlow 1.3 has.
+const knownCapabilities = FlowCounters | TableCounters | PortCounters | GroupCounters | ReassemblesIP | QueueCounters | BlocksLoopingPorts
 
 func (p *printer) features(d *decoder, _ head) {
 	f := d.features()
@@ -109,7 +110,7 @@ func (p *printer) features(d *decoder, _ head) {
 		p.uint(", auxiliary_id:", uint64(f.AuxiliaryID))
 	}
 	p.text("\ncapabilities: ")
-	p.bits(uint32(f.Capabilities), capabilityNames, " ")
+	p.bits(uint32(f.Capabilities&knownCapabilities), capabilityNames, " ")
 	p.text("\n")
 }
 
@@ -219,7 +220,7 @@ func (p *printer) asyncMasks(d *decoder, _ head) {
 	}
 	var c AsyncConfig
 	for _, k := range m.Masks {
-		c.set(k)
+		c.Set(k)
 	}
 	p.asyncConfig(c)
 }

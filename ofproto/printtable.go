@@ -153,11 +153,9 @@ func (p *printer) tableInstructions(t, before *TableFeatures) {
 	}
 }
 
-// instructionNames are the names of the instructions, in the order of execution.
-var instructionNames = []struct {
-	bit  uint8
-	name string
-}{{6, "meter"}, {4, "apply_actions"}, {5, "clear_actions"}, {3, "write_actions"}, {2, "write_metadata"}, {1, "goto_table"}}
+// instructionBits are the types of instructions of OpenFlow 1.3, in the order in which they
+// are executed.
+var instructionBits = [numInstructions]uint8{inMeter: 6, inApply: 4, inClear: 5, inWrite: 3, inMetadata: 2, inGoto: 1}
 
 func (p *printer) instructionFeatures(f, before *InstructionFeatures) {
 	if f.Next != ([4]uint64{}) {
@@ -171,9 +169,9 @@ func (p *printer) instructionFeatures(f, before *InstructionFeatures) {
 		p.text("      (same instructions)\n")
 	default:
 		p.text("      instructions: ")
-		for _, i := range instructionNames {
-			if f.Instructions>>i.bit&1 == 1 {
-				p.text(i.name + " ")
+		for i, bit := range instructionBits {
+			if f.Instructions>>bit&1 == 1 {
+				p.text(instructionNames[i] + " ")
 			}
 		}
 		p.chomp(' ')

@@ -135,7 +135,7 @@ func (d *decoder) tableProperty(t *TableFeatures, typ uint64) {
 	}
 	switch typ {
 	case tfInstructions, tfInstructions + 1:
-		f.Instructions = d.typeBits() & allInstructions
+		f.Instructions = d.typeBits() & knownInstructions
 	case tfNext, tfNext + 1:
 		f.Next = d.nextTables()
 	case tfWriteActions, tfWriteActions + 1:
@@ -153,8 +153,8 @@ func (d *decoder) tableProperty(t *TableFeatures, typ uint64) {
 	}
 }
 
-// allInstructions are the instructions that Open vSwitch knows.
-const allInstructions = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6
+// knownInstructions are the instructions that Open vSwitch knows.
+const knownInstructions = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5 | 1<<6
 
 // typeBits reads types of instructions or actions, each with its length.
 func (d *decoder) typeBits() (v uint32) {
