@@ -207,26 +207,23 @@ func (p *parser) encapProp(typ uint32, kv pair) (prop EncapProp) {
 
 // nshTLV reads "0xCLASS,TYPE,0xVALUE". A digit that is no half of a byte counts for nothing.
 func (p *parser) nshTLV(t text) (v NSHTLV) {
-	class, rest, ok1 := scanHex(t.s, "0x")
-	typ, negative, rest, ok2 := number(strings.TrimPrefix(rest, ","), 10)
-	digits, ok3 := strings.CutPrefix(rest, ",0x")
-	digits = digits[:min(len(digits)-len(strings.TrimLeft(digits, "0123456789abcdefABCDEF")), 251)]
-	if !ok1 || !ok2 || !ok3 || digits == "" || negative {
+	at := scan{t, true}
+	at.byte('0')
+	at.byte('x')
+	v.Class = uint16(at.uint(16))
+	at.byte(',')
+	v.Type = uint8(at.uint(10))
+	for _, c := range []byte(",0x") {
+		at.byte(c)
+	}
+	digits := at.span("0123456789abcdefABCDEF", 251)
+	if !at.ok {
 		p.bad(t, "want tlv(0xCLASS,TYPE,0xVALUE)")
 		return v
 	}
 	value, _ := hex.DecodeString(digits[:len(digits)/2*2])
-	return NSHTLV{Class: uint16(class), Type: uint8(typ), Value: string(value)}
-}
-
-// scanHex reads a hexadecimal number behind a prefix.
-func scanHex(s, prefix string) (v uint64, rest string, ok bool) {
-	s, ok = strings.CutPrefix(s, prefix)
-	if !ok {
-		return 0, s, false
-	}
-	v, _, rest, ok = number(s, 16)
-	return v, rest, ok
+	v.Value = string(value)
+	return v
 }
 
 // Decap removes the outer header of the packet (NXAST_DECAP). What it leaves is a packet of

@@ -208,6 +208,18 @@ func (s SetMasked) appendTo(b []byte) ([]byte, error) {
 	return appendLoad2(b, s.Field, s.Value[16-n:], mask)
 }
 
+// A setNothing is a SetMasked of no bits. Open vSwitch looks whether the field could be
+// written, but sends nothing.
+type setNothing Field
+
+func (s setNothing) appendTo(b []byte) ([]byte, error) { return b, nil }
+
+// String returns the action as ovs-ofctl would print it.
+func (s setNothing) String() string { return "set_field:ANY->" + Field(s).String() }
+
+func (s setNothing) writes() Field             { return Field(s) }
+func (s setNothing) check(p *packet) ErrorCode { return p.checkSet(Field(s), 0) }
+
 // appendLoad2 appends a NXAST_REG_LOAD2, whose mask may be nil.
 func appendLoad2(b []byte, f Field, value, mask []byte) ([]byte, error) {
 	start := len(b)
@@ -382,6 +394,8 @@ func parseSetField(p *parser, kv pair) []Action {
 		return nil
 	case mask == ones(info[f].bytes):
 		return []Action{SetField{f, value}}
+	case mask == (Bits{}) && !f.hasLongHeader():
+		return []Action{setNothing(f)}
 	case f.hasLongHeader():
 		return []Action{SetMasked{f, value, mask}}
 	}

@@ -155,7 +155,13 @@ func (w OldAction) parse(p *parser, t text) SetOld {
 	s := SetOld{What: w}
 	switch w {
 	case SetEthSrc, SetEthDst:
-		s.Value = p.mac(t)
+		mac, _, ok := scanBytes(t.s, 6, 16, ':') // whatever stands behind it
+		if !ok {
+			p.bad(t, "%q is not an Ethernet address", t.s)
+			break
+		}
+		v := fromBytes(mac)
+		s.Value = v.Uint64()
 	case SetIPv4Src, SetIPv4Dst:
 		addr, err := netip.ParseAddr(t.s)
 		if err != nil || !addr.Is4() {
@@ -179,25 +185,6 @@ func (w OldAction) parse(p *parser, t text) SetOld {
 		p.bad(t, "%s of %s has bits that are not in its field", t.s, oldActions[w].name)
 	}
 	return s
-}
-
-// mac reads the Ethernet address at the beginning of t. As Open vSwitch does, it does not look
-// at what stands behind it.
-func (p *parser) mac(t text) (v uint64) {
-	rest := t.s
-	for i := range 6 {
-		prefix := ":"
-		if i == 0 {
-			prefix = ""
-		}
-		b, after, ok := scanHex(rest, prefix)
-		if !ok {
-			p.bad(t, "%q is not an Ethernet address", t.s)
-			return 0
-		}
-		v, rest = v<<8|b&0xff, after
-	}
-	return v
 }
 
 func (s SetOld) check(p *packet) ErrorCode {

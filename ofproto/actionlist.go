@@ -234,8 +234,8 @@ func (p *parser) list(t text, allowed instructionSet, outer nesting) []Action {
 	if p.err != nil {
 		return nil
 	}
-	if isDrop && (len(actions) > 0 || p.depth > 1) {
-		p.bad(drop, "drop cannot stand beside other actions, or in one")
+	if isDrop && len(actions) > 0 {
+		p.bad(drop, "drop cannot stand beside other actions")
 	} else if i, reason, code := verify(actions, allowed, outer); code != 0 {
 		p.bad(at[i], "%s", reason) // ovs-ofctl does not send it, so that no switch has an error for it
 	}

@@ -109,15 +109,12 @@ func (w WriteActions) same(o Action) bool {
 }
 
 func (w WriteActions) appendTo(b []byte) ([]byte, error) {
-	if len(w.Actions) == 0 {
-		return b, nil
-	}
 	start := len(b)
 	b, err := appendActions(append(b, 0, itWrite, 0, 0, 0, 0, 0, 0), w.Actions)
 	if err != nil {
 		return b, err
 	}
-	return b, setLen(b, start, 2)
+	return endActions(b, start)
 }
 
 // String returns the instruction as ovs-ofctl prints it.
@@ -202,7 +199,7 @@ func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 				b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
 			}
 		} else if start >= 0 {
-			if err = setLen(b, start, 2); err != nil {
+			if b, err = endActions(b, start); err != nil {
 				return b, err
 			}
 			start = -1
@@ -212,9 +209,18 @@ func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 		}
 	}
 	if start >= 0 {
-		err = setLen(b, start, 2)
+		return endActions(b, start)
 	}
 	return b, err
+}
+
+// endActions says how long the instruction with actions from start is, or takes it away if
+// there are none in it.
+func endActions(b []byte, start int) ([]byte, error) {
+	if len(b) == start+8 {
+		return b[:start], nil
+	}
+	return b, setLen(b, start, 2)
 }
 
 // appendAction appends a. It calls those that stand in most flows directly, which takes half

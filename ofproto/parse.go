@@ -163,18 +163,20 @@ func (p *parser) nextSubfield(t *text) Subfield {
 
 // bitsOf reads "3" or "0..15".
 func (p *parser) bitsOf(f Field, t text) Subfield {
-	first, last, ranged := strings.Cut(t.s, "..")
-	lo, _, rest, ok := number(first, 10)
+	at := scan{t, true}
+	lo := int32(at.uint(10))
 	hi := lo
-	if ranged && ok && rest == "" {
-		hi, _, rest, ok = number(last, 10)
+	if at.ok && at.s != "" {
+		at.byte('.')
+		at.byte('.')
+		hi = int32(at.uint(10))
 	}
 	switch {
-	case !ok || rest != "":
+	case !at.ok || at.s != "" || lo < 0:
 		p.bad(t, "want [], [BIT] or [FIRST..LAST] after %v", f)
 	case lo > hi:
 		p.bad(t, "bit %d stands before bit %d", lo, hi)
-	case hi >= uint64(f.width()):
+	case hi >= int32(f.width()):
 		p.bad(t, "%v has bits 0 to %d only", f, f.width()-1)
 	}
 	return Subfield{f, uint16(lo), uint16(hi - lo + 1)}

@@ -10,6 +10,7 @@ import (
 // "0". A negative number comes back as its two's complement. It is not ok if there is no
 // digit or if 64 bits do not hold it.
 func number(s string, base uint64) (v uint64, negative bool, rest string, ok bool) {
+	whole := s
 	s = strings.TrimLeft(s, blanks+"\v\f")
 	if s != "" && (s[0] == '-' || s[0] == '+') {
 		negative, s = s[0] == '-', s[1:]
@@ -28,10 +29,13 @@ func number(s string, base uint64) (v uint64, negative bool, rest string, ok boo
 		ok = ok && high == 0 && carry == 0
 		v = sum
 	}
+	if n == 0 {
+		return 0, false, whole, false
+	}
 	if negative {
 		v = -v
 	}
-	return v, negative && v != 0, s[n:], ok && n > 0
+	return v, negative && v != 0, s[n:], ok
 }
 
 // prefix takes "0x" off s if a number in hexadecimal follows it.
