@@ -1,7 +1,6 @@
 package ofproto
 
 import (
-	"bytes"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -23,37 +22,6 @@ type Action interface {
 // An action that == cannot compare says itself what equals it.
 type comparer interface{ same(Action) bool }
 
-// vendor says whose action a type or subtype is.
-type vendor uint8
-
-const (
-	openflow vendor = iota
-	niciraAction
-	onfAction
-	numVendors
-)
-
-// A wireForm is how one action is read. The decoder that read gets stands behind the
-// header, and ends where the action ends.
-type wireForm struct {
-	size  int  // of the whole action, or its least size if it may be longer
-	more  bool // it may be longer, by multiples of 8
-	debug bool // a switch takes it in its own tests only
-	read  func(*decoder) Action
-}
-
-// wireForms has the forms of all actions, by vendor and type (OpenFlow 1.3, A.2.5) or
-// subtype (nicira-ext.h). Each action puts its own here, beside its code.
-var wireForms [numVendors]map[uint16]wireForm
-
-// onWire says how the action of a vendor's type is read: size bytes, or more.
-func onWire(v vendor, typ uint16, size int, more bool, read func(*decoder) Action) {
-	if wireForms[v] == nil {
-		wireForms[v] = map[uint16]wireForm{}
-	}
-	wireForms[v][typ] = wireForm{size: size, more: more, read: read}
-}
-
 // Raw is an action the codec does not know, or with arguments that Open vSwitch 3.1
 // would refuse, as it was on the wire.
 type Raw string
@@ -62,88 +30,6 @@ func (r Raw) appendTo(b []byte) ([]byte, error) { return append(b, r...), nil }
 
 // String returns the bytes of the action: ovs-ofctl has no syntax for it.
 func (r Raw) String() string { return fmt.Sprintf("raw:%x", string(r)) }
-
-// action reads one action. What Open vSwitch 3.1 would refuse becomes Raw, or an error if
-// d is strict; only a length that cannot be is always an error.
-func (d *decoder) action() Action {
-	whole := d.b
-	form, header, code := formOf(whole)
-	size := 0
-	if len(whole) >= 8 {
-		size = int(be.Uint16(whole[2:]))
-	}
-	switch {
-	case code != 0 && d.strict:
-		d.fail(code)
-		return nil
-	case size < 8 || size%8 != 0 || size > len(whole):
-		d.fail(OFPBAC_BAD_LEN)
-		return nil
-	case code == 0 && size != form.size && (!form.more || size < form.size):
-		code = OFPBAC_BAD_LEN
-	}
-	body := d.sub(size, "action", OFPBAC_BAD_LEN)
-	body.strict = true
-	if code == 0 && form.debug && d.strict {
-		code = OFPBAC_BAD_VENDOR_TYPE
-	}
-	if code != 0 {
-		body.fail(code)
-	}
-	var a Action
-	if body.skip(header); body.err == nil {
-		a = form.read(&body)
-	}
-	switch {
-	case body.err != nil && d.strict:
-		d.done(&body)
-		return nil
-	case body.err != nil, !d.strict && !sameOnTheWire(a, whole[:size]):
-		return Raw(whole[:size])
-	}
-	return a
-}
-
-// formOf finds how the action at the beginning of b is read, and how long its header is.
-func formOf(b []byte) (form wireForm, header int, unknown ErrorCode) {
-	if len(b) < 8 {
-		return form, 0, OFPBAC_BAD_LEN
-	}
-	v, typ := openflow, be.Uint16(b)
-	if header = 4; typ == 0xffff { // OFPAT_EXPERIMENTER
-		switch be.Uint32(b[4:]) {
-		case nicira:
-			v = niciraAction
-		case onf:
-			v = onfAction
-		default:
-			return form, 0, OFPBAC_BAD_VENDOR
-		}
-		if len(b) < 16 {
-			return form, 0, OFPBAC_BAD_LEN
-		}
-		typ, header = be.Uint16(b[8:]), 10
-	}
-	form, ok := wireForms[v][typ]
-	switch {
-	case ok:
-	case v == openflow:
-		unknown = OFPBAC_BAD_TYPE
-	default:
-		unknown = OFPBAC_BAD_VENDOR_TYPE
-	}
-	return form, header, unknown
-}
-
-// sameOnTheWire reports whether a says all that b says. A ct has so many parts, some of
-// which a later version may use, that it is written again to see.
-func sameOnTheWire(a Action, b []byte) bool {
-	if _, ok := a.(ConnTrack); !ok {
-		return true
-	}
-	again, err := a.appendTo(nil)
-	return err == nil && bytes.Equal(again, b)
-}
 
 // appendActions appends a list of actions. Instructions in it are an error.
 func appendActions(b []byte, actions []Action) ([]byte, error) {

@@ -6,7 +6,7 @@ import (
 )
 
 func init() {
-	onWire(niciraAction, 35, 24, true, readConnTrack)
+	nestedOnWire(niciraAction, 35, 24, func(d *decoder) { d.connTrack() }, readConnTrack)
 	onWire(niciraAction, 43, 16, false, func(*decoder) Action { return CTClear{} })
 	inText("ct", parseConnTrack)
 	inText("ct_clear", func(*parser, pair) []Action { return []Action{CTClear{}} })
@@ -109,8 +109,9 @@ func (d *decoder) field32() Field {
 	return f
 }
 
-func readConnTrack(d *decoder) Action {
-	c := ConnTrack{flags: d.u16()}
+// connTrack reads a ct without the actions in it.
+func (d *decoder) connTrack() (c ConnTrack) {
+	c.flags = d.u16()
 	c.Commit, c.Force = c.flags&ctCommit != 0, c.flags&ctForce != 0
 	c.flags &^= ctCommit | ctForce
 	if c.Force && !c.Commit {
@@ -118,16 +119,18 @@ func readConnTrack(d *decoder) Action {
 	}
 	c.readZone(d)
 	c.Table = Table(d.u8())
-	d.skip(3) // whatever it is
+	d.unread(3)
 	c.ALG = d.u16()
-	at := *d
-	list := d.list(len(d.b))
-	at.verify(list, onlyApply, inConnTrack)
+	return c
+}
+
+func readConnTrack(d *decoder, list []Action) Action {
+	c := d.connTrack()
+	d.verify(list, onlyApply, inConnTrack)
 	c.setExec(list)
 	if !c.Commit && (len(c.Exec) > 0 || c.NAT != nil && !c.NAT.plain()) {
-		at.fail(OFPBAC_BAD_ARGUMENT)
+		d.fail(OFPBAC_BAD_ARGUMENT)
 	}
-	d.done(&at)
 	return c
 }
 

@@ -13,7 +13,7 @@ func init() {
 	onWire(niciraAction, 17, 16, false, func(*decoder) Action { return Exit{} })
 	onWire(niciraAction, 19, 16, false, func(d *decoder) Action { return FinTimeout{d.u16(), d.u16()} })
 	onWire(niciraAction, 34, 16, false, readConjunction)
-	onWire(niciraAction, 42, 16, true, readClone)
+	nestedOnWire(niciraAction, 42, 16, func(d *decoder) { d.skip(6) }, readClone)
 	inText("resubmit", parseResubmit)
 	inText("exit", func(*parser, pair) []Action { return []Action{Exit{}} })
 	inText("fin_timeout", parseFinTimeout)
@@ -241,15 +241,10 @@ func (c Clone) appendTo(b []byte) ([]byte, error) {
 	return b, setLen(b, start, 2)
 }
 
-func readClone(d *decoder) Action {
-	d.skip(6) // whatever it is
-	at := *d
-	c := Clone{d.list(len(d.b))}
-	if d.err == nil {
-		at.verify(c.Actions, onlyApply, notNested)
-		d.done(&at)
-	}
-	return c
+func readClone(d *decoder, list []Action) Action {
+	d.unread(6)
+	d.verify(list, onlyApply, notNested)
+	return Clone{list}
 }
 
 func (c Clone) check(p *packet) ErrorCode { return p.checkNested(c.Actions) }

@@ -102,18 +102,6 @@ func (d *decoder) actions(n int) []Action {
 	return actions
 }
 
-// list reads n bytes of actions. Whether they may stand beside one another is for verify.
-func (d *decoder) list(n int) (actions []Action) {
-	s := d.sub(n, "action", OFPBAC_BAD_LEN)
-	for s.more() {
-		if a := s.action(); s.err == nil {
-			actions = append(actions, a)
-		}
-	}
-	d.done(&s)
-	return actions
-}
-
 // verify refuses a list that no switch takes. d stands where it begins, or did not end.
 func (d *decoder) verify(actions []Action, allowed instructionSet, outer nesting) {
 	if !d.strict || d.err != nil {
@@ -170,7 +158,7 @@ func verifyConjunctions(actions []Action) (bad int, reason string, code ErrorCod
 		switch a.(type) {
 		case Conjunction, Note:
 		default:
-			return i, fmt.Sprintf("%v stands beside a conjunction", a), NXBAC_BAD_CONJUNCTION
+			return i, briefly(a) + " stands beside a conjunction", NXBAC_BAD_CONJUNCTION
 		}
 	}
 	return 0, "", 0
@@ -193,9 +181,23 @@ func verifyNested(a Action, outer nesting) (reason string, code ErrorCode) {
 	case outer == inConnTrack && writes && !ofCT:
 		return fmt.Sprintf("a ct cannot set %v", w.writes()), OFPBAC_BAD_ARGUMENT
 	case outer == inConnTrack && !writes, outer != notNested && isMeter:
-		return fmt.Sprintf("%s cannot have %v in it", nestingNames[outer], a), OFPBAC_BAD_ARGUMENT
+		return nestingNames[outer] + " cannot have " + briefly(a) + " in it", OFPBAC_BAD_ARGUMENT
 	}
 	return "", 0
+}
+
+// briefly returns the text of an action, but not that of those inside it, which may be long.
+func briefly(a Action) string {
+	switch a := a.(type) {
+	case ConnTrack:
+		return "ct"
+	case Clone:
+		return "clone"
+	case WriteActions:
+		return "write_actions"
+	default:
+		return a.String()
+	}
 }
 
 // maxDepth is how deep Open vSwitch takes actions within actions in a text.

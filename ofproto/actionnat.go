@@ -26,6 +26,7 @@ const (
 	natIPv6Max = 8
 	natPortMin = 16
 	natPortMax = 32
+	natKnown   = natIPv4Min | natIPv4Max | natIPv6Min | natIPv6Max | natPortMin | natPortMax
 )
 
 // NAT is the nat(...) of a ConnTrack (NXAST_NAT). Zero is plain nat: translate as the
@@ -94,8 +95,9 @@ func appendAddr(b []byte, present uint16, a Addr, bit uint16) ([]byte, uint16) {
 }
 
 func readNAT(d *decoder) Action {
-	d.skip(2)
+	d.unread(2)
 	flags, present := d.u16(), d.u16()
+	d.lossy = d.lossy || present&^natKnown != 0
 	n := NAT{
 		Src: flags&natSrc != 0, Dst: flags&natDst != 0,
 		Persistent: flags&natPersistent != 0, Hash: flags&natHash != 0, Random: flags&natRandom != 0,
@@ -118,7 +120,7 @@ func readNAT(d *decoder) Action {
 		d.fail(OFPBAC_BAD_ARGUMENT)
 	}
 	n.readPorts(d, present)
-	return n // what follows, Open vSwitch does not look at
+	return n
 }
 
 func (n *NAT) readAddrs(d *decoder, size int, hasMax bool) {

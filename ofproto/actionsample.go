@@ -12,8 +12,8 @@ func init() {
 	onWire(niciraAction, 38, 32, false, readSample2)
 	onWire(niciraAction, 41, 32, false, readSample3)
 	onWire(niciraAction, 49, 24, true, readCheckPktLarger)
-	wireForms[niciraAction][254] = wireForm{size: 16, debug: true, read: func(*decoder) Action { return DebugSlow{} }}
-	wireForms[niciraAction][255] = wireForm{size: 16, debug: true, read: func(*decoder) Action { return DebugRecirc{} }}
+	debugOnWire(niciraAction, 254, 16, func(*decoder) Action { return DebugSlow{} })
+	debugOnWire(niciraAction, 255, 16, func(*decoder) Action { return DebugRecirc{} })
 	inText("note", parseNote)
 	inText("sample", parseSample)
 	inText("check_pkt_larger", parseCheckPktLarger)

@@ -25,12 +25,19 @@ type decoder struct {
 	what   string    // is being read
 	short  ErrorCode // is meant when b ends too early
 	strict bool
+	quiet  bool // nobody reads the error
+	lossy  bool // there was something that nothing stands for
 	err    error
+	lists  *listReader // if any was read
 }
 
 // fail ends the reading. The error has an ErrorCode in it, wherever OpenFlow has one.
 func (d *decoder) fail(err error) {
-	if d.err == nil {
+	switch {
+	case d.err != nil:
+	case d.quiet:
+		d.err = err
+	default:
 		d.err = fmt.Errorf("%s at byte %d: %w", d.what, d.off, err)
 	}
 	d.b = nil
@@ -76,6 +83,13 @@ func (d *decoder) refuse(code ErrorCode) {
 
 func (d *decoder) skip(n int) { d.bytes(n) }
 
+// unread skips n bytes that Open vSwitch does not look at. Most often they are zero.
+func (d *decoder) unread(n int) {
+	for _, v := range d.bytes(n) {
+		d.lossy = d.lossy || v != 0
+	}
+}
+
 func (d *decoder) u8() uint8 {
 	if v := d.bytes(1); v != nil {
 		return v[0]
@@ -116,7 +130,7 @@ func (d *decoder) u64() uint64 {
 // they end too early; done brings its error back.
 func (d *decoder) sub(n int, what string, short ErrorCode) decoder {
 	off := d.off
-	return decoder{b: d.bytes(n), off: off, what: what, short: short, strict: d.strict, err: d.err}
+	return decoder{b: d.bytes(n), off: off, what: what, short: short, strict: d.strict, err: d.err, lists: d.lists}
 }
 
 func (d *decoder) done(s *decoder) {
