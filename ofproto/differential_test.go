@@ -2,6 +2,8 @@ package ofproto
 
 import (
 	"bytes"
+	"errors"
+	flags "flag"
 	"fmt"
 	"io"
 	"log"
@@ -141,12 +143,14 @@ func TestRandomFlowsAreInASwitchWhatTheyWere(t *testing.T) {
 	}
 	log.SetOutput(io.Discard) // contiv says there what it does not know
 	defer log.SetOutput(os.Stderr)
+	flags.Set("rapid.shrinktime", "5s")
+	flags.Set("rapid.nofailfile", "true")
 	var n, refused, again int
 	rapid.Check(t, func(rt *rapid.T) {
 		flows := drawFlows(rt, 25)
 		ours.empty(t)
 		theirs.empty(t)
-		flows, no := install(t, ours, flows)
+		flows, no := install(t, rt, ours, flows)
 		refused += no
 		file := writeFlows(t, flows)
 		if out, err := box.Ofctl("-O", "OpenFlow13", "--no-names", "add-flows", "theirs", file); err != nil {
@@ -193,7 +197,8 @@ func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 	for len(flows) < n {
 		text := d.flowText()
 		f, err := ParseFlow(text)
-		if err != nil || keys[f.Key()] { // what is refused is another test's
+		expires := f.IdleTimeout > 0 && f.IdleTimeout < 60 || f.HardTimeout > 0 && f.HardTimeout < 60
+		if err != nil || slices.ContainsFunc(f.Actions, losesInText) || expires || keys[f.Key()] { // what is refused is another test's
 			n--
 			continue
 		}
@@ -203,28 +208,52 @@ func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 	return flows
 }
 
-// install sends flows to a switch, and returns those that it takes. What it refuses it
-// refuses for what is in it, which we cannot know.
-func install(t testing.TB, b *bridge, flows []Flow) (taken []Flow, refused int) {
+// losesInText reports whether Open vSwitch prints a as it prints another action: a length of
+// what goes to a port, and the long form of a plain output to the controller.
+func losesInText(a Action) bool {
+	switch a := a.(type) {
+	case Output:
+		return a.Port != PortController && a.MaxLen != 0
+	case Controller:
+		return a.String() == Output{PortController, a.MaxLen}.String()
+	case Clone:
+		return slices.ContainsFunc(a.Actions, losesInText)
+	}
+	return false
+}
+
+// install sends flows to a switch, and returns those that it takes. What it refuses, it has
+// to refuse for the reason for which a strict decoder does, or for what else is in it.
+func install(t testing.TB, rt *rapid.T, b *bridge, flows []Flow) (taken []Flow, refused int) {
 	var wire []byte
+	want := make([]ErrorCode, len(flows))
 	for i, f := range flows {
+		at := len(wire)
 		var err error
 		if wire, err = Append(wire, uint32(i), FlowMod{Flow: f}); err != nil {
-			t.Fatal(err)
+			rt.Fatal(err)
 		}
+		d := decoder{b: wire[at+HeaderLen:], what: "flow mod", short: OFPBRC_BAD_LEN, strict: true}
+		d.flowMod()
+		errors.As(d.err, &want[i])
 	}
 	b.sendBytes(t, wire)
 	errs := b.barrier(t)
 	for i, f := range flows {
-		err := errs[uint32(i)]
-		if err == nil {
+		got := ErrorCode(0)
+		if err := errs[uint32(i)]; err != nil {
+			got = err.ErrorCode()
+		}
+		switch {
+		case got == 0 && want[i] == 0:
 			taken = append(taken, f)
 			continue
+		case got == want[i], want[i] == 0 && (got == OFPBAC_BAD_OUT_GROUP || got == OFPMMFC_UNKNOWN_METER || got == OFPFMFC_OVERLAP):
+		case got == OFPBRC_EPERM && f.Match.has(DPHash): // for those who may see hidden fields
+		default:
+			rt.Fatalf("the switch says %v and we say %v of %v", got, want[i], f)
 		}
 		refused++
-		if c := err.ErrorCode(); c != OFPBAC_BAD_OUT_GROUP && c != OFPMMFC_UNKNOWN_METER && c != OFPFMFC_OVERLAP {
-			t.Errorf("the switch refuses %v: %v", f, err)
-		}
 	}
 	return taken, refused
 }
@@ -242,19 +271,21 @@ func writeFlows(t testing.TB, flows []Flow) string {
 }
 
 func compareDumps(rt *rapid.T, ours, theirs [][]byte) {
-	for i := range max(len(ours), len(theirs)) {
-		if i >= len(ours) || i >= len(theirs) || !bytes.Equal(ours[i], theirs[i]) {
-			rt.Fatalf("sent as bytes: %d flows\n%s\nsent as texts: %d flows\n%s", len(ours), entryText(ours, i), len(theirs), entryText(theirs, i))
-		}
+	without := func(a, b [][]byte) [][]byte {
+		return slices.DeleteFunc(slices.Clone(a), func(e []byte) bool { _, found := slices.BinarySearchFunc(b, e, bytes.Compare); return found })
+	}
+	mine, others := without(ours, theirs), without(theirs, ours)
+	if len(mine)+len(others) > 0 || len(ours) != len(theirs) {
+		rt.Fatalf("sent as bytes, %d flows:\n%s\nsent as texts, %d flows:\n%s", len(ours), entryText(mine), len(theirs), entryText(others))
 	}
 }
 
-func entryText(entries [][]byte, i int) string {
-	if i >= len(entries) {
+func entryText(entries [][]byte) string {
+	if len(entries) == 0 {
 		return "-"
 	}
-	f, err := DecodeFlowStats(nil, bytes.Clone(entries[i]))
-	return fmt.Sprintf("%x\n%v %v", entries[i], f, err)
+	f, err := DecodeFlowStats(nil, bytes.Clone(entries[0]))
+	return fmt.Sprintf("%x\n%v %v", entries[0], f, err)
 }
 
 // compareFlows compares what a switch has with what was sent.
@@ -271,7 +302,6 @@ func compareFlows(rt *rapid.T, sent []Flow, entries [][]byte) {
 		rt.Fatalf("%d flows were sent, %d are there", len(sent), len(byKey))
 	}
 	for _, f := range sent {
-		f.Flags &^= CheckOverlap | ResetCounts // of the message, not of the flow
 		if g := byKey[f.Key()]; !f.Equal(g) {
 			rt.Fatalf("sent %v\n got %v", f, g)
 		}
@@ -282,11 +312,10 @@ func compareFlows(rt *rapid.T, sent []Flow, entries [][]byte) {
 func compareTexts(rt *rapid.T, sent []Flow, dump string) {
 	var want, got []string
 	for _, f := range sent {
-		f.Flags &^= CheckOverlap | ResetCounts
 		want = append(want, f.String())
 	}
 	for line := range strings.Lines(dump) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "cookie=") {
+		if line = strings.TrimSpace(line); strings.Contains(line, "actions=") {
 			got = append(got, line)
 		}
 	}

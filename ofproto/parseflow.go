@@ -187,7 +187,23 @@ func (p *parser) flowActions(f *Flow, t text) {
 	}
 	if p.err == nil {
 		packetOf(f.Match).resolve(f.Actions)
+		f.Actions = settled(f.Actions)
 	}
+}
+
+// settled returns actions as they are read from what a switch would say of them: what was
+// written as mod_dl_src comes back as set_field, and has to be equal to it. What a switch
+// refuses, though ovs-ofctl sends it, stays as it is.
+func settled(actions []Action) []Action {
+	b, err := appendInstructions(nil, actions)
+	if err != nil {
+		return actions
+	}
+	again, err := DecodeInstructions(b)
+	if err != nil {
+		return actions
+	}
+	return again
 }
 
 // oldFormat returns the error for a flow of which only OpenFlow 1.0 takes the match with the

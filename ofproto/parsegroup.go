@@ -249,7 +249,7 @@ func (p *parser) pieces(pieces []text) []Action {
 	inner := parser{whole: joined.String()}
 	actions := inner.actions(text{inner.whole, 0})
 	if inner.err == nil {
-		return actions
+		return settled(actions)
 	}
 	at := inner.err.Offset
 	for _, t := range pieces {
