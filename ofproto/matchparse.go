@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -255,13 +256,15 @@ func (m Match) getTCI(f Field) Cond {
 }
 
 // sent returns what of m Open vSwitch would send to a switch: a condition on a field that a
-// packet as the others ask for does not have is left out.
+// packet as the others ask for does not have is left out. What a switch would take for
+// another match than the one it is sent stays as it is.
 func (m Match) sent() Match {
 	m = m.resolve()
-	d := decoder{b: AppendMatch(nil, m), what: "match"}
+	b := AppendMatch(nil, m)
+	d := decoder{b: b, what: "match"}
 	again := d.oxms(false)
-	if d.err != nil {
-		return m.settle(false) // a value that no switch takes
+	if d.err != nil || !bytes.Equal(AppendMatch(nil, again), b) {
+		return m.settle(false)
 	}
 	return again
 }
