@@ -141,3 +141,42 @@ func TestFieldsAreThoseOfOpenVSwitch(t *testing.T) {
 		t.Errorf("%d fields have %d headers, want 178 with %d", fields, headers, len(all))
 	}
 }
+
+func BenchmarkDecodeMatch(b *testing.B) {
+	wire := AppendMatch(nil, typicalFlow(443).Match)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeMatch(wire); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendMatch(b *testing.B) {
+	m := typicalFlow(443).Match
+	buf := make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendMatch(buf[:0], m)
+	}
+}
+
+func BenchmarkMatchText(b *testing.B) {
+	m := typicalFlow(443).Match
+	b.ReportAllocs()
+	for b.Loop() {
+		if m.String() == "" {
+			b.Fatal()
+		}
+	}
+}
+
+func BenchmarkParseMatch(b *testing.B) {
+	s := typicalFlow(443).Match.String()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := ParseMatch(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

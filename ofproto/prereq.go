@@ -166,3 +166,10 @@ func (m Match) meets(f Field) bool {
 	h := m.headers()
 	return h.meet(info[f].needs)
 }
+
+// teaches says which conditions learn takes something from.
+var teaches = [numFields]bool{
+	PacketType: true, EthType: true, VLANTCI: true, IPProto: true, ARPOp: true, IPFrag: true, CTNwProto: true, CTState: true,
+	TCPSrc: true, UDPSrc: true, SCTPSrc: true, ICMPv4Type: true, ICMPv6Type: true,
+	TCPDst: true, UDPDst: true, SCTPDst: true, ICMPv4Code: true, ICMPv6Code: true,
+}

@@ -1,0 +1,137 @@
+package ofproto
+
+// plainTLV is what it takes to read a TLV whose field stands in a match as it stands on the
+// wire. Nearly all are so, and the tables of a switch have millions.
+type plainTLV struct {
+	head, headMasked uint32 // its first four bytes
+	field            Field
+	size             uint8 // of the value
+	needs            prereq
+	limited          bool   // not all values are possible
+	teaches          bool   // other fields depend on it
+	shared           bool   // other fields share its place
+	keep             uint64 // the bits that a mask may have, of the lower half
+}
+
+// plainTLVs has them by class and number, as plainIndex says. A header that is none has
+// noTLV for its head.
+var plainTLVs = func() (all [512]plainTLV) {
+	for i := range all {
+		all[i].head, all[i].headMasked = noTLV, noTLV
+	}
+	for f := Field(1); f < numFields; f++ {
+		for _, c := range info[f].codes {
+			head := be.Uint32(appendHeader(nil, c.header, min(info[f].bytes, 16), false))
+			if i, ok := plainIndex(head); ok && isPlain(f) {
+				all[i] = plainTLVOf(f, c.header, head)
+			}
+		}
+	}
+	return all
+}()
+
+// noTLV begins none: it is of a class that plainIndex does not know.
+const noTLV = 0xffffffff
+
+// plainIndex returns where in plainTLVs a TLV stands that begins so. It is not ok if its class
+// is not one of those of Nicira, the basic one or that of the packet registers, which differ
+// in their first and in their last bit only.
+func plainIndex(head uint32) (i uint32, ok bool) {
+	return head>>31<<8 | head>>16&1<<7 | head>>9&0x7f, head&0x7ffe0000 == 0
+}
+
+// isPlain reports whether f stands in a match as it stands on the wire, but for bits of the
+// mask that are cut off.
+func isPlain(f Field) bool {
+	return f != PacketType && f != VLANTCI && !f.isTunMetadata() && (foldingOf[f] == plain || foldingOf[f] == cutMask)
+}
+
+func plainTLVOf(f Field, h header, head uint32) plainTLV {
+	n := info[f].bytes
+	t := plainTLV{
+		head: head, headMasked: noTLV, field: f, size: uint8(n), needs: info[f].needs, limited: valid[f] != nil,
+		teaches: teaches[f], shared: placeOf[f] != f || len(shared[f]) > 0, keep: 1<<(8*n) - 1,
+	}
+	if info[f].access&maskable != 0 {
+		t.headMasked = be.Uint32(appendHeader(nil, h, n, true))
+	}
+	if foldingOf[f] == cutMask {
+		parts, _ := fold(Cond{Field: f, Mask: ones(n)})
+		t.keep = parts[0].Mask.low()
+	}
+	return t
+}
+
+// plain takes in the TLVs at the beginning of b that are plain, good, and in the order of a
+// match, and returns how long they are. Whatever else there is, it leaves to tlv.
+func (r *matchReader) plain(b []byte, strict bool) (read int) {
+	last := Field(0)
+	if n := len(r.m); n > 0 {
+		last = r.m[n-1].Field
+	}
+	for len(b)-read > 4 && len(r.m) < cap(r.m) {
+		head := be.Uint32(b[read:])
+		i, ok := plainIndex(head)
+		t := &plainTLVs[i&511]
+		n := 4 + int(t.size)
+		if head == t.headMasked {
+			n += int(t.size)
+		} else if head != t.head {
+			return read
+		}
+		if !ok || len(b)-read < n || t.field <= last || !strict && t.shared ||
+			strict && t.needs != always && !r.headers.meet(t.needs) || !r.appendPlain(t, b[read+4:read+n]) {
+			return read
+		}
+		r.ethernet = r.ethernet || t.needs != always
+		last, read = t.field, read+n
+	}
+	return read
+}
+
+// appendPlain appends the condition in the payload of a TLV, unless it is not good.
+func (r *matchReader) appendPlain(t *plainTLV, payload []byte) bool {
+	at := len(r.m)
+	c := &r.m[:at+1][at]
+	if t.size == 16 {
+		*c = condOf(t.field, len(payload) > 16, payload)
+		if c.Mask.zero() || c.Value.without(c.Mask) != (Bits{}) {
+			return false
+		}
+		r.m = r.m[:at+1]
+		return true
+	}
+	v, mask := load(payload, t.size), t.keep
+	if len(payload) > int(t.size) {
+		all := load(payload[t.size:], t.size)
+		if mask &= all; mask == 0 || v&^all != 0 {
+			return false
+		}
+	}
+	if t.limited && !valid[t.field](v) {
+		return false
+	}
+	*c = Cond{Field: t.field}
+	be.PutUint64(c.Value[8:], v&mask)
+	be.PutUint64(c.Mask[8:], mask)
+	r.m = r.m[:at+1]
+	if t.teaches {
+		r.headers.learn(c)
+	}
+	return true
+}
+
+// load returns the number in the first n bytes of b.
+func load(b []byte, n uint8) uint64 {
+	switch n {
+	case 1:
+		return uint64(b[0])
+	case 2:
+		return uint64(be.Uint16(b))
+	case 4:
+		return uint64(be.Uint32(b))
+	case 6:
+		return uint64(be.Uint32(b))<<16 | uint64(be.Uint16(b[4:]))
+	}
+	return be.Uint64(b)
+}
