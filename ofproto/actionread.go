@@ -105,6 +105,14 @@ type openList struct {
 
 // list reads n bytes of actions. Whether they may stand beside one another is for verify.
 func (d *decoder) list(n int) []Action {
+	if actions := d.transientList(n); len(actions) > 0 {
+		return slices.Clone(actions)
+	}
+	return nil
+}
+
+// transientList is list, but what it returns is gone when the next list is read.
+func (d *decoder) transientList(n int) []Action {
 	if d.lists == nil {
 		d.lists = &listReader{}
 	}
@@ -119,10 +127,10 @@ func (d *decoder) list(n int) []Action {
 			r.next()
 		}
 	}
-	if d.done(&r.decoder); d.err != nil || len(r.found) == 0 {
+	if d.done(&r.decoder); d.err != nil {
 		return nil
 	}
-	return slices.Clone(r.found)
+	return r.found
 }
 
 // rest returns what is left of the innermost list.

@@ -314,19 +314,41 @@ func (d *decoder) findInstruction(f *found) {
 
 // assemble reads the instructions that were found.
 func (d *decoder) assemble(f *found) (actions []Action) {
+	others := len(f.raw)
+	for _, has := range f.has {
+		if has {
+			others++
+		}
+	}
+	var applied []Action
+	if body := &f.body[inApply]; f.has[inApply] {
+		body.skip(4)
+		applied = body.transientList(len(body.b))
+		d.done(body)
+		others--
+	}
+	if len(applied)+others > 0 {
+		actions = make([]Action, 0, len(applied)+others)
+	}
 	if f.has[inMeter] {
 		actions = append(actions, Meter(f.body[inMeter].u32()))
 	}
-	if body := &f.body[inApply]; f.has[inApply] {
-		body.skip(4)
-		actions = append(actions, body.list(len(body.b))...)
-		d.done(body)
+	actions = d.afterActions(append(actions, applied...), f)
+	if d.err != nil {
+		return nil
 	}
+	d.verify(actions, allInstructions, notNested)
+	return actions
+}
+
+// afterActions appends the instructions that come after the actions.
+func (d *decoder) afterActions(actions []Action, f *found) []Action {
 	if f.has[inClear] {
 		actions = append(actions, ClearActions{})
 	}
 	if body := &f.body[inWrite]; f.has[inWrite] && d.err == nil {
 		body.skip(4)
+		body.lists = d.lists
 		actions = append(actions, WriteActions{body.actionSet()})
 		d.done(body)
 	}
@@ -338,10 +360,6 @@ func (d *decoder) assemble(f *found) (actions []Action) {
 	if f.has[inGoto] {
 		actions = append(actions, GotoTable(f.body[inGoto].u8()))
 	}
-	if d.err != nil {
-		return nil
-	}
-	d.verify(actions, allInstructions, notNested)
 	return actions
 }
 

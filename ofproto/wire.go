@@ -134,6 +134,7 @@ func (d *decoder) sub(n int, what string, short ErrorCode) decoder {
 }
 
 func (d *decoder) done(s *decoder) {
+	d.lists = s.lists
 	if s.err != nil && d.err == nil {
 		d.err, d.b = s.err, nil
 	}
