@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -180,3 +181,99 @@ func BenchmarkParseMatch(b *testing.B) {
 		}
 	}
 }
+
+// addMatches adds the recorded matches to the seeds of f, and killers that others found.
+func addMatches(f *testing.F) {
+	for _, v := range matchVectors(f) {
+		f.Add(unhex(f, v.Hex))
+	}
+	f.Add([]byte{0, 1, 0x50, 0, 0, 1, 0x53, 0})
+	f.Add([]byte{0xff, 0xff, 0, 0, 0, 0, 0, 0})
+	f.Add([]byte{0xff, 0xff, 0, 3, 0, 0, 0x23, 0x20})
+}
+
+func FuzzDecodeMatch(f *testing.F) {
+	addMatches(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, strict := range []bool{true, false} {
+			d := decoder{b: b, what: "match", strict: true}
+			m := d.oxms(strict)
+			if d.err != nil {
+				continue
+			}
+			if !slices.IsSortedFunc(m, func(a, b Cond) int { return int(a.Field) - int(b.Field) }) {
+				t.Fatalf("%x: %v is not in order", b, m)
+			}
+			if len(m)*34 > 16*len(b) {
+				t.Fatalf("%x: %d conditions", b, len(m))
+			}
+			wire := AppendMatch(nil, m)
+			again, err := DecodeMatch(wire)
+			if err != nil {
+				if strict && !loses(m) { // Open vSwitch, too, writes some that it refuses
+					t.Fatalf("%x: %v is written as %x, which cannot be read: %v", b, m, wire, err)
+				}
+				continue // prerequisites that it did not have are missing still
+			}
+			if twice := AppendMatch(nil, again); !bytes.Equal(twice, wire) {
+				t.Fatalf("%x: writing does not settle: %x, then %x", b, wire, twice)
+			}
+			if strict && !slices.Equal(again, m) && !loses(m) {
+				t.Fatalf("%x: %v is written as %x, which is %v", b, m, wire, again)
+			}
+			if got := string(m.appendText(nil)); got != m.String() {
+				t.Fatalf("%q and %q", got, m.String())
+			}
+		}
+	})
+}
+
+// loses reports whether m has conditions that Open vSwitch does not write, or not as a whole.
+func loses(m Match) bool {
+	h := m.headers()
+	for i := range m {
+		c := &m[i]
+		tci, mask := c.Value.low(), c.Mask.low()
+		switch {
+		case c.Field == VLANTCI && (mask&vlanPCP != 0 && mask&vlanPCP != vlanPCP || mask&vlanPCP != 0 && tci&vlanCFI == 0 || mask&0x1fff == 0):
+			return true
+		case c.Field == CTNwProto && tci == 0, info[c.Field].needs >= isND && !h.isND(), foldingOf[c.Field] == badMask:
+			return true
+		case (c.Field == CTTpSrc || c.Field == CTTpDst) && h.ctProto == 0:
+			return true
+		}
+	}
+	return false
+}
+
+func FuzzParseMatch(f *testing.F) {
+	for _, v := range matchVectors(f) {
+		if v.Text != nil {
+			f.Add(*v.Text)
+		}
+	}
+	for _, s := range valueTexts {
+		f.Add("ip,nw_src=" + s + ",reg0[0..3]=" + s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := ParseMatch(s)
+		if err != nil {
+			var at *SyntaxError
+			if !errors.As(err, &at) || at.Offset < 0 || at.Offset > len(s) {
+				t.Fatalf("%q: %v", s, err)
+			}
+			return
+		}
+		text := m.String()
+		again, err := ParseMatch(text)
+		if err != nil || again.String() != text {
+			if !unreadable.MatchString(text) {
+				t.Fatalf("%q is %q, which is read as %v, %v", s, text, again, err)
+			}
+			return
+		}
+	})
+}
+
+// unreadable is what Open vSwitch prints and cannot read.
+var unreadable = regexp.MustCompile(`gtpu_|<error>|nw_frag|\[Unknown\]|0/0`)

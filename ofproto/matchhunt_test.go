@@ -165,6 +165,55 @@ func (r tlvMaker) damage(b []byte) []byte {
 	return b
 }
 
+// standard returns what stands behind the header of a match of OpenFlow 1.1.
+func (r tlvMaker) standard() (b []byte) {
+	b = be.AppendUint32(b, []uint32{1, 0xfeff, 0xff00, PortLocal, r.Uint32()}[r.IntN(5)])
+	b = be.AppendUint32(b, r.Uint32()&r.Uint32()&0x3ff)
+	for range 4 {
+		b = append(b, r.bits(48, 6)...)
+	}
+	b = be.AppendUint16(b, []uint16{0xffff, 0xfffe, 5, 4095, 4096}[r.IntN(5)])
+	b = append(b, byte(r.IntN(9)), 0)
+	b = be.AppendUint16(b, []uint16{0x800, 0x800, 0x800, 0x806, 0x8035, 0x8847, 0x8848, 0x86dd, 0x5ff}[r.IntN(9)])
+	b = append(b, byte(r.IntN(8)/7+4*r.IntN(64)), []byte{1, 6, 17, 132, 2}[r.IntN(5)])
+	for range 4 {
+		b = append(b, r.bits(32, 4)...)
+	}
+	b = append(b, r.bits(uint16(8+8*r.IntN(2)), 2)...)
+	b = append(b, r.bits(uint16(8+8*r.IntN(2)), 2)...)
+	b = append(append(b, r.bits(32, 4)...), byte(r.Uint32()), 0, 0, 0)
+	return append(append(b, r.bits(64, 8)...), r.bits(64, 8)...)
+}
+
+func TestMatchesOfOpenFlow11AreReadAsOpenVSwitchReadsThem(t *testing.T) {
+	n := hunted(t, 2000)
+	r := newTLVMaker(t, huntSeed())
+	var matches, messages [][]byte
+	for range n {
+		b := r.standard()
+		message := flowModWith(b)
+		be.PutUint16(message[48:], matchStandard)
+		matches = append(matches, b)
+		messages = append(messages, message)
+	}
+	differ := 0
+	for i, want := range ofctlFlowMods(t, messages) {
+		d := decoder{b: messages[i][48:], what: "match", strict: true}
+		m := d.match()
+		got := m.String()
+		var code ErrorCode
+		if errors.As(d.err, &code) {
+			got = code.Error()
+		}
+		if got != want {
+			if differ++; differ <= 10 {
+				t.Errorf("%x:\n got %s\nwant %s", matches[i], got, want)
+			}
+		}
+	}
+	t.Logf("%d of %d matches differ", differ, n)
+}
+
 // flowModWith returns a flow-mod with a match of TLVs.
 func flowModWith(tlvs []byte) []byte {
 	b := append([]byte{Version, 14, 0, 0, 0, 0, 0, 0}, make([]byte, 22)...)
@@ -181,11 +230,16 @@ var ofctlRefusal = regexp.MustCompile(`decode error: (\w+)`)
 
 // ofctlMatches has ovs-ofctl print flow-mods with these matches, or the errors with which it
 // refuses them.
-func ofctlMatches(t testing.TB, matches [][]byte) (answers []string) {
-	var in []byte
+func ofctlMatches(t testing.TB, matches [][]byte) []string {
+	var messages [][]byte
 	for _, b := range matches {
-		in = append(in, flowModWith(b)...)
+		messages = append(messages, flowModWith(b))
 	}
+	return ofctlFlowMods(t, messages)
+}
+
+func ofctlFlowMods(t testing.TB, messages [][]byte) (answers []string) {
+	in := slices.Concat(messages...)
 	file := filepath.Join(t.TempDir(), "messages")
 	if err := os.WriteFile(file, in, 0o600); err != nil {
 		t.Fatal(err)
@@ -205,8 +259,8 @@ func ofctlMatches(t testing.TB, matches [][]byte) (answers []string) {
 		}
 		answers = append(answers, text)
 	}
-	if len(answers) != len(matches) {
-		t.Fatalf("%d answers for %d matches", len(answers), len(matches))
+	if len(answers) != len(messages) {
+		t.Fatalf("%d answers for %d matches", len(answers), len(messages))
 	}
 	return answers
 }

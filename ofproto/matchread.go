@@ -288,6 +288,8 @@ func (d *decoder) matchOf(strict bool) Match {
 	typ, n := d.u16(), int(d.u16())
 	switch {
 	case d.err != nil:
+	case typ == matchStandard && strict:
+		return d.matchOf11(n, short)
 	case typ != matchOXM && (strict || n >= 4):
 		d.fail(OFPBMC_BAD_TYPE)
 	case n < 4:
@@ -301,6 +303,18 @@ func (d *decoder) matchOf(strict bool) Match {
 	}
 	m := oxms.oxms(strict)
 	d.done(&oxms)
+	return m
+}
+
+// matchOf11 reads the rest of a match of OpenFlow 1.1 that says that it has n bytes.
+func (d *decoder) matchOf11(n int, short ErrorCode) Match {
+	if n != matchStandardLen {
+		d.fail(OFPBMC_BAD_LEN)
+	}
+	s := d.sub(matchStandardLen-4, "match", OFPBMC_BAD_LEN)
+	d.short = short
+	m := s.standardMatch()
+	d.done(&s)
 	return m
 }
 
