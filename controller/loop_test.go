@@ -15,75 +15,41 @@ import (
 	"weir/apps/pipeline"
 	"weir/intent"
 	"weir/ofproto"
+	"weir/ofproto/ofconn"
+	"weir/ofproto/oftest"
 )
 
-// A memSwitch is a small switch: it keeps tables, and applies plans wholly or not at all.
-type memSwitch struct {
-	mu      sync.Mutex // tests look while a Serve writes
-	tables  ofproto.Tables
-	plans   int
-	sent    uint64
-	flushed []uint16
-	refuse  func(ofproto.Flow) bool // what it does not take
-	lose    int                     // how many more plans are carried out without an answer
-	packets chan ofproto.PacketIn
-}
+// sw is a switch on the wire.
+type sw struct{ *oftest.Switch }
 
-func newSwitch() *memSwitch { return &memSwitch{packets: make(chan ofproto.PacketIn)} }
-
-func (s *memSwitch) Tables(context.Context) (ofproto.Tables, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ofproto.Tables{Flows: slices.Clone(s.tables.Flows), Groups: slices.Clone(s.tables.Groups)}, nil
-}
-
-func (s *memSwitch) Apply(_ context.Context, p ofproto.Plan) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.plans++
-	s.sent += uint64(len(p.PutFlows) + len(p.DeleteFlows))
-	next := map[ofproto.FlowKey]ofproto.Flow{}
-	for _, f := range s.tables.Flows {
-		next[f.Key()] = f
-	}
-	for i, f := range p.PutFlows {
-		if s.refuse != nil && s.refuse(f) {
-			return &ofproto.Rejected{Flow: &p.PutFlows[i], Err: &ofproto.Error{Type: 5, Code: 1}}
+// plans returns how many plans it was asked to carry out.
+func (s sw) plans() (n int) {
+	for _, m := range oftest.Received[ofproto.BundleControl](s.Switch) {
+		if m.Type == ofproto.BundleCommit {
+			n++
 		}
-		next[f.Key()] = f
 	}
-	for _, f := range p.DeleteFlows {
-		delete(next, f.Key())
-	}
-	s.tables.Flows = slices.Collect(maps.Values(next))
-	if s.lose > 0 {
-		s.lose--
-		return errors.New("outcome unknown")
-	}
-	return nil
+	return n
 }
 
-func (s *memSwitch) FlushZone(_ context.Context, zone uint16) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flushed = append(s.flushed, zone)
-	return nil
+func (s sw) flows() []ofproto.Flow { return s.Tables().Flows }
+
+// flushed returns the zones that it was asked to flush.
+func (s sw) flushed() (zones []uint16) {
+	for _, m := range oftest.Received[ofproto.CTFlushZone](s.Switch) {
+		zones = append(zones, m.Zone)
+	}
+	return zones
 }
 
-func (s *memSwitch) PacketIns() <-chan ofproto.PacketIn { return s.packets }
-
-func (s *memSwitch) PacketOut(context.Context, ofproto.PacketOut) error { return nil }
-
-func (s *memSwitch) FlowMods() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sent
-}
-
-func (s *memSwitch) look(f func(*memSwitch)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(s)
+// refuse has it refuse the flows with a cookie; zero: none any more.
+func (s sw) refuse(cookie uint64) {
+	s.React(func(r oftest.Request) oftest.Reaction {
+		if m, ok := r.Message.(ofproto.FlowMod); ok && cookie != 0 && m.Flow.Cookie == cookie && m.Command == ofproto.FlowAdd {
+			return oftest.Refuse(ofproto.OFPFMFC_TABLE_FULL)
+		}
+		return oftest.Reaction{}
+	})
 }
 
 // numbers are given by name, and epochs and zones kept in maps. It belongs to Run.
@@ -227,6 +193,7 @@ type rig struct {
 	ctx       context.Context
 	tasks     sync.WaitGroup
 	stop      context.CancelFunc
+	switches  []sw
 }
 
 // virtual runs a test with a controller in a bubble of virtual time. At its end nothing of
@@ -239,15 +206,43 @@ func virtual(t *testing.T, f func(*rig)) {
 		r.tasks.Go(func() { r.Controller.Run(ctx) })
 		f(r)
 		stop()
+		for _, s := range r.switches {
+			s.Close()
+		}
 		r.tasks.Wait()
 	})
 }
 
-// connect serves a switch, and returns how to cut its session.
-func (r *rig) connect(name string, s *memSwitch) (cut func()) {
+// newSwitch returns a switch, which ends with the test.
+func (r *rig) newSwitch() sw {
+	s := sw{oftest.New(oftest.Config{})}
+	r.switches = append(r.switches, s)
+	return s
+}
+
+// session opens a session with a switch, for as long as ctx goes on.
+func (r *rig) session(ctx context.Context, s sw) *ofconn.Conn {
+	r.Helper()
+	conn, err := ofconn.New(ctx, s.Connect(), ofconn.Config{Answer: 100 * time.Millisecond})
+	r.must(err)
+	return conn
+}
+
+// connect serves a switch until it is cut, and returns how to end that.
+func (r *rig) connect(name string, s sw) (cut func()) {
+	r.Helper()
 	ctx, cancel := context.WithCancel(r.ctx)
+	conn := r.session(ctx, s)
 	done := make(chan struct{})
-	r.tasks.Go(func() { r.Serve(ctx, name, s); close(done) })
+	r.tasks.Go(func() {
+		<-conn.Done()
+		cancel()
+	})
+	r.tasks.Go(func() {
+		defer close(done)
+		defer conn.Close()
+		r.Serve(ctx, name, conn)
+	})
 	r.must(r.SetFacts(r.ctx, name, pipeline.Facts{}))
 	return func() { cancel(); <-done }
 }
@@ -272,54 +267,58 @@ var br0 = []string{"br0"}
 
 func TestABurstOfChangesIsOnePlan(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		r.connect("br0", s)
 		for range 4 {
 			r.must(r.SetModel(r.ctx, model(t, br0, "refuse", "a")))
 		}
 		st := r.settled(model(t, br0, "refuse", "a", "b"))
-		if s.plans != 1 || !st.Programmed("br0") || st.Bridges["br0"].Flows != 5 {
-			t.Errorf("%d plans, %+v", s.plans, st.Bridges)
+		if s.plans() != 1 || !st.Programmed("br0") || st.Bridges["br0"].Flows != 5 {
+			t.Errorf("%d plans, %+v", s.plans(), st.Bridges)
 		}
 	})
 }
 
 func TestAReconnectToASwitchThatKeptItsFlowsSendsNothing(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		cut := r.connect("br0", s)
 		r.settled(model(t, br0, "refuse", "a"))
 		cut()
-		before := s.plans
+		before := s.plans()
 		r.connect("br0", s)
 		time.Sleep(time.Minute) // virtual, with audits in it
 		synctest.Wait()
-		if s.plans != before || !r.Status().Programmed("br0") {
-			t.Errorf("%d plans after the reconnect", s.plans-before)
+		if s.plans() != before || !r.Status().Programmed("br0") {
+			t.Errorf("%d plans after the reconnect", s.plans()-before)
 		}
 	})
 }
 
 func TestNothingIsSentToABridgeOfWhichNothingIsKnown(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
-		r.tasks.Go(func() { r.Serve(r.ctx, "br0", s) })
-		if r.settled(model(t, br0, "refuse", "a")); s.plans != 0 {
-			t.Errorf("%d plans", s.plans)
+		s := r.newSwitch()
+		conn := r.session(r.ctx, s)
+		r.tasks.Go(func() {
+			defer conn.Close()
+			r.Serve(r.ctx, "br0", conn)
+		})
+		if r.settled(model(t, br0, "refuse", "a")); s.plans() != 0 {
+			t.Errorf("%d plans", s.plans())
 		}
 	})
 }
 
 func TestARefusedIntentStopsNobodyElse(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
-		s.refuse = func(f ofproto.Flow) bool { return f.Cookie == pipeline.Cookie(tags["a"]) }
+		s := r.newSwitch()
+		s.refuse(pipeline.Cookie(tags["a"]))
 		r.connect("br0", s)
 		st := r.settled(model(t, br0, "refuse", "a", "b"))
 		if b := st.Bridges["br0"]; len(b.Refused) != 1 || b.Refused["a"] == nil || b.Flows != 3 || b.Err != nil {
 			t.Fatalf("%+v", b)
 		}
-		s.look(func(s *memSwitch) { s.refuse = nil })
+		s.refuse(0)
 		if st = r.settled(model(t, br0, "refuse", "a", "b")); !st.Programmed("br0") {
 			t.Errorf("it was not tried again: %+v", st.Bridges["br0"])
 		}
@@ -328,13 +327,13 @@ func TestARefusedIntentStopsNobodyElse(t *testing.T) {
 
 func TestARefusedSkeletonIsTriedAgain(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
-		s.refuse = func(f ofproto.Flow) bool { return f.Cookie == pipeline.Cookie(1) }
+		s := r.newSwitch()
+		s.refuse(pipeline.Cookie(1))
 		r.connect("br0", s)
 		if st := r.settled(model(t, br0, "refuse")); st.Bridges["br0"].Err == nil || st.Programmed("br0") {
 			t.Fatalf("%+v", st.Bridges["br0"])
 		}
-		s.look(func(s *memSwitch) { s.refuse = nil })
+		s.refuse(0)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if !r.Status().Programmed("br0") {
@@ -345,12 +344,17 @@ func TestARefusedSkeletonIsTriedAgain(t *testing.T) {
 
 func TestAnUnknownOutcomeIsLookedAt(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
-		s.lose = 1
+		s := r.newSwitch()
+		s.React(func(q oftest.Request) oftest.Reaction {
+			if m, ok := q.Message.(ofproto.BundleControl); ok && m.Type == ofproto.BundleCommit {
+				return oftest.Mute()
+			}
+			return oftest.Reaction{}
+		})
 		r.connect("br0", s)
 		st := r.settled(model(t, br0, "refuse", "a"))
-		if s.plans != 1 || !st.Programmed("br0") {
-			t.Errorf("%d plans, %+v", s.plans, st.Bridges["br0"])
+		if s.plans() != 1 || !st.Programmed("br0") {
+			t.Errorf("%d plans, %+v", s.plans(), st.Bridges["br0"])
 		}
 	})
 }
@@ -358,7 +362,7 @@ func TestAnUnknownOutcomeIsLookedAt(t *testing.T) {
 func TestTheEpochIsRaisedBeforeAnythingIsSentOnEveryBridge(t *testing.T) {
 	virtual(t, func(r *rig) {
 		both := []string{"br0", "br1"}
-		switches := []*memSwitch{newSwitch(), newSwitch()}
+		switches := []sw{r.newSwitch(), r.newSwitch()}
 		for i, name := range both {
 			r.connect(name, switches[i])
 		}
@@ -366,14 +370,14 @@ func TestTheEpochIsRaisedBeforeAnythingIsSentOnEveryBridge(t *testing.T) {
 		if e := r.settled(model(t, both, "refuse", "a")).Tenants[0].Epoch; e != 1 {
 			t.Fatalf("the epoch is %d after an edit that only widens", e)
 		}
-		plans := switches[0].plans
+		plans := switches[0].plans()
 		st := r.settled(model(t, both, "refuse", "a deny"))
-		if st.Tenants[0].Epoch != 2 || switches[0].plans != plans+1 {
-			t.Errorf("epoch %d, %d plans", st.Tenants[0].Epoch, switches[0].plans-plans)
+		if st.Tenants[0].Epoch != 2 || switches[0].plans() != plans+1 {
+			t.Errorf("epoch %d, %d plans", st.Tenants[0].Epoch, switches[0].plans()-plans)
 		}
 		for i, s := range switches {
-			if !slices.ContainsFunc(s.tables.Flows, func(f ofproto.Flow) bool { return f.Table == 24 && f.Priority == 2 }) {
-				t.Errorf("bridge %d has not the new epoch: %v", i, s.tables.Flows)
+			if !slices.ContainsFunc(s.flows(), func(f ofproto.Flow) bool { return f.Table == 24 && f.Priority == 2 }) {
+				t.Errorf("bridge %d has not the new epoch: %v", i, s.flows())
 			}
 		}
 	})
@@ -382,21 +386,52 @@ func TestTheEpochIsRaisedBeforeAnythingIsSentOnEveryBridge(t *testing.T) {
 func TestARetiredZoneIsFlushedOnceWhenNobodyUsesIt(t *testing.T) {
 	virtual(t, func(r *rig) {
 		both := []string{"br0", "br1"}
-		switches := []*memSwitch{newSwitch(), newSwitch()}
+		switches := []sw{r.newSwitch(), r.newSwitch()}
 		r.connect("br0", switches[0])
 		cut := r.connect("br1", switches[1])
 		r.settled(model(t, both, "refuse", "a", "b"))
 		cut()
 		r.settled(model(t, both, "refuse", "b"))
-		if len(switches[0].flushed) > 0 {
+		if len(switches[0].flushed()) > 0 {
 			t.Fatal("the zone was flushed while a bridge may still use it")
 		}
 		r.connect("br1", switches[1])
 		time.Sleep(time.Second)
 		synctest.Wait()
-		all := slices.Concat(switches[0].flushed, switches[1].flushed)
+		all := slices.Concat(switches[0].flushed(), switches[1].flushed())
 		if !slices.Equal(all, []uint16{103}) || len(r.numbering.retired) > 0 {
 			t.Errorf("flushed %v, still retired %v", all, r.numbering.retired)
+		}
+	})
+}
+
+func TestAZoneThatCannotBeFlushedIsTriedAgainASecondLater(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a", "b"))
+		s.React(func(q oftest.Request) oftest.Reaction {
+			if _, ok := q.Message.(ofproto.CTFlushZone); ok {
+				return oftest.Refuse(ofproto.OFPBRC_EPERM)
+			}
+			return oftest.Reaction{}
+		})
+		r.must(r.SetModel(r.ctx, model(t, br0, "refuse", "b")))
+		time.Sleep(10*time.Second + 500*time.Millisecond) // virtual
+		synctest.Wait()
+		if n := len(s.flushed()); n < 10 || n > 12 || len(r.numbering.retired) != 1 {
+			t.Fatalf("flushed %d times in 10 s, still retired %v", n, r.numbering.retired)
+		}
+		s.React(nil)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		n := len(s.flushed())
+		if len(r.numbering.retired) != 0 {
+			t.Errorf("still retired: %v", r.numbering.retired)
+		}
+		time.Sleep(time.Minute)
+		if synctest.Wait(); len(s.flushed()) != n {
+			t.Errorf("flushed %d times more", len(s.flushed())-n)
 		}
 	})
 }
@@ -409,18 +444,20 @@ func TestForeignFlows(t *testing.T) {
 	}{"refuse": {false, true}, "keep": {true, true}, "remove": {true, false}} {
 		t.Run(mode, func(t *testing.T) {
 			virtual(t, func(r *rig) {
-				s := newSwitch()
-				s.tables.Flows = []ofproto.Flow{normal, foreign} // normal stands where the bridge's own flow goes
+				s := r.newSwitch()
+				for _, f := range []ofproto.Flow{normal, foreign} { // normal stands where the bridge's own flow goes
+					r.must(s.Do(ofproto.FlowMod{Flow: f}))
+				}
 				r.connect("br0", s)
 				st := r.settled(model(t, br0, mode, "a"))
-				kept := slices.ContainsFunc(s.tables.Flows, foreign.Equal)
+				kept := slices.ContainsFunc(s.flows(), foreign.Equal)
 				if st.Programmed("br0") != want.programmed || kept != want.kept {
 					t.Errorf("programmed %v, kept %v: %+v", st.Programmed("br0"), kept, st.Bridges["br0"])
 				}
 				if err := st.Bridges["br0"].Err; mode == "refuse" && (err == nil || !strings.Contains(err.Error(), "cookie=0x2a")) {
 					t.Errorf("%v", err)
 				}
-				if slices.ContainsFunc(s.tables.Flows, normal.Equal) == want.programmed {
+				if slices.ContainsFunc(s.flows(), normal.Equal) == want.programmed {
 					t.Error("the flow in the place of one of ours was kept")
 				}
 			})
@@ -430,28 +467,28 @@ func TestForeignFlows(t *testing.T) {
 
 func TestAPlanChangesNothing(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		r.connect("br0", s)
 		r.settled(model(t, br0, "refuse", "a"))
-		plans, zones := s.plans, maps.Clone(r.numbering.zones)
+		plans, zones := s.plans(), maps.Clone(r.numbering.zones)
 		p, err := r.Plan(r.ctx, model(t, br0, "refuse", "a deny", "b"))
 		r.must(err)
 		if b := p["br0"]; b.Err != nil || b.Added == 0 || b.Deleted == 0 || !slices.Equal(b.Narrowed, []intent.ID{"a"}) {
 			t.Errorf("%+v", b)
 		}
-		if s.plans != plans || !maps.Equal(zones, r.numbering.zones) {
-			t.Errorf("%d plans were carried out, zones %v", s.plans-plans, r.numbering.zones)
+		if s.plans() != plans || !maps.Equal(zones, r.numbering.zones) {
+			t.Errorf("%d plans were carried out, zones %v", s.plans()-plans, r.numbering.zones)
 		}
 	})
 }
 
 func TestAPlanForABridgeThatGoesMeanwhileIsAnswered(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		r.connect("br0", s)
 		r.settled(model(t, br0, "refuse", "a"))
 		r.numbering.preview = func() { // Run is about to ask the bridge, and the bridge ends
-			close(s.packets)
+			s.Cut()
 			time.Sleep(time.Second) // virtual: until Serve can do no more without Run
 		}
 		ctx, cancel := context.WithTimeout(r.ctx, time.Hour)
@@ -465,25 +502,26 @@ func TestAPlanForABridgeThatGoesMeanwhileIsAnswered(t *testing.T) {
 
 func TestAnAuditMendsWhatSomebodyElseHasChanged(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		r.connect("br0", s)
 		r.settled(model(t, br0, "remove", "a"))
-		s.look(func(s *memSwitch) { s.tables.Flows = append(s.tables.Flows[:1], ofproto.Flow{Table: 9, Cookie: 42}) })
+		r.must(s.Do(ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: 24}}))
+		r.must(s.Do(ofproto.FlowMod{Flow: ofproto.Flow{Table: 9, Cookie: 42}}))
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		if b := r.Status().Bridges["br0"]; b.Repaired != 1 || len(s.tables.Flows) != 3 {
-			t.Errorf("%+v, %v", b, s.tables.Flows)
+		if b := r.Status().Bridges["br0"]; b.Repaired != 1 || len(s.flows()) != 3 {
+			t.Errorf("%+v, %v", b, s.flows())
 		}
 	})
 }
 
 func TestAModelWithoutNumbersIsTriedAgain(t *testing.T) {
 	virtual(t, func(r *rig) {
-		s := newSwitch()
+		s := r.newSwitch()
 		r.connect("br0", s)
 		r.settled(model(t, br0, "refuse", "a"))
 		r.numbering.failing = 2 // Run is idle
-		if st := r.settled(model(t, br0, "refuse", "a", "b")); st.Err == nil || st.Revision != 1 || len(s.tables.Flows) != 3 {
+		if st := r.settled(model(t, br0, "refuse", "a", "b")); st.Err == nil || st.Revision != 1 || len(s.flows()) != 3 {
 			t.Fatalf("%v, revision %d", st.Err, st.Revision)
 		}
 		time.Sleep(3 * time.Second)

@@ -21,7 +21,8 @@ type state struct {
 	facts    map[string]pipeline.Facts
 	bridges  map[string]*bridge
 	reports  map[string]Bridge
-	flushing map[uint16]bool // zones that a bridge has been told to flush
+	flushing map[uint16]bool // zones that a bridge has been told to flush, and those that are failing
+	failing  map[uint16]bool // zones that were not flushed, or are not free; tried again in a second
 	stale    bool            // the bridges have not been told of the newest state
 }
 
@@ -111,12 +112,26 @@ func (e epochsStale) apply(s *state) {
 }
 
 func (e zoneFlushed) apply(s *state) {
-	delete(s.flushing, e.zone)
 	if e.err == nil {
 		e.err = s.config.Numbering.Release(e.zone)
 	}
-	if e.err != nil {
-		s.config.Log.WithError(e.err).WithField("zone", e.zone).Warn("a zone stays retired")
+	if e.err == nil {
+		delete(s.flushing, e.zone)
+		delete(s.failing, e.zone)
+		return
+	}
+	if !s.failing[e.zone] { // once is enough to say it
+		s.config.Log.WithError(e.err).WithField("zone", e.zone).Warn("a zone stays retired; it is tried again")
+	}
+	s.failing[e.zone] = true
+}
+
+// flushAgain has the zones flushed once more that were not.
+func (s *state) flushAgain() {
+	retired := s.config.Numbering.Retired()
+	maps.DeleteFunc(s.failing, func(zone uint16, _ bool) bool { return !slices.Contains(retired, zone) })
+	for zone := range s.failing {
+		delete(s.flushing, zone)
 	}
 }
 
@@ -144,12 +159,15 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer close(c.done)
 	s := &state{
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
-		reports: map[string]Bridge{}, flushing: map[uint16]bool{},
+		reports: map[string]Bridge{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
-	var settle, again <-chan time.Time
+	var settle, again, flush <-chan time.Time
 	for {
 		if s.waiting != nil && again == nil { // a disk may have room, a zone may be free
 			again = time.After(time.Second)
+		}
+		if len(s.failing) > 0 && flush == nil { // a session may be about to end
+			flush = time.After(time.Second)
 		}
 		select {
 		case <-ctx.Done():
@@ -160,6 +178,9 @@ func (c *Controller) Run(ctx context.Context) error {
 			if again = nil; s.waiting != nil {
 				modelChanged{s.waiting}.apply(s)
 			}
+		case <-flush:
+			flush = nil
+			s.flushAgain()
 		case <-settle:
 			settle, s.stale = nil, false
 			s.tell()

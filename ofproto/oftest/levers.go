@@ -29,6 +29,7 @@ const (
 	nothingElse deed = iota
 	refuse
 	ignore
+	mute
 	cut
 	cutAfter
 	cutInside
@@ -41,6 +42,9 @@ func Refuse(code ofproto.ErrorCode) Reaction { return Reaction{do: refuse, code:
 
 // Ignore does nothing with the message, and answers nothing.
 func Ignore() Reaction { return Reaction{do: ignore} }
+
+// Mute carries the message out, and answers nothing.
+func Mute() Reaction { return Reaction{do: mute} }
 
 // Cut hangs up. The message is not carried out.
 func Cut() Reaction { return Reaction{do: cut} }

@@ -116,6 +116,7 @@ func TestReactions(t *testing.T) {
 		"a commit that is cut off is not carried out":     {Cut(), false, true},
 		"a commit can be carried out without an answer":   {CutAfter(), true, true},
 		"a commit can be cut off in its answer":           {CutInside(), true, true},
+		"a commit that is carried out may go unanswered":  {Mute(), true, false},
 		"a commit that is ignored is not carried out":     {Ignore(), false, false},
 		"a commit that is refused is not carried out":     {Refuse(ofproto.OFPBFC_MSG_CONFLICT), false, false},
 		"a commit can be answered with something foolish": {garbage, false, true},

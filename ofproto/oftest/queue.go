@@ -24,7 +24,7 @@ type queue struct {
 	monitors int // bytes of frames that tell of changed flows
 	stalled  bool
 	closed   bool
-	ending   deed // what becomes of further frames: zero: they are sent; cutAfter: nothing; cutInside: half of one is sent
+	answers  deed // what becomes of further replies: zero: they are sent; mute, cutAfter: they are not; cutInside: half of one is
 }
 
 func newQueue() *queue {
@@ -36,22 +36,23 @@ func newQueue() *queue {
 func (q *queue) put(f frame) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch q.ending {
-	case cutAfter:
+	switch {
+	case !f.reply || q.answers == nothingElse:
+	case q.answers == cutInside:
+		f.b, q.answers = f.b[:len(f.b)/2], cutAfter
+	default:
 		return
-	case cutInside:
-		f.b, q.ending = f.b[:len(f.b)/2], cutAfter
 	}
 	q.frames = append(q.frames, f)
 	q.count(f, 1)
 	q.changed.Broadcast()
 }
 
-// end has what is put from now on sent as d says.
-func (q *queue) end(d deed) {
+// answer has replies that are put from now on sent as d says.
+func (q *queue) answer(d deed) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.ending = d
+	q.answers = d
 }
 
 // finish has the writer hang up once all that is in the queue is out, and waits for that.

@@ -161,14 +161,15 @@ func (n *session) receive(b []byte) bool {
 		n.out.finish()
 		return false
 	}
-	n.out.end(reaction.do)
+	n.out.answer(reaction.do)
 	if err := n.handle(xid, m, bad, b, n.plan(m, react)); err != nil {
 		n.refuseError(err, xid, b)
 	}
-	if reaction.do != nothingElse {
+	if reaction.do == cutAfter || reaction.do == cutInside {
 		n.out.finish()
 		return false
 	}
+	n.out.answer(nothingElse)
 	return true
 }
 
