@@ -150,15 +150,38 @@ func (d *decoder) learn(long bool) Action {
 	case offset != 0:
 		d.fail(OFPBAC_BAD_ARGUMENT)
 	}
+	l.Specs = d.learnSpecs()
+	d.zero(len(d.b), OFPBAC_BAD_ARGUMENT)
+	return l
+}
+
+// learnSpecs reads the flow_mod_specs, which end where a header is zero, or with the action.
+func (d *decoder) learnSpecs() (specs []LearnSpec) {
 	for d.more() {
 		s, ok := d.learnSpec()
 		if !ok {
 			break
 		}
-		l.Specs = append(l.Specs, s)
+		if specs == nil {
+			specs = make([]LearnSpec, 0, 1+d.countSpecs())
+		}
+		specs = append(specs, s)
 	}
-	d.zero(len(d.b), OFPBAC_BAD_ARGUMENT)
-	return l
+	return specs
+}
+
+// countSpecs looks how many flow_mod_specs follow.
+func (d *decoder) countSpecs() (n int) {
+	for b := d.b; len(b) >= 2; n++ {
+		head := be.Uint16(b)
+		s := LearnSpec{Target: LearnTarget(head >> 11 & 3), Bits: head & 0x3ff}
+		size := 2 + s.wireSize(head>>13&1 == 1)
+		if head == 0 || size > len(b) {
+			break
+		}
+		b = b[size:]
+	}
+	return n
 }
 
 // learnSpec reads one flow_mod_spec. It is not ok at the end, which a zero may mark.
