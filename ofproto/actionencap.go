@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 func init() {
@@ -38,20 +37,16 @@ type Encap struct {
 	Props      []EncapProp
 }
 
-// An EncapProp is one property of a new NSH header: its metadata type, or a TLV of it.
+// An EncapProp is one property of a new NSH header: its metadata type or, if TLV is set, a
+// context header of metadata type 2 (RFC 8300, 2.5.1).
 type EncapProp struct {
-	MDType uint8 // 1 or 2; zero if it is a TLV
-	TLV    NSHTLV
-}
+	MDType uint8 // 1 or 2
+	TLV    bool
+	Type   uint8 // of a TLV, as Class and Value are
+	Class  uint16
+	Value  string // at most 127 bytes
 
-// NSHTLV is a context header of NSH with metadata type 2 (RFC 8300, 2.5.1).
-type NSHTLV struct {
-	Class uint16
-	Type  uint8
-	Value string // at most 127 bytes
-
-	pad string // behind it, if these are not zeroes
-	md  bool   // it is no TLV, but a metadata type, which is then EncapProp.MDType, of 0
+	pad uint64 // the bytes behind Value up to a multiple of 8, if these are not zeroes
 }
 
 func (e Encap) same(o Action) bool {
@@ -77,18 +72,17 @@ func (e Encap) appendTo(b []byte) ([]byte, error) {
 }
 
 func (p EncapProp) appendTo(b []byte) []byte {
-	start := len(b)
-	if p.isMDType() {
+	if !p.TLV {
 		return append(b, 0, propNSH, propNSHMDType, 5, p.MDType, 0, 0, 0)
 	}
-	b = be.AppendUint16(append(b, 0, propNSH, propNSHTLV, 0), p.TLV.Class)
-	b = append(append(append(b, p.TLV.Type, byte(len(p.TLV.Value))), p.TLV.Value...), p.TLV.pad...)
-	b = pad8(b, start)
-	b[start+3] = byte(len(b) - start)
+	start, n := len(b), len(p.Value)
+	b = be.AppendUint16(append(b, 0, propNSH, propNSHTLV, byte(8+(n+7)/8*8)), p.Class)
+	b = pad8(append(append(b, p.Type, byte(n)), p.Value...), start)
+	for i, pad := len(b)-1, p.pad; pad != 0; i, pad = i-1, pad>>8 {
+		b[i] = byte(pad)
+	}
 	return b
 }
-
-func (p EncapProp) isMDType() bool { return p.MDType != 0 || p.TLV.md }
 
 func readEncap(d *decoder) Action {
 	e := Encap{HeaderSize: d.u16(), Type: d.u32()}
@@ -116,9 +110,9 @@ func (d *decoder) encapProp() (p EncapProp) {
 	b := d.bytes(padded - 4)
 	switch {
 	case class == propNSH && typ == propNSHMDType && size <= 8:
-		return EncapProp{MDType: b[0], TLV: NSHTLV{md: b[0] == 0}}
+		return EncapProp{MDType: b[0]}
 	case class == propNSH && typ == propNSHTLV && size == 8+(int(b[3])+7)/8*8:
-		return EncapProp{TLV: nshTLV(b)}
+		return nshTLV(b)
 	case class == propNSH && (typ == propNSHMDType || typ == propNSHTLV):
 		d.fail(NXBAC_BAD_ED_PROP)
 	default:
@@ -128,13 +122,13 @@ func (d *decoder) encapProp() (p EncapProp) {
 }
 
 // nshTLV reads the TLV in a property, with its padding.
-func nshTLV(b []byte) NSHTLV {
+func nshTLV(b []byte) EncapProp {
 	n := int(b[3])
-	v := NSHTLV{Class: be.Uint16(b), Type: b[2], Value: string(b[4 : 4+n])}
-	if pad := string(b[4+n:]); strings.Trim(pad, "\x00") != "" {
-		v.pad = pad
+	p := EncapProp{TLV: true, Class: be.Uint16(b), Type: b[2], Value: string(b[4 : 4+n])}
+	for _, v := range b[4+n:] {
+		p.pad = p.pad<<8 | uint64(v)
 	}
-	return v
+	return p
 }
 
 // String returns the action as ovs-ofctl prints it.
@@ -151,10 +145,10 @@ func (e Encap) String() string {
 
 // String returns the property as in an encap: "md_type=1".
 func (p EncapProp) String() string {
-	if p.isMDType() {
+	if !p.TLV {
 		return fmt.Sprintf("md_type=%d", p.MDType)
 	}
-	return fmt.Sprintf("tlv(0x%04x,%d,%s)", p.TLV.Class, p.TLV.Type, longHexText(p.TLV.Value))
+	return fmt.Sprintf("tlv(0x%04x,%d,%s)", p.Class, p.Type, longHexText(p.Value))
 }
 
 func (e Encap) check(p *packet) ErrorCode {
@@ -198,7 +192,7 @@ func (p *parser) encapProp(typ uint32, kv pair) (prop EncapProp) {
 			p.bad(kv.value, "md_type is 1 or 2")
 		}
 	case typ == packetTypeNSH && kv.key.s == "tlv":
-		prop.TLV = p.nshTLV(kv.value)
+		prop = p.nshTLV(kv.value)
 	default:
 		p.bad(kv.key, "%s has no property %q: want md_type or tlv of nsh", packetTypeNames[typ], kv.key.s)
 	}
@@ -206,7 +200,8 @@ func (p *parser) encapProp(typ uint32, kv pair) (prop EncapProp) {
 }
 
 // nshTLV reads "0xCLASS,TYPE,0xVALUE". A digit that is no half of a byte counts for nothing.
-func (p *parser) nshTLV(t text) (v NSHTLV) {
+func (p *parser) nshTLV(t text) (v EncapProp) {
+	v.TLV = true
 	at := scan{t, true}
 	at.byte('0')
 	at.byte('x')

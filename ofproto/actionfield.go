@@ -376,6 +376,9 @@ func parseSetField(p *parser, kv pair) []Action {
 	}
 	f, ok := fieldNamed(name.s)
 	switch {
+	case !ok && f != 0:
+		p.bad(name, "set_field calls it %v, not %s", f, name.s)
+		return nil
 	case !ok:
 		p.bad(name, "there is no field %q", name.s)
 		return nil

@@ -182,7 +182,7 @@ func (w OldAction) parse(p *parser, t text) SetOld {
 		unused = ^uint64(7)
 	}
 	if s.Value&unused != 0 {
-		p.bad(t, "%s of %s has bits that are not in its field", t.s, oldActions[w].name)
+		p.bad(t, "%s cannot write %s: its field does not have all of these bits", oldActions[w].name, t.s)
 	}
 	return s
 }
