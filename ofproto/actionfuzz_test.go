@@ -95,6 +95,9 @@ func FuzzDecodeActions(f *testing.F) {
 			}
 		}
 	}
+	for _, c := range oddActions {
+		f.Add(vector{Hex: c.hex}.bytes(f))
+	}
 	for _, b := range killers() {
 		f.Add(b)
 	}
@@ -157,8 +160,8 @@ func settles(t *testing.T, actions []Action, encode func([]byte, []Action) ([]by
 		t.Fatalf("%s cannot be written: %v", Text(actions), err)
 	}
 	again, err := decode(b)
-	if err != nil && strings.Contains(Text(actions), "set_mpls_") {
-		return // Open vSwitch reads labels and classes there of any size, and writes them as a set_field
+	if err != nil && (strings.Contains(Text(actions), "set_mpls_") || strings.Contains(Text(actions), "learn(")) {
+		return // Open vSwitch writes a set_field of a label that is too high, and a learn of bits that are not there, and refuses them
 	}
 	if err != nil {
 		t.Fatalf("%s cannot be read again: %v\n%x", Text(actions), err, b)
@@ -176,6 +179,10 @@ func FuzzParseActions(f *testing.F) {
 				f.Add(v.Text)
 			}
 		}
+	}
+	for _, c := range actionTexts {
+		_, actions, _ := strings.Cut(c.text, "actions=")
+		f.Add(actions)
 	}
 	for _, s := range []string{"ct(nat(src=", "learn(load:0x->", "conjunction(,/)", "note:0", "resubmit(,,,)", strings.Repeat("clone(", 200), "check_pkt_larger()->", "ct(exec(ct(", "sample()", "->", "((((", "set_field:->"} {
 		f.Add(s)

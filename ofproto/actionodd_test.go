@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"testing"
@@ -186,5 +187,19 @@ func TestOddActions(t *testing.T) {
 				t.Errorf("\n got %s %v\nwant %s", got, err, want)
 			}
 		})
+	}
+}
+
+func TestOddActionsTakeAtMost16TimesTheirBytes(t *testing.T) {
+	for _, c := range oddActions {
+		one := vector{Hex: c.hex}.bytes(t)
+		if c.err != 0 {
+			continue
+		}
+		b := bytes.Repeat(one, 60000/len(one))
+		heap, _ := memoryOf(func() { DecodeActions(b) })
+		if heap > uint64(16*len(b)) {
+			t.Errorf("%s: %d bytes take %d bytes of memory", c.name, len(b), heap)
+		}
 	}
 }
