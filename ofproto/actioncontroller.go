@@ -180,14 +180,18 @@ func dottedHex(s string) string {
 // an output to the controller can say, is one.
 func parseController(p *parser, kv pair) []Action {
 	c := Controller{MaxLen: 0xffff, Reason: reasonAction}
-	t, long := kv.value, false
+	t, long, data := kv.value, false, text{}
 	if t.s != "" && strings.Trim(t.s, "0123456789") == "" {
 		c.MaxLen, t = uint16(p.uint(t, 16)), text{}
 	}
 	for arg, ok := p.next(&t); ok && p.err == nil; arg, ok = p.next(&t) {
-		long = long || arg.key.s == "userdata"
+		if arg.key.s == "userdata" {
+			long, data = true, arg.value // the last one counts
+			continue
+		}
 		c.parse(p, arg)
 	}
+	c.UserData = p.hex(data)
 	if !long && c == (Controller{MaxLen: c.MaxLen, Reason: reasonAction}) {
 		return []Action{Output{PortController, c.MaxLen}}
 	}
@@ -207,8 +211,6 @@ func (c *Controller) parse(p *parser, arg pair) {
 		c.MaxLen = uint16(p.uint(arg.value, 16))
 	case "id":
 		c.ID = uint16(p.uint(arg.value, 16))
-	case "userdata":
-		c.UserData = p.hex(arg.value)
 	case "pause":
 		c.Pause = true
 	case "meter_id":

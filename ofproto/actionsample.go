@@ -139,6 +139,7 @@ func readSample3(d *decoder) Action {
 		return nil
 	}
 	s, _ := readSample2(d).(Sample)
+	d.skip(6) // read above
 	s.Direction, s.form = direction, 3
 	return s
 }

@@ -147,7 +147,7 @@ func TestRandomFlowsAreInASwitchWhatTheyWere(t *testing.T) {
 	flags.Set("rapid.nofailfile", "true")
 	var n, refused, again int
 	rapid.Check(t, func(rt *rapid.T) {
-		flows := drawFlows(rt, 25)
+		flows := drawFlows(rt, 60)
 		ours.empty(t)
 		theirs.empty(t)
 		flows, no := install(t, rt, ours, flows)
@@ -190,7 +190,9 @@ func furnish(t testing.TB, b *bridge) {
 	}
 }
 
-// drawFlows returns n flows with n keys.
+// drawFlows returns at most n flows, each with a key of its own. It leaves out what cannot
+// be there for long, what is hidden from controllers (dp_hash), and what Open vSwitch 3.1
+// cannot read from its own text.
 func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 	d := dice(func(n int) int { return rapid.IntRange(0, n-1).Draw(rt, "") })
 	keys := map[FlowKey]bool{}
@@ -198,7 +200,7 @@ func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 		text := d.flowText()
 		f, err := ParseFlow(text)
 		expires := f.IdleTimeout > 0 && f.IdleTimeout < 60 || f.HardTimeout > 0 && f.HardTimeout < 60
-		if err != nil || slices.ContainsFunc(f.Actions, losesInText) || expires || keys[f.Key()] { // what is refused is another test's
+		if err != nil || slices.ContainsFunc(f.Match, unsaid) || slices.ContainsFunc(f.Actions, losesInText) || expires || keys[f.Key()] { // what is refused is another test's
 			n--
 			continue
 		}
@@ -206,6 +208,13 @@ func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 		flows = append(flows, f)
 	}
 	return flows
+}
+
+// unsaid reports whether Open vSwitch 3.1 prints c as something else, or not at all: that a
+// packet is an Ethernet frame, masks of some fields of tunnels, the names of GTP-U's, the
+// context of NSH.
+func unsaid(c Cond) bool {
+	return c.Field == DPHash || c.Field == PacketType || c.Field == TunGBPFlags || NSHC1 <= c.Field && c.Field <= NSHC4 || TunERSPANIdx <= c.Field && c.Field <= TunGTPUMsgType
 }
 
 // losesInText reports whether Open vSwitch prints a as it prints another action: a length of
@@ -216,6 +225,8 @@ func losesInText(a Action) bool {
 		return a.Port != PortController && a.MaxLen != 0
 	case Controller:
 		return a.String() == Output{PortController, a.MaxLen}.String()
+	case SetMasked: // without a mask if that has all bits, as "ANY" if it has none, or with one that no text may have
+		return true
 	case Clone:
 		return slices.ContainsFunc(a.Actions, losesInText)
 	}
@@ -249,7 +260,6 @@ func install(t testing.TB, rt *rapid.T, b *bridge, flows []Flow) (taken []Flow, 
 			taken = append(taken, f)
 			continue
 		case got == want[i], want[i] == 0 && (got == OFPBAC_BAD_OUT_GROUP || got == OFPMMFC_UNKNOWN_METER || got == OFPFMFC_OVERLAP):
-		case got == OFPBRC_EPERM && f.Match.has(DPHash): // for those who may see hidden fields
 		default:
 			rt.Fatalf("the switch says %v and we say %v of %v", got, want[i], f)
 		}

@@ -95,7 +95,11 @@ func (p *parser) flowMod(cmd FlowCommand, t text) FlowMod {
 		p.flowActions(&m.Flow, actions)
 	}
 	if p.never.s != "" {
-		p.refuse(p.never, OFPBAC_MATCH_INCONSISTENT, "%s cannot be matched", p.never.s)
+		code := OFPBAC_MATCH_INCONSISTENT // that of the actions with it
+		if m.deletes() {
+			code = 0
+		}
+		p.refuse(p.never, code, "%s cannot be matched", p.never.s)
 	}
 	if m.Flow.Table == AllTables && takenBy[cmd]&ofSets != 0 {
 		m.Flow.Table = 0

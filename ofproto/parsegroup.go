@@ -252,13 +252,11 @@ func (p *parser) pieces(pieces []text) []Action {
 		return settled(actions)
 	}
 	at := inner.err.Offset
-	for _, t := range pieces {
-		if at <= len(t.s) {
-			p.refuse(text{"", t.at + at}, inner.err.Code, "%s", inner.err.Reason)
-			break
-		}
-		at -= len(t.s) + 1
+	for len(pieces) > 1 && at > len(pieces[0].s) {
+		at -= len(pieces[0].s) + 1
+		pieces = pieces[1:]
 	}
+	p.refuse(text{"", pieces[0].at + min(at, len(pieces[0].s))}, inner.err.Code, "%s", inner.err.Reason)
 	return nil
 }
 

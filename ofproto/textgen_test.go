@@ -3,6 +3,7 @@ package ofproto
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -234,8 +235,8 @@ func (d dice) natText(s setting) string {
 	}
 	kind := d.of("src", "dst")
 	to := "=" + addr
-	if d(4) == 0 {
-		to += "-" + addr
+	if last := d.ip4(); d(4) == 0 && !brackets && netip.MustParseAddr(addr).Less(netip.MustParseAddr(last)) {
+		to += "-" + last
 	}
 	if d(2) == 0 {
 		if brackets {
