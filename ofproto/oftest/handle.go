@@ -18,8 +18,9 @@ func (n *session) handle(xid uint32, m ofproto.Message, bad error, wire []byte, 
 	if bad != nil {
 		return bad
 	}
-	if m = n.whole(xid, m); m == nil {
-		return nil
+	m, err := n.whole(xid, m, wire)
+	if m == nil || err != nil {
+		return err
 	}
 	switch m := m.(type) {
 	case ofproto.BundleControl:
@@ -97,32 +98,6 @@ var changing = map[uint64]bool{
 	0x4f4e4600<<32 | 2301: true, // ONFT_BUNDLE_ADD_MESSAGE
 	0x00002320<<32 | 13:   true, // NXT_FLOW_MOD
 	0x00002320<<32 | 24:   true, // NXT_TLV_TABLE_MOD
-}
-
-// whole returns m; if it is the last part of a multipart request, the whole of it, and nil
-// if there is more to come. Requests that fit into one message may have empty parts around
-// it.
-func (n *session) whole(xid uint32, m ofproto.Message) ofproto.Message {
-	switch m := m.(type) {
-	case ofproto.FlowMonitorRequest:
-		before, _ := n.partial[xid].(ofproto.FlowMonitorRequest)
-		m.Monitors = append(before.Monitors, m.Monitors...)
-		return n.part(xid, m, m.More)
-	case ofproto.MultipartRequest:
-		before, _ := n.partial[xid].(ofproto.MultipartRequest)
-		m.Body = append(before.Body, m.Body...)
-		return n.part(xid, m, m.More)
-	}
-	return m
-}
-
-func (n *session) part(xid uint32, m ofproto.Message, more bool) ofproto.Message {
-	if more {
-		n.partial[xid] = m
-		return nil
-	}
-	delete(n.partial, xid)
-	return m
 }
 
 // errNoChange says that a message changes no table.

@@ -1,8 +1,6 @@
 package oftest
 
 import (
-	"slices"
-
 	"weir/ofproto"
 )
 
@@ -34,13 +32,13 @@ func (n *session) monitorRequest(xid uint32, m ofproto.FlowMonitorRequest) error
 		}
 		begun = append(begun, k.ID)
 	}
-	var found []refreshed
+	r := refreshed{flows: map[*flow]int{}}
 	for _, id := range begun {
 		if k := n.monitors[id]; k.flags&ofproto.MonitorInitial != 0 {
-			found = n.refresh(found, k, 0)
+			n.refresh(&r, k, 0)
 		}
 	}
-	n.replyParts(xid, ofproto.FlowMonitorReply{}, encodeUpdates(updatesOf(found)))
+	n.replyParts(xid, ofproto.FlowMonitorReply{}, encodeUpdates(r.updates))
 	return nil
 }
 
@@ -60,40 +58,34 @@ func (n *session) cancelMonitor(id uint32) error {
 	return nil
 }
 
-// refreshed is a flow of which a session has to be told, and how.
+// refreshed are flows of which a session has to be told, in order, and how.
 type refreshed struct {
-	flow  *flow
-	event ofproto.UpdateEvent
-	flags ofproto.MonitorFlags
+	updates []ofproto.FlowUpdate
+	flows   map[*flow]int // where in updates
 }
 
 // refresh adds the flows that a monitor sees and that were added or changed since an event;
-// zero: all that it sees. A flow that several monitors see is told once.
-func (n *session) refresh(found []refreshed, k *monitor, since uint64) []refreshed {
+// zero: all that it sees. A flow that several monitors see is told once, with its actions if
+// one of them wants them.
+func (n *session) refresh(r *refreshed, k *monitor, since uint64) {
 	for _, f := range n.tables.selected(k.selection) {
 		event, wanted := ofproto.UpdateAdded, ofproto.MonitorAdd|ofproto.MonitorModify
-		if f.added <= since {
+		if since != 0 && f.added <= since {
 			event, wanted = ofproto.UpdateModified, ofproto.MonitorModify
 		}
-		if since == 0 {
-			event = ofproto.UpdateAdded
-		} else if f.changed <= since || k.flags&wanted == 0 {
+		if since != 0 && (f.changed <= since || k.flags&wanted == 0) {
 			continue
 		}
-		i := slices.IndexFunc(found, func(r refreshed) bool { return r.flow == f })
-		if i < 0 {
-			i, found = len(found), append(found, refreshed{flow: f, event: event})
+		i, told := r.flows[f]
+		if !told {
+			i = len(r.updates)
+			r.flows[f] = i
+			r.updates = append(r.updates, update(f, event, 0))
 		}
-		found[i].flags |= k.flags
+		if k.flags&ofproto.MonitorActions != 0 {
+			r.updates[i].Flow.Actions = f.Actions
+		}
 	}
-	return found
-}
-
-func updatesOf(found []refreshed) (updates []ofproto.FlowUpdate) {
-	for _, r := range found {
-		updates = append(updates, update(r.flow, r.event, r.flags))
-	}
-	return updates
 }
 
 // update tells of a flow, with its actions only if flags say so.
@@ -108,7 +100,9 @@ func update(f *flow, event ofproto.UpdateEvent, flags ofproto.MonitorFlags) ofpr
 func encodeUpdates(updates []ofproto.FlowUpdate) (entries [][]byte) {
 	head := len(encode(0, ofproto.FlowMonitorReply{}))
 	for _, u := range updates {
-		entries = append(entries, encode(0, ofproto.FlowMonitorReply{Updates: []ofproto.FlowUpdate{u}})[head:])
+		if b := encode(0, ofproto.FlowMonitorReply{Updates: []ofproto.FlowUpdate{u}}); b != nil {
+			entries = append(entries, b[head:])
+		}
 	}
 	return entries
 }
@@ -215,12 +209,12 @@ func (n *session) resume() {
 	if n.paused == 0 || n.out.unseen() > 0 {
 		return
 	}
-	var found []refreshed
+	r := refreshed{flows: map[*flow]int{}}
 	for _, id := range sortedKeys(n.monitors) {
-		found = n.refresh(found, n.monitors[id], n.paused)
+		n.refresh(&r, n.monitors[id], n.paused)
 	}
-	if len(found) > 0 {
-		n.replyParts(0, ofproto.FlowMonitorReply{}, encodeUpdates(updatesOf(found)))
+	if len(r.updates) > 0 {
+		n.replyParts(0, ofproto.FlowMonitorReply{}, encodeUpdates(r.updates))
 	}
 	n.reply(0, ofproto.FlowMonitorResumed{})
 	n.paused = 0

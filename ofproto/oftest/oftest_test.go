@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"slices"
@@ -401,5 +403,72 @@ func TestPacketsThatAreSentOutAreKnown(t *testing.T) {
 		if z := Received[ofproto.CTFlushZone](r.Switch); !slices.Equal(z, []ofproto.CTFlushZone{{Zone: 5}}) {
 			r.Errorf("%+v", z)
 		}
+	})
+}
+
+func TestRequestsInParts(t *testing.T) {
+	virtual(t, Config{}, func(r *rig) {
+		w := newWire(r, r.Connect())
+		w.exchange(r)
+		flows := ofproto.FlowStatsRequest()
+		ask := func(parts ...ofproto.MultipartRequest) []byte {
+			var b []byte
+			for i, p := range parts {
+				p.More = i < len(parts)-1
+				b = append(b, encode(7, p)...)
+			}
+			<-w.write(b)
+			f, err := readFrame(w.r)
+			r.must(err)
+			return f
+		}
+		for name, c := range map[string]struct {
+			parts []ofproto.MultipartRequest
+			want  error
+		}{
+			"empty parts count for nothing":             {[]ofproto.MultipartRequest{{Type: flows.Type}, flows, {Type: flows.Type}}, nil},
+			"nobody says what is wanted":                {[]ofproto.MultipartRequest{{Type: flows.Type}, {Type: flows.Type}}, ofproto.OFPBRC_BAD_LEN},
+			"two parts with a body are one too many":    {[]ofproto.MultipartRequest{flows, flows}, ofproto.OFPBRC_BAD_STAT},
+			"a part of another type ends the request":   {[]ofproto.MultipartRequest{flows, ofproto.GroupDescRequest()}, ofproto.OFPBRC_BAD_STAT},
+			"what there is not is an error in one part": {[]ofproto.MultipartRequest{{Type: 99}}, ofproto.OFPBRC_BAD_STAT},
+		} {
+			_, m, err := ofproto.Decode(ask(c.parts...))
+			r.must(err)
+			e, _ := m.(error)
+			if !errors.Is(e, c.want) {
+				r.Errorf("%s: %v", name, m)
+			}
+		}
+		start := time.Now()
+		flows.More = true
+		<-w.write(encode(8, flows))
+		f, err := readFrame(w.r)
+		r.must(err)
+		if _, m, _ := ofproto.Decode(f); !errors.Is(m.(error), ofproto.OFPBRC_MULTIPART_REQUEST_TIMEOUT) || time.Since(start) != time.Second {
+			r.Errorf("%v after %v", m, time.Since(start))
+		}
+	})
+}
+
+// FuzzSwitch has a controller talk nonsense: it costs nobody but itself.
+func FuzzSwitch(f *testing.F) {
+	d := dice{rand.New(rand.NewPCG(1, 1))}
+	for range 50 {
+		var b []byte
+		for _, s := range d.steps([]ofproto.PortDesc{{Number: 1}}) {
+			for i, m := range s.messages {
+				b = append(b, encode(uint32(i), m)...)
+			}
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := New(Config{})
+		defer s.Close()
+		w := newWire(t, s.Connect())
+		go io.Copy(io.Discard, w.r)
+		<-w.write(b)
+		w.nc.Close()
+		newWire(t, s.Connect()).exchange(t, ofproto.FlowStatsRequest())
 	})
 }

@@ -36,6 +36,9 @@ func newQueue() *queue {
 func (q *queue) put(f frame) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if len(f.b) == 0 {
+		return
+	}
 	switch {
 	case !f.reply || q.answers == nothingElse:
 	case q.answers == cutInside:

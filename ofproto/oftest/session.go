@@ -26,8 +26,8 @@ type session struct {
 	paused      uint64 // the event after which the monitors fell silent; zero: they are not
 	async       ofproto.AsyncConfig
 	format      ofproto.PacketInFormat
-	controller  uint16                     // its id, for packet-ins
-	partial     map[uint32]ofproto.Message // multipart requests of which more is to come, by xid
+	controller  uint16              // its id, for packet-ins
+	partial     map[uint32]*partial // by xid
 }
 
 // defaultMissSendLen is OFP_DEFAULT_MISS_SEND_LEN.
@@ -35,7 +35,7 @@ const defaultMissSendLen = 128
 
 func newSession(s *Switch, nc net.Conn) *session {
 	n := &session{Switch: s, nc: nc, out: newQueue(), role: ofproto.RoleEqual, bundles: map[uint32]*bundle{},
-		monitors: map[uint32]*monitor{}, async: defaultAsync, partial: map[uint32]ofproto.Message{}}
+		monitors: map[uint32]*monitor{}, async: defaultAsync, partial: map[uint32]*partial{}}
 	if !s.config.Service {
 		n.missSendLen = defaultMissSendLen
 	}
@@ -55,6 +55,9 @@ func (n *session) leave() {
 	defer n.mu.Unlock()
 	for id := range n.bundles {
 		n.dropBundle(id)
+	}
+	for xid := range n.partial {
+		n.dropPartial(xid)
 	}
 	n.sessions = slices.DeleteFunc(n.sessions, func(o *session) bool { return o == n })
 }
@@ -141,7 +144,7 @@ func (n *session) note(r Request) (react func(Request) Reaction) {
 // session is over.
 func (n *session) receive(b []byte) bool {
 	xid := xidOf(b)
-	_, m, bad := ofproto.DecodeStrict(b)
+	m, bad := read(b)
 	r := Request{N: n.n, XID: xid, Message: m}
 	react := n.note(r)
 	var reaction Reaction
@@ -173,6 +176,15 @@ func (n *session) receive(b []byte) bool {
 	return true
 }
 
+// read reads a message as Open vSwitch does.
+func read(b []byte) (ofproto.Message, error) {
+	if p, ok := emptyPart(b); ok {
+		return p, nil
+	}
+	_, m, err := ofproto.DecodeStrict(b)
+	return m, err
+}
+
 func xidOf(b []byte) uint32 { return binary.BigEndian.Uint32(b[4:]) }
 
 // refuseError answers with the ErrorCode in err.
@@ -196,10 +208,14 @@ func (n *session) reply(xid uint32, m ofproto.Message) {
 	n.out.put(frame{b: encode(xid, m), reply: true})
 }
 
-// encode panics if m cannot be said: the switch makes no such message.
+// encode returns m as bytes. What does not fit into a message, as a group-mod of 64 KiB that
+// is to be forwarded, has none: it is not sent.
 func encode(xid uint32, m ofproto.Message) []byte {
 	b, err := ofproto.Append(nil, xid, m)
-	if err != nil {
+	if errors.Is(err, ofproto.ErrTooLong) {
+		return nil
+	}
+	if err != nil { // the switch makes no such message
 		panic("oftest: " + err.Error())
 	}
 	return b
