@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"weir/ofproto"
@@ -233,5 +234,44 @@ func TestTablesAreReadAsOvsOfctlReadsThem(t *testing.T) {
 	}
 	if !slices.Equal(want, have) {
 		t.Errorf("%d lines; want %d, of which the first is %q and ours %q", len(have), len(want), want[0], have[0])
+	}
+}
+
+func TestALargePlanForABridgeWithGroupsIsOneBundle(t *testing.T) {
+	_, c := bridge(t)
+	must(t, c.Apply(t.Context(), ofproto.Plan{PutGroups: sample.Groups}))
+	if bundled, err := watched(t, c, wide(large)); err != nil || bundled != large {
+		t.Errorf("%d flows were in a bundle, %v", bundled, err)
+	}
+}
+
+func TestASessionServesManyAtATime(t *testing.T) {
+	_, c := bridge(t)
+	var tasks sync.WaitGroup
+	for i := range 16 {
+		tasks.Go(func() {
+			f := ofproto.Flow{Table: ofproto.Table(10 + i), Cookie: uint64(i)}
+			for _, err := range []error{
+				c.Apply(t.Context(), ofproto.Plan{PutFlows: []ofproto.Flow{f}}),
+				c.ApplyInBatches(t.Context(), ofproto.Plan{DeleteFlows: []ofproto.Flow{f}}),
+				c.Apply(t.Context(), ofproto.Plan{PutFlows: []ofproto.Flow{f}}),
+				c.Barrier(t.Context()),
+				c.FlushZone(t.Context(), uint16(i)),
+			} {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if r := new(ofproto.Rejected); !errors.As(c.Apply(t.Context(), refusals["a flow that goes backwards"]), &r) {
+				t.Error("what is refused was not said to be")
+			}
+			if _, err := c.Tables(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	tasks.Wait()
+	if n := len(tablesOf(t, c).Flows); n != 16 {
+		t.Errorf("there are %d flows", n)
 	}
 }

@@ -2,7 +2,6 @@ package ofconn
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -114,19 +113,14 @@ func (b *batched) outcome(err, drained error) error {
 	return err
 }
 
-// empty reports whether the bridge has no flows.
+// empty reports whether the bridge has neither flows nor groups.
 func (c *Conn) empty(ctx context.Context) (bool, error) {
-	ask := ofproto.FlowStatsRequest() // of the same form
-	ask.Type = 2                      // OFPMP_AGGREGATE
-	flows := uint32(0)
-	err := c.multipart(ctx, ask, func(b []byte) error {
-		if len(b) < 20 {
-			return fmt.Errorf("aggregate: %w", ofproto.OFPBRC_BAD_LEN)
-		}
-		flows = binary.BigEndian.Uint32(b[16:])
-		return nil
-	})
-	return flows == 0, err
+	a, err := c.Aggregate(ctx, ofproto.FlowQuery{Table: ofproto.AllTables})
+	if err != nil || a.Flows > 0 {
+		return false, err
+	}
+	groups, err := c.groups(ctx)
+	return len(groups) == 0, err
 }
 
 // fill carries out a plan that only adds, on an empty bridge: see Apply.

@@ -3,13 +3,13 @@ package ofconn
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/sandboxtest"
@@ -79,14 +79,9 @@ func (s *site) way(name string, full *bool, do func() error) sidebyside.Way {
 }
 
 // count asks how many flows there are.
-func (s *site) count() (n int, err error) {
-	ask := ofproto.FlowStatsRequest()
-	ask.Type = 2
-	err = s.multipart(context.Background(), ask, func(b []byte) error {
-		n = int(binary.BigEndian.Uint32(b[16:]))
-		return nil
-	})
-	return n, err
+func (s *site) count() (int, error) {
+	a, err := s.Aggregate(context.Background(), ofproto.FlowQuery{Table: ofproto.AllTables})
+	return int(a.Flows), err
 }
 
 func (s *site) ofctl(args ...string) func() error {
@@ -183,4 +178,34 @@ func BenchmarkRead100000Flows(b *testing.B) {
 		}},
 		sidebyside.Way{Name: "ovs-ofctl", Do: s.ofctl("dump-flows", "br")},
 	)
+}
+
+// BenchmarkAnswersWhile100000FlowsGoIn shows what the choice between a bundle and batches is
+// about: how long another session waits, at worst, while one installs flows.
+func BenchmarkAnswersWhile100000FlowsGoIn(b *testing.B) {
+	s := newSite(b)
+	other, err := Dial(b.Context(), "unix:"+s.socket, Config{})
+	must(b, err)
+	defer other.Close()
+	for name, apply := range map[string]func(context.Context, ofproto.Plan) error{"one-bundle": s.ApplyAtomically, "batches": s.ApplyInBatches} {
+		var worst time.Duration
+		for range max(b.N, 3) {
+			must(b, s.clear())
+			done := make(chan error, 1)
+			go func() { done <- apply(b.Context(), s.plan) }()
+			for going := true; going; {
+				start := time.Now()
+				must(b, other.Barrier(b.Context()))
+				worst = max(worst, time.Since(start))
+				select {
+				case err := <-done:
+					must(b, err)
+					going = false
+				default:
+				}
+			}
+		}
+		b.ReportMetric(worst.Seconds()*1e3, "ms-at-worst/"+name)
+	}
+	b.ReportMetric(0, "ns/op") // of both together it says nothing
 }

@@ -2,7 +2,6 @@ package ofconn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"weir/ofproto"
@@ -47,12 +46,8 @@ func (c *Conn) ApplyAtomically(ctx context.Context, p ofproto.Plan) error {
 }
 
 // fill opens the bundle, fills it, and returns when the switch has taken all of it.
-//
-// A member that the switch cannot even read is refused at once and is then not in the
-// bundle, which could be committed all the same. So there is a barrier before the commit:
-// only a bundle of which all members were taken is committed.
 func (b *bundle) fill(ctx context.Context) error {
-	if err := b.send(ctx, b.control(bundleOpened), b.of(ofproto.BundleOpen)); err != nil {
+	if err := b.open(ctx); err != nil {
 		return err
 	}
 	for i := range b.messages.len() {
@@ -63,34 +58,40 @@ func (b *bundle) fill(ctx context.Context) error {
 			break // the rest would be in vain
 		}
 	}
-	if err := b.send(ctx, b.control(bundleFilled), ofproto.BarrierRequest{}); err != nil {
-		return err
-	}
-	opening := b.await(ctx, bundleOpened)
-	err := b.await(ctx, bundleFilled)
-	if opening != nil { // that is why the members were refused
-		return fmt.Errorf("open bundle: %w", opening)
-	}
-	if i, why := b.rejected(); why != nil {
+	err := b.filled(ctx)
+	if i, why := b.rejected(); why != nil && b.taken(bundleOpened) {
 		return b.messages.rejected(i, why)
 	}
 	return err
+}
+
+func (b *bundle) open(ctx context.Context) error {
+	return b.send(ctx, b.control(bundleOpened), b.of(ofproto.BundleOpen))
+}
+
+// filled waits until the switch has looked at all members.
+//
+// A member that the switch cannot even read is refused at once and is then not in the
+// bundle, which could be committed all the same. So there is a barrier before the commit:
+// only a bundle of which all members were taken is committed.
+func (b *bundle) filled(ctx context.Context) error {
+	if err := b.send(ctx, b.control(bundleFilled), ofproto.BarrierRequest{}); err != nil {
+		return err
+	}
+	if err := b.await(ctx, bundleOpened); err != nil { // that is why the members were refused
+		return fmt.Errorf("open bundle: %w", err)
+	}
+	return b.await(ctx, bundleFilled)
 }
 
 func (b *bundle) of(t ofproto.BundleControlType) ofproto.Message {
 	return ofproto.BundleControl{ID: b.id, Type: t, Flags: bundleFlags}
 }
 
-// add queues the i-th member. It has the xid of the message that brings it: a switch may
-// use either when it refuses it.
+// add queues the i-th member of the plan.
 func (b *bundle) add(ctx context.Context, i int) error {
 	m, _, _ := b.messages.at(i)
-	xid := b.member(i)
-	var bad error
-	err := b.queue(ctx, true, func(buf []byte) ([]byte, error) {
-		buf, bad = ofproto.Append(buf, xid, ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, XID: xid, Message: m})
-		return buf, bad
-	})
+	err, bad := b.put(ctx, i, m)
 	if bad != nil {
 		return b.messages.rejected(i, bad)
 	}
@@ -99,22 +100,36 @@ func (b *bundle) add(ctx context.Context, i int) error {
 	return err
 }
 
+// put queues a member. It has the xid of the message that brings it: a switch may use
+// either when it refuses it. bad says why it cannot be sent.
+func (b *bundle) put(ctx context.Context, i int, m ofproto.Message) (err, bad error) {
+	xid := b.member(i)
+	err = b.queue(ctx, true, func(buf []byte) ([]byte, error) {
+		buf, bad = ofproto.Append(buf, xid, ofproto.BundleAdd{ID: b.id, Flags: bundleFlags, XID: xid, Message: m})
+		return buf, bad
+	})
+	return err, bad
+}
+
 // commit commits the bundle. From here on the outcome may become unknown. The error of a
 // member, with its xid, comes before the one of the commit, which then says no more than
 // that there was one.
 func (b *bundle) commit(ctx context.Context) error {
-	err := b.send(ctx, b.control(bundleCommitted), b.of(ofproto.BundleCommit))
-	if err == nil {
-		err = b.await(ctx, bundleCommitted)
-	}
+	err := b.committed(ctx)
 	if i, why := b.rejected(); why != nil && err != nil {
 		return b.messages.rejected(i, why)
 	}
-	var e *ofproto.Error
-	if err == nil || errors.As(err, &e) {
+	if broken(err) {
+		return fmt.Errorf("commit: %w", unknown(err))
+	}
+	return err
+}
+
+func (b *bundle) committed(ctx context.Context) error {
+	if err := b.send(ctx, b.control(bundleCommitted), b.of(ofproto.BundleCommit)); err != nil {
 		return err
 	}
-	return fmt.Errorf("commit: %w", unknown(err))
+	return b.await(ctx, bundleCommitted)
 }
 
 // discard has the switch forget the bundle. What has gone wrong is worth more than what it

@@ -9,7 +9,8 @@
 //
 // An answer finds who asked by its transaction id (xid); so does an error, which also has
 // the beginning of the message that it is about. What nobody has asked for is a packet
-// (PacketIns) or an event (Events).
+// (PacketIns, PacketIn2s), a change of a flow table
+// (Monitor), or an event (Events).
 //
 // All queues are bounded. A peer that does not read, falls silent or talks nonsense loses
 // its session, and nobody else notices.
@@ -77,17 +78,21 @@ type Conn struct {
 	out      outbox
 	limit    int // bytes of one multipart answer
 
-	xid       atomic.Uint32
-	modified  atomic.Uint64
-	bundles   atomic.Uint64 // of modified: in a bundle
-	dropped   atomic.Uint64
-	heard     atomic.Int64 // Unix nanoseconds of the last sign of life
-	packetIns chan ofproto.PacketIn
-	events    chan ofproto.Message
+	xid      atomic.Uint32
+	modified atomic.Uint64
+	bundles  atomic.Uint64 // of modified: in a bundle
+	dropped  atomic.Uint64
+	started  time.Time    // the clock of heard, which nobody sets
+	heard    atomic.Int64 // when the last sign of life came, in nanoseconds
+
+	packetIns  chan ofproto.PacketIn
+	packetIn2s chan ofproto.PacketIn2
+	events     chan ofproto.Message
 
 	mu      sync.Mutex // guards what follows; never held while reading, writing or waiting
 	waiting map[uint32]receiver
 	spans   []*span
+	monitor *Monitor // nil: none
 	ended   error
 
 	done  chan struct{} // closed when the session has ended
@@ -96,14 +101,7 @@ type Conn struct {
 
 // New shakes hands over a connection, whoever has opened it, and owns it from then on.
 func New(ctx context.Context, nc net.Conn, config Config) (*Conn, error) {
-	config = config.withDefaults()
-	c := &Conn{
-		config: config, nc: nc, waiting: map[uint32]receiver{},
-		packetIns: make(chan ofproto.PacketIn, config.PacketIns),
-		events:    make(chan ofproto.Message, config.Events),
-		done:      make(chan struct{}), limit: maxMultipart,
-	}
-	c.out.init()
+	c := newConn(nc, config)
 	c.tasks.Go(c.write)
 	if err := c.shake(ctx); err != nil {
 		c.end(err)
@@ -112,6 +110,17 @@ func New(ctx context.Context, nc net.Conn, config Config) (*Conn, error) {
 	}
 	c.tasks.Go(c.keepAlive)
 	return c, nil
+}
+
+func newConn(nc net.Conn, config Config) *Conn {
+	config = config.withDefaults()
+	c := &Conn{
+		config: config, nc: nc, started: time.Now(), limit: maxMultipart,
+		packetIns: make(chan ofproto.PacketIn, config.PacketIns), packetIn2s: make(chan ofproto.PacketIn2, config.PacketIns),
+		events: make(chan ofproto.Message, config.Events), waiting: map[uint32]receiver{}, done: make(chan struct{}),
+	}
+	c.out.init()
+	return c
 }
 
 // Features returns what the switch said of itself.
@@ -172,6 +181,9 @@ func (c *Conn) cut() error {
 	return ErrClosed
 }
 
+// hear notes a sign of life.
+func (c *Conn) hear() { c.heard.Store(int64(time.Since(c.started))) }
+
 // keepAlive asks for a sign of life when there has been none.
 func (c *Conn) keepAlive() {
 	wait := time.NewTimer(c.config.Echo)
@@ -182,7 +194,7 @@ func (c *Conn) keepAlive() {
 			return
 		case <-wait.C:
 		}
-		silence := time.Since(time.Unix(0, c.heard.Load()))
+		silence := time.Since(c.started) - time.Duration(c.heard.Load())
 		if silence >= 3*c.config.Echo {
 			c.end(fmt.Errorf("peer has been silent for %v", silence.Round(time.Millisecond)))
 			return

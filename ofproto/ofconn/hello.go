@@ -24,7 +24,7 @@ func (c *Conn) shake(ctx context.Context) error {
 	f := &framer{r: c.nc}
 	err := c.greet(ctx, f)
 	if err == nil {
-		c.heard.Store(time.Now().UnixNano())
+		c.hear()
 		c.tasks.Go(func() { c.end(c.read(f)) })
 		err = c.introduce(ctx)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"time"
 
 	"weir/ofproto"
 )
@@ -83,7 +82,7 @@ type alive struct {
 
 func (a alive) Read(b []byte) (int, error) {
 	n, err := a.r.Read(b)
-	a.c.heard.Store(time.Now().UnixNano())
+	a.c.hear()
 	return n, err
 }
 
@@ -127,13 +126,18 @@ func (c *Conn) deliverPart(frame []byte) bool {
 	return ok
 }
 
+// deliver hands out a message. An answer goes to who has asked for it, all else where such
+// things go.
 func (c *Conn) deliver(xid uint32, m ofproto.Message) error {
 	switch m := m.(type) {
+	case ofproto.PacketIn:
+		offer(c, c.packetIns, m)
+		return nil
+	case ofproto.PacketIn2:
+		offer(c, c.packetIn2s, m)
+		return nil
 	case ofproto.EchoRequest:
 		c.reply(xid, ofproto.EchoReply(m))
-		return nil
-	case ofproto.PacketIn:
-		c.deliverPacket(m)
 		return nil
 	case *ofproto.Error:
 		return c.deliverError(xid, m)
@@ -142,11 +146,14 @@ func (c *Conn) deliver(xid uint32, m ofproto.Message) error {
 		r.take(xid, m)
 		return nil
 	}
+	if c.deliverChange(m) {
+		return nil
+	}
 	switch m.(type) {
 	case ofproto.Hello, ofproto.EchoReply, ofproto.BarrierReply, ofproto.MultipartReply:
 		return nil // nobody waits for it any more
 	}
-	c.deliverEvent(m)
+	offer(c, c.events, m)
 	return nil
 }
 
@@ -164,24 +171,17 @@ func (c *Conn) deliverError(xid uint32, e *ofproto.Error) error {
 		r.take(xid, e)
 	case e.Type == 0: // OFPET_HELLO_FAILED: of the whole session
 		return refusedBy(e)
+	case c.monitorRefused(e):
 	default:
-		c.deliverEvent(e)
+		offer[ofproto.Message](c, c.events, e)
 	}
 	return nil
 }
 
-func (c *Conn) deliverPacket(p ofproto.PacketIn) {
-	select {
-	case c.packetIns <- p:
-	default: // the newest: those that wait were first
-		c.dropped.Add(1)
-	}
-}
-
-func (c *Conn) deliverEvent(m ofproto.Message) {
-	select {
-	case c.events <- m:
-	default:
-		c.dropped.Add(1)
-	}
+// monitorRefused reports whether an error may be about a Monitor that begins.
+func (c *Conn) monitorRefused(e *ofproto.Error) bool {
+	c.mu.Lock()
+	m := c.monitor
+	c.mu.Unlock()
+	return m != nil && m.refuses(e)
 }

@@ -93,6 +93,13 @@ func (c *Conn) Ask(ctx context.Context, m ofproto.Message) (ofproto.Message, err
 	return c.ask(ctx, m)
 }
 
+// Send sends a message, and does not wait for what becomes of it: should the switch refuse
+// it, that is an event. Messages leave in the order in which they are sent.
+func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
+	c.count(m)
+	return c.send(ctx, c.xid.Add(1), m)
+}
+
 // Barrier returns when the switch has done all that was sent before.
 func (c *Conn) Barrier(ctx context.Context) error {
 	_, err := c.ask(ctx, ofproto.BarrierRequest{})
@@ -173,6 +180,14 @@ func (s *span) progress() int {
 	return s.answered
 }
 
+// taken reports whether a control has been answered, and not with an error.
+func (s *span) taken(i int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, failed := s.answers[i].(*ofproto.Error)
+	return s.answers[i] != nil && !failed
+}
+
 // await waits for the answer to a control. If that is an error it is returned.
 func (s *span) await(ctx context.Context, i int) error {
 	for {
@@ -233,10 +248,15 @@ func (c *Conn) Do(ctx context.Context, messages ...ofproto.Message) error {
 	return unknown(err)
 }
 
+// broken reports whether an error is more than a switch that says no.
+func broken(err error) bool {
+	var e *ofproto.Error
+	return err != nil && !errors.As(err, &e)
+}
+
 // unknown says that an outcome is unknown, unless the switch itself has said no.
 func unknown(err error) error {
-	var e *ofproto.Error
-	if err == nil || errors.As(err, &e) {
+	if !broken(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)

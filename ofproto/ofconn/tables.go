@@ -146,9 +146,37 @@ func decodeFlows(body []byte) ([]ofproto.Flow, error) {
 	return flows, err
 }
 
+// one asks for something of which there is one, and returns it.
+func one[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, decode func(body []byte) (T, error)) (v T, err error) {
+	err = c.multipart(ctx, m, func(body []byte) (err error) {
+		v, err = decode(body)
+		return err
+	})
+	return v, err
+}
+
+// Desc returns what the switch says that it is.
+func (c *Conn) Desc(ctx context.Context) (ofproto.Desc, error) {
+	return one(ctx, c, ofproto.DescRequest(), ofproto.DecodeDesc)
+}
+
+// Aggregate counts flows, and what went through them.
+func (c *Conn) Aggregate(ctx context.Context, q ofproto.FlowQuery) (ofproto.Aggregate, error) {
+	return one(ctx, c, q.Aggregate(), ofproto.DecodeAggregate)
+}
+
+// Ports returns all ports.
+func (c *Conn) Ports(ctx context.Context) ([]ofproto.PortDesc, error) {
+	return gather(ctx, c, ofproto.PortDescRequest(), func(b []byte) ([]ofproto.PortDesc, error) { return ofproto.DecodePortDescs(nil, b) })
+}
+
 // FlowStats returns all flows with their counters.
 func (c *Conn) FlowStats(ctx context.Context) ([]ofproto.FlowStats, error) {
 	return gather(ctx, c, ofproto.FlowStatsRequest(), func(b []byte) ([]ofproto.FlowStats, error) { return ofproto.DecodeFlowStats(nil, b) })
+}
+
+func (c *Conn) groups(ctx context.Context) ([]ofproto.Group, error) {
+	return gather(ctx, c, ofproto.GroupDescRequest(), func(b []byte) ([]ofproto.Group, error) { return ofproto.DecodeGroupDesc(nil, b) })
 }
 
 // Tables returns all flows, groups and meters of the bridge.
@@ -156,8 +184,7 @@ func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
 	if t.Flows, err = gather(ctx, c, ofproto.FlowStatsRequest(), decodeFlows); err != nil {
 		return t, fmt.Errorf("read flows: %w", err)
 	}
-	t.Groups, err = gather(ctx, c, ofproto.GroupDescRequest(), func(b []byte) ([]ofproto.Group, error) { return ofproto.DecodeGroupDesc(nil, b) })
-	if err != nil {
+	if t.Groups, err = c.groups(ctx); err != nil {
 		return t, fmt.Errorf("read groups: %w", err)
 	}
 	t.Meters, err = gather(ctx, c, ofproto.MeterConfigRequest(), func(b []byte) ([]ofproto.MeterConfig, error) { return ofproto.DecodeMeterConfig(nil, b) })
