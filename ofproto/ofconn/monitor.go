@@ -219,7 +219,8 @@ func (m *Monitor) push(c Change) {
 	}
 }
 
-// deliverChange hands a change to the monitor, and reports whether m is one.
+// deliverChange hands a change to the monitor, and reports whether m is one. To whoever
+// has asked for one by Ask it is an event.
 func (c *Conn) deliverChange(m ofproto.Message) bool {
 	var change Change
 	switch m := m.(type) {
@@ -235,9 +236,10 @@ func (c *Conn) deliverChange(m ofproto.Message) bool {
 	c.mu.Lock()
 	monitor := c.monitor
 	c.mu.Unlock()
-	if monitor != nil {
-		monitor.push(change)
+	if monitor == nil {
+		return false
 	}
+	monitor.push(change)
 	return true
 }
 
