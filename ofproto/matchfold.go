@@ -234,7 +234,7 @@ func (h *headers) transport(place Field) Field {
 
 // resolve gives the fields that share a place the names that fit the other conditions.
 func (m Match) resolve() Match {
-	h := m.headers()
+	h := m.headers().shown()
 	moved := false
 	for i := range m {
 		c := &m[i]
@@ -242,8 +242,8 @@ func (m Match) resolve() Match {
 		if f == c.Field {
 			continue
 		}
-		if info[f].bytes != info[c.Field].bytes { // an ICMP type has 8 bits, a port 16
-			c.Value, c.Mask = c.Value.and(ones(info[f].bytes)), ones(info[f].bytes)
+		if n := info[f].bytes; c.Mask == ones(info[c.Field].bytes) && c.Value.without(ones(n)) == (Bits{}) {
+			c.Mask = ones(n) // an ICMP type has 8 bits, a port 16
 		}
 		c.Field, moved = f, true
 	}
@@ -251,6 +251,14 @@ func (m Match) resolve() Match {
 		slices.SortStableFunc(m, func(a, b Cond) int { return int(a.Field) - int(b.Field) })
 	}
 	return m
+}
+
+// narrowed returns c as it is sent, if it is one on a port that turned out to be the type of
+// an ICMP.
+func (c Cond) narrowed() Cond {
+	n := info[c.Field].bytes
+	c.Value, c.Mask = c.Value.and(ones(n)), ones(n)
+	return c
 }
 
 // put sets the conditions on the field of c to c alone, which says nothing if its mask is

@@ -372,3 +372,63 @@ func TestMatchesAreWrittenAgainAsOpenVSwitchWritesThem(t *testing.T) {
 	}
 	t.Logf("%d of %d matches differ", differ, n)
 }
+
+// packetInWith returns a packet-in without a packet, with a match of TLVs.
+func packetInWith(tlvs []byte) []byte {
+	b := append([]byte{Version, 10, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0)
+	b = append(b, make([]byte, 8)...)
+	start := len(b)
+	b = append(be.AppendUint16(append(b, 0, 1), uint16(4+len(tlvs))), tlvs...)
+	b = append(pad8(b, start), 0, 0)
+	be.PutUint16(b[2:], uint16(len(b)))
+	return b
+}
+
+var packetInText = regexp.MustCompile(` total_len=0 (.*?) ?\(via `)
+
+func TestLooseMatchesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
+	n := hunted(t, 3000)
+	r := newTLVMaker(t, huntSeed())
+	var matches, messages [][]byte
+	for range n {
+		b := r.damaged()
+		matches = append(matches, b)
+		messages = append(messages, packetInWith(b))
+	}
+	file := filepath.Join(t.TempDir(), "messages")
+	if err := os.WriteFile(file, slices.Concat(messages...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "ovs-ofctl", "-voff", "ofp-parse", file).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	differ, i := 0, 0
+	for line := range strings.Lines(string(out)) {
+		if !strings.Contains(line, "OFPT_PACKET_IN (OF1.3)") {
+			continue
+		}
+		want := line
+		if text := packetInText.FindStringSubmatch(line); text != nil {
+			want = text[1]
+		} else if code := ofctlRefusal.FindStringSubmatch(line); code != nil {
+			want = code[1]
+		}
+		d := decoder{b: matches[i], what: "match", short: OFPBMC_BAD_LEN}
+		got := d.oxms(false).String()
+		var code ErrorCode
+		if errors.As(d.err, &code) {
+			got = code.Error()
+		}
+		if got != want {
+			if differ++; differ <= 10 {
+				t.Errorf("%x:\n got %s\nwant %s", matches[i], got, want)
+			}
+		}
+		i++
+	}
+	if i != n {
+		t.Fatalf("%d answers for %d matches", i, n)
+	}
+	t.Logf("%d of %d matches differ", differ, n)
+}

@@ -163,6 +163,9 @@ func (p *parser) bits(kv pair) {
 		p.never = kv.key
 		return
 	}
+	if i.format == port && !validPort(c.Value.low()) {
+		c.Value = Uint(uint64(PortAny)) // as Open vSwitch, which has 16 bits for a port
+	}
 	p.require(c)
 }
 

@@ -45,7 +45,7 @@ func (m Match) String() string {
 func (m Match) appendText(b []byte) []byte {
 	var order [32]uint8
 	start := len(b)
-	t := matchText{m: m, headers: m.headers(), megaflow: m.has(RecircID)}
+	t := matchText{m: m, headers: m.headers().shown(), megaflow: m.has(RecircID)}
 	for _, i := range t.inTextOrder(order[:0]) {
 		if n := len(b); n > start && b[n-1] != ',' {
 			b = append(b, ',')
@@ -148,7 +148,8 @@ func (t *matchText) prints(c *Cond) bool {
 	case NDTarget, NDSLL, NDTLL, NDReserved, NDOptionsType:
 		return h.isICMPv6()
 	case TCPFlags:
-		return h.carries(isTCP)
+		real := t.m.headers()
+		return real.carries(isTCP)
 	}
 	return true
 }
@@ -346,7 +347,7 @@ func (c *Cond) appendText(b []byte) []byte {
 // appendNumber appends the value of c, and its mask if it is not of all bits.
 func (c *Cond) appendNumber(b []byte, style matchStyle) []byte {
 	v, mask := c.Value.low(), c.Mask.low()
-	exact := c.Mask == ones(info[c.Field].bytes)
+	exact := c.Mask == ones(info[c.Field].bytes) || c.Mask == ones(2) && info[c.Field].bytes == 1
 	digits := 1
 	switch style {
 	case asHex:

@@ -53,6 +53,10 @@ func (w *matchWriter) appendDependent(b []byte, c *Cond) []byte {
 	if c.Field == VLANTCI {
 		b = appendTCI(b, c)
 	} else if w.headers.sends(c, info.needs) {
+		if info.whole && c.Mask != info.full {
+			narrow := c.narrowed()
+			c = &narrow
+		}
 		b = c.append(b)
 	}
 	w.sent = w.sent || len(b) > n
@@ -81,6 +85,7 @@ type wireField struct {
 	needs            prereq
 	learns           bool   // others depend on it
 	narrow           bool   // at most 8 bytes, and no experimenter
+	whole            bool   // it shares its place with wider ones, but has no mask
 	experimenter     uint32 // of classExperimenter
 	full             Bits   // a mask that need not be written
 }
@@ -103,6 +108,9 @@ var wire = func() (all [numFields]wireField) {
 	}
 	for _, f := range []Field{PacketType, EthType, VLANTCI, IPProto, ARPOp, CTNwProto, ICMPv6Type, ICMPv6Code} {
 		all[f].learns = true
+	}
+	for _, f := range []Field{ICMPv4Type, ICMPv4Code, ICMPv6Type, ICMPv6Code, NDOptionsType} {
+		all[f].whole = true
 	}
 	return all
 }()

@@ -98,6 +98,15 @@ func (h *headers) ether() uint16 {
 	return etherNone
 }
 
+// shown returns h as Open vSwitch prints it, which looks at the EtherType even of a packet
+// that is of another kind altogether.
+func (h headers) shown() headers {
+	if h.packetType>>16 != 1 {
+		h.packetType = 0
+	}
+	return h
+}
+
 // isIP reports whether the packet is IPv4 or IPv6.
 func (h *headers) isIP() bool {
 	t := h.ether()
