@@ -184,7 +184,7 @@ func FuzzParseActions(f *testing.F) {
 		_, actions, _ := strings.Cut(c.text, "actions=")
 		f.Add(actions)
 	}
-	for _, s := range []string{"ct(nat(src=", "learn(load:0x->", "conjunction(,/)", "note:0", "resubmit(,,,)", strings.Repeat("clone(", 200), "check_pkt_larger()->", "ct(exec(ct(", "sample()", "->", "((((", "set_field:->"} {
+	for _, s := range []string{"ct(nat(src=", "learn(load:0x->", "learn(load:0->reg0[3..2])", "learn(reg0[3..2]=1)", "conjunction(,/)", "note:0", "resubmit(,,,)", strings.Repeat("clone(", 200), "check_pkt_larger()->", "ct(exec(ct(", "sample()", "->", "((((", "set_field:->"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -174,6 +174,9 @@ func (p *parser) learnLoad(arg pair) LearnSpec {
 	}
 	dst := p.subfield(to)
 	s := LearnSpec{Target: LearnLoad, Bits: dst.Bits, Dst: dst}
+	if p.err != nil {
+		return s
+	}
 	if v, rest, ok := long(from.s, 128); ok {
 		if rest != "" {
 			p.bad(from, "%q is neither a field nor a number", from.s)

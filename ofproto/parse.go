@@ -178,8 +178,10 @@ func (p *parser) bitsOf(f Field, t text) Subfield {
 		p.bad(t, "bit %d stands before bit %d", lo, hi)
 	case hi >= int32(f.width()):
 		p.bad(t, "%v has bits 0 to %d only", f, f.width()-1)
+	default:
+		return Subfield{f, uint16(lo), uint16(hi - lo + 1)}
 	}
-	return Subfield{f, uint16(lo), uint16(hi - lo + 1)}
+	return Subfield{}
 }
 
 // An actionSyntax reads the argument of an action in a text. What is one action for

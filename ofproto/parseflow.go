@@ -182,12 +182,16 @@ func (p *parser) flowActions(f *Flow, t text) {
 	}
 	packet := packetOf(f.Match)
 	packet.table = f.Table
+	first := len(f.Actions) // that is inconsistent; what a later one is refused for counts more
 	for i, a := range f.Actions {
 		if code := packet.checkOne(a); code != 0 {
 			p.refuse(p.places[i], code, "%v does not go with the match or the table of the flow", a)
 		} else if packet.inconsistent {
-			p.refuse(p.places[i], p.oldFormat(f), "%v does not go with the match of the flow", a)
+			first = min(first, i)
 		}
+	}
+	if first < len(f.Actions) {
+		p.refuse(p.places[first], p.oldFormat(f), "%v does not go with the match of the flow", f.Actions[first])
 	}
 	if p.err == nil {
 		packetOf(f.Match).resolve(f.Actions)
