@@ -101,7 +101,7 @@ func (b *bundle) close(flags ofproto.BundleFlags) error {
 
 // bundleAdd adds a message to a bundle, which it opens if need be.
 func (n *session) bundleAdd(m ofproto.BundleAdd, wire []byte) error {
-	if err := admit(m.Message); err != nil {
+	if err := n.admit(m.Message); err != nil {
 		return err
 	}
 	b := n.bundles[m.ID]
@@ -122,10 +122,10 @@ func (n *session) bundleAdd(m ofproto.BundleAdd, wire []byte) error {
 }
 
 // admit checks what is checked before a message is taken into a bundle.
-func admit(m ofproto.Message) error {
+func (s *Switch) admit(m ofproto.Message) error {
 	switch m := m.(type) {
 	case ofproto.FlowMod:
-		return admitFlow(m)
+		return s.admitFlow(m)
 	case ofproto.PacketOut:
 		return admitPacketOut(m)
 	}

@@ -279,6 +279,16 @@ func (d dice) reasons() ofproto.AsyncReasons {
 	return ofproto.AsyncReasons{PacketIn: d.Uint32(), PortStatus: d.Uint32(), FlowRemoved: d.Uint32() | 1<<ofproto.RemovedByDelete}
 }
 
+// tlv is about the table of tunnel options. No flow uses one: Open vSwitch 3.1 may abort when
+// such flows are deleted.
+func (d dice) tlv() ofproto.Message {
+	m := ofproto.TLVTableMod{Command: ofproto.TLVCommand(d.IntN(3))}
+	for range choose(d, 1, 1, 2) {
+		m.Maps = append(m.Maps, ofproto.TLVMap{Class: 0xffff, Type: uint8(d.IntN(4)), Len: choose[uint8](d, 4, 4, 8, 124), Index: choose[uint16](d, 0, 0, 1, 2, 63)})
+	}
+	return choose[ofproto.Message](d, m, m, ofproto.TLVTableRequest{}, ofproto.TableMod{Table: choose(d, 0, internalTable, ofproto.AllTables)})
+}
+
 // setting says what a session wants to hear of.
 func (d dice) setting() ofproto.Message {
 	a := ofproto.AsyncConfig{Primary: d.reasons(), Secondary: d.reasons()}
@@ -317,9 +327,12 @@ func (d dice) packetOut() ofproto.PacketOut {
 // to hear of them then: so this is settled before the first is added, and no role changes.
 func (d dice) steps(ports []ofproto.PortDesc) (all []step) {
 	other := d.session
-	if d.in(2) {
+	switch d.IntN(4) {
+	case 0, 1:
 		other = d.role
-	} else {
+	case 2:
+		other = d.tlv
+	default:
 		for i := range 4 {
 			all = append(all, step{i % 2, []ofproto.Message{d.setting()}})
 		}

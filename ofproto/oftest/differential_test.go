@@ -119,6 +119,7 @@ func (s side) reset(t testing.TB, ports []ofproto.PortDesc) {
 		ofproto.SetConfig{MissSendLen: 128})
 	c.deleteFlows(t)
 	c.exchange(t,
+		ofproto.TLVTableMod{Command: ofproto.TLVClear},
 		ofproto.SetConfig{},
 		ofproto.GroupMod{Command: ofproto.GroupDelete, Group: ofproto.Group{ID: ofproto.AllGroups}},
 		ofproto.MeterMod{Command: ofproto.MeterDelete, Meter: ofproto.MeterConfig{ID: ofproto.AllMeters}})
@@ -318,7 +319,7 @@ func TestLikeOpenVSwitch(t *testing.T) {
 	until := time.Now().Add(budget())
 	n := 0
 	for seed := uint64(time.Now().UnixNano()); time.Now().Before(until); seed++ {
-		d := dice{rand.New(rand.NewPCG(seed, 1))}
+		d := dice{Rand: rand.New(rand.NewPCG(seed, 1))}
 		steps := d.steps(ports)
 		if diff := compare(t, steps); diff != "" {
 			steps, diff = shrink(t, steps, diff, compare)

@@ -15,7 +15,10 @@ type change struct {
 
 // admitFlow checks what Open vSwitch checks when it reads a flow-mod, and when it takes one
 // into a bundle; what depends on the tables is left to applyFlow.
-func admitFlow(m ofproto.FlowMod) error {
+func (s *Switch) admitFlow(m ofproto.FlowMod) error {
+	if err := s.checkTLVs(m.Flow); err != nil {
+		return err
+	}
 	if deletes(m.Command) {
 		return nil
 	}

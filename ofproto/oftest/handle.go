@@ -39,13 +39,15 @@ func (n *session) handle(xid uint32, m ofproto.Message, bad error, wire []byte, 
 		return n.packetOut(m)
 	case ofproto.PortMod:
 		return n.portMod(m)
+	case ofproto.TLVTableMod:
+		return n.tlvMod(m)
 	case ofproto.FlowMod, ofproto.GroupMod, ofproto.MeterMod:
 		return n.change(m, change{n, xid})
 	}
 	return n.handleSimple(xid, m)
 }
 
-// handleSimple does what has no way to fail, but for what it does not know.
+// handleSimple does what hardly has a way to fail, but for what it does not know.
 func (n *session) handleSimple(xid uint32, m ofproto.Message) error {
 	switch m := m.(type) {
 	case ofproto.EchoRequest:
@@ -69,10 +71,16 @@ func (n *session) handleSimple(xid uint32, m ofproto.Message) error {
 		n.setAsync(m.AsyncConfig)
 	case ofproto.NXSetAsync2:
 		n.setAsync2(m)
+	case ofproto.TLVTableRequest:
+		n.reply(xid, n.tlvReply())
 	case ofproto.SetControllerID:
 		n.controller = m.ID
 	case ofproto.SetPacketInFormat:
 		n.format = m.Format
+	case ofproto.TableMod: // there is nothing to configure
+		if m.Table == internalTable {
+			return ofproto.OFPTMFC_EPERM
+		}
 	case ofproto.CTFlushZone, ofproto.CTFlush, ofproto.Resume, ofproto.EchoReply, ofproto.FlowAge:
 	default: // among them HELLO and ERROR
 		return ofproto.OFPBRC_BAD_TYPE
@@ -109,7 +117,7 @@ func (s *Switch) change(m ofproto.Message, by change) error {
 	var err error
 	switch m := m.(type) {
 	case ofproto.FlowMod:
-		if err = admitFlow(m); err == nil {
+		if err = s.admitFlow(m); err == nil {
 			err = s.tables.applyFlow(m, by)
 		}
 	case ofproto.GroupMod:

@@ -55,6 +55,7 @@ type Switch struct {
 	generation *uint64 // of the newest primary; nil: none yet
 	fragments  ofproto.ConfigFlags
 	ports      []ofproto.PortDesc
+	tlvs       [tlvFields]*ofproto.TLVMap
 	events     uint64 // counts what happened to flows, for monitors
 	closed     bool
 }

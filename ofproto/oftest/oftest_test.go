@@ -452,7 +452,7 @@ func TestRequestsInParts(t *testing.T) {
 
 // FuzzSwitch has a controller talk nonsense: it costs nobody but itself.
 func FuzzSwitch(f *testing.F) {
-	d := dice{rand.New(rand.NewPCG(1, 1))}
+	d := dice{Rand: rand.New(rand.NewPCG(1, 1))}
 	for range 50 {
 		var b []byte
 		for _, s := range d.steps([]ofproto.PortDesc{{Number: 1}}) {
@@ -470,5 +470,32 @@ func FuzzSwitch(f *testing.F) {
 		<-w.write(b)
 		w.nc.Close()
 		newWire(t, s.Connect()).exchange(t, ofproto.FlowStatsRequest())
+	})
+}
+
+func TestTunnelOptionsAreMappedBeforeTheyAreUsed(t *testing.T) {
+	option := ofproto.TLVTableMod{Maps: []ofproto.TLVMap{{Class: 0xffff, Type: 7, Len: 4, Index: 3}}}
+	cond := ofproto.Is(ofproto.TunMetadata3, 7)
+	cond.Len, cond.Mask = 4, ofproto.Uint(0xffffffff)
+	add := ofproto.FlowMod{Flow: ofproto.Flow{Match: ofproto.Match{cond}}}
+	remove := ofproto.TLVTableMod{Command: ofproto.TLVDelete, Maps: option.Maps}
+	virtual(t, Config{}, func(r *rig) {
+		for i, c := range []struct {
+			m    ofproto.Message
+			want error
+		}{
+			{add, ofproto.NXFMFC_INVALID_TLV_FIELD},
+			{option, nil},
+			{option, ofproto.NXTTMFC_ALREADY_MAPPED},
+			{add, nil},
+			{remove, ofproto.NXTTMFC_INVALID_TLV_DEL},
+			{ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: ofproto.AllTables}}, nil},
+			{remove, nil},
+			{add, ofproto.NXFMFC_INVALID_TLV_FIELD},
+		} {
+			if err := r.conn.Do(r.ctx, c.m); !errors.Is(err, c.want) {
+				r.Errorf("%d: %v, want %v", i, err, c.want)
+			}
+		}
 	})
 }

@@ -74,6 +74,9 @@ func (n *session) asked(body []byte) ([]*flow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := n.checkTLVs(ofproto.Flow{Match: q.Match}); err != nil {
+		return nil, err
+	}
 	return n.tables.selected(selection{
 		table: q.Table, match: q.Match, cookie: q.Cookie, cookieMask: q.CookieMask, outPort: q.OutPort, outGroup: q.OutGroup,
 	}), nil
