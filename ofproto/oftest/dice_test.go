@@ -279,8 +279,8 @@ func (d dice) reasons() ofproto.AsyncReasons {
 	return ofproto.AsyncReasons{PacketIn: d.Uint32(), PortStatus: d.Uint32(), FlowRemoved: d.Uint32() | 1<<ofproto.RemovedByDelete}
 }
 
-// tlv is about the table of tunnel options. No flow uses one: Open vSwitch 3.1 may abort when
-// such flows are deleted.
+// tlv is about the table of tunnel options. No flow uses one: Open vSwitch 3.1 was seen
+// to abort in such a game.
 func (d dice) tlv() ofproto.Message {
 	m := ofproto.TLVTableMod{Command: ofproto.TLVCommand(d.IntN(3))}
 	for range choose(d, 1, 1, 2) {
