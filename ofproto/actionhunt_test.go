@@ -179,6 +179,15 @@ func seedsOf(t testing.TB, kind string) (seeds [][]byte) {
 			}
 		}
 	}
+	for _, c := range actionTexts {
+		m, err := ParseFlowMod(FlowAdd, c.text)
+		if err != nil || kind != "action_list" {
+			continue
+		}
+		if b, err := AppendActions(nil, m.Flow.Actions); err == nil && len(b) > 0 {
+			seeds = append(seeds, b)
+		}
+	}
 	return seeds
 }
 

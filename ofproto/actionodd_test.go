@@ -64,6 +64,7 @@ var oddActions = []struct {
 		text: "set_field:ANY->tun_metadata0", again: "ffff0010000023200021000151000000"},
 	{name: "a masked write is not checked for values", hex: "ffff001800002320002180000e01ff000000000000000000",
 		text: "set_field:255->vlan_pcp", again: "ffff001000002320002180000e01ff00"},
+	{name: "a masked write of a port that there is not", hex: "ffff00180000232000218000000407410100000000000000", text: "set_field:ANY->in_port_oxm"},
 	{name: "a copy of the ONF", hex: "ffff00204f4e46000c8000000020000000000000000100040001020400000000", text: "move:NXM_NX_REG0[]->NXM_NX_REG1[]"},
 	{name: "a copy of the ONF with pad bytes that are not zero", hex: "ffff00204f4e46000c8000010020000000000001000100040001020400000000",
 		text: "move:NXM_NX_REG0[]->NXM_NX_REG1[]", again: "ffff00204f4e46000c8000000020000000000000000100040001020400000000"},

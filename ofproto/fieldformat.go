@@ -61,12 +61,16 @@ func appendFormat(b []byte, i *fieldInfo, v, mask Bits) []byte {
 	return b
 }
 
-// portOf returns the port that v is, of OpenFlow 1.0 or later.
+// portOf returns the port that v is, of OpenFlow 1.0 or later. One that no port of OpenFlow
+// 1.0 stands for is none to Open vSwitch.
 func portOf(i *fieldInfo, v Bits) uint32 {
 	if i.format == port16 {
 		return port32(uint16(v.low()))
 	}
-	return uint32(v.low())
+	if p := uint32(v.low()); p < 0xff00 || p >= portOffset+0xff00 {
+		return p
+	}
+	return PortAny
 }
 
 const hexDigits = "0123456789abcdef"

@@ -115,6 +115,9 @@ func TestDamagedTextsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 		kind := strings.TrimPrefix(v.Kind, "message_")
 		valid[kind] = append(valid[kind], v.In)
 	}
+	for _, c := range actionTexts {
+		valid["flow"] = append(valid["flow"], c.text)
+	}
 	for _, h := range textHunts {
 		h.hunt(t, textCount(500), func(i int) string {
 			d := seeded(1<<40 + textSeed() + uint64(i))
