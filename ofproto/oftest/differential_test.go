@@ -384,3 +384,50 @@ func firstDifference(ours, theirs []string) string {
 	}
 	return ""
 }
+
+// TestPacketInsLikeOpenVSwitch has a packet come into a real switch, and then what it makes of
+// it in the format that says most into a Switch: both have to say the same in every format that is used with OpenFlow 1.3.
+func TestPacketInsLikeOpenVSwitch(t *testing.T) {
+	box := sandboxtest.Rootless(t, "br")
+	if _, err := box.Vsctl("set", "bridge", "br", "protocols=OpenFlow13", "--", "add-port", "br", "p1", "--", "set", "interface", "p1", "ofport_request=1"); err != nil {
+		t.Fatal(err)
+	}
+	fake := New(Config{Service: true})
+	defer fake.Close()
+	formats := []ofproto.PacketInFormat{ofproto.FormatPacketIn2, ofproto.FormatPacketIn}
+	var ours, theirs []*wire
+	for _, f := range formats {
+		nc, err := net.Dial("unix", filepath.Join(box.RunDir(), "br.mgmt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := newWire(t, fake.Connect()), newWire(t, nc)
+		for _, w := range []*wire{a, b} {
+			w.exchange(t, ofproto.SetConfig{MissSendLen: 128}, ofproto.SetPacketInFormat{Format: f})
+		}
+		ours, theirs = append(ours, a), append(theirs, b)
+	}
+	punt := ofproto.Controller{MaxLen: 0xffff, Reason: 1, UserData: "why"}
+	theirs[0].exchange(t, ofproto.FlowMod{Flow: ofproto.Flow{Cookie: 5, Actions: []ofproto.Action{ofproto.SetField{Field: ofproto.Reg3, Value: ofproto.Uint(9)}, punt}}})
+	frame := "020000000002020000000001080045000014000100004011000001010101020202020000" + strings.Repeat("00", 24)
+	if _, err := box.Appctl("netdev-dummy/receive", "p1", frame); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range theirs {
+		want, err := readFrame(w.r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			_, m, err := ofproto.Decode(want)
+			in, ok := m.(ofproto.PacketIn2)
+			if err != nil || !ok {
+				t.Fatalf("%T, %v", m, err)
+			}
+			fake.PacketIn(0, in)
+		}
+		if got, err := readFrame(ours[i].r); err != nil || !slices.Equal(got, want) {
+			t.Errorf("format %d, %v\nours:         %x\nOpen vSwitch: %x", formats[i], err, got, want)
+		}
+	}
+}
