@@ -11,7 +11,7 @@ type frame struct {
 	b       []byte
 	reply   bool // it counts against maxReplies
 	monitor bool // it tells of changed flows
-	last    bool // hang up after it
+	last    bool // it is none: hang up
 }
 
 // A queue is what a session has to say. It has no bound of its own, so that the switch never

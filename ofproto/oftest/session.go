@@ -11,12 +11,13 @@ import (
 	"weir/ofproto"
 )
 
-// A session is one connection of a controller. What the Switch's lock guards is said.
+// A session is one connection of a controller. One goroutine reads and handles, another one
+// writes.
 type session struct {
 	*Switch
 	nc  net.Conn
 	out *queue
-	n   int // messages read; belongs to read
+	n   int // messages read; the reader's
 
 	// Guarded by Switch.mu.
 	role        ofproto.Role
@@ -67,10 +68,10 @@ func (n *session) write() {
 	defer n.end()
 	for {
 		f, ok := n.out.next()
-		if !ok {
+		if !ok || f.last {
 			return
 		}
-		if _, err := n.nc.Write(f.b); err != nil || f.last {
+		if _, err := n.nc.Write(f.b); err != nil {
 			return
 		}
 		if n.out.written() {

@@ -18,7 +18,7 @@ type flow struct {
 	packets, bytes uint64
 	created        time.Time
 	order          uint64 // in which they came
-	added, changed uint64 // counts of events, as tables.events does it; zero: not yet
+	added, changed uint64 // by which event, as Switch.events counts them; zero: by none yet
 }
 
 // A group is an entry of the group table. What a group-mod changes makes a new one.
@@ -42,7 +42,9 @@ type tables struct {
 	flows  map[ofproto.FlowKey]*flow
 	groups map[uint32]*group
 	meters map[uint32]*meter
-	orders uint64
+	orders uint64 // counts flows and groups, to tell which came first
+
+	// Since the last keep or rollBack.
 	undo   []func()
 	events []event
 	others []forward
