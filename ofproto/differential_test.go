@@ -211,10 +211,15 @@ func drawFlows(rt *rapid.T, n int) (flows []Flow) {
 }
 
 // unsaid reports whether Open vSwitch 3.1 prints c as something else, or not at all: that a
-// packet is an Ethernet frame, masks of some fields of tunnels, the names of GTP-U's, the
-// context of NSH.
+// packet is an Ethernet frame, masks of some fields of tunnels, the length of options, the
+// names of GTP-U's fields, the context of NSH.
 func unsaid(c Cond) bool {
-	return c.Field == DPHash || c.Field == PacketType || c.Field == TunGBPFlags || NSHC1 <= c.Field && c.Field <= NSHC4 || TunERSPANIdx <= c.Field && c.Field <= TunGTPUMsgType
+	switch f := c.Field; f {
+	case DPHash, PacketType, TunGBPFlags, NSHC1, NSHC2, NSHC3, NSHC4:
+		return true
+	default:
+		return f.isTunMetadata() || TunERSPANIdx <= f && f <= TunGTPUMsgType
+	}
 }
 
 // losesInText reports whether Open vSwitch prints a as it prints another action: a length of

@@ -3,7 +3,6 @@ package ofproto
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // GroupType is OFPGT_*.
@@ -45,22 +44,9 @@ func (t GroupType) String() string {
 // String returns g as ovs-ofctl dump-groups prints it, which is also what add-group
 // takes.
 func (g Group) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "group_id=%d,type=%v", g.ID, g.Type)
-	for _, k := range g.Buckets {
-		b.WriteString(",bucket=")
-		if g.Type == GroupSelect && k.Weight != 1 {
-			fmt.Fprintf(&b, "weight:%d,", k.Weight)
-		}
-		if k.WatchPort != 0 {
-			fmt.Fprintf(&b, "watch_port:%d,", k.WatchPort)
-		}
-		if k.WatchGroup != 0 {
-			fmt.Fprintf(&b, "watch_group:%d,", k.WatchGroup)
-		}
-		b.WriteString("actions=" + Text(k.Actions))
-	}
-	return b.String()
+	p := printer{}
+	p.group(&g, true)
+	return string(p.out)
 }
 
 // Equal reports whether g and h would be the same entry in a switch.

@@ -36,6 +36,15 @@ func (m MeterConfig) Equal(n MeterConfig) bool {
 	return m.ID == n.ID && m.Flags == n.Flags && slices.Equal(m.Bands, n.Bands)
 }
 
+// String returns m as ovs-ofctl dump-meters prints it, with a line for each band, which is
+// also what add-meter takes.
+func (m MeterConfig) String() string {
+	p := printer{}
+	p.meterConfig(&m)
+	p.chomp('\n')
+	return string(p.out)
+}
+
 // MeterMod changes the meter table (A.3.4.4).
 type MeterMod struct {
 	Command uint16 // MeterAdd, MeterModify, MeterDelete

@@ -59,7 +59,7 @@ func (p *parser) bad(t text, format string, args ...any) { p.refuse(t, 0, format
 // refuse notes a mistake at t, for which a switch has a code.
 func (p *parser) refuse(t text, code ErrorCode, format string, args ...any) {
 	if p.err == nil {
-		p.err = &SyntaxError{p.whole, t.at, fmt.Sprintf(format, args...), code}
+		p.err = &SyntaxError{p.whole, min(t.at, len(p.whole)), fmt.Sprintf(format, args...), code}
 	}
 }
 

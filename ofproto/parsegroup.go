@@ -243,8 +243,11 @@ func (p *parser) bucketKey(k *bucketText, kv pair) {
 // pieces reads a list of actions that stands in pieces.
 func (p *parser) pieces(pieces []text) []Action {
 	var joined strings.Builder
-	for _, t := range pieces {
-		joined.WriteString(t.s + ",")
+	for i, t := range pieces {
+		if i > 0 {
+			joined.WriteByte(',')
+		}
+		joined.WriteString(t.s)
 	}
 	inner := parser{whole: joined.String()}
 	actions := inner.actions(text{inner.whole, 0})

@@ -2,6 +2,7 @@ package ofproto
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -145,6 +146,14 @@ func (p *parser) meterID(t text) uint32 {
 
 // bandTypes are the types of bands by their names in a text; zero is none.
 var bandTypes = []string{"", "drop", "dscp_remark"}
+
+// bandTypeName is the name of a type, or its number.
+func bandTypeName(t uint16) string {
+	if t > 0 && int(t) < len(bandTypes) {
+		return bandTypes[t]
+	}
+	return strconv.FormatUint(uint64(t), 10)
+}
 
 // meterBands reads the bands, each of which begins with its type.
 func (p *parser) meterBands(m *MeterConfig, t text) {

@@ -166,7 +166,7 @@ func (p *printer) meterConfig(m *MeterConfig) {
 	}
 	p.text("bands=")
 	for _, k := range m.Bands {
-		p.text("\ntype=" + [...]string{MeterDrop: "drop", MeterDSCPRemark: "dscp_remark"}[k.Type])
+		p.text("\ntype=" + bandTypeName(k.Type))
 		p.uint(" rate=", uint64(k.Rate))
 		if m.Flags&MeterBurst != 0 {
 			p.uint(" burst_size=", uint64(k.Burst))
