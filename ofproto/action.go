@@ -31,10 +31,35 @@ func (r Raw) appendTo(b []byte) ([]byte, error) { return append(b, r...), nil }
 // String returns the bytes of the action: ovs-ofctl has no syntax for it.
 func (r Raw) String() string { return fmt.Sprintf("raw:%x", string(r)) }
 
-// appendActions appends a list of actions. Instructions in it are an error.
+// An openClone is a clone of which the actions are being written.
+type openClone struct {
+	start int
+	after []Action // what stands behind it
+}
+
+// appendActions appends a list of actions. Instructions in it are an error. It does without
+// recursion where a clone stands in another one: there can be 4,095 of them.
 func appendActions(b []byte, actions []Action) ([]byte, error) {
+	var open []openClone
 	var err error
-	for _, a := range actions {
+	for {
+		for ; len(actions) == 0; open = open[:len(open)-1] {
+			if len(open) == 0 {
+				return b, nil
+			}
+			last := open[len(open)-1]
+			if err = setLen(b, last.start, 2); err != nil {
+				return b, err
+			}
+			actions = last.after
+		}
+		a := actions[0]
+		actions = actions[1:]
+		if c, ok := a.(Clone); ok {
+			open = append(open, openClone{len(b), actions})
+			b, actions = appendClone(b), c.Actions
+			continue
+		}
 		if instructionOf(a) != inApply {
 			return b, fmt.Errorf("%v is an instruction, not an action", a)
 		}
@@ -42,7 +67,6 @@ func appendActions(b []byte, actions []Action) ([]byte, error) {
 			return b, err
 		}
 	}
-	return b, nil
 }
 
 // appendNX appends the header of a Nicira action of n bytes.

@@ -234,11 +234,16 @@ func (c Clone) same(o Action) bool {
 
 func (c Clone) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
-	b, err := appendActions(append(appendNX(b, 42, 0), 0, 0, 0, 0, 0, 0), c.Actions)
+	b, err := appendActions(appendClone(b), c.Actions)
 	if err != nil {
 		return b, err
 	}
 	return b, setLen(b, start, 2)
+}
+
+// appendClone appends the beginning of a clone.
+func appendClone(b []byte) []byte {
+	return append(b, 0xff, 0xff, 0, 0, 0, 0, 0x23, 0x20, 0, 42, 0, 0, 0, 0, 0, 0)
 }
 
 func readClone(d *decoder, list []Action) Action {
@@ -250,8 +255,4 @@ func readClone(d *decoder, list []Action) Action {
 func (c Clone) check(p *packet) ErrorCode { return p.checkNested(c.Actions) }
 
 // String returns the action as ovs-ofctl prints it.
-func (c Clone) String() string { return string(c.appendText(nil)) }
-
-func (c Clone) appendText(b []byte) []byte {
-	return append(appendText(append(b, "clone("...), c.Actions), ')')
-}
+func (c Clone) String() string { return string(appendText(nil, []Action{c})) }

@@ -261,20 +261,51 @@ func (p *parser) action(kv pair) []Action {
 	return nil
 }
 
-// appendText appends actions in the syntax of ovs-ofctl; an empty list is "drop".
+// appendText appends actions in the syntax of ovs-ofctl; an empty list is "drop". It does
+// without recursion where a clone stands in another one: there can be 4,095 of them.
 func appendText(b []byte, actions []Action) []byte {
 	if len(actions) == 0 {
 		return append(b, "drop"...)
 	}
-	for i, a := range actions {
-		if i > 0 {
-			b = append(b, ',')
+	var open []openText
+	for {
+		a := actions[0]
+		actions = actions[1:]
+		switch c, ok := a.(Clone); {
+		case ok && len(c.Actions) > 0:
+			b = append(b, "clone("...)
+			if n := len(open); n > 0 && len(actions) == 0 {
+				open[n-1].clones++
+			} else {
+				open = append(open, openText{1, actions})
+			}
+			actions = c.Actions
+			continue
+		case ok:
+			b = append(b, "clone(drop)"...)
+		default:
+			b = appendOne(b, a)
 		}
-		if t, ok := a.(interface{ appendText([]byte) []byte }); ok { // has actions in it
-			b = t.appendText(b)
-		} else {
-			b = append(b, a.String()...)
+		for ; len(actions) == 0; open = open[:len(open)-1] {
+			if len(open) == 0 {
+				return b
+			}
+			last := open[len(open)-1]
+			b, actions = append(b, strings.Repeat(")", last.clones)...), last.after
 		}
+		b = append(b, ',')
 	}
-	return b
+}
+
+// An openText is the text of some clones that end together.
+type openText struct {
+	clones int
+	after  []Action // what stands behind them
+}
+
+func appendOne(b []byte, a Action) []byte {
+	if t, ok := a.(interface{ appendText([]byte) []byte }); ok { // has actions in it
+		return t.appendText(b)
+	}
+	return append(b, a.String()...)
 }

@@ -45,11 +45,11 @@ func checkConsistent(m Match, table Table, actions []Action) error {
 	p.table = table
 	for i, a := range actions {
 		if code := p.checkOne(a); code != 0 {
-			return fmt.Errorf("action %d, %v: %w", i+1, a, code)
+			return fmt.Errorf("action %d, %s: %w", i+1, briefly(a), code)
 		}
 	}
 	if p.inconsistent {
-		return fmt.Errorf("actions %s: %w", Text(actions), OFPBAC_MATCH_INCONSISTENT)
+		return fmt.Errorf("the actions need another match: %w", OFPBAC_MATCH_INCONSISTENT)
 	}
 	return nil
 }
@@ -61,13 +61,36 @@ func (p *packet) checkOne(a Action) ErrorCode {
 	return 0
 }
 
+// A checking is a list that waits while the actions of a clone in it are looked at.
+type checking struct {
+	rest   []Action
+	before packet
+}
+
+// checkAll looks at a list, without recursion where a clone stands in another one: there can
+// be 4,095 of them.
 func (p *packet) checkAll(actions []Action) ErrorCode {
-	for _, a := range actions {
-		if code := p.checkOne(a); code != 0 {
+	var waiting []checking
+	for {
+		for ; len(actions) == 0; waiting = waiting[:len(waiting)-1] {
+			if len(waiting) == 0 {
+				return 0
+			}
+			last := &waiting[len(waiting)-1]
+			last.before.inconsistent = p.inconsistent
+			*p, actions = last.before, last.rest
+		}
+		a := actions[0]
+		actions = actions[1:]
+		if c, ok := a.(Clone); ok {
+			if len(actions) > 0 { // or nobody will look at what the packet was
+				waiting = append(waiting, checking{actions, *p})
+			}
+			actions = c.Actions
+		} else if code := p.checkOne(a); code != 0 {
 			return code
 		}
 	}
-	return 0
 }
 
 // checkNested looks at actions that get a copy of the packet.
