@@ -6,7 +6,9 @@ type plainTLV struct {
 	head, headMasked uint32 // its first four bytes
 	field            Field
 	size             uint8 // of the value
+	shift            uint8 // of a word that begins with the value, to have the value
 	needs            prereq
+	word             bool   // at most 8 bytes, and all values are possible
 	limited          bool   // not all values are possible
 	teaches          bool   // other fields depend on it
 	shared           bool   // other fields share its place
@@ -22,8 +24,8 @@ var plainTLVs = func() (all [512]plainTLV) {
 	for f := Field(1); f < numFields; f++ {
 		for _, c := range info[f].codes {
 			head := be.Uint32(appendHeader(nil, c.header, min(info[f].bytes, 16), false))
-			if i, ok := plainIndex(head); ok && isPlain(f) {
-				all[i] = plainTLVOf(f, c.header, head)
+			if head&0x7ffe0000 == 0 && isPlain(f) {
+				all[plainIndex(head)] = plainTLVOf(f, c.header, head)
 			}
 		}
 	}
@@ -33,12 +35,10 @@ var plainTLVs = func() (all [512]plainTLV) {
 // noTLV begins none: it is of a class that plainIndex does not know.
 const noTLV = 0xffffffff
 
-// plainIndex returns where in plainTLVs a TLV stands that begins so. It is not ok if its class
-// is not one of those of Nicira, the basic one or that of the packet registers, which differ
-// in their first and in their last bit only.
-func plainIndex(head uint32) (i uint32, ok bool) {
-	return head>>31<<8 | head>>16&1<<7 | head>>9&0x7f, head&0x7ffe0000 == 0
-}
+// plainIndex returns where in plainTLVs a TLV stands that begins so, if it is one of Nicira's
+// classes, of the basic class or of that of the packet registers, which differ in their first
+// and in their last bit only. What stands there begins otherwise if it is not.
+func plainIndex(head uint32) uint32 { return head>>31<<8 | head>>16&1<<7 | head>>9&0x7f }
 
 // isPlain reports whether f stands in a match as it stands on the wire, but for bits of the
 // mask that are cut off.
@@ -49,9 +49,10 @@ func isPlain(f Field) bool {
 func plainTLVOf(f Field, h header, head uint32) plainTLV {
 	n := info[f].bytes
 	t := plainTLV{
-		head: head, headMasked: noTLV, field: f, size: uint8(n), needs: info[f].needs, limited: valid[f] != nil,
+		head: head, headMasked: noTLV, field: f, size: uint8(n), shift: uint8(64 - 8*min(n, 8)), needs: info[f].needs, limited: valid[f] != nil,
 		teaches: teaches[f], shared: placeOf[f] != f || len(shared[f]) > 0, keep: 1<<(8*n) - 1,
 	}
+	t.word = n <= 8 && !t.limited
 	if info[f].access&maskable != 0 {
 		t.headMasked = be.Uint32(appendHeader(nil, h, n, true))
 	}
@@ -63,7 +64,8 @@ func plainTLVOf(f Field, h header, head uint32) plainTLV {
 }
 
 // plain takes in the TLVs at the beginning of b that are plain, good, and in the order of a
-// match, and returns how long they are. Whatever else there is, it leaves to tlv.
+// match, and returns how long they are. Whatever else there is, it leaves to tlv. Bytes that b
+// has room for behind its end may be looked at, but count for nothing.
 func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	last := Field(0)
 	if n := len(r.m); n > 0 {
@@ -71,16 +73,21 @@ func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	}
 	for len(b)-read > 4 && len(r.m) < cap(r.m) {
 		head := be.Uint32(b[read:])
-		i, ok := plainIndex(head)
-		t := &plainTLVs[i&511]
+		t := &plainTLVs[plainIndex(head)]
 		n := 4 + int(t.size)
 		if head == t.headMasked {
 			n += int(t.size)
 		} else if head != t.head {
 			return read
 		}
-		if !ok || len(b)-read < n || t.field <= last || !strict && t.shared ||
-			strict && t.needs != always && !r.headers.meet(t.needs) || !r.appendPlain(t, b[read+4:read+n]) {
+		if len(b)-read < n || t.field <= last || !strict && t.shared || strict && t.needs != always && !r.headers.meet(t.needs) {
+			return read
+		}
+		if !t.word || cap(b)-read < 20 {
+			if !r.appendPlain(t, b[read+4:read+n]) {
+				return read
+			}
+		} else if !r.appendWords(t, b[read+4:read+20], head == t.headMasked) {
 			return read
 		}
 		r.ethernet = r.ethernet || t.needs != always
@@ -89,11 +96,37 @@ func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	return read
 }
 
+// appendWords is appendPlain for what is most frequent: a value of at most 8 bytes, and as
+// large a mask, in 16 bytes that can be read as two words.
+func (r *matchReader) appendWords(t *plainTLV, b []byte, masked bool) bool {
+	v, mask := be.Uint64(b)>>(t.shift&63), t.keep
+	if masked {
+		all := be.Uint64(b[t.size&15:]) >> (t.shift & 63)
+		if mask &= all; mask == 0 || v&^all != 0 {
+			return false
+		}
+	}
+	r.appendNumber(t, v&mask, mask)
+	return true
+}
+
+func (r *matchReader) appendNumber(t *plainTLV, v, mask uint64) {
+	at := len(r.m)
+	r.m = r.m[:at+1]
+	c := &r.m[at]
+	*c = Cond{Field: t.field}
+	be.PutUint64(c.Value[8:], v)
+	be.PutUint64(c.Mask[8:], mask)
+	if t.teaches {
+		r.headers.learn(c)
+	}
+}
+
 // appendPlain appends the condition in the payload of a TLV, unless it is not good.
 func (r *matchReader) appendPlain(t *plainTLV, payload []byte) bool {
-	at := len(r.m)
-	c := &r.m[:at+1][at]
 	if t.size == 16 {
+		at := len(r.m)
+		c := &r.m[:at+1][at]
 		*c = condOf(t.field, len(payload) > 16, payload)
 		if c.Mask.zero() || c.Value.without(c.Mask) != (Bits{}) {
 			return false
@@ -111,13 +144,7 @@ func (r *matchReader) appendPlain(t *plainTLV, payload []byte) bool {
 	if t.limited && !valid[t.field](v) {
 		return false
 	}
-	*c = Cond{Field: t.field}
-	be.PutUint64(c.Value[8:], v&mask)
-	be.PutUint64(c.Mask[8:], mask)
-	r.m = r.m[:at+1]
-	if t.teaches {
-		r.headers.learn(c)
-	}
+	r.appendNumber(t, v&mask, mask)
 	return true
 }
 

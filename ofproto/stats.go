@@ -1,6 +1,9 @@
 package ofproto
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Desc says what a switch is (A.3.5.1). Texts are at most 255 bytes, the serial number 31.
 type Desc struct {
@@ -129,7 +132,32 @@ func DecodeFlowQuery(body []byte) (FlowQuery, error) {
 
 // DecodeFlowStats appends the flows in one part of a flow reply to flows.
 func DecodeFlowStats(flows []FlowStats, body []byte) ([]FlowStats, error) {
-	return decodeAll(flows, body, "flow stats", false, (*decoder).flowStats)
+	q := quickReader{atOnce: min(len(body)/16, 512)}
+	d := decoder{b: body, what: "flow stats", short: OFPBRC_BAD_LEN}
+	for d.more() {
+		n := len(flows)
+		if n == cap(flows) { // those that follow will be much like the first
+			flows = slices.Grow(flows, 1+len(d.b)/max(flowStatsLen, int(d.peek16())))
+		}
+		flows = append(flows, FlowStats{})
+		if e := d.entry(); !q.flow(e, &flows[n]) {
+			flows[n] = d.flowStats()
+		} else {
+			d.skip(len(e))
+		}
+		if d.err != nil {
+			flows = flows[:n]
+		}
+	}
+	return flows, d.err
+}
+
+// entry returns the bytes of the entry that begins with its length; none if that is wrong.
+func (d *decoder) entry() []byte {
+	if n := int(d.peek16()); n <= len(d.b) {
+		return d.b[:n:n]
+	}
+	return nil
 }
 
 // flowStatsLen is the length of an entry without its match and instructions.
