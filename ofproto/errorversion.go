@@ -53,27 +53,32 @@ const nxVendorError = 0xb0c2
 // message that failed.
 func (d *decoder) wireError(version uint8) (ErrorCode, []byte) {
 	typ, code := d.u16(), d.u16()
-	w := errorWire{encodable: true, typ: typ, code: code}
+	experimenter := uint32(0)
 	switch {
 	case typ == nxVendorError && code == 0:
-		w.experimenter, typ, code = d.u32(), d.u16(), d.u16()
-		if version != 1 && code == 0 {
-			w.typ, w.code = typeErrorExperimenter, typ
-		}
+		experimenter, typ, code = d.u32(), d.u16(), d.u16()
 	case typ == typeErrorExperimenter:
-		w.experimenter = d.u32()
-		typ, code = code, 0
+		experimenter, typ, code = d.u32(), code, 0
 	}
 	failed := d.bytes(len(d.b))
-	switch {
-	case d.err != nil:
+	if d.err != nil {
 		return 0, nil
-	case version != 1:
-		return errorCodes[w], failed
-	case w.experimenter == nicira:
-		return niciraErrors10[openflow10Error{typ, code}], failed
-	case w.experimenter == 0:
-		return openflow10Errors[openflow10Error{typ, code}], failed
 	}
-	return 0, failed
+	return errorCodeOf(version, experimenter, typ, code), failed
+}
+
+// errorCodeOf returns the error of a version that has the given numbers, of which that of
+// an experimenter has a type only, but for those of OpenFlow 1.0.
+func errorCodeOf(version uint8, experimenter uint32, typ, code uint16) ErrorCode {
+	switch {
+	case version == 1 && experimenter == nicira:
+		return niciraErrors10[openflow10Error{typ, code}]
+	case version == 1 && experimenter == 0:
+		return openflow10Errors[openflow10Error{typ, code}]
+	case version == 1, experimenter != 0 && code != 0:
+		return 0
+	case experimenter != 0:
+		typ, code = typeErrorExperimenter, typ
+	}
+	return errorCodes[errorWire{encodable: true, experimenter: experimenter, typ: typ, code: code}]
 }

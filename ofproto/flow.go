@@ -32,6 +32,8 @@ const (
 	ResetCounts                        // OFPFF_RESET_COUNTS
 	NoPktCounts                        // OFPFF_NO_PKT_COUNTS
 	NoBytCounts                        // OFPFF_NO_BYT_COUNTS
+
+	allFlowFlags = SendFlowRem | CheckOverlap | ResetCounts | NoPktCounts | NoBytCounts
 )
 
 // FlowStats is a Flow as a switch reports it, with its counters.

@@ -185,6 +185,7 @@ func (d *decoder) flowMod() (m FlowMod) {
 	d.flowMatch(f)
 	d.checkFlowMod(&m)
 	f.Actions = d.instructions(len(d.b))
+	d.checkActions(f)
 	return m
 }
 
@@ -212,6 +213,19 @@ func (d *decoder) checkFlow(f *Flow, command uint16) {
 	}
 }
 
+// checkActions refuses what Open vSwitch 3.1 refuses after it has read the instructions.
+func (d *decoder) checkActions(f *Flow) {
+	switch {
+	case !d.strict || d.err != nil:
+	case f.Flags&^allFlowFlags != 0:
+		d.fail(OFPFMFC_BAD_FLAGS)
+	default:
+		if err := checkConsistent(f.Match, f.Table, f.Actions); err != nil {
+			d.fail(err)
+		}
+	}
+}
+
 // isPort reports whether a number may be a port's: those of Open vSwitch are below 0xff00,
 // and the reserved ones begin at 0xffffff00.
 func isPort(p uint32) bool { return p < 0xff00 || p >= 0xffffff00 }
@@ -234,9 +248,10 @@ func (d *decoder) nxFlowMod() (m NXFlowMod) {
 	n := int(d.u16())
 	d.skip(6)
 	f.Match = d.nxMatch(n, true)
-	f.Table = AllTables
-	d.checkFlow(f, m.Command)
+	f.Table = Table(m.Command >> 8)
+	d.checkFlow(f, m.Command&0xff)
 	f.Actions = d.instructions(len(d.b))
+	d.checkActions(f)
 	return m
 }
 

@@ -38,7 +38,7 @@ func (t GroupType) String() string {
 	if int(t) < len(groupTypeNames) {
 		return groupTypeNames[t]
 	}
-	return fmt.Sprintf("type%d", uint8(t))
+	return "unknown"
 }
 
 // String returns g as ovs-ofctl dump-groups prints it, which is also what add-group

@@ -59,7 +59,7 @@ func (d *decoder) groupStats() (s GroupStats) {
 	d.skip(4)
 	s.Packets, s.Bytes = d.u64(), d.u64()
 	s.DurationSec, s.DurationNsec = d.u32(), d.u32()
-	if d.err == nil && (n < groupStatsLen || n-groupStatsLen-n%8 > len(d.b)) {
+	if d.err == nil && n < groupStatsLen {
 		d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
 		return s
 	}

@@ -134,6 +134,10 @@ func sampleMessages(t testing.TB) (all [][]byte) {
 	} {
 		add(m)
 	}
+	for i := range 6 { // the match of OpenFlow 1.1
+		m := Flow{RawMatch: string(standardMatchBytes(i))}
+		add(FlowMod{Flow: m})
+	}
 	two := func(one func(b []byte) []byte) []byte { return one(one(nil)) }
 	reply(MultipartFlow, two(func(b []byte) []byte {
 		b, _ = AppendFlowStats(b, FlowStats{Flow: flow, DurationNsec: 1234567})
@@ -166,6 +170,23 @@ func sampleMessages(t testing.TB) (all [][]byte) {
 	add(MultipartReply{Type: MultipartExperimenter, Body: append(appendExperimenter(nil, nicira, 3), ipfix...)})
 	add(MultipartReply{Type: MultipartExperimenter, Body: append(appendExperimenter(nil, nicira, 4), append(ipfix, ipfix...)...)})
 	return all
+}
+
+// standardMatchBytes is a match of OpenFlow 1.1 that asks for all that it can.
+func standardMatchBytes(kind int) []byte {
+	b := make([]byte, standardMatchLen)
+	b[3] = standardMatchLen
+	b[7] = 3
+	be.PutUint32(b[8:], []uint32{0, 0x3ff, 0x300, 0, 0x6, 0}[kind])
+	copy(b[12:], []byte{1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 0xff, 0, 0, 0, 0, 0})
+	be.PutUint16(b[36:], []uint16{5, 0xffff, 0xfffe, 0xfff, 0, 0x5}[kind])
+	b[38] = 3
+	be.PutUint16(b[40:], []uint16{0x800, 0x806, 0x800, 0x8847, 0x86dd, 0x800}[kind])
+	b[42], b[43] = 0x40, []byte{6, 1, 17, 0, 6, 1}[kind]
+	copy(b[44:], []byte{10, 0, 0, 0, 0, 0, 0, 0xff, 10, 0, 0, 1, 0, 0, 0, 0, 0, 80, 0, 81})
+	be.PutUint32(b[64:], 0x12345)
+	b[68], b[79] = 5, 1
+	return b
 }
 
 // A messageMutator damages messages as a bad peer would.

@@ -204,24 +204,26 @@ func (d *decoder) flowUpdate() (u FlowUpdate) {
 		d.skip(4)
 		u.XID = d.u32()
 	default:
-		s := d.sub(n, "flow update", OFPBRC_BAD_LEN)
-		s.skip(4)
-		s.fullUpdate(&u)
-		d.done(&s)
+		d.fullUpdate(&u, n)
 	}
 	return u
 }
 
-func (d *decoder) fullUpdate(u *FlowUpdate) {
-	f := &u.Flow
+// fullUpdate reads an update of n bytes. Open vSwitch reads the match before it looks
+// whether it ends within the update.
+func (d *decoder) fullUpdate(u *FlowUpdate, n int) {
+	f, left := &u.Flow, len(d.b)
+	d.skip(4)
 	u.Reason, f.Priority = RemovedReason(d.u16()), d.u16()
 	f.IdleTimeout, f.HardTimeout = d.u16(), d.u16()
-	d.skip(2)
+	if int(d.u16()) > n-updateLen {
+		d.refuse(OFPBRC_BAD_LEN)
+	}
 	f.Table = Table(d.u8())
 	d.skip(1)
 	f.Cookie = d.u64()
 	d.flowMatch(f)
-	f.Actions = d.instructions(len(d.b))
+	f.Actions = d.instructionsUpTo(n - (left - len(d.b)))
 }
 
 func init() {

@@ -154,33 +154,10 @@ const noCookie uint64 = 1<<64 - 1
 
 func (d *decoder) packetIn() PacketIn {
 	p := PacketIn{BufferID: d.u32(), TotalLen: uint32(d.u16()), Reason: PacketInReason(d.u8()), Table: Table(d.u8()), Cookie: d.u64()}
-	p.Match = d.metadata()
+	p.Match = d.matchLoose()
 	d.skip(2)
 	p.Data = d.rest()
 	return p
-}
-
-// metadata reads the match of a packet-in. What is not known in it is left out, and
-// prerequisites are not asked for: a packet has what it has.
-func (d *decoder) metadata() Match {
-	n := 0
-	if len(d.b) >= 4 {
-		n = int(be.Uint16(d.b[2:]))
-	}
-	switch {
-	case n < 4:
-		d.fail(OFPBMC_BAD_LEN)
-	case d.peek16() != matchOXM:
-		d.fail(OFPBMC_BAD_TYPE)
-	case (n+7)&^7 > len(d.b):
-		d.fail(OFPBMC_BAD_LEN)
-	}
-	d.skip(4)
-	s := d.sub(n-4, "match", OFPBMC_BAD_LEN)
-	m := s.oxms(false)
-	d.done(&s)
-	d.skip(-n & 7)
-	return m
 }
 
 func (d *decoder) nxPacketIn() NXPacketIn {
@@ -229,6 +206,7 @@ func (m *PacketIn2) property(p *decoder, typ uint64, loose bool) {
 	case pinReason:
 		m.Reason = PacketInReason(p.u8())
 	case pinMetadata:
+		p.short = OFPBMC_BAD_LEN
 		m.Match = p.oxms(!loose)
 	case pinUserData:
 		m.UserData = p.rest()
@@ -270,7 +248,7 @@ func (d *decoder) setPacketInFormat() SetPacketInFormat {
 }
 
 func init() {
-	onMessage(openflowMessage, typePacketIn, messageForm{name: "PACKET_IN", print: (*printer).packetIn, least: 24, unit: 1,
+	onMessage(openflowMessage, typePacketIn, messageForm{name: "PACKET_IN", print: (*printer).packetIn, least: 16, unit: 1,
 		read: func(d *decoder, _ head) Message { return d.packetIn() }})
 	onMessage(niciraMessage, nxPacketIn, messageForm{name: "PACKET_IN", print: (*printer).nxPacketIn, least: 24, unit: 1,
 		read: func(d *decoder, _ head) Message { return d.nxPacketIn() }})

@@ -63,7 +63,6 @@ func (p *printer) nxFlowMod(d *decoder, _ head) {
 		return
 	}
 	f := &m.Flow
-	f.Table = Table(m.Command >> 8)
 	p.flowModHead(flowModCommands[m.Command&0xff], f)
 	if f.Cookie != 0 && f.Cookie != noCookie {
 		p.f("cookie:0x%x ", f.Cookie)

@@ -126,15 +126,16 @@ func (f *frame) ip(p *printer, named bool) {
 
 func (f *frame) ports(p *printer) {
 	v6 := f.etherType == etherIPv6
+	usual := f.packetType>>16 <= 1 // else what is in the lower half is no EtherType
 	if f.etherType == etherIPv4 && f.proto == protoICMP || v6 && f.proto == protoICMPv6 {
 		p.f("icmp_type=%d,icmp_code=%d,", f.tp[0], f.tp[1])
 	} else {
 		p.f("tp_src=%d,tp_dst=%d,", f.tp[0], f.tp[1])
 	}
-	if v6 && f.proto == protoICMPv6 && f.tp[1] == 0 && (f.tp[0] == ndSolicit || f.tp[0] == ndAdvert) {
+	if usual && v6 && f.proto == protoICMPv6 && f.tp[1] == 0 && (f.tp[0] == ndSolicit || f.tp[0] == ndAdvert) {
 		p.f("nd_target=%s,nd_sll=%s,nd_tll=%s,", addrText0(f.target, "::"), macText(f.sha), macText(f.tha))
 	}
-	if f.proto == protoTCP && (v6 || f.etherType == etherIPv4) {
+	if usual && f.proto == protoTCP && (v6 || f.etherType == etherIPv4) {
 		p.out = appendFlagNames(append(p.out, "tcp_flags="...), tcpFlagNames, uint64(f.tcpFlags))
 		p.text(",")
 	}

@@ -51,14 +51,25 @@ var openflow11Names = map[uint8]otherMessage{
 func isOther(version uint8) bool { return version > 0 && version <= 6 && version != Version }
 
 // otherVersion prints what can be said of a message of another version: one without a body
-// whole, of another one its head.
+// whole; of other ones what is wrong with them, if that can be seen from outside.
 func (p *printer) otherVersion(b []byte) error {
-	name, bodiless := otherName(b[0], b[1])
-	if name != "" && bodiless && len(b) == HeaderLen {
+	version, typ := b[0], b[1]
+	name, bodiless := otherName(version, typ)
+	k, subtype, err := numberOf(b)
+	switch {
+	case typ == typeExperimenter && err != nil:
+		return err
+	case k == onfMessage, k == niciraMessage && messageForms[k][subtype] == nil:
+		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_SUBTYPE)
+	case name == "" && typ > typeMultipartReply:
+		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_TYPE)
+	case bodiless && len(b) == HeaderLen:
 		p.head(name, b)
 		return nil
+	case name != "" && bodiless != (len(b) == HeaderLen):
+		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_LEN)
 	}
-	return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, b[0], Version)
+	return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
 }
 
 // versionError returns why messages of b's version are not read, or nil. Those that Open
@@ -66,7 +77,7 @@ func (p *printer) otherVersion(b []byte) error {
 func versionError(b []byte) error {
 	version, typ := b[0], b[1]
 	switch {
-	case version == Version || typ <= typeEchoReply:
+	case version == Version || version > 0 && typ <= typeEchoReply:
 		return nil
 	case isOther(version):
 		return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)

@@ -73,6 +73,9 @@ func (d *decoder) queueConfigRequest() (m QueueConfigRequest) {
 func (d *decoder) queueConfigReply() (m QueueConfigReply) {
 	m.Port = d.u32()
 	d.skip(4)
+	if d.more() && !isPort(m.Port) {
+		d.refuse(OFPBAC_BAD_OUT_PORT)
+	}
 	for d.more() {
 		if q := d.queueConfig(); d.err == nil {
 			m.Queues = append(m.Queues, q)

@@ -163,25 +163,38 @@ func (d *decoder) entry() []byte {
 // flowStatsLen is the length of an entry without its match and instructions.
 const flowStatsLen = 48
 
+// flowStats reads an entry. Open vSwitch reads the match before it looks whether it ends
+// within the entry.
 func (d *decoder) flowStats() (f FlowStats) {
-	n := int(d.peek16())
-	if len(d.b) < flowStatsLen || n < flowStatsLen || n > len(d.b) {
+	n, left := int(d.peek16()), len(d.b)
+	if left < flowStatsLen || n < flowStatsLen {
 		d.fail(fmt.Errorf("%w %d", OFPBRC_BAD_LEN, n))
 		return f
 	}
-	e := d.sub(n, "flow stats", OFPBRC_BAD_LEN)
-	e.skip(2)
-	f.Table = Table(e.u8())
-	e.skip(1)
-	f.DurationSec, f.DurationNsec = e.u32(), e.u32()
-	f.Priority, f.IdleTimeout, f.HardTimeout = e.u16(), e.u16(), e.u16()
-	f.Flags = FlowFlags(e.u16())
-	e.skip(4)
-	f.Cookie, f.Packets, f.Bytes = e.u64(), e.u64(), e.u64()
-	e.flowMatch(&f.Flow)
-	f.Actions = e.instructions(len(e.b))
-	d.done(&e)
+	d.skip(2)
+	f.Table = Table(d.u8())
+	d.skip(1)
+	f.DurationSec, f.DurationNsec = d.u32(), d.u32()
+	f.Priority, f.IdleTimeout, f.HardTimeout = d.u16(), d.u16(), d.u16()
+	f.Flags = FlowFlags(d.u16())
+	d.skip(4)
+	f.Cookie, f.Packets, f.Bytes = d.u64(), d.u64(), d.u64()
+	d.flowMatch(&f.Flow)
+	if f.Flags&^allFlowFlags != 0 {
+		d.refuse(OFPFMFC_BAD_FLAGS)
+	}
+	f.Actions = d.instructionsUpTo(n - (left - len(d.b)))
 	return f
+}
+
+// instructionsUpTo reads n bytes of instructions, of which there may be fewer, or less than
+// none.
+func (d *decoder) instructionsUpTo(n int) []Action {
+	if d.err == nil && (n < 0 || n > len(d.b)) {
+		d.fail(OFPBIC_BAD_LEN)
+		return nil
+	}
+	return d.instructions(n)
 }
 
 // AppendFlowStats appends f as an entry of a flow reply.
