@@ -53,7 +53,7 @@ const (
 )
 
 // RemovedReason is why a flow has gone (OFPRR_*).
-type RemovedReason uint8
+type RemovedReason uint16
 
 // The reasons of OpenFlow 1.3, A.4.2, and of 1.4 from RemovedByMeter on.
 const (

@@ -192,11 +192,15 @@ func standardMatchBytes(kind int) []byte {
 // A messageMutator damages messages as a bad peer would.
 type messageMutator struct {
 	*rand.Rand
-	seeds [][]byte
+	seeds  [][]byte
+	others int // of seeds stand before the flow-mods
 }
 
 func (m *messageMutator) message() []byte {
 	b := bytes.Clone(m.seeds[m.IntN(len(m.seeds))])
+	if m.IntN(2) == 0 { // not a flow-mod, of which there are most
+		b = bytes.Clone(m.seeds[m.IntN(m.others)])
+	}
 	for range m.IntN(4) {
 		if b = m.damage(b); len(b) > 4000 {
 			b = b[:4000]
@@ -250,6 +254,7 @@ func TestDamagedMessagesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
 	n := hunted(t, 3000)
 	m := messageMutator{Rand: rand.New(rand.NewPCG(huntSeed(), 2)), seeds: sampleMessages(t)}
 	for _, file := range []string{"messages_of13.jsonl", "flowmods_of13.jsonl"} {
+		m.others = len(m.seeds)
 		for _, v := range vectors(t, file) {
 			if b := v.bytes(t); len(b) >= HeaderLen && int(be.Uint16(b[2:])) == len(b) {
 				m.seeds = append(m.seeds, b)
@@ -275,7 +280,7 @@ func TestDamagedMessagesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
 				deaths++
 				continue
 			}
-			if got == want {
+			if got == want || otherInside(batch[i]) {
 				continue
 			}
 			if different++; different <= 12 {
@@ -285,6 +290,17 @@ func TestDamagedMessagesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
 		done += len(batch)
 	}
 	t.Logf("%d messages, %d of them refused: %d differ; ovs-ofctl dies of %d", n, refused, different, deaths)
+}
+
+// otherInside reports whether b is an error about a message of another version, of which
+// there is no more than the name here.
+func otherInside(b []byte) bool {
+	for _, at := range []int{12, 16, 20} {
+		if b[1] == typeError && len(b) > at && isOther(b[at]) {
+			return true
+		}
+	}
+	return false
 }
 
 // short leaves out most of the bytes.

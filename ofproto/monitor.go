@@ -190,7 +190,7 @@ const updateLen = 24
 
 func (d *decoder) flowUpdate() (u FlowUpdate) {
 	n := int(d.peek16())
-	if len(d.b) < 4 || n > len(d.b) || n < 4 || n%8 != 0 {
+	if len(d.b) < 4 || n > len(d.b) || n%8 != 0 {
 		d.fail(fmt.Errorf("flow update: %w %d", OFPBRC_BAD_LEN, n))
 		return u
 	}

@@ -77,8 +77,8 @@ func macText(a [6]byte) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", a[0], a[1], a[2], a[3], a[4], a[5])
 }
 
-// addrText0 is an address; one that is not there is all zeroes.
-func addrText0(a Addr, unset string) string {
+// addrOrUnset is an address; one that is not there is all zeroes.
+func addrOrUnset(a Addr, unset string) string {
 	switch {
 	case !a.IsValid():
 		return unset
@@ -92,13 +92,13 @@ func addrText0(a Addr, unset string) string {
 func (f *frame) network(p *printer, named bool) {
 	switch f.etherType {
 	case etherIPv4:
-		p.f("nw_src=%s,nw_dst=%s,", addrText0(f.nw[0], "0.0.0.0"), addrText0(f.nw[1], "0.0.0.0"))
+		p.f("nw_src=%s,nw_dst=%s,", addrOrUnset(f.nw[0], "0.0.0.0"), addrOrUnset(f.nw[1], "0.0.0.0"))
 		f.ip(p, named)
 	case etherIPv6:
-		p.f("ipv6_src=%s,ipv6_dst=%s,ipv6_label=0x%05x,", addrText0(f.nw[0], "::"), addrText0(f.nw[1], "::"), f.label)
+		p.f("ipv6_src=%s,ipv6_dst=%s,ipv6_label=0x%05x,", addrOrUnset(f.nw[0], "::"), addrOrUnset(f.nw[1], "::"), f.label)
 		f.ip(p, named)
 	case etherARP, etherRARP:
-		p.f("arp_spa=%s,arp_tpa=%s,", addrText0(f.nw[0], "0.0.0.0"), addrText0(f.nw[1], "0.0.0.0"))
+		p.f("arp_spa=%s,arp_tpa=%s,", addrOrUnset(f.nw[0], "0.0.0.0"), addrOrUnset(f.nw[1], "0.0.0.0"))
 		p.f("arp_op=%d,arp_sha=%s,arp_tha=%s,", f.proto, macText(f.sha), macText(f.tha))
 	case etherNSH:
 		f.nsh.print(p)
@@ -126,14 +126,14 @@ func (f *frame) ip(p *printer, named bool) {
 
 func (f *frame) ports(p *printer) {
 	v6 := f.etherType == etherIPv6
-	usual := f.packetType>>16 <= 1 // else what is in the lower half is no EtherType
+	usual := f.packetType == 0 || f.packetType>>16 == 1 // else what is in the lower half is no EtherType
 	if f.etherType == etherIPv4 && f.proto == protoICMP || v6 && f.proto == protoICMPv6 {
 		p.f("icmp_type=%d,icmp_code=%d,", f.tp[0], f.tp[1])
 	} else {
 		p.f("tp_src=%d,tp_dst=%d,", f.tp[0], f.tp[1])
 	}
 	if usual && v6 && f.proto == protoICMPv6 && f.tp[1] == 0 && (f.tp[0] == ndSolicit || f.tp[0] == ndAdvert) {
-		p.f("nd_target=%s,nd_sll=%s,nd_tll=%s,", addrText0(f.target, "::"), macText(f.sha), macText(f.tha))
+		p.f("nd_target=%s,nd_sll=%s,nd_tll=%s,", addrOrUnset(f.target, "::"), macText(f.sha), macText(f.tha))
 	}
 	if usual && f.proto == protoTCP && (v6 || f.etherType == etherIPv4) {
 		p.out = appendFlagNames(append(p.out, "tcp_flags="...), tcpFlagNames, uint64(f.tcpFlags))

@@ -316,19 +316,12 @@ func (p *printer) ctTuple(t CTTuple, proto uint8, family ctFamily) {
 	if family == ctIPv4 {
 		src, dst = "ct_nw_src=", ",ct_nw_dst="
 	}
-	p.text(src + addrOrUnset(t.Src) + dst + addrOrUnset(t.Dst))
+	p.text(src + addrOrUnset(t.Src, "::") + dst + addrOrUnset(t.Dst, "::"))
 	if isICMP(proto) {
 		p.f(",icmp_id=%d,icmp_type=%d,icmp_code=%d", t.SrcPort, uint8(t.DstPort), t.DstPort>>8)
 	} else {
 		p.f(",ct_tp_src=%d,ct_tp_dst=%d", t.SrcPort, t.DstPort)
 	}
-}
-
-func addrOrUnset(a Addr) string {
-	if !a.IsValid() {
-		return "::"
-	}
-	return a.String()
 }
 
 func (p *printer) requestForward(d *decoder, _ head) {

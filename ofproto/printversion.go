@@ -57,7 +57,7 @@ func (p *printer) otherVersion(b []byte) error {
 	name, bodiless := otherName(version, typ)
 	k, subtype, err := numberOf(b)
 	switch {
-	case typ == typeExperimenter && err != nil:
+	case err != nil && version > 1 || err != nil && typ == typeExperimenter:
 		return err
 	case k == onfMessage, k == niciraMessage && messageForms[k][subtype] == nil:
 		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_SUBTYPE)
@@ -66,7 +66,7 @@ func (p *printer) otherVersion(b []byte) error {
 	case bodiless && len(b) == HeaderLen:
 		p.head(name, b)
 		return nil
-	case name != "" && bodiless != (len(b) == HeaderLen):
+	case name != "" && bodiless != (len(b) == HeaderLen), typ == typeFeaturesReply && len(b) < 32, (typ == typeGetConfigReply || typ == typeSetConfig) && len(b) != 12:
 		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_LEN)
 	}
 	return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)
