@@ -1,7 +1,6 @@
 package ofproto
 
 import (
-	"fmt"
 	"slices"
 )
 

@@ -174,8 +174,8 @@ func sampleMessages(t testing.TB) (all [][]byte) {
 
 // standardMatchBytes is a match of OpenFlow 1.1 that asks for all that it can.
 func standardMatchBytes(kind int) []byte {
-	b := make([]byte, standardMatchLen)
-	b[3] = standardMatchLen
+	b := make([]byte, matchStandardLen)
+	b[3] = matchStandardLen
 	b[7] = 3
 	be.PutUint32(b[8:], []uint32{0, 0x3ff, 0x300, 0, 0x6, 0}[kind])
 	copy(b[12:], []byte{1, 2, 3, 4, 5, 6, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 0xff, 0, 0, 0, 0, 0})
