@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"weir/ofproto"
@@ -98,9 +99,9 @@ func partOf(frame []byte, want ofproto.MultipartType) (body []byte, more bool, e
 	return frame[replyHeaderLen:], frame[11]&1 != 0, nil // OFPMPF_REPLY_MORE
 }
 
-// gather asks for something of which there is much, and returns all of it, in the order in
-// which it comes. The parts of the answer are decoded while others come, several at a time.
-func gather[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, decode func(body []byte) ([]T, error)) ([]T, error) {
+// gather asks for something of which there is much, and returns all of it, in the parts in
+// which it comes. Parts are decoded while others come, several at a time.
+func gather[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, decode func(body []byte) ([]T, error)) ([][]T, error) {
 	type decoded struct {
 		all []T
 		err error
@@ -119,31 +120,40 @@ func gather[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, dec
 		return nil
 	})
 	tasks.Wait()
-	n := 0
-	for _, p := range parts {
+	all := make([][]T, len(parts))
+	for i, p := range parts {
 		if p.err != nil {
 			c.end(fmt.Errorf("peer sent garbage: %w", p.err))
 			return nil, p.err
 		}
-		n += len(p.all)
+		all[i] = p.all
 	}
-	if err != nil || n == 0 {
-		return nil, err
-	}
-	all := make([]T, 0, n)
-	for _, p := range parts {
-		all = append(all, p.all...)
-	}
-	return all, nil
+	return all, err
 }
 
-func decodeFlows(body []byte) ([]ofproto.Flow, error) {
-	stats, err := ofproto.DecodeFlowStats(nil, body)
-	flows := make([]ofproto.Flow, len(stats))
-	for i := range stats {
-		flows[i] = stats[i].Flow
+// list is gather for what there is less of.
+func list[T any](ctx context.Context, c *Conn, m ofproto.MultipartRequest, decode func(all []T, body []byte) ([]T, error)) ([]T, error) {
+	parts, err := gather(ctx, c, m, func(body []byte) ([]T, error) { return decode(nil, body) })
+	return slices.Concat(parts...), err
+}
+
+func (c *Conn) flowStats(ctx context.Context) ([][]ofproto.FlowStats, error) {
+	return gather(ctx, c, ofproto.FlowStatsRequest(), func(body []byte) ([]ofproto.FlowStats, error) {
+		return ofproto.DecodeFlowStats(make([]ofproto.FlowStats, 0, entries(body)), body)
+	})
+}
+
+// entries counts the entries of a reply, each of which begins with its length, if they are
+// as they should be.
+func entries(body []byte) (n int) {
+	for len(body) >= 2 {
+		size := int(binary.BigEndian.Uint16(body))
+		if size < ofproto.HeaderLen || size > len(body) {
+			break
+		}
+		body, n = body[size:], n+1
 	}
-	return flows, err
+	return n
 }
 
 // one asks for something of which there is one, and returns it.
@@ -167,29 +177,44 @@ func (c *Conn) Aggregate(ctx context.Context, q ofproto.FlowQuery) (ofproto.Aggr
 
 // Ports returns all ports.
 func (c *Conn) Ports(ctx context.Context) ([]ofproto.PortDesc, error) {
-	return gather(ctx, c, ofproto.PortDescRequest(), func(b []byte) ([]ofproto.PortDesc, error) { return ofproto.DecodePortDescs(nil, b) })
+	return list(ctx, c, ofproto.PortDescRequest(), ofproto.DecodePortDescs)
 }
 
 // FlowStats returns all flows with their counters.
 func (c *Conn) FlowStats(ctx context.Context) ([]ofproto.FlowStats, error) {
-	return gather(ctx, c, ofproto.FlowStatsRequest(), func(b []byte) ([]ofproto.FlowStats, error) { return ofproto.DecodeFlowStats(nil, b) })
-}
-
-func (c *Conn) groups(ctx context.Context) ([]ofproto.Group, error) {
-	return gather(ctx, c, ofproto.GroupDescRequest(), func(b []byte) ([]ofproto.Group, error) { return ofproto.DecodeGroupDesc(nil, b) })
+	parts, err := c.flowStats(ctx)
+	return slices.Concat(parts...), err
 }
 
 // Tables returns all flows, groups and meters of the bridge.
 func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
-	if t.Flows, err = gather(ctx, c, ofproto.FlowStatsRequest(), decodeFlows); err != nil {
+	if t.Flows, err = c.flows(ctx); err != nil {
 		return t, fmt.Errorf("read flows: %w", err)
 	}
 	if t.Groups, err = c.groups(ctx); err != nil {
 		return t, fmt.Errorf("read groups: %w", err)
 	}
-	t.Meters, err = gather(ctx, c, ofproto.MeterConfigRequest(), func(b []byte) ([]ofproto.MeterConfig, error) { return ofproto.DecodeMeterConfig(nil, b) })
-	if err != nil {
+	if t.Meters, err = list(ctx, c, ofproto.MeterConfigRequest(), ofproto.DecodeMeterConfig); err != nil {
 		return t, fmt.Errorf("read meters: %w", err)
 	}
 	return t, nil
+}
+
+func (c *Conn) flows(ctx context.Context) ([]ofproto.Flow, error) {
+	parts, err := c.flowStats(ctx)
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	flows := make([]ofproto.Flow, 0, n)
+	for _, p := range parts {
+		for i := range p {
+			flows = append(flows, p[i].Flow)
+		}
+	}
+	return flows, err
+}
+
+func (c *Conn) groups(ctx context.Context) ([]ofproto.Group, error) {
+	return list(ctx, c, ofproto.GroupDescRequest(), ofproto.DecodeGroupDesc)
 }
