@@ -134,9 +134,7 @@ func (m NXFlowMod) appendBody(b []byte) ([]byte, error) {
 func appendNXMatch(b []byte, m Match) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
-	for _, c := range m {
-		b = appendOXM(b, c)
-	}
+	b = appendNXMs(b, m)
 	be.PutUint16(b[at:], uint16(len(b)-at-8))
 	return pad8(b, at)
 }
@@ -158,9 +156,7 @@ func (m NXFlowRemoved) appendBody(b []byte) ([]byte, error) {
 	b = append(b, 0, 0) // length of the match
 	b = be.AppendUint64(be.AppendUint64(b, m.Packets), m.Bytes)
 	at := len(b)
-	for _, c := range m.Match {
-		b = appendOXM(b, c)
-	}
+	b = appendNXMs(b, m.Match)
 	be.PutUint16(b[start:], uint16(len(b)-at))
 	return pad8(b, at), nil
 }

@@ -334,6 +334,15 @@ func oxmText(b []byte) (s string, ok bool) {
 }
 
 func TestMatchesAreWrittenAgainAsOpenVSwitchWritesThem(t *testing.T) {
+	huntWriting(t, AppendMatch, "parse-oxm", "OpenFlow13")
+}
+
+func TestMatchesOfNiciraAreWrittenAsOpenVSwitchWritesThem(t *testing.T) {
+	huntWriting(t, appendNXMs, "parse-nx-match")
+}
+
+// huntWriting has a command of ovs-ofctl read and write matches, and compares what we write.
+func huntWriting(t *testing.T, write func([]byte, Match) []byte, command ...string) {
 	n := hunted(t, 3000)
 	r := newTLVMaker(t, huntSeed())
 	var in strings.Builder
@@ -348,7 +357,7 @@ func TestMatchesAreWrittenAgainAsOpenVSwitchWritesThem(t *testing.T) {
 		matches = append(matches, m)
 		in.WriteString(s + "\n")
 	}
-	cmd := exec.CommandContext(t.Context(), "ovs-ofctl", "-voff", "parse-oxm", "OpenFlow13")
+	cmd := exec.CommandContext(t.Context(), "ovs-ofctl", append([]string{"-voff"}, command...)...)
 	cmd.Stdin = strings.NewReader(in.String())
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -360,7 +369,7 @@ func TestMatchesAreWrittenAgainAsOpenVSwitchWritesThem(t *testing.T) {
 	sent := strings.Split(in.String(), "\n")
 	differ := 0
 	for i, m := range matches {
-		got, _ := oxmText(AppendMatch(nil, m))
+		got, _ := oxmText(write(nil, m))
 		if got == "" {
 			got = "<any>"
 		}

@@ -37,38 +37,6 @@ func (d *decoder) tlvHeader() (f Field, masked bool, n int) {
 	return f, masked, n
 }
 
-// header reads the header of a TLV: its field, whether it has a mask, and how many bytes
-// are left of it.
-func (d *decoder) header() (f Field, masked bool, n int) {
-	at := *d
-	f, masked, n = d.tlvHeader()
-	if d.err == nil && f == 0 {
-		d.fail(fmt.Errorf("%w, header %x", OFPBMC_BAD_FIELD, at.b[:4]))
-	}
-	return f, masked, n
-}
-
-// oxm reads one TLV.
-func (d *decoder) oxm() (c Cond) {
-	f, masked, n := d.header()
-	if d.err != nil {
-		return c
-	}
-	payload := d.bytes(n)
-	if d.err != nil {
-		return c
-	}
-	if f.isTunMetadata() {
-		r := matchReader{}
-		if err := r.tunMetadata(f, masked, payload); err != nil || len(r.m) > 1 {
-			d.fail(OFPBMC_BAD_LEN)
-			return c
-		}
-		return r.m[0]
-	}
-	return condOf(f, masked, payload)
-}
-
 // condOf returns the condition in the payload of a TLV.
 func condOf(f Field, masked bool, payload []byte) Cond {
 	w := &wire[f]

@@ -232,15 +232,6 @@ func appendTCI(b []byte, c *Cond) []byte {
 	return b
 }
 
-// appendOXM appends c as an OXM TLV.
-func appendOXM(b []byte, c Cond) []byte {
-	if c.Field.isTunMetadata() {
-		b, _ = Match{c}.appendTunMetadata(b, 0)
-		return b
-	}
-	return c.append(b)
-}
-
 // appendHeader appends the header of a TLV whose value has n bytes.
 func appendHeader(b []byte, h header, n int, masked bool) []byte {
 	num := h.num << 1

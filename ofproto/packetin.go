@@ -139,9 +139,7 @@ func (m PacketIn2) appendProperties(b []byte) ([]byte, error) {
 	}
 	put(pinReason, byte(m.Reason))
 	b, start := startProperty(b, pinMetadata)
-	for _, c := range m.Match {
-		b = appendOXM(b, c)
-	}
+	b = AppendMatch(b, m.Match)
 	if b, err = endProperty(b, start); err != nil || m.Continuation == nil {
 		return b, err
 	}
