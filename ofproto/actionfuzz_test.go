@@ -180,7 +180,7 @@ func FuzzParseActions(f *testing.F) {
 			}
 		}
 	}
-	for _, c := range actionTexts {
+	for _, c := range append(flowActionTexts, actionTexts...) {
 		_, actions, _ := strings.Cut(c.text, "actions=")
 		f.Add(actions)
 	}

@@ -7,15 +7,17 @@ import (
 	"testing"
 )
 
-// What ovs-ofctl 3.1 sends for texts of actions, or where the mistake is for which it refuses
-// them.
-var actionTexts = []struct {
+// An actionText is what ovs-ofctl 3.1 sends for a text of actions, or where the mistake is for
+// which it refuses it.
+type actionText struct {
 	name   string
 	text   string
 	hex    string    // the instructions
 	column int       // of the mistake, from 1; zero: there is none
 	err    ErrorCode // that ovs-ofctl says
-}{
+}
+
+var actionTexts = []actionText{
 	{name: "a port alone is an output", text: "actions=5", hex: "000400180000000000000010000000050000000000000000"},
 	{name: "a reserved port alone is an output, in any case", text: "actions=Normal", hex: "000400180000000000000010fffffffa0000000000000000"},
 	{name: "CONTROLLER is an action, and not a port", text: "actions=CONTROLLER", hex: "000400180000000000000010fffffffdffff000000000000"},
@@ -196,33 +198,35 @@ var actionTexts = []struct {
 }
 
 func TestTextsOfActions(t *testing.T) {
-	for _, c := range actionTexts {
-		t.Run(c.name, func(t *testing.T) {
-			m, err := ParseFlowMod(FlowAdd, c.text)
-			if c.column != 0 {
-				var syntax *SyntaxError
-				if !errors.As(err, &syntax) || syntax.Offset+1 != c.column {
-					t.Errorf("%s: %v, want a mistake in column %d", c.text, err, c.column)
-				}
-				if c.err != 0 && !errors.Is(err, c.err) {
-					t.Errorf("%s: %v, want %v", c.text, err, c.err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(c.text, err)
-			}
-			b, err := AppendInstructions(nil, m.Flow.Actions)
-			if got := hex.EncodeToString(b); err != nil || got != c.hex {
-				t.Errorf("%s:\n got %s %v\nwant %s", c.text, got, err, c.hex)
-			}
-		})
+	for _, c := range slices.Concat(actionTexts, flowActionTexts) {
+		t.Run(c.name, c.test)
+	}
+}
+
+func (c actionText) test(t *testing.T) {
+	m, err := ParseFlowMod(FlowAdd, c.text)
+	if c.column != 0 {
+		var syntax *SyntaxError
+		if !errors.As(err, &syntax) || syntax.Offset+1 != c.column {
+			t.Errorf("%s: %v, want a mistake in column %d", c.text, err, c.column)
+		}
+		if c.err != 0 && !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, want %v", c.text, err, c.err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(c.text, err)
+	}
+	b, err := AppendInstructions(nil, m.Flow.Actions)
+	if got := hex.EncodeToString(b); err != nil || got != c.hex {
+		t.Errorf("%s:\n got %s %v\nwant %s", c.text, got, err, c.hex)
 	}
 }
 
 func TestActionsAreWrittenWithoutAllocation(t *testing.T) {
 	buf := make([]byte, 0, 1024)
-	for _, c := range actionTexts {
+	for _, c := range slices.Concat(actionTexts, flowActionTexts) {
 		if c.column != 0 {
 			continue
 		}
