@@ -45,15 +45,17 @@ func (s Subfield) String() string {
 
 // appendNXM appends the header by which load, move and ct name f.
 func (f Field) appendNXM(b []byte) []byte {
-	if h := nxm32[f]; h != 0 {
+	if h := nxm32[f]; h != 0 || len(info[f].codes) == 0 {
 		return be.AppendUint32(b, h)
 	}
 	return appendHeader(b, info[f].nxm().header, info[f].bytes, false)
 }
 
 // hasLongHeader reports whether the header of f has eight bytes, for which most actions of
-// Nicira have no room.
-func (f Field) hasLongHeader() bool { return info[f].nxm().class == classExperimenter }
+// Nicira have no room. A field that has none at all is treated as if it had.
+func (f Field) hasLongHeader() bool {
+	return len(info[f].codes) == 0 || info[f].nxm().class == classExperimenter
+}
 
 func (s Subfield) ofsNbits() uint16 { return s.Offset<<6 | (s.Bits - 1) }
 

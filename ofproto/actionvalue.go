@@ -127,7 +127,7 @@ func validValue(f Field, v Bits) bool {
 		return n>>8 == 0
 	case CTState:
 		return n>>8 == 0
-	case IPDSCP, IPECN, IPFrag, TCPFlags, VLANPCP, IPv6Label, MPLSLabel, MPLSTC, MPLSBoS, TunFlags, NSHSPI:
+	case IPDSCP, IPECN, IPFrag, TCPFlags, DLVLAN, VLANPCP, DLVLANPCP, IPv6Label, MPLSLabel, MPLSTC, MPLSBoS, TunFlags, NSHSPI:
 		return n>>f.width() == 0
 	}
 	return true

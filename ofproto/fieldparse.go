@@ -241,7 +241,7 @@ func (p *parser) flags(t text, names []string, allowed uint64, full Bits) (value
 	}
 	for t.s != "" && p.err == nil {
 		if v, rest, ok := scanned(t.s, 0); ok {
-			if v&^allowed != 0 {
+			if v = uint64(uint32(v)); v&^allowed != 0 { // whatever more there is
 				p.bad(t, "%q has bits that stand for nothing", t.s)
 			}
 			value = value.or(Uint(v))
