@@ -81,10 +81,11 @@ func flag(set bool, bit uint16) uint16 {
 }
 
 // nxm32 has the four bytes by which ct and learn name each field. They cannot name one of an
-// experimenter: Open vSwitch then writes zeroes, which no switch takes.
+// experimenter, or one that has no header: Open vSwitch then writes zeroes, which no switch
+// takes.
 var nxm32 = func() (all [numFields]uint32) {
 	for f := range all {
-		if h := info[f].nxm(); h.class != classExperimenter {
+		if h := info[f].nxm(); len(info[f].codes) > 0 && h.class != classExperimenter {
 			all[f] = uint32(h.class)<<16 | uint32(h.num)<<9 | uint32(info[f].bytes)
 		}
 	}
