@@ -223,7 +223,8 @@ func unsaid(c Cond) bool {
 }
 
 // losesInText reports whether Open vSwitch prints a as it prints another action: a length of
-// what goes to a port, and the long form of a plain output to the controller.
+// what goes to a port, the long form of a plain output to the controller, and a range that
+// ends where it begins.
 func losesInText(a Action) bool {
 	switch a := a.(type) {
 	case Output:
@@ -232,7 +233,14 @@ func losesInText(a Action) bool {
 		return a.String() == Output{PortController, a.MaxLen}.String()
 	case SetMasked: // without a mask if that has all bits, as "ANY" if it has none, or with one that no text may have
 		return true
+	case ConnTrack:
+		if n := a.NAT; n != nil && (n.AddrMin == n.AddrMax && n.AddrMin.IsValid() || n.PortMin == n.PortMax && n.PortMin != 0) {
+			return true
+		}
+		return a.NAT != nil && !a.NAT.AddrMin.IsValid() && (a.NAT.Random || a.NAT.Hash || a.NAT.Persistent)
 	case Clone:
+		return slices.ContainsFunc(a.Actions, losesInText)
+	case WriteActions:
 		return slices.ContainsFunc(a.Actions, losesInText)
 	}
 	return false

@@ -341,13 +341,3 @@ func FuzzMultipart(f *testing.F) {
 		DecodeMeterConfig(nil, b)
 	})
 }
-
-func ExampleFlow() {
-	f := Flow{
-		Table: 24, Priority: 300, Cookie: 5,
-		Match:   MatchOn(CT(New|Trk, 0), Masked(Reg5, 4096, 0xffff), IsIPv4, Is(IPProto, 6), Is(TCPDst, 80)),
-		Actions: []Action{Set(Reg0.Range(24, 31), 3), GotoTable(36)},
-	}
-	fmt.Println(f)
-	// Output: cookie=0x5, table=24, priority=300,ct_state=+new+trk,tcp,reg5=0x1000/0xffff,tp_dst=80 actions=load:0x3->NXM_NX_REG0[24..31],goto_table:36
-}
