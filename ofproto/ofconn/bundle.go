@@ -134,4 +134,4 @@ func (b *bundle) committed(ctx context.Context) error {
 
 // discard has the switch forget the bundle. What has gone wrong is worth more than what it
 // says to that; a switch that does not hear it forgets the bundle with the session.
-func (b *bundle) discard() { b.reply(b.xid.Add(1), b.of(ofproto.BundleDiscard)) }
+func (b *bundle) discard() { b.reply(b.xids(1), b.of(ofproto.BundleDiscard)) }

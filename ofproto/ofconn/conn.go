@@ -78,7 +78,7 @@ type Conn struct {
 	out      outbox
 	limit    int // bytes of one multipart answer
 
-	xid      atomic.Uint32
+	xid      atomic.Uint32 // the last that was given: see xids
 	modified atomic.Uint64
 	bundles  atomic.Uint64 // of modified: in a bundle
 	dropped  atomic.Uint64
@@ -126,9 +126,9 @@ func newConn(nc net.Conn, config Config) *Conn {
 // Features returns what the switch said of itself.
 func (c *Conn) Features() ofproto.FeaturesReply { return c.features }
 
-// PeerCertificate returns the subject that the peer has proven to be, by TLS. It is empty
+// PeerName returns the subject that the peer has proven to be, by TLS. It is empty
 // without TLS.
-func (c *Conn) PeerCertificate() string {
+func (c *Conn) PeerName() string {
 	t, ok := c.nc.(*tls.Conn)
 	if !ok || len(t.ConnectionState().PeerCertificates) == 0 {
 		return ""
@@ -201,7 +201,7 @@ func (c *Conn) keepAlive() {
 		}
 		next := c.config.Echo - silence
 		if next <= 0 {
-			c.reply(c.xid.Add(1), ofproto.EchoRequest{})
+			c.reply(c.xids(1), ofproto.EchoRequest{})
 			next = c.config.Echo - silence%c.config.Echo
 		}
 		wait.Reset(next)

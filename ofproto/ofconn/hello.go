@@ -2,6 +2,7 @@ package ofconn
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ func (c *Conn) shake(ctx context.Context) error {
 
 // greet exchanges HELLO. Only OpenFlow 1.3 is spoken.
 func (c *Conn) greet(ctx context.Context, f *framer) error {
-	if err := c.send(ctx, c.xid.Add(1), ofproto.Hello{}); err != nil {
+	if err := c.send(ctx, c.xids(1), ofproto.Hello{}); err != nil {
 		return err
 	}
 	xid, m, err := first(f)
@@ -100,7 +101,8 @@ func (c *Conn) turnAway(xid uint32, h ofproto.Hello) error {
 		return err
 	}
 	b = append(b, why...)
-	b[0], b[2], b[3] = version, 0, byte(len(b))
+	b[0] = version
+	binary.BigEndian.PutUint16(b[2:], uint16(len(b)))
 	_, err = c.out.put(roomInOutbox, false, func(queued []byte) ([]byte, error) { return append(queued, b...), nil })
 	c.flush(time.Second)
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && err == nil && half.CloseWrite() == nil {
@@ -136,5 +138,5 @@ func (c *Conn) introduce(ctx context.Context) error {
 		return fmt.Errorf("features: peer answered %T", m)
 	}
 	c.features = f
-	return c.send(ctx, c.xid.Add(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff})
+	return c.send(ctx, c.xids(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff})
 }

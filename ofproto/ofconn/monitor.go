@@ -73,8 +73,8 @@ func (c *Conn) Monitor(ctx context.Context, watch ...ofproto.FlowMonitor) (*Moni
 // ours, is about this one.
 func (m *Monitor) begin(ctx context.Context, watch []ofproto.FlowMonitor) error {
 	c := m.c
-	xid, after := c.xid.Add(1), make(answer, 1)
-	barrier := c.xid.Add(1)
+	xid, after := c.xids(1), make(answer, 1)
+	barrier := c.xids(1)
 	defer c.expect(xid, m)()
 	defer c.expect(barrier, after)()
 	if err := c.send(ctx, xid, ofproto.FlowMonitorRequest{Monitors: watch}); err != nil {

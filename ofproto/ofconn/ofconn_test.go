@@ -111,7 +111,7 @@ func TestPacketsComeInAndGoOut(t *testing.T) {
 	}
 	// A session beside the controllers' gets packets only once it has asked for them, or has
 	// sent a packet itself; the bridge's controllers get them always.
-	if err := c.send(t.Context(), c.xid.Add(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff}); err != nil {
+	if err := c.send(t.Context(), c.xids(1), ofproto.SetConfig{Flags: ofproto.FragNXMatch, MissSendLen: 0xffff}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.FlushZone(t.Context(), 5); err != nil {

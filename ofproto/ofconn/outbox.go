@@ -39,6 +39,7 @@ func (o *outbox) put(limit int, more bool, encode func([]byte) ([]byte, error)) 
 	}
 	b, err := encode(o.queued)
 	if err != nil {
+		o.signal() // what came before may have counted on more to come
 		return nil, err
 	}
 	o.queued, o.idle = b, false
@@ -135,6 +136,7 @@ func (c *Conn) flush(d time.Duration) {
 func (c *Conn) queue(ctx context.Context, more bool, encode func([]byte) ([]byte, error)) error {
 	for {
 		if err := ctx.Err(); err != nil {
+			c.out.signal()
 			return err
 		}
 		select {

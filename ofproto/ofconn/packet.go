@@ -28,7 +28,7 @@ func (c *Conn) Resume(ctx context.Context, p ofproto.PacketIn2) error {
 
 // PacketOut sends a packet. It does not wait for what becomes of it.
 func (c *Conn) PacketOut(ctx context.Context, p ofproto.PacketOut) error {
-	return c.send(ctx, c.xid.Add(1), p)
+	return c.send(ctx, c.xids(1), p)
 }
 
 // Events returns what the switch says of its own accord, in its order: ofproto.PortStatus,

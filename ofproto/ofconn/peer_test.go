@@ -618,3 +618,54 @@ func TestCloseSendsWhatIsQueued(t *testing.T) {
 		theirs.Close()
 	})
 }
+
+func TestWhatIsQueuedLeavesThoughMoreWasToCome(t *testing.T) {
+	flows := 0
+	bubble(t, func(nc net.Conn) {
+		peer(nc, ofproto.Hello{}, func(_ uint32, m ofproto.Message) []ofproto.Message {
+			if _, ok := m.(ofproto.FlowMod); ok {
+				flows++
+			}
+			return nil
+		})
+	}, func(t *testing.T, c *Conn) {
+		long := ofproto.FlowMod{}
+		for range 5000 {
+			long.Flow.Actions = append(long.Flow.Actions, ofproto.Output{Port: 1})
+		}
+		if err := c.Do(t.Context(), ofproto.FlowMod{}, ofproto.FlowMod{}, long); !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, ofproto.ErrTooLong) {
+			t.Errorf("%.200v", err)
+		}
+		if synctest.Wait(); flows != 2 {
+			t.Errorf("%d left", flows)
+		}
+	})
+}
+
+func TestXidsBeginAnewAndLeaveOutZero(t *testing.T) {
+	c := newConn(nil, Config{})
+	for _, step := range []struct {
+		last  uint32
+		n     int
+		first uint32
+	}{
+		{0, 1, 1}, {7, 3, 8}, {0xfffffffd, 2, 0xfffffffe}, {0xfffffffd, 3, 1}, {0xffffffff, 1, 1}, {0xfffffff0, 100000, 1}, {5, 0, 6},
+	} {
+		c.xid.Store(step.last)
+		if first := c.xids(step.n); first != step.first || c.xid.Load() != first+uint32(step.n)-1 {
+			t.Errorf("after %#x, %d begin with %#x and end with %#x", step.last, step.n, first, c.xid.Load())
+		}
+	}
+}
+
+func TestASessionGoesOnWhenItsXidsBeginAnew(t *testing.T) {
+	_, c := bridge(t)
+	c.xid.Store(0xfffffff0)
+	m := watch(t, c, allChanges)
+	for i := range 30 {
+		must(t, c.Apply(t.Context(), ofproto.Plan{PutFlows: []ofproto.Flow{{Table: 1, Priority: uint16(i)}}}))
+		if change, err := m.Next(t.Context()); err != nil || len(change.Updates) != 1 {
+			t.Fatalf("%v, %v", change, err)
+		}
+	}
+}

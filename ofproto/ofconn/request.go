@@ -20,6 +20,21 @@ type receiver interface {
 	take(xid uint32, m ofproto.Message)
 }
 
+// xids reserves n consecutive xids, and returns the first. None of them is 0, which is what
+// a switch says of its own accord.
+func (c *Conn) xids(n int) (first uint32) {
+	for {
+		last := c.xid.Load()
+		first := last + 1
+		if first == 0 || first > -uint32(max(n, 1)) { // the last would be behind the last that there is
+			first = 1
+		}
+		if c.xid.CompareAndSwap(last, first+uint32(n)-1) {
+			return first
+		}
+	}
+}
+
 // receiverOf returns who waits for an xid, or nil.
 func (c *Conn) receiverOf(xid uint32) receiver {
 	c.mu.Lock()
@@ -68,7 +83,7 @@ func (a answer) take(_ uint32, m ofproto.Message) {
 func (c *Conn) ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	xid := c.xid.Add(1)
+	xid := c.xids(1)
 	a := make(answer, 1)
 	defer c.expect(xid, a)()
 	if err := c.send(ctx, xid, m); err != nil {
@@ -97,7 +112,7 @@ func (c *Conn) Ask(ctx context.Context, m ofproto.Message) (ofproto.Message, err
 // it, that is an event. Messages leave in the order in which they are sent.
 func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
 	c.count(m)
-	return c.send(ctx, c.xid.Add(1), m)
+	return c.send(ctx, c.xids(1), m)
 }
 
 // Barrier returns when the switch has done all that was sent before.
@@ -125,9 +140,8 @@ type span struct {
 
 // span reserves xids. Who has called it calls forget in the end.
 func (c *Conn) span(members, controls int) (s *span, forget func()) {
-	n := uint32(members + controls)
 	s = &span{
-		Conn: c, first: c.xid.Add(n) - n + 1, members: members, controls: controls,
+		Conn: c, first: c.xids(members + controls), members: members, controls: controls,
 		news: make(chan struct{}, 1), answers: make([]ofproto.Message, controls),
 	}
 	c.mu.Lock()

@@ -30,9 +30,9 @@ func (p *parts) part(c *Conn, frame []byte) {
 	}
 }
 
-// maxMultipart bounds what one multipart answer may hold, for a switch that never
-// stops: a gigabyte is a bridge of several million flows.
-const maxMultipart = 1 << 30
+// maxMultipart bounds one multipart answer, for a switch that never stops: it is that of a
+// bridge of a million flows.
+const maxMultipart = 1 << 28
 
 // replyHeaderLen is the length of what stands before the body of a multipart reply.
 const replyHeaderLen = 16
@@ -42,7 +42,7 @@ const replyHeaderLen = 16
 func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part func(body []byte) error) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	xid := c.xid.Add(1)
+	xid := c.xids(1)
 	p := &parts{frames: make(chan []byte, 16), ended: make(chan struct{}), failed: make(answer, 1)}
 	defer close(p.ended)
 	defer c.expect(xid, p)()
@@ -65,7 +65,7 @@ func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part f
 		if !more {
 			return nil
 		}
-		size += len(body)
+		size += len(frame)
 	}
 	err := fmt.Errorf("peer's answer does not end: it is longer than %d bytes", c.limit)
 	c.end(err)

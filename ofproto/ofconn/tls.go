@@ -18,7 +18,7 @@ type Keys struct {
 
 // TLS returns the configuration for both sides of sessions in which both have to prove who
 // they are. As with Open vSwitch, whose certificates name no hosts, it matters who signed a
-// certificate, not for which name; to know which switch has come, ask PeerCertificate.
+// certificate, not for which name; to know which switch has come, ask PeerName.
 //
 // The files are read at every handshake: keys can be changed while sessions go on. Whether
 // they can be read now is the error.
