@@ -134,6 +134,9 @@ func (m *mutator) instructions() []byte {
 			list = wrap("ffff000000002320002a000000000000", list)
 		}
 	}
+	if m.IntN(6) == 0 {
+		list = m.damage(list)
+	}
 	head := "0004000000000000"
 	if m.IntN(8) == 0 {
 		head = "0003000000000000"
