@@ -8,20 +8,10 @@ import (
 
 func init() {
 	onWire(openflow, 25, 8, true, readSetField)
-	onWire(niciraAction, 6, 16, true, func(d *decoder) Action { return d.move(0) })
 	onWire(niciraAction, 7, 24, false, readLoad)
-	onWire(niciraAction, 33, 16, true, readSetMasked)
-	onWire(niciraAction, 27, 24, false, func(d *decoder) Action { return Push(d.stackField(d.readable)) })
-	onWire(niciraAction, 28, 24, false, func(d *decoder) Action { return Pop(d.stackField(d.writable)) })
-	onWire(niciraAction, 50, 24, false, func(d *decoder) Action { return DeleteField(d.longField()) })
-	onWire(onfAction, 3200, 24, true, func(d *decoder) Action { return CopyField(d.move(2)) })
 
 	inText("set_field", parseSetField)
 	inText("load", parseLoad)
-	inText("move", parseMove)
-	inText("push", func(p *parser, kv pair) []Action { return []Action{Push(p.subfield(kv.value))} })
-	inText("pop", func(p *parser, kv pair) []Action { return []Action{Pop(p.subfield(kv.value))} })
-	inText("delete_field", parseDeleteField)
 }
 
 // A Subfield is Bits bits of a field, from bit Offset (0 is the lowest) up.
@@ -164,6 +154,9 @@ func (l Load) appendTo(b []byte) ([]byte, error) {
 
 // appendMasked appends l as NXAST_REG_LOAD2, which alone has room for all fields.
 func (l Load) appendMasked(b []byte) ([]byte, error) {
+	if code := checkSrc(l.Dst, nil); code != 0 {
+		return b, fmt.Errorf("%v: %w", l, code)
+	}
 	var value, mask [128]byte // more than the longest field
 	for i := range int(l.Dst.Bits) {
 		bit := i + int(l.Dst.Offset)
@@ -194,128 +187,11 @@ func readLoad(d *decoder) Action {
 // String returns the action as ovs-ofctl prints it.
 func (l Load) String() string { return fmt.Sprintf("load:%s->%v", hexText(Uint(l.Value)), l.Dst) }
 
-// SetMasked writes the bits of a field that are set in Mask (NXAST_REG_LOAD2). Open vSwitch
-// prefers Load if the field has a header of four bytes.
-type SetMasked struct {
-	Field       Field
-	Value, Mask Bits
-}
+func (s SetField) writes() Field { return s.Field }
+func (l Load) writes() Field     { return l.Dst.Field }
 
-func (s SetMasked) appendTo(b []byte) ([]byte, error) {
-	n := max(valueBytes(s.Field, s.Value), valueBytes(s.Field, s.Mask))
-	mask := s.Mask[16-n:]
-	if s.Mask == ones(info[s.Field].bytes) {
-		mask = nil
-	}
-	return appendLoad2(b, s.Field, s.Value[16-n:], mask)
-}
-
-// A setNothing is a SetMasked of no bits. Open vSwitch looks whether the field could be
-// written, but sends nothing.
-type setNothing Field
-
-func (s setNothing) appendTo(b []byte) ([]byte, error) { return b, nil }
-
-// String returns the action as ovs-ofctl would print it.
-func (s setNothing) String() string { return "set_field:ANY->" + Field(s).String() }
-
-func (s setNothing) writes() Field             { return Field(s) }
-func (s setNothing) check(p *packet) ErrorCode { return p.checkSet(Field(s), 0) }
-
-// appendLoad2 appends a NXAST_REG_LOAD2, whose mask may be nil.
-func appendLoad2(b []byte, f Field, value, mask []byte) ([]byte, error) {
-	start := len(b)
-	b = appendHeader(appendNX(b, 33, 0), info[f].nxm().header, len(value), mask != nil)
-	b = pad8(append(append(b, value...), mask...), start)
-	return b, setLen(b, start, 2)
-}
-
-func readSetMasked(d *decoder) Action {
-	v := d.actionValue()
-	d.zero(len(d.b), OFPBAC_BAD_SET_ARGUMENT)
-	switch {
-	case d.err != nil:
-		return nil
-	case info[v.field].access&writable == 0:
-		d.fail(OFPBAC_BAD_SET_ARGUMENT)
-		return nil
-	case v.field.isTunMetadata():
-		return SetTunMetadata{v.field, v.value, v.mask, v.masked, true}
-	case !v.masked:
-		return SetMasked{v.field, toBits(v.value), ones(info[v.field].bytes)}
-	}
-	return SetMasked{v.field, toBits(v.value), toBits(v.mask)}
-}
-
-// String returns the action as ovs-ofctl prints it.
-func (s SetMasked) String() string {
-	return "set_field:" + setText(s.Field, s.Value, s.Mask) + "->" + s.Field.String()
-}
-
-// SetTunMetadata writes a tunnel option of any length. Value is what is left of it without
-// the zeroes before it, and has at most 124 bytes.
-type SetTunMetadata struct {
-	Field  Field
-	Value  string
-	Mask   string // if Masked: as long as Value
-	Masked bool
-	Long   bool // it is sent as NXAST_REG_LOAD2, as it is in any case if it has a mask
-}
-
-func (s SetTunMetadata) appendTo(b []byte) ([]byte, error) {
-	start := len(b)
-	b = append(b, 0, 25, 0, 0)
-	h := info[s.Field].oxm()
-	if s.Long || s.Masked {
-		b, h = appendNX(b[:start], 33, 0), info[s.Field].nxm().header
-	}
-	b = appendHeader(b, h, len(s.Value), s.Masked)
-	b = pad8(append(append(b, s.Value...), s.Mask...), start)
-	return b, setLen(b, start, 2)
-}
-
-// String returns the action as ovs-ofctl prints it.
-func (s SetTunMetadata) String() string {
-	v := longHexText(s.Value)
-	switch {
-	case s.Masked && strings.Trim(s.Mask, "\x00") == "":
-		v = "ANY"
-	case s.Masked:
-		v += "/" + longHexText(s.Mask)
-	}
-	return "set_field:" + v + "->" + s.Field.String()
-}
-
-// longHexText is hexText of any number of bytes.
-func longHexText(s string) string {
-	if s = strings.TrimLeft(fmt.Sprintf("%x", s), "0"); s == "" {
-		return "0"
-	}
-	return "0x" + s
-}
-
-// set sets value and mask without the zeroes before them.
-func (s *SetTunMetadata) set(value, mask string) {
-	if len(mask) == info[TunMetadata0].bytes && strings.Trim(mask, "\xff") == "" {
-		s.Value, s.Mask, s.Masked = strings.TrimLeft(value, "\x00"), "", false
-		return
-	}
-	n := max(len(strings.TrimLeft(value, "\x00")), len(strings.TrimLeft(mask, "\x00")))
-	s.Value, s.Mask, s.Masked = value[len(value)-n:], mask[len(mask)-n:], true
-}
-
-func (s SetField) writes() Field       { return s.Field }
-func (l Load) writes() Field           { return l.Dst.Field }
-func (s SetMasked) writes() Field      { return s.Field }
-func (s SetTunMetadata) writes() Field { return s.Field }
-func (m Move) writes() Field           { return m.Dst.Field }
-func (c CopyField) writes() Field      { return c.Dst.Field }
-
-func (s SetField) check(p *packet) ErrorCode  { return p.checkSet(s.Field, s.Value.Uint64()) }
-func (s SetMasked) check(p *packet) ErrorCode { return p.checkSet(s.Field, s.Value.Uint64()) }
-func (l Load) check(p *packet) ErrorCode {
-	return p.checkSet(l.Dst.Field, l.Value<<l.Dst.Offset)
-}
+func (s SetField) check(p *packet) ErrorCode { return p.checkSet(s.Field, s.Value.Uint64()) }
+func (l Load) check(p *packet) ErrorCode     { return p.checkSet(l.Dst.Field, l.Value<<l.Dst.Offset) }
 
 // checkSet refuses to write a field that the packet does not have. To Open vSwitch, a write of
 // any part of the VLAN TCI writes zeroes into the rest of it here.
@@ -325,24 +201,6 @@ func (p *packet) checkSet(f Field, v uint64) ErrorCode {
 	}
 	if f == VLANTCI {
 		p.vlans[0] = uint16(v)
-	}
-	return 0
-}
-
-func (m Move) check(p *packet) ErrorCode {
-	if code := checkSrc(m.Src, p); code != 0 {
-		return code
-	}
-	return checkDst(m.Dst, p)
-}
-
-func (c CopyField) check(p *packet) ErrorCode { return Move(c).check(p) }
-func (s Push) check(p *packet) ErrorCode      { return checkSrc(Subfield(s), p) }
-func (s Pop) check(p *packet) ErrorCode       { return checkDst(Subfield(s), p) }
-
-func (f DeleteField) check(*packet) ErrorCode {
-	if !Field(f).isTunMetadata() {
-		return OFPBAC_BAD_ARGUMENT
 	}
 	return 0
 }
@@ -431,30 +289,6 @@ func loads(f Field, value, mask []byte) (actions []Action) {
 // bitOf returns bit n of v, of which 0 is the lowest.
 func bitOf(v []byte, n uint16) bool { return v[len(v)-1-int(n/8)]>>(n%8)&1 == 1 }
 
-// setTunMetadata reads the value of a tunnel option, which an integer does not hold.
-func (p *parser) setTunMetadata(f Field, t text) []Action {
-	n := info[f].bytes
-	s := SetTunMetadata{Field: f}
-	if t.s == "*" {
-		s.Masked = true
-		return []Action{s}
-	}
-	value, rest, ok := long(t.s, n)
-	mask := []byte(strings.Repeat("\xff", n))
-	if ok && strings.HasPrefix(rest, "/") {
-		mask, rest, ok = long(rest[1:], n)
-	}
-	if !ok || rest != "" {
-		p.bad(t, "%q is not a number of at most %d bytes", t.s, n)
-		return nil
-	}
-	s.set(string(value), string(mask))
-	if len(s.Value) <= 16 && !s.Masked {
-		return []Action{SetField{f, toBits(s.Value)}}
-	}
-	return []Action{s}
-}
-
 // parseLoad reads "VALUE->FIELD[FIRST..LAST]". As Open vSwitch does, it looks at no more of
 // VALUE than the number at its beginning.
 func parseLoad(p *parser, kv pair) []Action {
@@ -510,131 +344,3 @@ func bitLen(v []byte) int {
 	}
 	return 0
 }
-
-// Move copies one part of a field to another (NXAST_REG_MOVE).
-type Move struct{ Src, Dst Subfield }
-
-func (m Move) appendTo(b []byte) ([]byte, error) {
-	start := len(b)
-	b = be.AppendUint16(appendNX(b, 6, 24), m.Src.Bits)
-	b = be.AppendUint16(be.AppendUint16(b, m.Src.Offset), m.Dst.Offset)
-	b = pad8(m.Dst.Field.appendNXM(m.Src.Field.appendNXM(b)), start)
-	be.PutUint16(b[start+2:], uint16(len(b)-start))
-	return b, nil
-}
-
-// move reads a Move, or a CopyField, which has pad bytes before the number of bits and before
-// the headers.
-func (d *decoder) move(pad int) (m Move) {
-	d.skip(pad)
-	n, src, dst := d.u16(), d.u16(), d.u16()
-	d.skip(pad)
-	m.Src = Subfield{d.longField(), src, n}
-	m.Dst = Subfield{d.longField(), dst, n}
-	d.zero(len(d.b), NXBRC_MUST_BE_ZERO)
-	d.readable(m.Src)
-	d.writable(m.Dst)
-	return m
-}
-
-// String returns the action as ovs-ofctl prints it.
-func (m Move) String() string { return fmt.Sprintf("move:%v->%v", m.Src, m.Dst) }
-
-// CopyField is Move as the ONF has it for OpenFlow 1.3 (ONFACT_COPY_FIELD). Open vSwitch
-// writes it only if it came so.
-type CopyField Move
-
-func (c CopyField) appendTo(b []byte) ([]byte, error) {
-	start := len(b)
-	b = append(b, 0xff, 0xff, 0, 0)
-	b = append(be.AppendUint32(b, onf), 3200>>8, 3200&0xff, 0, 0)
-	b = be.AppendUint16(be.AppendUint16(b, c.Src.Bits), c.Src.Offset)
-	b = append(be.AppendUint16(b, c.Dst.Offset), 0, 0)
-	for _, f := range []Field{c.Src.Field, c.Dst.Field} { // by the headers of OpenFlow 1.3
-		b = appendHeader(b, info[f].oxm(), info[f].bytes, false)
-	}
-	b = pad8(b, start)
-	return b, setLen(b, start, 2)
-}
-
-// String returns the action as ovs-ofctl prints it.
-func (c CopyField) String() string { return Move(c).String() }
-
-func parseMove(p *parser, kv pair) []Action {
-	t := kv.value
-	src := p.nextSubfield(&t)
-	if p.err != nil {
-		return nil
-	}
-	if !strings.HasPrefix(t.s, "->") {
-		p.bad(t, "want -> after the field that is copied")
-		return nil
-	}
-	m := Move{src, p.subfield(t.from(2))}
-	if p.err == nil && m.Src.Bits != m.Dst.Bits {
-		p.bad(kv.value, "%v has %d bits and %v has %d", m.Src, m.Src.Bits, m.Dst, m.Dst.Bits)
-	}
-	return []Action{m}
-}
-
-// Push puts a part of a field on the packet's stack (NXAST_STACK_PUSH).
-type Push Subfield
-
-func (s Push) appendTo(b []byte) ([]byte, error) { return Subfield(s).appendStack(b, 27), nil }
-
-// String returns the action as ovs-ofctl prints it.
-func (s Push) String() string { return "push:" + Subfield(s).String() }
-
-// Pop takes what Push put on the packet's stack off it, into a part of a field
-// (NXAST_STACK_POP).
-type Pop Subfield
-
-func (s Pop) appendTo(b []byte) ([]byte, error) { return Subfield(s).appendStack(b, 28), nil }
-
-// String returns the action as ovs-ofctl prints it.
-func (s Pop) String() string { return "pop:" + Subfield(s).String() }
-
-func (s Subfield) appendStack(b []byte, subtype uint16) []byte {
-	start := len(b)
-	b = be.AppendUint16(appendNX(b, subtype, 24), s.Offset)
-	b = be.AppendUint16(s.Field.appendNXM(b), s.Bits)
-	for len(b)-start < 24 {
-		b = append(b, 0)
-	}
-	return b
-}
-
-func (d *decoder) stackField(check func(Subfield)) Subfield {
-	ofs := d.u16()
-	s := Subfield{d.longField(), ofs, d.u16()}
-	d.zero(len(d.b), NXBRC_MUST_BE_ZERO)
-	check(s)
-	return s
-}
-
-// DeleteField removes a tunnel option (NXAST_DELETE_FIELD).
-type DeleteField Field
-
-func (f DeleteField) appendTo(b []byte) ([]byte, error) {
-	start := len(b)
-	b = Field(f).appendNXM(appendNX(b, 50, 24))
-	for len(b)-start < 24 {
-		b = append(b, 0)
-	}
-	return b, nil
-}
-
-// String returns the action as ovs-ofctl prints it.
-func (f DeleteField) String() string { return "delete_field:" + Field(f).String() }
-
-func parseDeleteField(p *parser, kv pair) []Action {
-	f, ok := byName[kv.value.s]
-	if !ok {
-		p.bad(kv.value, "there is no field %q", kv.value.s)
-	}
-	return []Action{DeleteField(f)}
-}
-
-func (Push) notInSet()        {}
-func (Pop) notInSet()         {}
-func (DeleteField) notInSet() {}

@@ -168,6 +168,15 @@ func (DecNSHTTL) check(p *packet) ErrorCode {
 // the controllers with id 0.
 type DecTTLIDs string
 
+// DecTTLFor returns the action for the controllers with the given ids.
+func DecTTLFor(ids ...uint16) DecTTLIDs {
+	var b []byte
+	for _, id := range ids {
+		b = be.AppendUint16(b, id)
+	}
+	return DecTTLIDs(b)
+}
+
 func (t DecTTLIDs) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
 	b = be.AppendUint16(appendNX(b, 21, 0), uint16(len(t)/2))
@@ -199,18 +208,14 @@ func parseDecTTL(p *parser, kv pair) []Action {
 	if t.s == "" {
 		return []Action{DecTTL{}}
 	}
-	var ids []byte
-	for {
-		id := token(&t, ", ")
-		if id.s == "" {
-			break
-		}
-		ids = be.AppendUint16(ids, uint16(atoi(id.s)))
+	var ids []uint16
+	for id := token(&t, ", "); id.s != ""; id = token(&t, ", ") {
+		ids = append(ids, uint16(atoi(id.s)))
 	}
 	if len(ids) == 0 {
 		p.bad(kv.value, "want the id of at least one controller")
 	}
-	return []Action{DecTTLIDs(ids)}
+	return []Action{DecTTLFor(ids...)}
 }
 
 // DecNSHTTL decrements the TTL of an NSH header (NXAST_DEC_NSH_TTL).

@@ -21,22 +21,22 @@ type OldAction uint8
 
 // The actions, with the name that ovs-ofctl has for them.
 const (
-	ModVLANID    OldAction = iota // mod_vlan_vid: adds a tag if there is none
-	SetVLANID                     // set_vlan_vid
-	ModVLANPCP                    // mod_vlan_pcp: adds a tag if there is none
-	SetVLANPCP                    // set_vlan_pcp
-	SetEthSrc                     // mod_dl_src
-	SetEthDst                     // mod_dl_dst
-	SetIPv4Src                    // mod_nw_src
-	SetIPv4Dst                    // mod_nw_dst
-	SetTOS                        // mod_nw_tos: the upper six bits of the byte
-	SetECN                        // mod_nw_ecn
-	SetPortSrc                    // mod_tp_src
-	SetPortDst                    // mod_tp_dst
-	SetMPLSLabel                  // set_mpls_label
-	SetMPLSTC                     // set_mpls_tc
-	SetTunnel                     // set_tunnel
-	SetTunnel64                   // set_tunnel64
+	OldModVLANID    OldAction = iota // mod_vlan_vid: adds a tag if there is none
+	OldSetVLANID                     // set_vlan_vid
+	OldModVLANPCP                    // mod_vlan_pcp: adds a tag if there is none
+	OldSetVLANPCP                    // set_vlan_pcp
+	OldSetEthSrc                     // mod_dl_src
+	OldSetEthDst                     // mod_dl_dst
+	OldSetIPv4Src                    // mod_nw_src
+	OldSetIPv4Dst                    // mod_nw_dst
+	OldSetTOS                        // mod_nw_tos: the upper six bits of the byte
+	OldSetECN                        // mod_nw_ecn
+	OldSetPortSrc                    // mod_tp_src
+	OldSetPortDst                    // mod_tp_dst
+	OldSetMPLSLabel                  // set_mpls_label
+	OldSetMPLSTC                     // set_mpls_tc
+	OldSetTunnel                     // set_tunnel
+	OldSetTunnel64                   // set_tunnel64
 )
 
 // oldActions has one row for each OldAction.
@@ -49,22 +49,22 @@ var oldActions = [...]struct {
 	field  Field
 	format string
 }{
-	ModVLANID:    {"mod_vlan_vid", 0, openflow, 2, ^uint64(0xfff), VLANVID, "%s:%d"},
-	SetVLANID:    {"set_vlan_vid", 1, openflow, 2, ^uint64(0xfff), VLANVID, "%s:%d"},
-	ModVLANPCP:   {"mod_vlan_pcp", 0, openflow, 1, ^uint64(7), VLANPCP, "%s:%d"},
-	SetVLANPCP:   {"set_vlan_pcp", 2, openflow, 1, ^uint64(7), VLANPCP, "%s:%d"},
-	SetEthSrc:    {"mod_dl_src", 3, openflow, 6, 0, EthSrc, ""},
-	SetEthDst:    {"mod_dl_dst", 4, openflow, 6, 0, EthDst, ""},
-	SetIPv4Src:   {"mod_nw_src", 5, openflow, 4, 0, IPv4Src, ""},
-	SetIPv4Dst:   {"mod_nw_dst", 6, openflow, 4, 0, IPv4Dst, ""},
-	SetTOS:       {"mod_nw_tos", 7, openflow, 1, ^uint64(0xfc), IPDSCP, "%s:%d"},
-	SetECN:       {"mod_nw_ecn", 8, openflow, 1, ^uint64(3), IPECN, "%s:%d"},
-	SetPortSrc:   {"mod_tp_src", 9, openflow, 2, 0, 0, "%s:%d"},
-	SetPortDst:   {"mod_tp_dst", 10, openflow, 2, 0, 0, "%s:%d"},
-	SetMPLSLabel: {"set_mpls_label", 13, openflow, 4, 0, MPLSLabel, "%s(%d)"},
-	SetMPLSTC:    {"set_mpls_tc", 14, openflow, 1, 0, MPLSTC, "%s(%d)"},
-	SetTunnel:    {"set_tunnel", 2, niciraAction, 4, 0, TunID, "%s:%s"},
-	SetTunnel64:  {"set_tunnel64", 9, niciraAction, 8, 0, TunID, "%s:%s"},
+	OldModVLANID:    {"mod_vlan_vid", 0, openflow, 2, ^uint64(0xfff), VLANVID, "%s:%d"},
+	OldSetVLANID:    {"set_vlan_vid", 1, openflow, 2, ^uint64(0xfff), VLANVID, "%s:%d"},
+	OldModVLANPCP:   {"mod_vlan_pcp", 0, openflow, 1, ^uint64(7), VLANPCP, "%s:%d"},
+	OldSetVLANPCP:   {"set_vlan_pcp", 2, openflow, 1, ^uint64(7), VLANPCP, "%s:%d"},
+	OldSetEthSrc:    {"mod_dl_src", 3, openflow, 6, 0, EthSrc, ""},
+	OldSetEthDst:    {"mod_dl_dst", 4, openflow, 6, 0, EthDst, ""},
+	OldSetIPv4Src:   {"mod_nw_src", 5, openflow, 4, 0, IPv4Src, ""},
+	OldSetIPv4Dst:   {"mod_nw_dst", 6, openflow, 4, 0, IPv4Dst, ""},
+	OldSetTOS:       {"mod_nw_tos", 7, openflow, 1, ^uint64(0xfc), IPDSCP, "%s:%d"},
+	OldSetECN:       {"mod_nw_ecn", 8, openflow, 1, ^uint64(3), IPECN, "%s:%d"},
+	OldSetPortSrc:   {"mod_tp_src", 9, openflow, 2, 0, 0, "%s:%d"},
+	OldSetPortDst:   {"mod_tp_dst", 10, openflow, 2, 0, 0, "%s:%d"},
+	OldSetMPLSLabel: {"set_mpls_label", 13, openflow, 4, 0, MPLSLabel, "%s(%d)"},
+	OldSetMPLSTC:    {"set_mpls_tc", 14, openflow, 1, 0, MPLSTC, "%s(%d)"},
+	OldSetTunnel:    {"set_tunnel", 2, niciraAction, 4, 0, TunID, "%s:%s"},
+	OldSetTunnel64:  {"set_tunnel64", 9, niciraAction, 8, 0, TunID, "%s:%s"},
 }
 
 func init() {
@@ -75,7 +75,7 @@ func init() {
 		if a.bytes == 6 || a.vendor == niciraAction {
 			size = 16
 		}
-		if what == SetTunnel64 {
+		if what == OldSetTunnel64 {
 			size = 24
 		}
 		if a.typ != 0 {
@@ -87,9 +87,9 @@ func init() {
 func (w OldAction) read(d *decoder) Action {
 	a := &oldActions[w]
 	switch w { // numbers stand where they are aligned
-	case SetTunnel:
+	case OldSetTunnel:
 		d.skip(2)
-	case SetTunnel64:
+	case OldSetTunnel64:
 		d.skip(6)
 	}
 	s := SetOld{What: w}
@@ -106,13 +106,13 @@ func (w OldAction) read(d *decoder) Action {
 func (s SetOld) appendTo(b []byte) ([]byte, error) {
 	f, v := oldActions[s.What].field, s.Value
 	switch s.What {
-	case ModVLANID, ModVLANPCP:
+	case OldModVLANID, OldModVLANPCP:
 		if !s.tagged {
 			b = appendUint16(b, 17, 0x8100) // push_vlan
 		}
-	case SetTOS:
+	case OldSetTOS:
 		v >>= 2
-	case SetPortSrc, SetPortDst:
+	case OldSetPortSrc, OldSetPortDst:
 		if f = s.port(); f == 0 {
 			return appendUint16(b, uint8(oldActions[s.What].typ), uint16(v)), nil
 		}
@@ -127,11 +127,11 @@ func (s SetOld) appendTo(b []byte) ([]byte, error) {
 func (s SetOld) port() Field {
 	switch s.proto {
 	case 6:
-		return TCPSrc + Field(s.What-SetPortSrc)
+		return TCPSrc + Field(s.What-OldSetPortSrc)
 	case 17:
-		return UDPSrc + Field(s.What-SetPortSrc)
+		return UDPSrc + Field(s.What-OldSetPortSrc)
 	case 132:
-		return SCTPSrc + Field(s.What-SetPortSrc)
+		return SCTPSrc + Field(s.What-OldSetPortSrc)
 	}
 	return 0
 }
@@ -140,12 +140,12 @@ func (s SetOld) port() Field {
 func (s SetOld) String() string {
 	a := &oldActions[s.What]
 	switch s.What {
-	case SetTunnel, SetTunnel64:
+	case OldSetTunnel, OldSetTunnel64:
 		if s.Value > 0xffffffff {
-			a = &oldActions[SetTunnel64]
+			a = &oldActions[OldSetTunnel64]
 		}
 		return fmt.Sprintf(a.format, a.name, hexText(Uint(s.Value)))
-	case SetEthSrc, SetEthDst, SetIPv4Src, SetIPv4Dst:
+	case OldSetEthSrc, OldSetEthDst, OldSetIPv4Src, OldSetIPv4Dst:
 		return a.name + ":" + valueText(Uint(s.Value), &info[a.field])
 	}
 	return fmt.Sprintf(a.format, a.name, s.Value)
@@ -154,7 +154,7 @@ func (s SetOld) String() string {
 func (w OldAction) parse(p *parser, t text) SetOld {
 	s := SetOld{What: w}
 	switch w {
-	case SetEthSrc, SetEthDst:
+	case OldSetEthSrc, OldSetEthDst:
 		mac, _, ok := scanBytes(t.s, 6, 16, ':') // whatever stands behind it
 		if !ok {
 			p.bad(t, "%q is not an Ethernet address", t.s)
@@ -162,23 +162,23 @@ func (w OldAction) parse(p *parser, t text) SetOld {
 		}
 		v := fromBytes(mac)
 		s.Value = v.Uint64()
-	case SetIPv4Src, SetIPv4Dst:
+	case OldSetIPv4Src, OldSetIPv4Dst:
 		addr, err := netip.ParseAddr(t.s)
 		if err != nil || !addr.Is4() {
 			p.bad(t, "%q is not an IPv4 address", t.s)
 			break
 		}
 		s.Value = uint64(be.Uint32(addr.AsSlice()))
-	case SetTunnel, SetTunnel64:
+	case OldSetTunnel, OldSetTunnel64:
 		s.Value = p.uint(t, 64)
 	default:
 		s.Value = p.uint(t, int(oldActions[w].bytes)*8)
 	}
 	unused := oldActions[w].unused
 	switch w {
-	case SetMPLSLabel:
+	case OldSetMPLSLabel:
 		unused = ^uint64(0xfffff)
-	case SetMPLSTC:
+	case OldSetMPLSTC:
 		unused = ^uint64(7)
 	}
 	if s.Value&unused != 0 {
@@ -189,18 +189,18 @@ func (w OldAction) parse(p *parser, t text) SetOld {
 
 func (s SetOld) check(p *packet) ErrorCode {
 	switch s.What {
-	case SetVLANID, SetVLANPCP:
+	case OldSetVLANID, OldSetVLANPCP:
 		p.want(p.hasVLAN())
 		fallthrough
-	case ModVLANID, ModVLANPCP:
+	case OldModVLANID, OldModVLANPCP:
 		p.vlans[0] |= vlanPresent
-	case SetIPv4Src, SetIPv4Dst:
+	case OldSetIPv4Src, OldSetIPv4Dst:
 		return p.want(p.etherType() == 0x0800)
-	case SetTOS, SetECN:
+	case OldSetTOS, OldSetECN:
 		return p.want(p.isIP())
-	case SetPortSrc, SetPortDst:
+	case OldSetPortSrc, OldSetPortDst:
 		return p.want(p.isTransport(6) || p.isTransport(17) || p.isTransport(132))
-	case SetMPLSLabel, SetMPLSTC:
+	case OldSetMPLSLabel, OldSetMPLSTC:
 		return p.want(p.isMPLS())
 	}
 	return 0
