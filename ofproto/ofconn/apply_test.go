@@ -1,10 +1,13 @@
 package ofconn
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"weir/ofproto"
@@ -273,5 +276,35 @@ func TestASessionServesManyAtATime(t *testing.T) {
 	tasks.Wait()
 	if n := len(tablesOf(t, c).Flows); n != 16 {
 		t.Errorf("there are %d flows", n)
+	}
+}
+
+func TestThousandsOfRefusalsAreTaken(t *testing.T) {
+	_, c := bridge(t)
+	all := make([]ofproto.Message, 20000)
+	for i := range all {
+		all[i] = ofproto.FlowMod{Flow: ofproto.Flow{Table: 4, Cookie: uint64(i), Actions: []ofproto.Action{ofproto.GotoTable(2)}}}
+	}
+	if err := c.Do(t.Context(), all...); !errors.Is(err, ofproto.OFPBIC_BAD_TABLE_ID) {
+		t.Error(err)
+	}
+}
+
+func TestASwitchThatDiesMeanwhileLeavesTheOutcomeUnknownAtMost(t *testing.T) {
+	for _, way := range []string{"in a bundle", "in batches"} {
+		t.Run(way, func(t *testing.T) {
+			box, c := bridge(t)
+			apply := map[string]func(context.Context, ofproto.Plan) error{"in a bundle": c.ApplyAtomically, "in batches": c.ApplyInBatches}[way]
+			done := make(chan error, 1)
+			before := c.FlowMods()
+			go func() { done <- apply(t.Context(), ofproto.Plan{PutFlows: firewall(100000)}) }()
+			for c.FlowMods() < before+10000 { // it is on its way
+				runtime.Gosched()
+			}
+			must(t, box.KillVswitchd(syscall.SIGKILL))
+			if err := <-done; !errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknownOutcome) != (way == "in batches") {
+				t.Error(err)
+			}
+		})
 	}
 }

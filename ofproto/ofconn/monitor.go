@@ -60,6 +60,9 @@ func (c *Conn) Monitor(ctx context.Context, watch ...ofproto.FlowMonitor) (*Moni
 	}
 	if err := m.begin(ctx, watch); err != nil {
 		c.detach(m)
+		if broken(err) { // it may begin nevertheless
+			m.abandon()
+		}
 		return nil, err
 	}
 	return m, nil
@@ -184,6 +187,13 @@ func (m *Monitor) Close(ctx context.Context) error {
 	err := m.c.Do(ctx, cancels...)
 	m.c.detach(m)
 	return err
+}
+
+// abandon has the switch tell no more, and does not care what it says to that.
+func (m *Monitor) abandon() {
+	for _, id := range m.ids {
+		m.c.reply(m.c.xids(1), ofproto.FlowMonitorCancel{ID: id})
+	}
 }
 
 // take takes the answer to the request: the flows that are there, or an error.

@@ -189,3 +189,24 @@ func TestAMonitorEndsWithItsSession(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAMonitorThatIsNotWaitedForIsCancelled(t *testing.T) {
+	cancelled := make(chan uint32, 1)
+	bubble(t, func(nc net.Conn) {
+		peer(nc, ofproto.Hello{}, func(_ uint32, m ofproto.Message) []ofproto.Message {
+			if c, ok := m.(ofproto.FlowMonitorCancel); ok {
+				cancelled <- c.ID
+			}
+			return nil
+		})
+	}, func(t *testing.T, c *Conn) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if _, err := c.Monitor(ctx, ofproto.FlowMonitor{ID: 7, Flags: allChanges}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		if id := <-cancelled; id != 7 {
+			t.Errorf("monitor %d was cancelled", id)
+		}
+	})
+}
