@@ -37,6 +37,29 @@ type FieldSet [(numFields + 63) / 64]uint64
 // Has reports whether f is in s.
 func (s FieldSet) Has(f Field) bool { return s[f/64]>>(f%64)&1 == 1 }
 
+// MatchableFields returns the fields that Open vSwitch 3.1 can match.
+func MatchableFields() FieldSet { return fieldsThat(func(fieldInfo) bool { return true }) }
+
+// MaskableFields returns the fields of which Open vSwitch 3.1 can match a part.
+func MaskableFields() FieldSet {
+	return fieldsThat(func(i fieldInfo) bool { return i.access&maskable != 0 })
+}
+
+// WritableFields returns the fields that actions of Open vSwitch 3.1 can write.
+func WritableFields() FieldSet {
+	return fieldsThat(func(i fieldInfo) bool { return i.access&writable != 0 })
+}
+
+// fieldsThat returns the fields with a form on the wire of which is holds.
+func fieldsThat(is func(fieldInfo) bool) (s FieldSet) {
+	for f := Field(1); f < numFields; f++ {
+		if len(info[f].codes) > 0 && is(info[f]) {
+			s.add(f)
+		}
+	}
+	return s
+}
+
 func (s *FieldSet) add(f Field) { s[f/64] |= 1 << (f % 64) }
 
 // with returns the fields of s for which keep, of the words of s and t, says so.

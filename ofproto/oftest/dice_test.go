@@ -1,8 +1,10 @@
 package oftest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"weir/ofproto"
 )
@@ -58,7 +60,11 @@ func (d dice) action() ofproto.Action {
 	case 0:
 		return ofproto.ToGroup(d.group())
 	case 1:
-		return ofproto.Clone{Actions: []ofproto.Action{ofproto.ToGroup(d.group()), ofproto.Output{Port: 1}}}
+		return choose[ofproto.Action](d,
+			ofproto.Clone{Actions: []ofproto.Action{ofproto.ToGroup(d.group()), ofproto.Output{Port: 1}}},
+			ofproto.ConnTrack{Commit: true, Table: ofproto.NoTable, Zone: 5, Exec: []ofproto.Action{ofproto.SetField{Field: ofproto.CTLabel, Value: ofproto.Uint(7)}}},
+			ofproto.ConnTrack{Table: choose[ofproto.Table](d, 3, 254)}, ofproto.PopVLAN{}, ofproto.DecTTL{}, ofproto.SetField{Field: ofproto.IPv6Dst, Value: ofproto.Uint(7)},
+			ofproto.SetQueue(3), ofproto.Note("\x01\x02\x03\x04\x05\x06"), ofproto.Exit{}, ofproto.CTClear{})
 	case 2:
 		// of 8 bytes: what stands behind a shorter value when Open vSwitch 3.1 compares actions is
 		// left to chance, and so is whether a modification that changes nothing is told of
@@ -93,7 +99,7 @@ func (d dice) anyActions(table ofproto.Table) (actions []ofproto.Action) {
 		actions = append(actions, ofproto.WriteActions{Actions: []ofproto.Action{ofproto.ToGroup(d.group())}})
 	}
 	if d.in(4) {
-		actions = append(actions, ofproto.GotoTable(table+1))
+		actions = append(actions, ofproto.GotoTable(choose(d, table+1, table+1, 3, 254)))
 	}
 	return actions
 }
@@ -270,13 +276,71 @@ func (d dice) query() ofproto.Message {
 	case 4:
 		return ofproto.MeterStatsRequest(choose(d, 1, 2, ofproto.AllMeters))
 	case 5:
-		return choose(d, ofproto.DescRequest(), ofproto.GroupFeaturesRequest(), ofproto.MeterFeaturesRequest(), ofproto.QueueStatsRequest(7, ofproto.AllQueues), ofproto.QueueStatsRequest(ofproto.PortAny, 1))
+		return choose(d, ofproto.DescRequest(), ofproto.PortStatsRequest(ofproto.PortAny), ofproto.PortStatsRequest(1), ofproto.GroupFeaturesRequest(), ofproto.MeterFeaturesRequest(), ofproto.TableFeaturesRequest(), ofproto.QueueStatsRequest(7, ofproto.AllQueues), ofproto.QueueStatsRequest(ofproto.PortAny, 1))
 	}
 	return q.Stats()
 }
 
 func (d dice) reasons() ofproto.AsyncReasons {
 	return ofproto.AsyncReasons{PacketIn: d.Uint32(), PortStatus: d.Uint32(), FlowRemoved: d.Uint32() | 1<<ofproto.RemovedByDelete}
+}
+
+// damaged is a message with some bits turned over, some bytes cut off or put in twice, if
+// it is about tables.
+func (d dice) damaged(m ofproto.Message) ofproto.Message {
+	head := ofproto.HeaderLen
+	switch q := m.(type) {
+	case ofproto.FlowMod, ofproto.GroupMod, ofproto.MeterMod:
+	case ofproto.MultipartRequest:
+		head = 16
+		if q.Type != ofproto.MultipartFlow && q.Type != ofproto.MultipartAggregate {
+			return m
+		}
+	default:
+		return m
+	}
+	b := encode(0, m)
+	for {
+		if damaged := d.damage(slices.Clone(b[head:])); !elsewhere(damaged) {
+			return ofproto.Unknown{Type: b[1], Body: slices.Concat(b[ofproto.HeaderLen:head], damaged)}
+		}
+	}
+}
+
+// elsewhere reports whether b may have something in it of which a switch says else than
+// ovs-ofctl: fields for options of tunnels, which have to be mapped, and the actions for
+// tests that the dummy datapath allows.
+func elsewhere(b []byte) bool {
+	for i := range len(b) {
+		rest := b[i:]
+		if len(rest) > 2 && rest[0] == 0 && rest[1] == 1 && rest[2]>>1 >= 40 && rest[2]>>1 < 40+tlvFields ||
+			len(rest) > 5 && binary.BigEndian.Uint32(rest) == 0x2320 && rest[4] == 0 && rest[5] >= 250 {
+			return true
+		}
+	}
+	return false
+}
+
+func (d dice) damage(b []byte) []byte {
+	for range choose(d, 1, 1, 2) {
+		if len(b) == 0 {
+			break
+		}
+		i := d.IntN(len(b))
+		switch d.IntN(6) {
+		case 0:
+			b = b[:i]
+		case 1:
+			b = slices.Concat(b[:i&^7], b[min(i&^7+8, len(b)):])
+		case 2:
+			b = slices.Concat(b[:i&^7], b[i&^7:min(i&^7+8, len(b))], b[i&^7:])
+		case 3:
+			b[i] = byte(choose(d, 0, 0xff, 8, 16))
+		default:
+			b[i] ^= 1 << d.IntN(8)
+		}
+	}
+	return b
 }
 
 // tlv is about the table of tunnel options. No flow uses one: Open vSwitch 3.1 was seen
@@ -364,6 +428,9 @@ func (d dice) step(ports []ofproto.PortDesc, other func() ofproto.Message) step 
 		m = other()
 	default:
 		m = d.flowMod()
+	}
+	if d.in(8) {
+		m = d.damaged(m)
 	}
 	s.messages = []ofproto.Message{m}
 	return s

@@ -263,6 +263,7 @@ var lists = map[ofproto.MultipartType]struct{ size, at, from, to int }{
 	ofproto.MultipartMeterConfig:  {0, 0, 0, 0},
 	ofproto.MultipartExperimenter: {0, 0, 0, 0},
 	ofproto.MultipartPortDesc:     {64, 0, 0, 0},
+	ofproto.MultipartPort:         {112, 0, 104, 112},
 }
 
 func describeParts(b []byte) string {

@@ -8,15 +8,15 @@ import (
 )
 
 // handle does what Open vSwitch does with m, whose bytes are wire, or says what is bad about
-// it. The error has an ErrorCode in it.
+// it; m is nil if it could not even be told what it is. The error has an ErrorCode in it.
 func (n *session) handle(xid uint32, m ofproto.Message, bad error, wire []byte, planned refusals) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.role == ofproto.RoleSecondary && changes(wire) { // it may be bad all the same
+	if n.role == ofproto.RoleSecondary && m != nil && changes(wire) { // it may be bad all the same
 		return ofproto.OFPBRC_IS_SECONDARY
 	}
 	if bad != nil {
-		return bad
+		return n.worse(m, bad)
 	}
 	m, err := n.whole(xid, m, wire)
 	if m == nil || err != nil {
@@ -45,6 +45,17 @@ func (n *session) handle(xid uint32, m ofproto.Message, bad error, wire []byte, 
 		return n.change(m, change{n, xid})
 	}
 	return n.handleSimple(xid, m)
+}
+
+// worse returns what Open vSwitch finds first about m, of which bad is what the codec found:
+// only the switch knows which tunnel options there are.
+func (s *Switch) worse(m ofproto.Message, bad error) error {
+	if f, ok := m.(ofproto.FlowMod); ok {
+		if err := s.checkTLVs(ofproto.Flow{Match: f.Flow.Match}); err != nil {
+			return err
+		}
+	}
+	return bad
 }
 
 // handleSimple does what hardly has a way to fail, but for what it does not know.

@@ -25,6 +25,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/ofproto"
 )
@@ -42,8 +43,9 @@ type Config struct {
 
 // A Switch is a switch. Its methods may be called by several goroutines.
 type Switch struct {
-	config Config
-	tasks  sync.WaitGroup
+	config  Config
+	created time.Time
+	tasks   sync.WaitGroup
 
 	mu         sync.Mutex // guards what follows; never held while reading or writing
 	tables     *tables
@@ -65,7 +67,7 @@ func New(c Config) *Switch {
 	if c.DatapathID == 0 {
 		c.DatapathID = 1
 	}
-	return &Switch{config: c, tables: newTables(), ports: slices.Clone(c.Ports)}
+	return &Switch{config: c, created: time.Now(), tables: newTables(), ports: slices.Clone(c.Ports)}
 }
 
 // Connect returns the controller's end of a new connection to the switch. It has no buffer

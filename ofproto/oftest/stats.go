@@ -50,6 +50,8 @@ func (n *session) entries(m ofproto.MultipartRequest) ([][]byte, error) {
 		return n.meterEntries(m.Body, func(k *meter) ([]byte, error) { return ofproto.AppendMeterConfig(nil, k.MeterConfig) })
 	case ofproto.MultipartMeterFeatures:
 		return one(ofproto.AppendMeterFeatures(nil, meterFeatures)), nil
+	case ofproto.MultipartTableFeatures:
+		return tableFeatures(m.Body)
 	}
 	return nil, ofproto.OFPBRC_BAD_STAT
 }
@@ -134,19 +136,37 @@ func (n *session) tableEntries() (entries [][]byte) {
 	return entries
 }
 
-// portEntries has counters of zero: no packet passes through this switch.
+// portEntries has counters of zero, for no packet passes through this switch, and all ones
+// for those that not every kind of port has.
 func (n *session) portEntries(body []byte) ([][]byte, error) {
 	number, err := ofproto.RequestNumber(body)
+	if err == nil {
+		err = checkNumber(number)
+	}
 	if err != nil {
 		return nil, err
 	}
+	const unknown = ^uint64(0)
+	s := ofproto.PortStats{RxDropped: unknown, TxDropped: unknown, RxErrors: unknown, TxErrors: unknown, RxFrame: unknown, RxOver: unknown, RxCRC: unknown, Collisions: unknown}
+	s.DurationSec, s.DurationNsec = since(n.created)
 	var entries [][]byte
 	for _, p := range n.ports {
 		if number == ofproto.PortAny || number == p.Number {
-			entries = append(entries, ofproto.AppendPortStats(nil, ofproto.PortStats{Port: p.Number}))
+			s.Port = p.Number
+			entries = append(entries, ofproto.AppendPortStats(nil, s))
 		}
 	}
 	return entries, nil
+}
+
+// checkNumber refuses the number of a port that does not fit into the 16 bits that Open
+// vSwitch has for it.
+func checkNumber(port uint32) error {
+	const most, reserved = 0xff00, 0xffffff00
+	if port >= most && port < reserved {
+		return ofproto.OFPBAC_BAD_OUT_PORT
+	}
+	return nil
 }
 
 // allQueues is OFPQ_ALL.
@@ -155,6 +175,9 @@ const allQueues = 0xffffffff
 // queueEntries is empty, for there are no queues.
 func (n *session) queueEntries(body []byte) ([][]byte, error) {
 	port, queue, err := ofproto.DecodeQueueQuery(body)
+	if err == nil {
+		err = checkNumber(port)
+	}
 	switch {
 	case err != nil:
 		return nil, err
