@@ -8,7 +8,7 @@ type plainTLV struct {
 	size             uint8 // of the value
 	shift            uint8 // of a word that begins with the value, to have the value
 	needs            prereq
-	word             bool   // at most 8 bytes, and all values are possible
+	narrow           bool   // at most 8 bytes
 	limited          bool   // not all values are possible
 	teaches          bool   // other fields depend on it
 	shared           bool   // other fields share its place
@@ -52,7 +52,7 @@ func plainTLVOf(f Field, h header, head uint32) plainTLV {
 		head: head, headMasked: noTLV, field: f, size: uint8(n), shift: uint8(64 - 8*min(n, 8)), needs: info[f].needs, limited: valid[f] != nil,
 		teaches: teaches[f], shared: placeOf[f] != f || len(shared[f]) > 0, keep: 1<<(8*n) - 1,
 	}
-	t.word = n <= 8 && !t.limited
+	t.narrow = n <= 8
 	if info[f].access&maskable != 0 {
 		t.headMasked = be.Uint32(appendHeader(nil, h, n, true))
 	}
@@ -74,21 +74,22 @@ func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	for len(b)-read > 4 && len(r.m) < cap(r.m) {
 		head := be.Uint32(b[read:])
 		t := &plainTLVs[plainIndex(head)]
-		n := 4 + int(t.size)
-		if head == t.headMasked {
+		n, masked := 4+int(t.size), head == t.headMasked
+		if masked {
 			n += int(t.size)
-		} else if head != t.head {
-			return read
 		}
-		if len(b)-read < n || t.field <= last || !strict && t.shared || strict && t.needs != always && !r.headers.meet(t.needs) {
-			return read
+		if !masked && head != t.head || len(b)-read < n || t.field <= last || !strict && t.shared ||
+			strict && t.needs != always && !r.headers.meet(t.needs) {
+			break
 		}
-		if !t.word || cap(b)-read < 20 {
-			if !r.appendPlain(t, b[read+4:read+n]) {
-				return read
+		if t.narrow && cap(b)-read >= 20 {
+			v, mask := t.words(b[read+4:read+20], masked)
+			if mask == 0 || t.limited && !valid[t.field](v) {
+				break
 			}
-		} else if !r.appendWords(t, b[read+4:read+20], head == t.headMasked) {
-			return read
+			r.appendNumber(t, v&mask, mask)
+		} else if !r.appendPlain(t, b[read+4:read+n]) {
+			break
 		}
 		r.ethernet = r.ethernet || t.needs != always
 		last, read = t.field, read+n
@@ -96,24 +97,22 @@ func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	return read
 }
 
-// appendWords is appendPlain for what is most frequent: a value of at most 8 bytes, and as
-// large a mask, in 16 bytes that can be read as two words.
-func (r *matchReader) appendWords(t *plainTLV, b []byte, masked bool) bool {
-	v, mask := be.Uint64(b)>>(t.shift&63), t.keep
+// words returns value and mask at the beginning of two words; a mask of zero if they are not
+// good.
+func (t *plainTLV) words(b []byte, masked bool) (v, mask uint64) {
+	v, mask = be.Uint64(b)>>(t.shift&63), t.keep
 	if masked {
 		all := be.Uint64(b[t.size&15:]) >> (t.shift & 63)
-		if mask &= all; mask == 0 || v&^all != 0 {
-			return false
+		if mask &= all; v&^all != 0 {
+			return 0, 0
 		}
 	}
-	r.appendNumber(t, v&mask, mask)
-	return true
+	return v, mask
 }
 
 func (r *matchReader) appendNumber(t *plainTLV, v, mask uint64) {
-	at := len(r.m)
-	r.m = r.m[:at+1]
-	c := &r.m[at]
+	r.m = r.m[:len(r.m)+1]
+	c := &r.m[len(r.m)-1]
 	*c = Cond{Field: t.field}
 	be.PutUint64(c.Value[8:], v)
 	be.PutUint64(c.Mask[8:], mask)
@@ -124,41 +123,20 @@ func (r *matchReader) appendNumber(t *plainTLV, v, mask uint64) {
 
 // appendPlain appends the condition in the payload of a TLV, unless it is not good.
 func (r *matchReader) appendPlain(t *plainTLV, payload []byte) bool {
-	if t.size == 16 {
-		at := len(r.m)
-		c := &r.m[:at+1][at]
-		*c = condOf(t.field, len(payload) > 16, payload)
-		if c.Mask.zero() || c.Value.without(c.Mask) != (Bits{}) {
-			return false
-		}
-		r.m = r.m[:at+1]
-		return true
+	c := condOf(t.field, len(payload) > int(t.size), payload)
+	keep := wire[t.field].full
+	if t.narrow {
+		be.PutUint64(keep[8:], t.keep)
 	}
-	v, mask := load(payload, t.size), t.keep
-	if len(payload) > int(t.size) {
-		all := load(payload[t.size:], t.size)
-		if mask &= all; mask == 0 || v&^all != 0 {
-			return false
-		}
-	}
-	if t.limited && !valid[t.field](v) {
+	outside := c.Value.without(c.Mask)
+	c.Mask = c.Mask.and(keep)
+	if c.Mask.zero() || !outside.zero() || t.limited && !valid[t.field](c.Value.low()) {
 		return false
 	}
-	r.appendNumber(t, v&mask, mask)
-	return true
-}
-
-// load returns the number in the first n bytes of b.
-func load(b []byte, n uint8) uint64 {
-	switch n {
-	case 1:
-		return uint64(b[0])
-	case 2:
-		return uint64(be.Uint16(b))
-	case 4:
-		return uint64(be.Uint32(b))
-	case 6:
-		return uint64(be.Uint32(b))<<16 | uint64(be.Uint16(b[4:]))
+	c.Value = c.Value.and(c.Mask)
+	r.m = append(r.m, c)
+	if t.teaches {
+		r.headers.learn(&c)
 	}
-	return be.Uint64(b)
+	return true
 }

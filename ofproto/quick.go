@@ -73,7 +73,7 @@ func (q *quickReader) match(b []byte) (Match, bool) {
 	}
 	n := len(r.m)
 	q.conds = q.conds[:len(q.conds)-quickConds+n] // the rest of the room is for others
-	return r.m[:n:n].settle(r.ethernet), true
+	return r.m[:n:n], true                        // none is on the packet type: there is nothing to settle
 }
 
 // instructions reads at most one apply_actions, and a goto_table behind it.
