@@ -101,7 +101,56 @@ func newMutator(seed uint64, seeds [][]byte) *mutator {
 	return m
 }
 
-func (m *mutator) seed() []byte { return append([]byte(nil), m.seeds[m.IntN(len(m.seeds))]...) }
+func (m *mutator) seed() []byte {
+	if m.IntN(8) == 0 {
+		return m.learn()
+	}
+	return append([]byte(nil), m.seeds[m.IntN(len(m.seeds))]...)
+}
+
+// learn returns a learn of any fields and values.
+func (m *mutator) learn() []byte {
+	b, err := hex.DecodeString(learnHead)
+	if err != nil {
+		panic(err)
+	}
+	for range 1 + m.IntN(3) {
+		b = m.learnSpec(b)
+	}
+	return setLength(pad8(b, 0), (len(b)+7)/8*8)
+}
+
+// learnSpec appends a part of a learn, most often of a whole field.
+func (m *mutator) learnSpec(b []byte) []byte {
+	src, dst := m.field(), m.field()
+	if m.IntN(3) > 0 {
+		dst = src
+	}
+	n := info[dst].bits
+	if m.IntN(4) == 0 {
+		n = uint16(m.IntN(int(n) + 2))
+	}
+	head := n&0x3ff | uint16(m.IntN(3))<<11
+	if m.IntN(3) > 0 {
+		head |= 1 << 13
+	}
+	b = be.AppendUint16(b, head)
+	if head>>13&1 == 0 {
+		b = append(be.AppendUint32(b, nxm32[src]), 0, byte(m.IntN(3)))
+	} else {
+		value := make([]byte, (int(n)+15)/16*2)
+		for i := range value {
+			value[i] = byte(m.Uint32()) & byte(m.Uint32()) & byte(m.Uint32())
+		}
+		b = append(b, value...)
+	}
+	if head>>11&3 != 2 {
+		b = append(be.AppendUint32(b, nxm32[dst]), 0, byte(m.IntN(2)*m.IntN(9)))
+	}
+	return b
+}
+
+func (m *mutator) field() Field { return 1 + Field(m.IntN(int(numFields)-1)) }
 
 // list returns one list, with one to three damages.
 func (m *mutator) list() []byte {

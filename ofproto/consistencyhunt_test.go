@@ -136,6 +136,7 @@ func (m *mutator) instructions() []byte {
 	}
 	if m.IntN(6) == 0 {
 		list = m.damage(list)
+		list = list[:len(list)/8*8] // or it would be the length of the message that is wrong
 	}
 	head := "0004000000000000"
 	if m.IntN(8) == 0 {
