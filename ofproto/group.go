@@ -159,6 +159,7 @@ const bucketLen = 16
 // buckets reads n bytes of buckets.
 func (d *decoder) buckets(n int) (buckets []Bucket) {
 	s := d.sub(n, "bucket", OFPGMFC_BAD_BUCKET)
+	buckets = room(buckets, countEntries(s.b, bucketLen))
 	for s.more() {
 		if size := int(s.peek16()); size < bucketLen || size > len(s.b) {
 			s.fail(OFPGMFC_BAD_BUCKET)
@@ -180,7 +181,9 @@ func (d *decoder) bucket() (k Bucket) {
 	port := d.u32()
 	k.WatchPort, k.WatchGroup = swapAny(port), swapAny(d.u32())
 	d.skip(4)
-	k.Actions = d.actions(len(d.b))
+	if len(d.b) > 0 {
+		k.Actions = d.actions(len(d.b))
+	}
 	if !isPort(port) {
 		d.refuse(OFPGMFC_BAD_WATCH)
 	}

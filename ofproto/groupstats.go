@@ -4,7 +4,7 @@ import "fmt"
 
 // DecodeGroupDesc appends the groups in one part of a group-desc reply to groups.
 func DecodeGroupDesc(groups []Group, body []byte) ([]Group, error) {
-	return decodeAll(groups, body, "group desc", false, func(d *decoder) Group {
+	return decodeAll(room(groups, countEntries(body, 8)), body, "group desc", false, func(d *decoder) Group {
 		g := d.groupDesc()
 		if g.Type != GroupSelect { // a weight means nothing there
 			for i := range g.Buckets {

@@ -4,7 +4,7 @@ import "fmt"
 
 // DecodeMeterConfig appends the meters in one part of a meter-config reply to meters.
 func DecodeMeterConfig(meters []MeterConfig, body []byte) ([]MeterConfig, error) {
-	return decodeAll(meters, body, "meter config", false, (*decoder).meterConfig)
+	return decodeAll(room(meters, countEntries(body, 8)), body, "meter config", false, (*decoder).meterConfig)
 }
 
 func (d *decoder) meterConfig() (m MeterConfig) {

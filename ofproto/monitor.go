@@ -176,7 +176,7 @@ func (d *decoder) flowMonitor() (k FlowMonitor) {
 }
 
 func (d *decoder) flowMonitorReply(h head) Message {
-	m := FlowMonitorReply{More: h.flags&more != 0}
+	m := FlowMonitorReply{More: h.flags&more != 0, Updates: room([]FlowUpdate(nil), countEntries(d.b, 8))}
 	for d.more() {
 		if u := d.flowUpdate(); d.err == nil {
 			m.Updates = append(m.Updates, u)

@@ -1,6 +1,9 @@
 package ofproto
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 type (
 	// MultipartRequest asks for a part of the switch's state (A.3.5). The functions and
@@ -107,6 +110,25 @@ func decodeAll[T any](all []T, body []byte, what string, strict bool, read func(
 		}
 	}
 	return all, d.err
+}
+
+// countEntries returns how many entries there are in b, each of which begins with its
+// length of at least least. It is worth to look: small ones take much more memory than they
+// are long, and more so if it is taken bit by bit.
+func countEntries(b []byte, least int) (n int) {
+	for len(b) >= least && int(be.Uint16(b)) >= least {
+		n++
+		b = b[min(len(b), int(be.Uint16(b))):]
+	}
+	return n
+}
+
+// room returns s with room for n more.
+func room[T any](s []T, n int) []T {
+	if n == 0 {
+		return s
+	}
+	return slices.Grow(s, n)
 }
 
 // decodeOne reads a body that is one entry.

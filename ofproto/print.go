@@ -27,6 +27,9 @@ func Check(b []byte) error {
 	if len(b) < HeaderLen || int(be.Uint16(b[2:])) != len(b) {
 		return fmt.Errorf("message of %d bytes: %w", len(b), OFPBRC_BAD_LEN)
 	}
+	if err := versionError(b); err != nil {
+		return err
+	}
 	_, err := Print(b)
 	return err
 }

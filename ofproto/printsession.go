@@ -8,7 +8,7 @@ import (
 // hello prints which versions are offered. Whatever is wrong in a hello, it is never
 // refused: what is not understood is shown.
 func (p *printer) hello(d *decoder, h head) {
-	versions, understood := helloVersions(h.version, d.bytes(len(d.b)))
+	versions, _, understood := helloVersions(h.version, d.bytes(len(d.b)))
 	p.text("\n version bitmap: ")
 	for v := versions; v != 0; v &= v - 1 {
 		if v != versions {
@@ -22,32 +22,31 @@ func (p *printer) hello(d *decoder, h head) {
 	}
 }
 
-// helloVersions returns which versions a hello offers, and whether all of it was
-// understood. A later bitmap stands for an earlier one; without one, all versions up to
-// that of the header are meant.
-func helloVersions(version uint8, elements []byte) (versions uint32, understood bool) {
+// helloVersions returns which versions a hello offers, whether a bitmap said so, and whether
+// all of it was understood. A later bitmap stands for an earlier one; without one, all
+// versions up to that of the header are meant.
+func helloVersions(version uint8, b []byte) (versions uint32, said, understood bool) {
 	versions = ^uint32(1)
 	if version < 32 {
 		versions = (1<<version - 1) << 1
 	}
 	understood = true
-	for b := elements; len(b) > 0; {
-		if len(b) < 4 {
-			return versions, false
+	for len(b) > 0 {
+		n := 0
+		if len(b) >= 4 {
+			n = int(be.Uint16(b[2:]))
 		}
-		n := int(be.Uint16(b[2:]))
 		padded := (n + 7) &^ 7
 		if n < 4 || padded > len(b) {
-			return versions, false
+			return versions, said, false
 		}
-		if v, ok := versionBitmap(b[:n]); ok {
-			versions = v
-		} else {
-			understood = false
+		v, ok := versionBitmap(b[:n])
+		if understood = understood && ok; ok {
+			versions, said = v, true
 		}
 		b = b[padded:]
 	}
-	return versions, understood
+	return versions, said, understood
 }
 
 // versionBitmap reads a version bitmap, of which the first 32 bits count.
@@ -72,9 +71,10 @@ func (p *printer) error(d *decoder, h head) {
 		p.printable(data)
 		return
 	}
-	failed := printer{verbosity: 1}
-	_ = failed.whole(data) // that it was refused is what the error is about
-	p.out = append(p.out, failed.out...)
+	verbosity := p.verbosity
+	p.verbosity = 1
+	_ = p.whole(data) // that it was refused is what the error is about
+	p.verbosity = verbosity
 }
 
 // printable prints text, and what cannot be printed by its octal number.
@@ -263,9 +263,7 @@ func (p *printer) bundleAdd(d *decoder, h head) {
 	p.f("\n bundle_id=%s", cHex(uint64(id)))
 	p.bundleFlags(flags)
 	p.text("\n")
-	member := printer{verbosity: p.verbosity}
-	_ = member.message(inner) // is refused when the switch looks into it
-	p.out = append(p.out, member.out...)
+	_ = p.message(inner) // is refused when the switch looks into it
 }
 
 func (p *printer) tlvMaps(maps []TLVMap) {

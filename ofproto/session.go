@@ -1,9 +1,6 @@
 package ofproto
 
-import (
-	"fmt"
-	"math/bits"
-)
+import "math/bits"
 
 type (
 	// Hello opens a session (A.5.1). The zero Hello offers OpenFlow 1.3.
@@ -77,19 +74,13 @@ func (m EchoReply) appendBody(b []byte) ([]byte, error)    { return append(b, m.
 func (BarrierRequest) appendBody(b []byte) ([]byte, error) { return b, nil }
 func (BarrierReply) appendBody(b []byte) ([]byte, error)   { return b, nil }
 
+// hello reads a hello, of which nothing is refused: what is not understood in it is for
+// later versions.
 func (d *decoder) hello(h head) Message {
+	elements := d.bytes(len(d.b))
 	m := Hello{Version: h.version}
-	for len(d.b) >= 4 {
-		typ, n := d.u16(), int(d.u16())
-		if n < 4 {
-			d.fail(fmt.Errorf("hello element: %w %d", OFPBRC_BAD_LEN, n))
-			return m
-		}
-		body := d.sub(min(n-4, len(d.b)), "hello element", OFPBRC_BAD_LEN)
-		if typ == 1 && m.Versions == 0 && len(body.b) >= 4 {
-			m.Versions = body.u32()
-		}
-		d.skip(min((8-n%8)%8, len(d.b)))
+	if versions, said, _ := helloVersions(h.version, elements); said {
+		m.Versions = versions
 	}
 	return m
 }

@@ -120,7 +120,7 @@ func TestPeersThatDoNotShakeHands(t *testing.T) {
 		"one with a hello element of length zero": {func(nc net.Conn) {
 			go nc.Write([]byte{4, 0, 0, 16, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0x10})
 			io.Copy(io.Discard, nc)
-		}, "hello element"},
+		}, "has not shaken hands"},
 		"one with a header of length 7": {func(nc net.Conn) {
 			go nc.Write([]byte{4, 0, 0, 7, 0, 0, 0, 1})
 			io.Copy(io.Discard, nc)
