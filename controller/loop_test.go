@@ -448,11 +448,15 @@ func TestForeignFlows(t *testing.T) {
 				for _, f := range []ofproto.Flow{normal, foreign} { // normal stands where the bridge's own flow goes
 					r.must(s.Do(ofproto.FlowMod{Flow: f}))
 				}
+				r.must(s.Do(ofproto.GroupMod{Group: ofproto.Group{ID: 99}}))
 				r.connect("br0", s)
 				st := r.settled(model(t, br0, mode, "a"))
 				kept := slices.ContainsFunc(s.flows(), foreign.Equal)
 				if st.Programmed("br0") != want.programmed || kept != want.kept {
 					t.Errorf("programmed %v, kept %v: %+v", st.Programmed("br0"), kept, st.Bridges["br0"])
+				}
+				if group := len(s.Tables().Groups) == 1; group != want.kept {
+					t.Errorf("the foreign group is there: %v", group)
 				}
 				if err := st.Bridges["br0"].Err; mode == "refuse" && (err == nil || !strings.Contains(err.Error(), "cookie=0x2a")) {
 					t.Errorf("%v", err)
@@ -463,6 +467,75 @@ func TestForeignFlows(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestACommitThatIsCutOffIsLookedAtAfterTheReconnect(t *testing.T) {
+	for name, carriedOut := range map[string]bool{"carried out": true, "not carried out": false} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				s := r.newSwitch()
+				s.React(func(q oftest.Request) oftest.Reaction {
+					m, ok := q.Message.(ofproto.BundleControl)
+					switch {
+					case !ok || m.Type != ofproto.BundleCommit:
+						return oftest.Reaction{}
+					case carriedOut:
+						return oftest.CutInside()
+					}
+					return oftest.Cut()
+				})
+				r.connect("br0", s)
+				if st := r.settled(model(t, br0, "refuse", "a")); st.Programmed("br0") || s.Sessions() != 0 {
+					t.Fatalf("%d sessions, %+v", s.Sessions(), st.Bridges)
+				}
+				s.React(nil)
+				r.connect("br0", s)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				plans := 2
+				if carriedOut {
+					plans = 1
+				}
+				if !r.Status().Programmed("br0") || s.plans() != plans || len(s.flows()) != 3 {
+					t.Errorf("%d plans, %+v", s.plans(), r.Status().Bridges)
+				}
+			})
+		})
+	}
+}
+
+func TestASwitchThatHasLostItsFlowsIsFilledAgain(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		s.Cut()
+		r.must(s.Do(ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: ofproto.AllTables}}))
+		synctest.Wait()
+		r.connect("br0", s)
+		time.Sleep(time.Second)
+		if synctest.Wait(); !r.Status().Programmed("br0") || len(s.flows()) != 3 {
+			t.Errorf("%v, %+v", s.flows(), r.Status().Bridges)
+		}
+	})
+}
+
+func TestAPacketIsAnswered(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.Controller.config.Answer = func(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
+			return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: 3}}, Data: p.Data}}
+		}
+		s := r.newSwitch()
+		r.connect("br0", s)
+		in := ofproto.PacketIn2{PacketIn: ofproto.PacketIn{Reason: ofproto.ReasonAction, Data: make([]byte, 60)}}
+		s.PacketIn(0, in) // of a bridge of which nothing is wanted yet
+		r.settled(model(t, br0, "refuse", "a"))
+		s.PacketIn(0, in)
+		synctest.Wait()
+		if out := oftest.Received[ofproto.PacketOut](s.Switch); len(out) != 1 || len(out[0].Data) != 60 {
+			t.Errorf("%+v", out)
+		}
+	})
 }
 
 func TestAPlanChangesNothing(t *testing.T) {
