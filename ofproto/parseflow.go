@@ -89,7 +89,7 @@ func (p *parser) flowMod(cmd FlowCommand, t text) FlowMod {
 		p.flowKey(&m, kv)
 	}
 	if p.err == nil {
-		m.Flow.Match = p.match.sent()
+		m.Flow.Match = p.match.typed().sent()
 	}
 	if p.err == nil && takenBy[cmd]&ofSets != 0 {
 		p.flowActions(&m.Flow, actions)
@@ -103,6 +103,16 @@ func (p *parser) flowMod(cmd FlowCommand, t text) FlowMod {
 	}
 	if m.Flow.Table == AllTables && takenBy[cmd]&ofSets != 0 {
 		m.Flow.Table = 0
+	}
+	return m
+}
+
+// typed makes the EtherType that m asks for, if it asks for one, that of the packet type: as
+// Open vSwitch does when it has read all of the match.
+func (m Match) typed() Match {
+	packet, ok := m.value(PacketType)
+	if i, found := m.find(EthType); ok && found && packet>>16 == etherTypeNamespace {
+		m[i].Value = Uint(packet & 0xffff)
 	}
 	return m
 }
@@ -215,22 +225,26 @@ func settled(actions []Action) []Action {
 }
 
 // oldFormat returns the error for a flow of which only OpenFlow 1.0 takes the match with the
-// actions: ovs-ofctl names one if there is something else in it that 1.0 does not know. It
-// forgets what it knew at actions that have actions in them.
+// actions: ovs-ofctl names one if there is something else in it that 1.0 does not know.
 func (p *parser) oldFormat(f *Flow) ErrorCode {
-	newer := false
-	for _, a := range f.Actions {
-		switch a := a.(type) {
-		case PushVLAN, Meter, Encap:
-			newer = true
-		case ConnTrack:
-			newer = newer && len(a.Exec) == 0
-		case Clone, WriteActions:
-			newer = false
-		}
-	}
-	if newer || p.never.s != "" || f.Flags&(ResetCounts|NoPktCounts|NoBytCounts) != 0 {
+	if p.never.s != "" || f.Flags&(ResetCounts|NoPktCounts|NoBytCounts) != 0 || newerThan10(f.Actions, false) {
 		return OFPBAC_MATCH_INCONSISTENT
 	}
 	return 0
+}
+
+// newerThan10 reports whether ovs-ofctl finds something in actions that OpenFlow 1.0 does not
+// know, or has found it before them. It forgets that at a clone.
+func newerThan10(actions []Action, before bool) bool {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case PushVLAN, Meter, Encap:
+			before = true
+		case Clone:
+			before = newerThan10(a.Actions, false)
+		case WriteActions:
+			before = newerThan10(a.Actions, before)
+		}
+	}
+	return before
 }

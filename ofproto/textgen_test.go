@@ -178,6 +178,20 @@ func (d dice) matchText(s setting) string {
 	return strings.Join(all, ",")
 }
 
+// rareCondition returns a condition that few use, or that needs others.
+func (d dice) rareCondition() string {
+	tun := fmt.Sprintf("tun_metadata%d", d(64))
+	f := Field(1 + d(int(numFields)-1))
+	return d.of(
+		tun+"="+d.number(62), tun+"="+d.number(62)+"/"+d.number(62), tun, tun+"=*", tun+"[0..31]=5", "eth", "ip4", "ipv4", "ip6", "mplsm", "packet_type=(1,0x800)", "packet_type=(0,0)", "packet_type=(1,0x894f)",
+		"dl_vlan=0xffff", "dl_vlan=-1", "dl_vlan=4095", "vlan_vid=0", "vlan_vid=0x1000/0x1000", "vlan_tci=0/0x1000", "vlan_tci=0x1005/0x1fff", "dl_vlan_pcp=8", "ip_dscp=0x3f", "nw_tos=252", "nw_tos=1", "nw_ecn=4",
+		"in_port="+d.port(), "in_port=ANY", "in_port=UNSET", "actset_output="+d.port(), "recirc_id=5", "skb_priority=5", "ct_state=0x7/0x7", "ct_state=+new-new", "ct_state=", "ct_state=+trk+foo", "ct_state=-trk",
+		"nw_src=10.0.0.1/255.0.255.0", "nw_src=1.2.3.4/0", "ipv6_src=::/0", "ipv6_src=fe80::1/ffff::1", "nw_frag=maybe", "nw_frag=1/3", "tcp_flags=+syn+foo", "tcp_flags=0x1000", "tun_flags=+foo", "tun_id=5/-1", "tunnel_id=0x",
+		"dl_type=0x05ff", "dl_type=0x88a8", "dl_src=01:02:03:04:05:06/ff:ff", "dl_src=1:2:3:4:5:6", "nw_proto=6", "tp_src=5", "tp_dst=5/0xff", "icmp_type=8", "icmp_code=1", "nd_target=::1", "arp_op=1", "arp_op=256", "arp_tpa=1.2.3.4", "metadata=1/2/3",
+		info[f].name+"="+d.value(f)+"/"+d.value(f), info[f].name, info[f].name+"=*", info[f].name+"[]=1", info[f].name+"[0]=1", info[f].name+"[3..5]="+d.number(3), info[f].name+"="+d.number(62),
+	)
+}
+
 // subfieldText returns bits of a field: count of them, or any if count is zero.
 func (d dice) subfieldText(f Field, count int) string {
 	i := &info[f]
@@ -347,7 +361,31 @@ func (d dice) actionText(s setting, within string) string {
 		"bundle("+d.of("eth_src", "symmetric_l4")+","+d.number(16)+","+d.of("active_backup", "hrw")+",ofport,members:"+d.of("1", "1,2", "LOCAL,3")+")",
 		"bundle_load(symmetric_l4,"+d.number(16)+",hrw,ofport,"+d.registers(16)+",members:4,8)",
 		"sample(probability="+fmt.Sprint(1+d(65535))+",collector_set_id="+d.number(32)+",obs_domain_id="+d.number(32)+",obs_point_id="+d.number(32)+d.of("", ",sampling_port=5", ",sampling_port=7,egress", ",ingress")+")",
-		"push:"+d.registers(0), "pop:"+d.registers(0), "set_field:0x1234->reg7", "controller:"+d.number(16), "CONTROLLER",
+		d.rareText(s), d.rareText(s), d.rareText(s), "push:"+d.registers(0), "pop:"+d.registers(0), "set_field:0x1234->reg7", "controller:"+d.number(16), "CONTROLLER",
+	)
+}
+
+// rareText returns one of the actions that few use.
+func (d dice) rareText(s setting) string {
+	tun := fmt.Sprintf("tun_metadata%d", d(64))
+	f := d.field(s, isWritable)
+	return d.of(
+		"set_field:"+d.number(62)+"->"+tun, "set_field:"+d.number(16)+"/0xff->"+tun, "load:"+d.number(8)+"->NXM_NX_TUN_METADATA"+fmt.Sprint(d(64))+"[0..31]",
+		"move:"+tun+"[0..31]->NXM_NX_REG0[]", "delete_field:"+tun, "delete_field:reg0", "push:"+tun, "move:reg1[]->"+tun+"[3..34]",
+		"encap(ethernet)", "encap(nsh)", "encap(nsh(md_type=1))", "encap(nsh(md_type=2,tlv(0x1000,10,0x12345678)))", "encap(nsh(md_type=2,tlv(0x1000,10,0x12),tlv(0x2000,20,0xfedcba9876543210)))", "encap(mpls)", "encap(mpls_mcast)",
+		"decap", "decap()", "decap(packet_type(ns=0,type=0))", "decap(packet_type(ns=1,type=0x894f))", "decap(packet_type(ns=0,type=0xfffe))",
+		"dec_nsh_ttl", "fin_timeout(idle_timeout="+d.number(16)+",hard_timeout=3)", "fin_timeout()", "debug_recirc", "debug_slow", "set_queue(5)", "GROUP:3", "Output:5", "CT_clear",
+		"controller(userdata=0102.03 ff)", "controller(pause,id="+d.number(16)+")", "output(max_len=100,port="+d.port()+")", "output:"+tun+"[0..15]",
+		"mod_tp_src:"+d.number(16), "mod_tp_dst:"+d.number(16), "mod_nw_src:"+d.ip4(), "mod_nw_dst:"+d.ip4(), "set_vlan_vid:"+d.number(12), "set_vlan_pcp:"+d.of("0", "7"), "set_eth_src:"+d.mac(),
+		"copy_field:reg0->reg1", "copy_field:src=reg0,dst=reg1", "set_field:"+d.value(f)+"->"+info[f].name+"[]", "set_field("+d.value(f)+"->"+info[f].name+")", "load("+d.number(8)+"->reg3[])",
+		"ct(zone="+d.number(16)+",commit,exec(set_field:"+d.number(32)+"->ct_mark,set_field:"+d.number(62)+"->ct_label,load:"+d.number(8)+"->ct_label[64..71]))",
+		"ct(commit,nat(src="+d.ip4()+":"+d.number(16)+"-"+d.number(16)+"),alg="+d.of("ftp", "tftp", "sip", "21")+")", "ct(nat)", "ct(force,commit)", "ct(table=255)", "ct(nat(dst="+d.ip6()+"-"+d.ip6()+",hash))",
+		"learn(table="+d.number(8)+","+d.of("in_port", "in_port_oxm", "eth_type", "vlan_vid", "nw_proto", "ip_dscp", "tcp_dst")+"="+d.of(d.number(8), d.port(), "reg0[0..15]", "LOCAL")+",load:"+d.number(16)+"->"+d.registers(16)+")",
+		"learn(nw_dst="+d.ip4()+",NXM_OF_IP_SRC[]=NXM_OF_IP_DST[],eth_type=2048,output:NXM_NX_REG0[0..15])", "learn(ipv6_dst="+d.ip6()+",eth_type=0x86dd,"+tun+"=5,load:reg0[]->"+tun+"[0..31])",
+		"resubmit(,5,ct)", "resubmit(1,)", "resubmit(1)", "resubmit("+d.port()+","+d.number(8)+")", "resubmit:"+d.port(), "bundle(symmetric_l3l4,0,hrw,ofport,slaves:1,2)", "bundle_load(eth_src,0,active_backup,ofport,reg0[],members:)",
+		"multipath(symmetric_l3l4+udp,50,iter_hash,"+d.number(16)+",3,"+d.registers(4)+")", "multipath(eth_src,50,modulo_n,16,0,"+d.registers(4)+")",
+		"sample(probability=1)", "sample(probability=65535,collector_set_id=-1,sampling_port="+d.port()+")", "check_pkt_larger:5", "dec_ttl()", "dec_ttl(,)", "dec_mpls_ttl(1)", "push_mpls:0x8848", "pop_mpls:"+d.number(16), "exit:", "note:",
+		"conjunction(1,1/2)", "write_metadata:"+d.number(62)+"/"+d.number(62), "apply_actions(output:1)", "table=3", "next_table:3", "goto_table:254", "stats_trigger",
 	)
 }
 
@@ -376,6 +414,9 @@ func (d dice) flowText() string {
 	}
 	if m := d.matchText(s); m != "" {
 		all = append(all, m)
+	}
+	if d(8) == 0 {
+		all = append(all, d.rareCondition())
 	}
 	return strings.Join(append(all, "actions="+d.instructionsText(s, table)), ",")
 }
