@@ -233,7 +233,7 @@ func (p *parser) flags(t text, names []string, allowed uint64, full Bits) (value
 			if uint32(v|m)&^uint32(allowed) != 0 {
 				p.bad(t, "%q has bits that stand for nothing", t.s)
 			}
-			return Uint(v), Uint(m)
+			return Uint(uint64(uint32(v))), Uint(uint64(uint32(m)))
 		}
 	}
 	if strings.HasPrefix(t.s, "+") || strings.HasPrefix(t.s, "-") {

@@ -95,6 +95,31 @@ func TestRefusedMatchesSayWhereAndWhy(t *testing.T) {
 	}
 }
 
+func TestOddTextsOfMatchesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
+	for name, c := range map[string]struct{ in, want string }{
+		"a number that is too long for flags is cut off":           {"ct_state=4294967297", "ct_state=new"},
+		"a later condition replaces an earlier one":                {"reg0=1,reg0=2", "reg0=0x2"},
+		"another protocol takes the ports along":                   {"udp,tp_dst=53,tcp", "tcp,tp_dst=53"},
+		"the address of an ARP":                                    {"arp,nw_src=10.0.0.1", "arp,arp_spa=10.0.0.1"},
+		"the type of an ICMP by the name of a port":                {"icmp,tp_src=8", "icmp,icmp_type=8"},
+		"a condition that the packet has no field for is left out": {"nw_src=10.0.0.1,reg0=1", "reg0=0x1"},
+		"a number without a value asks for nothing":                {"reg0=1,ip,nw_tos", "ip,reg0=0x1"},
+		"no VLAN tag":          {"dl_vlan=0xffff", "vlan_tci=0x0000/0x1fff"},
+		"a VLAN ID of 13 bits": {"vlan_vid=0x1005", "dl_vlan=5"},
+		"parts of a register":  {"reg1[0..3]=5,reg1[4..7]=6", "reg1=0x65/0xff"},
+		"a part of an extended register by its header": {"OXM_OF_PKT_REG0[0..7]=9", "reg1=0x9/0xff"},
+		"an address wraps around":                      {"ip,nw_src=300.1.1.1", "ip,nw_src=44.1.1.1"},
+		"a reserved port of OpenFlow 1.0":              {"in_port=65534", "in_port=LOCAL"},
+		"anything":                                     {"reg0=*,ip", "ip"},
+		"values in parentheses and spaces between":     {"tcp tp_dst(80)\treg0:5", "tcp,reg0=0x5,tp_dst=80"},
+	} {
+		m, err := ParseMatch(c.in)
+		if err != nil || m.String() != c.want {
+			t.Errorf("%s: %s is read as %v, %v, want %s", name, c.in, m, err, c.want)
+		}
+	}
+}
+
 func TestMistakesInTextsOfMatchesSayWhere(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"a field that there is not":         {"tcp,tp_dts=80", `column 5: there is no field "tp_dts"`},
