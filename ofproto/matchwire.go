@@ -13,19 +13,17 @@ func AppendMatch(b []byte, m Match) []byte {
 	w := matchWriter{start: len(b)}
 	for i := 0; i < len(m); i++ {
 		c := &m[i]
-		switch wire[c.Field].how {
-		case asItIs:
-			b = c.appendNarrow(b)
-		case ifMet:
-			b = w.appendDependent(b, c)
-		case ifNotDefault:
-			b = w.appendPacketType(b, c)
-		case asOptions:
+		f := &wire[c.Field]
+		switch {
+		case f.how == asItIs, f.how == ifMet && w.meets(f, c):
+			b = f.appendNarrow(b, c)
+		case f.how == ifMet:
+		case f.how == asOptions:
 			var n int
 			b, n = m.appendTunMetadata(b, i)
 			i += n - 1
 		default:
-			b = c.append(b)
+			b = w.appendOdd(b, c)
 		}
 	}
 	if w.framed && !w.sent && w.headers.packetType == 0 {
@@ -42,25 +40,41 @@ type matchWriter struct {
 	framed  bool // there is one that implies an Ethernet frame
 }
 
-// appendDependent appends c if what it depends on stands before it.
-func (w *matchWriter) appendDependent(b []byte, c *Cond) []byte {
-	info := &wire[c.Field]
-	if info.learns {
+// meets reports whether what c depends on stands before it.
+func (w *matchWriter) meets(f *wireField, c *Cond) bool {
+	if f.learns {
 		w.headers.learn(c)
 	}
 	w.framed = true
-	n := len(b)
-	if c.Field == VLANTCI {
-		b = appendTCI(b, c)
-	} else if w.headers.sends(c, info.needs) {
-		if info.whole && c.Mask != info.full {
-			narrow := c.narrowed()
-			c = &narrow
-		}
-		b = c.append(b)
+	if !w.headers.sends(c, f.needs) {
+		return false
 	}
-	w.sent = w.sent || len(b) > n
-	return b
+	w.sent = true
+	return true
+}
+
+// appendOdd appends a condition that most matches do not have.
+func (w *matchWriter) appendOdd(b []byte, c *Cond) []byte {
+	f := &wire[c.Field]
+	switch f.how {
+	case ifNotDefault:
+		return w.appendPacketType(b, c)
+	case asTCI:
+		n := len(b)
+		w.headers.learn(c)
+		b = appendTCI(b, c)
+		w.framed, w.sent = true, w.sent || len(b) > n
+		return b
+	case asItIsOrMet:
+		if f.needs != always && !w.meets(f, c) {
+			return b
+		}
+	}
+	if f.whole && c.Mask != f.full {
+		narrow := c.narrowed()
+		c = &narrow
+	}
+	return c.append(b)
 }
 
 // appendPacketType appends c unless it asks for an Ethernet frame, as every condition on its
@@ -95,8 +109,9 @@ type writing uint8
 
 const (
 	asItIs       writing = iota // nothing, and it is narrow
-	asItIsWide                  // nothing
-	ifMet                       // whether its prerequisites are met
+	ifMet                       // whether its prerequisites are met, and it is narrow
+	asItIsOrMet                 // the same of those that are not narrow, or may be too wide
+	asTCI                       // what OpenFlow 1.3 can say of a VLAN TCI
 	ifNotDefault                // whether it says more than others imply
 	asOptions                   // the tunnel options beside it
 )
@@ -110,7 +125,7 @@ var wire = func() (all [numFields]wireField) {
 		all[f].learns = true
 	}
 	for _, f := range []Field{ICMPv4Type, ICMPv4Code, ICMPv6Type, ICMPv6Code, NDOptionsType} {
-		all[f].whole = true
+		all[f].whole, all[f].how = true, asItIsOrMet
 	}
 	return all
 }()
@@ -128,10 +143,12 @@ func wireFieldOf(f Field) wireField {
 		w.how = ifNotDefault
 	case f.isTunMetadata():
 		w.how = asOptions
+	case f == VLANTCI:
+		w.how = asTCI
+	case !w.narrow:
+		w.how = asItIsOrMet
 	case i.needs != always:
 		w.how = ifMet
-	case !w.narrow:
-		w.how = asItIsWide
 	}
 	return w
 }
@@ -142,29 +159,28 @@ const tlvRoom = 4 + 4 + 16 + 16
 
 // append appends c as a TLV.
 func (c *Cond) append(b []byte) []byte {
-	if wire[c.Field].narrow {
-		return c.appendNarrow(b)
+	if f := &wire[c.Field]; f.narrow {
+		return f.appendNarrow(b, c)
 	}
 	return c.appendWide(b)
 }
 
-// appendNarrow appends c as a TLV if its field is narrow, as nearly all are: every flow has
-// about ten of them. They are written in whole words, the rest of which the next TLV writes
-// over.
-func (c *Cond) appendNarrow(b []byte) []byte {
+// appendNarrow appends c, on the narrow field f, as a TLV. Nearly all fields are narrow, and
+// every flow has about ten of them: they are written in whole words, the rest of which the
+// next TLV writes over.
+func (f *wireField) appendNarrow(b []byte, c *Cond) []byte {
 	n := len(b)
 	if cap(b)-n < tlvRoom {
 		b = slices.Grow(b, tlvRoom)
 	}
-	w, to := &wire[c.Field], b[n:n+tlvRoom]
-	size, shift := int(w.size), w.shift&63
+	to, size, shift := b[n:n+tlvRoom], int(f.size), f.shift&63
 	be.PutUint64(to[4:], be.Uint64(c.Value[8:])<<shift)
 	mask := be.Uint64(c.Mask[8:])
-	if mask == w.fullLow {
-		be.PutUint32(to, w.head)
+	if mask == f.fullLow {
+		be.PutUint32(to, f.head)
 		return b[:n+4+size]
 	}
-	be.PutUint32(to, w.headMasked)
+	be.PutUint32(to, f.headMasked)
 	be.PutUint64(to[4+size&15:], mask<<shift)
 	return b[:n+4+2*size]
 }
