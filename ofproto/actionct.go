@@ -102,8 +102,8 @@ func (d *decoder) field32() Field {
 	if num&1 == 1 {
 		n /= 2
 	}
-	f, ok := byHeader[header{class: class, num: num >> 1}]
-	if d.err == nil && (!ok || n != info[f].bytes && (!f.isTunMetadata() || n > 127)) {
+	f := header{class: class, num: num >> 1}.field()
+	if d.err == nil && (f == 0 || n != info[f].bytes && (!f.isTunMetadata() || n > 127)) {
 		d.fail(OFPBAC_BAD_SET_TYPE)
 		return 0
 	}

@@ -127,9 +127,9 @@ func readSetField(d *decoder) Action {
 	case f == InPort || info[f].access&writable == 0 || !v.valid():
 		d.fail(OFPBAC_BAD_SET_ARGUMENT)
 	case v.isLong():
-		return SetTunMetadata{Field: f, Value: v.value}
+		return SetTunMetadata{Field: f, Value: string(v.value)}
 	}
-	return SetField{f, toBits(v.value)}
+	return SetField{f, fromBytes(v.value)}
 }
 
 // String returns the action as ovs-ofctl prints it.
@@ -329,9 +329,8 @@ func (s Subfield) loads(v []byte) []Action {
 		}
 	}
 	if s.Field.isTunMetadata() {
-		t := SetTunMetadata{Field: s.Field, Long: true}
-		t.set(string(value), string(mask))
-		return []Action{t}
+		v, m, masked := trimmed(value, mask)
+		return []Action{SetTunMetadata{s.Field, string(v), string(m), masked, true}}
 	}
 	return loads(s.Field, value, mask)
 }

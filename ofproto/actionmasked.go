@@ -1,6 +1,7 @@
 package ofproto
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
@@ -55,11 +56,11 @@ func readSetMasked(d *decoder) Action {
 		d.fail(OFPBAC_BAD_SET_ARGUMENT)
 		return nil
 	case v.field.isTunMetadata():
-		return SetTunMetadata{v.field, v.value, v.mask, v.masked, true}
+		return SetTunMetadata{v.field, string(v.value), string(v.mask), v.masked, true}
 	case !v.masked:
-		return SetMasked{v.field, toBits(v.value), ones(info[v.field].bytes)}
+		return SetMasked{v.field, fromBytes(v.value), ones(info[v.field].bytes)}
 	}
-	return SetMasked{v.field, toBits(v.value), toBits(v.mask)}
+	return SetMasked{v.field, fromBytes(v.value), fromBytes(v.mask)}
 }
 
 // String returns the action as ovs-ofctl prints it.
@@ -109,16 +110,6 @@ func longHexText(s string) string {
 	return "0x" + s
 }
 
-// set sets value and mask without the zeroes before them.
-func (s *SetTunMetadata) set(value, mask string) {
-	if len(mask) == info[TunMetadata0].bytes && strings.Trim(mask, "\xff") == "" {
-		s.Value, s.Mask, s.Masked = strings.TrimLeft(value, "\x00"), "", false
-		return
-	}
-	n := max(len(strings.TrimLeft(value, "\x00")), len(strings.TrimLeft(mask, "\x00")))
-	s.Value, s.Mask, s.Masked = value[len(value)-n:], mask[len(mask)-n:], true
-}
-
 func (s SetMasked) writes() Field      { return s.Field }
 func (s SetTunMetadata) writes() Field { return s.Field }
 
@@ -127,13 +118,11 @@ func (s SetMasked) check(p *packet) ErrorCode { return p.checkSet(s.Field, s.Val
 // setTunMetadata reads the value of a tunnel option, which an integer does not hold.
 func (p *parser) setTunMetadata(f Field, t text) []Action {
 	n := info[f].bytes
-	s := SetTunMetadata{Field: f}
 	if t.s == "*" {
-		s.Masked = true
-		return []Action{s}
+		return []Action{SetTunMetadata{Field: f, Masked: true}}
 	}
 	value, rest, ok := long(t.s, n)
-	mask := []byte(strings.Repeat("\xff", n))
+	mask := bytes.Repeat([]byte{0xff}, n)
 	if ok && strings.HasPrefix(rest, "/") {
 		mask, rest, ok = long(rest[1:], n)
 	}
@@ -141,9 +130,9 @@ func (p *parser) setTunMetadata(f Field, t text) []Action {
 		p.bad(t, "%q is not a number of at most %d bytes", t.s, n)
 		return nil
 	}
-	s.set(string(value), string(mask))
-	if len(s.Value) <= 16 && !s.Masked {
-		return []Action{SetField{f, toBits(s.Value)}}
+	v, m, masked := trimmed(value, mask)
+	if len(v) <= 16 && !masked {
+		return []Action{SetField{f, fromBytes(v)}}
 	}
-	return []Action{s}
+	return []Action{SetTunMetadata{Field: f, Value: string(v), Mask: string(m), Masked: masked}}
 }

@@ -1,8 +1,6 @@
 package ofproto
 
-import (
-	"strings"
-)
+import "bytes"
 
 // actionHeader reads the header of a TLV in an action. The field is zero if there is none that
 // has such a header and that length; the length goes to what stands behind the header.
@@ -22,7 +20,7 @@ func (d *decoder) actionHeader() (f Field, h header, masked bool, n int) {
 	if masked {
 		one /= 2
 	}
-	f = byHeader[h]
+	f = h.field()
 	if one != info[f].bytes && (!f.isTunMetadata() || one > 127) {
 		f = 0
 	}
@@ -43,12 +41,13 @@ func (d *decoder) longField() Field {
 	return f
 }
 
-// A fieldValue is what a TLV in an action says: in a set_field, value and mask. Both are as
-// long as the field; those of a tunnel option have no zeroes before them.
+// A fieldValue is what a TLV in an action says: in a set_field, value and mask. They are still
+// part of the message, and as long as the field; those of a tunnel option have no zeroes before
+// them.
 type fieldValue struct {
 	field       Field
 	masked      bool
-	value, mask string
+	value, mask []byte
 }
 
 // actionValue reads a whole TLV.
@@ -63,16 +62,11 @@ func (d *decoder) actionValue() (v fieldValue) {
 	if d.err != nil {
 		return v
 	}
-	v.field, v.masked = f, masked
-	if !masked {
-		v.value = string(b[:min(n, info[f].bytes)])
-		if f.isTunMetadata() {
-			v.value = strings.TrimLeft(v.value, "\x00")
-		}
-		return v
+	v = fieldValue{field: f, masked: masked, value: b[:min(n, info[f].bytes)]}
+	if masked {
+		v.value, v.mask = b[:n/2], b[n/2:n/2*2]
 	}
-	v.value, v.mask = string(b[:n/2]), string(b[n/2:n/2*2])
-	for i := range n / 2 {
+	for i := range v.mask {
 		if v.value[i]&^v.mask[i] != 0 {
 			d.fail(OFPBMC_BAD_WILDCARDS)
 		}
@@ -85,27 +79,33 @@ func (d *decoder) actionValue() (v fieldValue) {
 
 // trim makes value and mask of a tunnel option as short as they can be.
 func (v *fieldValue) trim() {
-	most := info[v.field].bytes
-	t := SetTunMetadata{}
-	t.set(v.value[:min(len(v.value), most)], v.mask[:min(len(v.mask), most)])
-	v.value, v.mask, v.masked = t.Value, t.Mask, t.Masked
+	if !v.masked {
+		v.value = bytes.TrimLeft(v.value, "\x00")
+		return
+	}
+	n := min(len(v.value), info[v.field].bytes)
+	v.value, v.mask, v.masked = trimmed(v.value[:n], v.mask[:n])
+}
+
+// trimmed returns value and mask of a tunnel option without the zeroes before them, and whether
+// the mask is not of all bits.
+func trimmed(value, mask []byte) (v, m []byte, masked bool) {
+	if len(mask) == info[TunMetadata0].bytes && len(bytes.Trim(mask, "\xff")) == 0 {
+		return bytes.TrimLeft(value, "\x00"), nil, false
+	}
+	n := max(len(bytes.TrimLeft(value, "\x00")), len(bytes.TrimLeft(mask, "\x00")))
+	return value[len(value)-n:], mask[len(mask)-n:], true
 }
 
 // isLong reports whether the value is too long for Bits.
 func (v *fieldValue) isLong() bool { return len(v.value) > 16 }
-
-// toBits returns at most 16 bytes as Bits.
-func toBits(s string) (b Bits) {
-	copy(b[16-len(s):], s)
-	return b
-}
 
 // valid reports whether an OFPAT_SET_FIELD may write the value.
 func (v *fieldValue) valid() bool {
 	if v.isLong() {
 		return true
 	}
-	value := toBits(v.value)
+	value := fromBytes(v.value)
 	return validValue(v.field, value) && (v.field != VLANVID || value.Uint64()&vlanPresent != 0)
 }
 
