@@ -3,6 +3,7 @@ package ofproto
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"os/exec"
@@ -309,4 +310,33 @@ func short(s string) string {
 		return s[:i]
 	}
 	return s
+}
+
+func TestMessagesOfTheWrongLengthAreShownAsOpenVSwitchShowsThem(t *testing.T) {
+	n := min(hunted(t, 100), 3000) // one process each
+	m := messageMutator{Rand: rand.New(rand.NewPCG(huntSeed(), 3)), seeds: sampleMessages(t)}
+	for _, v := range vectors(t, "messages_of13.jsonl") {
+		m.seeds = append(m.seeds, v.bytes(t))
+	}
+	for i := range n {
+		b := bytes.Clone(m.seeds[m.IntN(len(m.seeds))])
+		b = b[:m.IntN(len(b)+1)]
+		if m.IntN(2) == 0 {
+			b = m.damage(b)
+		}
+		if i == 0 {
+			b = nil
+		}
+		if len(b) > 0 && i%8 > 0 {
+			b[0] = Version
+		}
+		out, err := exec.CommandContext(t.Context(), "ovs-ofctl", "-voff", "ofp-print", hex.EncodeToString(b), "2").Output()
+		if err != nil {
+			t.Fatalf("%x: %v", b, err)
+		}
+		want := strings.TrimRight(string(out), "\n")
+		if got, err := Print(b); got != want && !errors.Is(err, OFPBRC_BAD_VERSION) && !(len(b) > 0 && isOther(b[0])) {
+			t.Errorf("%x\n got %s\nwant %s", b, got, want)
+		}
+	}
 }
