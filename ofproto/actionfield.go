@@ -81,6 +81,10 @@ func (s SetField) appendTo(b []byte) ([]byte, error) {
 		return s.appendShort(b)
 	}
 	w := &wire[s.Field]
+	if w.narrow {
+		b = append(b, 0, 25, 0, 16, byte(w.head>>24), byte(w.head>>16), byte(w.head>>8), byte(w.head))
+		return be.AppendUint64(b, be.Uint64(s.Value[8:])<<(w.shift&63)), nil
+	}
 	n := 8 + 16 - int(w.at)
 	if w.experimenter != 0 {
 		n += 4

@@ -93,7 +93,9 @@ func swapAny(v uint32) uint32 {
 	return v
 }
 
-func (m FlowMod) appendBody(b []byte) ([]byte, error) {
+func (m FlowMod) appendBody(b []byte) ([]byte, error) { return m.append(b) }
+
+func (m *FlowMod) append(b []byte) ([]byte, error) {
 	f := &m.Flow
 	b = slices.Grow(b, 40)
 	n := len(b)

@@ -126,9 +126,14 @@ func (m Unknown) appendBody(b []byte) ([]byte, error) { return append(b, m.Body.
 // error: it would cut the connection.
 func Append(b []byte, xid uint32, m Message) ([]byte, error) {
 	start := len(b)
-	b = append(b, Version, m.messageType(), 0, 0)
-	b = be.AppendUint32(b, xid)
-	b, err := m.appendBody(b)
+	var err error
+	if f, ok := m.(FlowMod); ok { // most of what is sent, and large: a method call copies it again
+		b = append(b, Version, typeFlowMod, 0, 0, byte(xid>>24), byte(xid>>16), byte(xid>>8), byte(xid))
+		b, err = f.append(b)
+	} else {
+		b = append(b, Version, m.messageType(), 0, 0, byte(xid>>24), byte(xid>>16), byte(xid>>8), byte(xid))
+		b, err = m.appendBody(b)
+	}
 	if err != nil {
 		return b[:start], err
 	}
