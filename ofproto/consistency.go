@@ -36,6 +36,15 @@ const (
 // what is only inconsistent in the packet, because a later action may be refused for more.
 type checker interface{ check(*packet) ErrorCode }
 
+// CheckActions refuses actions and instructions that do not go with the match or the table of
+// their flow, as Open vSwitch does when it reads a flow-mod, mostly with
+// OFPBAC_MATCH_INCONSISTENT: an IPv4 address cannot be written where the match does not ask for
+// IPv4, and goto_table cannot go back. The ports may be any. AllTables stands for no table, from
+// which one may go to any.
+func CheckActions(m Match, table Table, actions []Action) error {
+	return checkConsistent(m, table, actions)
+}
+
 // checkConsistent refuses a flow whose actions do not go with its match or its table, as
 // Open vSwitch does when it reads a flow-mod and, with the packet as match, a packet-out:
 // with OFPBAC_MATCH_INCONSISTENT in most cases. table is that of the flow; NoTable stands

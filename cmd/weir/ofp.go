@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,7 +31,7 @@ var ofpConverters = []struct {
 		map[string]converter{"flow": encodeFlow, "group": encodeGroup, "meter": encodeMeter},
 	},
 	{
-		"decode", "read parts of messages in hexadecimal, print their text; a match is its OXM fields without a header",
+		"decode", "read parts of messages in hexadecimal, print their text; a match is its OXM fields without a header; TABLE, may stand before instructions",
 		[]string{"match", "actions", "instructions"},
 		map[string]converter{"match": decodeMatch, "actions": decodeActions, "instructions": decodeInstructions},
 	},
@@ -215,8 +216,24 @@ func decodeMatch(line string) (string, error) {
 
 func decodeActions(line string) (string, error) { return decoded(line, ofproto.DecodeActions) }
 
+// decodeInstructions reads the instructions of a flow that matches all, of table 0 or of the
+// one whose number stands before a comma: as ovs-ofctl parse-instructions does.
 func decodeInstructions(line string) (string, error) {
-	return decoded(line, ofproto.DecodeInstructions)
+	table := uint64(0)
+	if number, rest, ok := strings.Cut(line, ","); ok {
+		var err error
+		if table, err = strconv.ParseUint(strings.TrimSpace(number), 10, 8); err != nil {
+			return "", fmt.Errorf("%q is no table", number)
+		}
+		line = rest
+	}
+	return decoded(line, func(b []byte) ([]ofproto.Action, error) {
+		actions, err := ofproto.DecodeInstructions(b)
+		if err == nil {
+			err = ofproto.CheckActions(nil, ofproto.Table(table), actions)
+		}
+		return actions, err
+	})
 }
 
 func decoded(line string, decode func([]byte) ([]ofproto.Action, error)) (string, error) {
