@@ -108,6 +108,7 @@ func TestOddTextsOfMatchesAreReadAsOpenVSwitchReadsThem(t *testing.T) {
 		"a VLAN ID of 13 bits": {"vlan_vid=0x1005", "dl_vlan=5"},
 		"parts of a register":  {"reg1[0..3]=5,reg1[4..7]=6", "reg1=0x65/0xff"},
 		"a part of an extended register by its header": {"OXM_OF_PKT_REG0[0..7]=9", "reg1=0x9/0xff"},
+		"a part of what was the type of an ICMP":       {"icmp_type=57,udp,udp_src[2..5]=0", "udp,tp_src=1"},
 		"an address wraps around":                      {"ip,nw_src=300.1.1.1", "ip,nw_src=44.1.1.1"},
 		"a reserved port of OpenFlow 1.0":              {"in_port=65534", "in_port=LOCAL"},
 		"anything":                                     {"reg0=*,ip", "ip"},

@@ -239,6 +239,9 @@ func (m Match) get(f Field) (c Cond) {
 	for i := range m {
 		if placeOf[m[i].Field] == placeOf[f] {
 			c.Value, c.Mask = shifted(m[i].Value, shift).and(used), shifted(m[i].Mask, shift).and(used)
+			if m[i].Mask == ones(info[m[i].Field].bytes) { // though it may have fewer bits
+				c.Mask = used
+			}
 		}
 	}
 	return c
