@@ -77,12 +77,11 @@ func (d dice) action() ofproto.Action {
 	return ofproto.Output{Port: choose(d, 1, 2, ofproto.PortLocal, ofproto.PortFlood)}
 }
 
-// actions returns the actions of a flow. None uses a group twice: Open vSwitch 3.1 aborts
-// when that group is deleted.
+// actions returns the actions of a flow, which uses no group twice.
 func (d dice) actions(table ofproto.Table) []ofproto.Action {
 	for {
 		a := d.anyActions(table)
-		if usesOf(a, 0) < 2 && usesOf(a, 1) < 2 && usesOf(a, 2) < 2 && usesOf(a, 3) < 2 {
+		if !usesTwice(ofproto.FlowMod{Flow: ofproto.Flow{Actions: a}}) {
 			return a
 		}
 	}
@@ -301,10 +300,26 @@ func (d dice) damaged(m ofproto.Message) ofproto.Message {
 	}
 	b := encode(0, m)
 	for {
-		if damaged := d.damage(slices.Clone(b[head:])); !elsewhere(damaged) {
-			return ofproto.Unknown{Type: b[1], Body: slices.Concat(b[ofproto.HeaderLen:head], damaged)}
+		u := ofproto.Unknown{Type: b[1], Body: slices.Concat(b[ofproto.HeaderLen:head], d.damage(slices.Clone(b[head:])))}
+		if _, m, _ := ofproto.Decode(encode(0, u)); !elsewhere(u.Body) && !usesTwice(m) {
+			return u
 		}
 	}
+}
+
+// usesTwice reports whether m has a flow that uses a group twice: Open vSwitch 3.1 aborts
+// when that group is deleted.
+func usesTwice(m ofproto.Message) bool {
+	f, ok := m.(ofproto.FlowMod)
+	if !ok {
+		return false
+	}
+	for a := range flat(f.Flow.Actions) {
+		if g, ok := a.(ofproto.ToGroup); ok && usesOf(f.Flow.Actions, uint32(g)) > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // elsewhere reports whether b may have something in it of which a switch says else than

@@ -32,9 +32,9 @@ import (
 
 // Config is what a Switch is made from. The zero Config works.
 type Config struct {
-	DatapathID uint64 // zero: 1
-	Ports      []ofproto.PortDesc
-	Hello      ofproto.Hello // with what it opens a session; zero: it speaks OpenFlow 1.3 only
+	DatapathID uint64             // zero: 1
+	Ports      []ofproto.PortDesc // that it has at first
+	Hello      ofproto.Hello      // with what it opens a session; zero: it speaks OpenFlow 1.3 only
 
 	// Service makes its sessions like those that are opened to a bridge's management socket,
 	// which get nothing that they have not asked for until they have sent a SetConfig.
