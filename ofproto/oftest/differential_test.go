@@ -220,7 +220,7 @@ func (s side) play(t testing.TB, steps []step, removed int) said {
 			all.add(i, f)
 		}
 	}
-	for end := time.Now().Add(5 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; { // a busy machine takes its time
 		for _, c := range s.controllers {
 			for _, f := range merged(c.exchange(t)) {
 				all.add(len(steps), f)
