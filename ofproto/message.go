@@ -98,15 +98,32 @@ type messageForm struct {
 
 }
 
-var messageForms [numKinds]map[uint32]*messageForm
+// nearForms has the forms of messages by kind and number; farForms those whose numbers are
+// large, which are all of the ONF.
+var (
+	nearForms [numKinds][40]*messageForm
+	farForms  = map[uint32]*messageForm{}
+)
 
 // onMessage says how a message is read.
 func onMessage(k kind, number uint32, f messageForm) {
-	if messageForms[k] == nil {
-		messageForms[k] = map[uint32]*messageForm{}
-	}
 	f.name = namePrefixes[k] + f.name + nameSuffixes[k]
-	messageForms[k][number] = &f
+	if number < uint32(len(nearForms[k])) {
+		nearForms[k][number] = &f
+	} else {
+		farForms[uint32(k)<<16|number] = &f
+	}
+}
+
+// messageFormOf returns the form of a message; nil if it is not known.
+func messageFormOf(k kind, number uint32) *messageForm {
+	switch {
+	case number < uint32(len(nearForms[k])):
+		return nearForms[k][number]
+	case number > 0xffff:
+		return nil
+	}
+	return farForms[uint32(k)<<16|number]
 }
 
 var namePrefixes = [numKinds]string{"OFPT_", "NXT_", "ONFT_", "OFPST_", "OFPST_", "NXST_", "NXST_", "ONFST_", "ONFST_"}
@@ -199,8 +216,8 @@ func form(b []byte) (*messageForm, kind, error) {
 	if err != nil {
 		return nil, k, err
 	}
-	f, ok := messageForms[k][number]
-	if !ok {
+	f := messageFormOf(k, number)
+	if f == nil {
 		return nil, k, fmt.Errorf("message type %d: %w", b[1], unknownMessage[k])
 	}
 	n := len(b) - headerLens[k] - f.least

@@ -99,7 +99,7 @@ func (p *printer) truncated(b []byte) {
 		return
 	}
 	if k, number, err := numberOf(b); err == nil && versionError(b) == nil {
-		if f, ok := messageForms[k][number]; ok {
+		if f := messageFormOf(k, number); f != nil {
 			p.head(f.name, b)
 			p.text("\n")
 		}

@@ -59,7 +59,7 @@ func (p *printer) otherVersion(b []byte) error {
 	switch {
 	case err != nil && version > 1 || err != nil && typ == typeExperimenter:
 		return err
-	case k == onfMessage, k == niciraMessage && messageForms[k][subtype] == nil:
+	case k == onfMessage, k == niciraMessage && messageFormOf(k, subtype) == nil:
 		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_SUBTYPE)
 	case name == "" && typ > typeMultipartReply:
 		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_TYPE)
