@@ -55,7 +55,7 @@ func (v PushVLAN) String() string { return fmt.Sprintf("push_vlan:%#x", uint16(v
 func parsePushVLAN(p *parser, kv pair) []Action {
 	v := PushVLAN(p.uint(kv.value, 16))
 	if !v.valid() {
-		p.refuse(kv.value, OFPBAC_BAD_ARGUMENT, "the Ethernet type of a VLAN tag is 0x8100 or 0x88a8")
+		p.bad(kv.value, "the Ethernet type of a VLAN tag is 0x8100 or 0x88a8")
 	}
 	return []Action{v}
 }

@@ -222,7 +222,7 @@ func parseEnqueue(p *parser, kv pair) []Action {
 		return nil
 	}
 	n := p.port(port)
-	if n >= 0xff00 && n != PortInPort && n != PortLocal {
+	if p.checks && n >= 0xff00 && n != PortInPort && n != PortLocal {
 		p.refuse(port, OFPBAC_BAD_OUT_PORT, "port %s has no queues", port.s)
 	}
 	return []Action{SetQueue(p.uint(queue, 32)), Output{n, 0xffff}, PopQueue{}}

@@ -50,6 +50,7 @@ type parser struct {
 	match  Match  // of the flow whose actions are parsed: tp_dst is tcp's or udp's
 	never  text   // a field in match that no version of OpenFlow can ask for, if there is one
 	depth  int    // of the list of actions that is being read: 1 is the flow's
+	checks bool   // the actions have to go with match; those of a group go with any
 	places []text // of the actions of the list that was read last
 }
 

@@ -185,7 +185,7 @@ func (p *parser) cookie(m *FlowMod, t text) {
 // flowActions reads the actions and instructions of f, whose match is read, and refuses
 // those that do not go with it.
 func (p *parser) flowActions(f *Flow, t text) {
-	p.match = f.Match
+	p.match, p.checks = f.Match, true
 	f.Actions = p.instructions(t)
 	if p.err != nil {
 		return

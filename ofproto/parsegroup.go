@@ -177,7 +177,7 @@ func (p *parser) selectionMask(f Field, t text) {
 	case p.err != nil:
 	case all != ones(info[f].bytes):
 		p.bad(t, "the value is the mask of %v, and has no mask", f)
-	case mask == Bits{}:
+	case mask == Bits{} && !f.isTunMetadata():
 		p.bad(t, "a mask of zero leaves nothing of %v", f)
 	case mask != all && info[f].access&maskable == 0:
 		p.bad(t, "%v has no mask", f)
@@ -214,6 +214,12 @@ func (p *parser) groupBucket(g *groupText, t text) {
 	}
 	if p.err == nil {
 		k.Actions = p.pieces(k.actions)
+	}
+	for i, a := range k.Actions {
+		if m, ok := a.(Meter); ok { // an action in OpenFlow 1.5; ovs-ofctl sends the instruction of 1.3
+			b, _ := m.appendTo(nil)
+			g.newer, k.Actions[i] = t, Raw(b)
+		}
 	}
 	g.Group.Buckets = append(g.Group.Buckets, k.Bucket)
 }
