@@ -16,7 +16,7 @@ import (
 // connections nevertheless, forgets the generation when it is restarted, and fences neither
 // a session with RoleEqual nor one over a bridge's management socket.
 func (c *Conn) Role(ctx context.Context, role ofproto.Role, generation uint64) (ofproto.RoleReply, error) {
-	m, err := c.ask(ctx, ofproto.RoleRequest{Role: role, Generation: generation})
+	m, err := c.Ask(ctx, ofproto.RoleRequest{Role: role, Generation: generation})
 	if err != nil {
 		return ofproto.RoleReply{}, fmt.Errorf("role: %w", err)
 	}
@@ -35,7 +35,7 @@ func (c *Conn) SetAsync(ctx context.Context, a ofproto.AsyncConfig) error {
 
 // Async returns which messages the switch sends of its own accord.
 func (c *Conn) Async(ctx context.Context) (ofproto.AsyncConfig, error) {
-	m, err := c.ask(ctx, ofproto.GetAsyncRequest{})
+	m, err := c.Ask(ctx, ofproto.GetAsyncRequest{})
 	r, _ := m.(ofproto.GetAsyncReply)
 	return r.AsyncConfig, err
 }

@@ -33,7 +33,7 @@ func FuzzPeer(f *testing.F) {
 		c.monitor = &Monitor{c: c, ready: make(answer, 1), stray: make(answer, 1), news: make(chan struct{}, 1)}
 		_, forget := c.span(2, 2)
 		defer forget()
-		p := &parts{frames: make(chan []byte), ended: make(chan struct{}), failed: make(answer, 1)}
+		p := &parts{c: c, got: make(chan part), ended: make(chan struct{})}
 		close(p.ended)
 		defer c.expect(7, p)()
 		defer c.expect(8, c.monitor)()

@@ -129,7 +129,7 @@ func versions(h ofproto.Hello) string {
 // introduce asks the switch who it is, and sets how it treats fragments: with nx-match the
 // first fragment of a packet keeps its ports, which the default hides.
 func (c *Conn) introduce(ctx context.Context) error {
-	m, err := c.ask(ctx, ofproto.FeaturesRequest{})
+	m, err := c.Ask(ctx, ofproto.FeaturesRequest{})
 	if err != nil {
 		return fmt.Errorf("features: %w", err)
 	}

@@ -86,12 +86,8 @@ func (m *Monitor) begin(ctx context.Context, watch []ofproto.FlowMonitor) error 
 	if err := c.send(ctx, barrier, ofproto.BarrierRequest{}); err != nil {
 		return err
 	}
-	select {
-	case <-after:
-	case <-ctx.Done():
-		return unknown(ctx.Err())
-	case <-c.done:
-		return c.cut()
+	if _, err := next(ctx, c, after); err != nil {
+		return unknown(err)
 	}
 	return m.verdict()
 }
@@ -154,15 +150,8 @@ func (m *Monitor) Next(ctx context.Context) (Change, error) {
 		if c, ok := m.pop(); ok {
 			return c, nil
 		}
-		select {
-		case <-m.news:
-		case <-ctx.Done():
-			return Change{}, ctx.Err()
-		case <-m.c.done:
-			if c, ok := m.pop(); ok { // what came before the end
-				return c, nil
-			}
-			return Change{}, m.c.cut()
+		if _, err := next(ctx, m.c, m.news); err != nil {
+			return Change{}, err
 		}
 	}
 }

@@ -23,8 +23,8 @@ func watch(t *testing.T, c *Conn, flags ofproto.MonitorFlags) *Monitor {
 	return m
 }
 
-// next returns the next change, as text.
-func next(t *testing.T, m *Monitor) string {
+// told returns the next change, as text.
+func told(t *testing.T, m *Monitor) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -56,7 +56,7 @@ func TestTheMonitorSeesWhatSomebodyElseChanges(t *testing.T) {
 		{[]string{"del-flows", "br", "table=3"}, "event 1: cookie=0x5, table=3, priority=9,ip actions=drop"},
 	} {
 		must2(t)(box.Ofctl(append([]string{"-O", "OpenFlow13"}, step.command...)...))
-		if got := next(t, m); got != step.want {
+		if got := told(t, m); got != step.want {
 			t.Errorf("%v: %q; want %q", step.command, got, step.want)
 		}
 	}

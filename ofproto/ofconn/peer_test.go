@@ -669,3 +669,55 @@ func TestASessionGoesOnWhenItsXidsBeginAnew(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAnswerBeforeTheEndOfTheSessionCounts(t *testing.T) {
+	for name, do := range map[string]func(context.Context, *Conn) error{
+		"a commit": func(ctx context.Context, c *Conn) error {
+			return c.Apply(ctx, ofproto.Plan{PutFlows: make([]ofproto.Flow, 1)})
+		},
+		"an answer": func(ctx context.Context, c *Conn) error {
+			_, err := c.Async(ctx)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 200 {
+				bubble(t, func(nc net.Conn) {
+					peer(nc, ofproto.Hello{}, obliging(func(_ uint32, m ofproto.Message) []ofproto.Message {
+						switch m := m.(type) {
+						case ofproto.GetAsyncRequest:
+							return []ofproto.Message{ofproto.GetAsyncReply{}, nil}
+						case ofproto.BundleControl:
+							if m.Type == ofproto.BundleCommit {
+								return []ofproto.Message{ofproto.BundleControl{ID: m.ID, Type: m.Type + 1}, nil}
+							}
+						}
+						return nil
+					}))
+				}, func(t *testing.T, c *Conn) {
+					if err := do(t.Context(), c); err != nil {
+						t.Fatal(err)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestARefusalBeforeACutLeavesTheRestUnknown(t *testing.T) {
+	bubble(t, func(nc net.Conn) {
+		peer(nc, ofproto.Hello{}, func(xid uint32, m ofproto.Message) []ofproto.Message {
+			switch m.(type) {
+			case ofproto.FlowMod:
+				return []ofproto.Message{&ofproto.Error{XID: xid, Type: 5, Code: 1}}
+			case ofproto.BarrierRequest:
+				return []ofproto.Message{nil}
+			}
+			return nil
+		})
+	}, func(t *testing.T, c *Conn) {
+		if err := c.Do(t.Context(), ofproto.FlowMod{}, ofproto.CTFlushZone{}); !errors.Is(err, ErrUnknownOutcome) || !errors.Is(err, ofproto.OFPFMFC_TABLE_FULL) {
+			t.Error(err)
+		}
+	})
+}

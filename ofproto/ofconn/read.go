@@ -121,7 +121,7 @@ func (c *Conn) deliverPart(frame []byte) bool {
 	r, ok := c.waiting[binary.BigEndian.Uint32(frame[4:])].(*parts)
 	c.mu.Unlock()
 	if ok {
-		r.part(c, slices.Clone(frame))
+		r.put(part{frame: slices.Clone(frame)})
 	}
 	return ok
 }

@@ -79,8 +79,9 @@ func (a answer) take(_ uint32, m ofproto.Message) {
 	}
 }
 
-// ask sends a request and returns its one answer. An error message is an error.
-func (c *Conn) ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
+// Ask sends a request that has one answer, and returns it. The error is an *ofproto.Error
+// if the switch refused the request.
+func (c *Conn) Ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	xid := c.xids(1)
@@ -89,23 +90,30 @@ func (c *Conn) ask(ctx context.Context, m ofproto.Message) (ofproto.Message, err
 	if err := c.send(ctx, xid, m); err != nil {
 		return nil, err
 	}
-	select {
-	case m := <-a:
-		if e, ok := m.(*ofproto.Error); ok {
-			return nil, e
-		}
-		return m, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-c.done:
-		return nil, c.cut()
+	r, err := next(ctx, c, a)
+	if e, ok := r.(*ofproto.Error); ok {
+		return nil, e
 	}
+	return r, err
 }
 
-// Ask sends a request that has one answer, and returns it. The error is an *ofproto.Error
-// if the switch refused the request.
-func (c *Conn) Ask(ctx context.Context, m ofproto.Message) (ofproto.Message, error) {
-	return c.ask(ctx, m)
+// next waits for what the reader sends. That which has come before the end of the session,
+// or just in time, counts.
+func next[T any](ctx context.Context, c *Conn, from <-chan T) (v T, err error) {
+	select {
+	case v = <-from:
+		return v, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-c.done:
+		err = c.cut()
+	}
+	select {
+	case v = <-from:
+		return v, nil
+	default:
+		return v, err
+	}
 }
 
 // Send sends a message, and does not wait for what becomes of it: should the switch refuse
@@ -117,7 +125,7 @@ func (c *Conn) Send(ctx context.Context, m ofproto.Message) error {
 
 // Barrier returns when the switch has done all that was sent before.
 func (c *Conn) Barrier(ctx context.Context) error {
-	_, err := c.ask(ctx, ofproto.BarrierRequest{})
+	_, err := c.Ask(ctx, ofproto.BarrierRequest{})
 	return err
 }
 
@@ -222,14 +230,8 @@ func (s *span) await(ctx context.Context, i int) error {
 
 // wait waits for news.
 func (s *span) wait(ctx context.Context) error {
-	select {
-	case <-s.news:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.Conn.done:
-		return s.cut()
-	}
+	_, err := next(ctx, s.Conn, s.news)
+	return err
 }
 
 // Do sends messages that are answered only if they are refused, and returns when the
@@ -256,10 +258,14 @@ func (c *Conn) Do(ctx context.Context, messages ...ofproto.Message) error {
 	if err == nil {
 		err = s.await(ctx, 0)
 	}
-	if _, why := s.rejected(); why != nil {
-		return why
+	_, why := s.rejected()
+	switch {
+	case why == nil:
+		return unknown(err)
+	case broken(err):
+		return fmt.Errorf("%w: %w", unknown(err), why)
 	}
-	return unknown(err)
+	return why
 }
 
 // broken reports whether an error is more than a switch that says no.

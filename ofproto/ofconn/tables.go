@@ -15,18 +15,37 @@ import (
 // waits, and with it the switch, for memory must be bounded and nothing may be lost. Who
 // reads them does nothing but decode.
 type parts struct {
-	frames chan []byte
-	ended  chan struct{} // closed when nobody reads any more
-	failed answer        // an error instead
+	c     *Conn
+	got   chan part
+	ended chan struct{} // closed when nobody reads any more
 }
 
-func (p *parts) take(xid uint32, m ofproto.Message) { p.failed.take(xid, m) }
+// A part is one message of a long answer, not decoded yet, or what came instead.
+type part struct {
+	frame   []byte
+	instead ofproto.Message // nil: frame
+}
 
-func (p *parts) part(c *Conn, frame []byte) {
+func (p *parts) take(_ uint32, m ofproto.Message) { p.put(part{instead: m}) }
+
+func (p *parts) put(v part) {
 	select {
-	case p.frames <- frame:
+	case p.got <- v:
 	case <-p.ended:
-	case <-c.done:
+	case <-p.c.done:
+	}
+}
+
+// next waits for the next part.
+func (p *parts) next(ctx context.Context) ([]byte, error) {
+	v, err := next(ctx, p.c, p.got)
+	switch m := v.instead.(type) {
+	case nil:
+		return v.frame, err
+	case *ofproto.Error:
+		return nil, m
+	default:
+		return nil, fmt.Errorf("peer answered %T", m)
 	}
 }
 
@@ -37,26 +56,26 @@ const maxMultipart = 1 << 28
 // replyHeaderLen is the length of what stands before the body of a multipart reply.
 const replyHeaderLen = 16
 
-// multipart sends a request and calls part for the body of each part of the answer, which
-// part may keep.
-func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part func(body []byte) error) error {
+// multipart sends a request and calls read for the body of each part of the answer, which
+// it may keep.
+func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, read func(body []byte) error) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	xid := c.xids(1)
-	p := &parts{frames: make(chan []byte, 16), ended: make(chan struct{}), failed: make(answer, 1)}
+	p := &parts{c: c, got: make(chan part, 16), ended: make(chan struct{})}
 	defer close(p.ended)
 	defer c.expect(xid, p)()
 	if err := c.send(ctx, xid, m); err != nil {
 		return err
 	}
 	for size := 0; size <= c.limit; {
-		frame, err := c.nextPart(ctx, p)
+		frame, err := p.next(ctx)
 		if err != nil {
 			return err
 		}
 		body, more, err := partOf(frame, m.Type)
 		if err == nil {
-			err = part(body)
+			err = read(body)
 		}
 		if err != nil { // it is the peer that is not right: nothing more it says can be trusted
 			c.end(fmt.Errorf("peer sent garbage: %w", err))
@@ -70,22 +89,6 @@ func (c *Conn) multipart(ctx context.Context, m ofproto.MultipartRequest, part f
 	err := fmt.Errorf("peer's answer does not end: it is longer than %d bytes", c.limit)
 	c.end(err)
 	return err
-}
-
-func (c *Conn) nextPart(ctx context.Context, p *parts) ([]byte, error) {
-	select {
-	case frame := <-p.frames:
-		return frame, nil
-	case m := <-p.failed:
-		if e, ok := m.(*ofproto.Error); ok {
-			return nil, e
-		}
-		return nil, fmt.Errorf("peer answered %T", m)
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-c.done:
-		return nil, c.cut()
-	}
 }
 
 // partOf returns the body of a multipart reply (A.3.5), and whether there are more.
