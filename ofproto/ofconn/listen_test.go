@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -271,5 +272,22 @@ func TestTargets(t *testing.T) {
 		if _, got, _, err := passive(in); err != nil || got != want {
 			t.Errorf("%s is %s, %v; want %s", in, got, err, want)
 		}
+	}
+}
+
+func TestAPeerOfAnotherVersionThatTalksOnReadsWhyItIsTurnedAway(t *testing.T) {
+	l := listenOn(t, "ptcp:0:127.0.0.1", Config{})
+	for range 20 {
+		nc, err := net.Dial("tcp", l.Addr().String())
+		must(t, err)
+		talk := append([]byte{1, 0, 0, 8, 0, 0, 0, 1}, make([]byte, 100000)...)
+		_, err = nc.Write(talk)
+		must(t, err)
+		must(t, nc.(*net.TCPConn).CloseWrite())
+		said, err := io.ReadAll(nc)
+		if err != nil || !strings.Contains(string(said), "only OpenFlow 1.3") {
+			t.Fatalf("%q, %v", said, err)
+		}
+		nc.Close()
 	}
 }
