@@ -205,6 +205,8 @@ func (d dice) bundled(ports []ofproto.PortDesc) (all []ofproto.Message) {
 			add.Flags ^= 1
 		case d.in(30):
 			add.XID++
+		case d.in(8):
+			add.Message = d.damagedMember(add.Message)
 		}
 		all = append(all, add)
 	}
@@ -241,6 +243,9 @@ func (d dice) bundledGroupMod() ofproto.GroupMod {
 }
 
 func (d dice) role() ofproto.Message {
+	if d.in(6) {
+		return ofproto.NXRoleRequest{Role: choose(d, ofproto.RoleEqual, ofproto.RoleEqual, ofproto.RolePrimary, ofproto.RoleSecondary)}
+	}
 	return ofproto.RoleRequest{Role: ofproto.Role(choose(d, 0, 1, 1, 1, 2, 2, 3)), Generation: uint64(d.IntN(4))}
 }
 
@@ -302,6 +307,21 @@ func (d dice) damaged(m ofproto.Message) ofproto.Message {
 	for {
 		u := ofproto.Unknown{Type: b[1], Body: slices.Concat(b[ofproto.HeaderLen:head], d.damage(slices.Clone(b[head:])))}
 		if _, m, _ := ofproto.Decode(encode(0, u)); !elsewhere(u.Body) && !usesTwice(m) {
+			return u
+		}
+	}
+}
+
+// damagedMember is a message of a bundle that is damaged, but still does what it did.
+func (d dice) damagedMember(m ofproto.Message) ofproto.Message {
+	f, ok := m.(ofproto.FlowMod)
+	if !ok {
+		return m
+	}
+	for {
+		u := d.damaged(m)
+		_, now, _ := ofproto.Decode(encode(0, u))
+		if g, ok := now.(ofproto.FlowMod); ok && g.Command == f.Command && g.Flow.Flags&ofproto.CheckOverlap == f.Flow.Flags&ofproto.CheckOverlap {
 			return u
 		}
 	}
