@@ -73,11 +73,9 @@ func (r *matchReader) plain(b []byte, strict bool) (read int) {
 	}
 	for len(b)-read > 4 && len(r.m) < cap(r.m) {
 		head := be.Uint32(b[read:])
+		n := 4 + int(head&0xff) // the row has it too, but where the next TLV begins should not wait for it
 		t := &plainTLVs[plainIndex(head)]
-		n, masked := 4+int(t.size), head == t.headMasked
-		if masked {
-			n += int(t.size)
-		}
+		masked := head == t.headMasked
 		if !masked && head != t.head || len(b)-read < n || t.field <= last || !strict && t.shared ||
 			strict && t.needs != always && !r.headers.meet(t.needs) {
 			break
