@@ -23,7 +23,7 @@ type Controller struct {
 	UserData string // goes into the packet-in
 	Pause    bool   // the packet waits for NXT_RESUME
 	Meter    uint32 // that limits these packets; zero: that of the controller
-	Long     bool   // it is sent as NXAST_CONTROLLER2 in any case
+	Long     bool   // it is sent as NXAST_CONTROLLER2 although NXAST_CONTROLLER could say it
 }
 
 const reasonAction = 1 // OFPR_ACTION
@@ -42,7 +42,7 @@ const (
 )
 
 func (c Controller) appendTo(b []byte) ([]byte, error) {
-	if !c.Long && c.UserData == "" && !c.Pause && c.Meter == 0 {
+	if !c.Long && c.short() {
 		b = be.AppendUint16(appendNX(b, 20, 16), c.MaxLen)
 		return append(be.AppendUint16(b, c.ID), c.Reason, 0), nil
 	}
@@ -70,16 +70,20 @@ func (c Controller) appendTo(b []byte) ([]byte, error) {
 	return b, setLen(b, start, 2)
 }
 
+// short reports whether NXAST_CONTROLLER can say c.
+func (c *Controller) short() bool { return c.UserData == "" && !c.Pause && c.Meter == 0 }
+
 func readController(d *decoder) Action {
 	return Controller{MaxLen: d.u16(), ID: d.u16(), Reason: d.u8()}
 }
 
 func readController2(d *decoder) Action {
-	c := Controller{MaxLen: 0xffff, Reason: reasonAction, Long: true}
+	c := Controller{MaxLen: 0xffff, Reason: reasonAction}
 	d.zero(6, NXBRC_MUST_BE_ZERO)
 	for d.more() {
 		c.readProp(d)
 	}
+	c.Long = c.short()
 	return c
 }
 

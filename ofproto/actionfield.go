@@ -161,21 +161,44 @@ func (l Load) appendMasked(b []byte) ([]byte, error) {
 	if code := checkSrc(l.Dst, nil); code != 0 {
 		return b, fmt.Errorf("%v: %w", l, code)
 	}
-	var value, mask [128]byte // more than the longest field
-	for i := range int(l.Dst.Bits) {
-		bit := i + int(l.Dst.Offset)
-		at := 127 - bit/8
-		mask[at] |= 1 << (bit % 8)
-		value[at] |= byte(l.Value>>i&1) << (bit % 8)
-	}
+	var value, mask [wideBytes]byte
+	l.spread(&value, &mask)
 	n := info[l.Dst.Field].bytes
 	switch {
 	case int(l.Dst.Bits) == 8*n:
-		return appendLoad2(b, l.Dst.Field, value[128-n:], nil)
+		return appendLoad2(b, l.Dst.Field, value[wideBytes-n:], nil)
 	case l.Dst.Field.isTunMetadata():
 		n = (int(l.Dst.Offset) + int(l.Dst.Bits) + 7) / 8
 	}
-	return appendLoad2(b, l.Dst.Field, value[128-n:], mask[128-n:])
+	return appendLoad2(b, l.Dst.Field, value[wideBytes-n:], mask[wideBytes-n:])
+}
+
+// wideBytes is more than the longest field has.
+const wideBytes = 128
+
+// spread sets the bits that l writes where they are in its field.
+func (l Load) spread(value, mask *[wideBytes]byte) {
+	for i := range int(l.Dst.Bits) {
+		bit := i + int(l.Dst.Offset)
+		at := wideBytes - 1 - bit/8
+		mask[at] |= 1 << (bit % 8)
+		value[at] |= byte(l.Value>>i&1) << (bit % 8)
+	}
+}
+
+// reported returns l as Open vSwitch reports it back.
+func (l Load) reported() Action {
+	f := l.Dst.Field
+	if !f.hasLongHeader() && !f.isTunMetadata() || checkSrc(l.Dst, nil) != 0 {
+		return l
+	}
+	var value, mask [wideBytes]byte
+	l.spread(&value, &mask)
+	n := wideBytes - info[f].bytes
+	if f.isTunMetadata() {
+		return tunMetadata(f, value[n:], mask[n:])
+	}
+	return SetMasked{f, fromBytes(value[n:]), fromBytes(mask[n:])}
 }
 
 func readLoad(d *decoder) Action {
@@ -210,12 +233,13 @@ func (p *packet) checkSet(f Field, v uint64) ErrorCode {
 }
 
 // Set returns the action that writes v into s as Open vSwitch reports it back over
-// OpenFlow 1.3: SetField if s is a whole field, Load otherwise.
+// OpenFlow 1.3: SetField if s is a whole field; otherwise Load, or SetMasked if that has no
+// room for the field.
 func Set(s Subfield, v uint64) Action {
 	if s == s.Field.Whole() {
 		return SetField{s.Field, Uint(v)}
 	}
-	return Load{s, v}
+	return Load{s, v}.reported()
 }
 
 // arrow splits "VALUE->FIELD" at its first arrow.
@@ -322,7 +346,7 @@ func (s Subfield) loads(v []byte) []Action {
 	if s.Bits <= 64 {
 		var b [8]byte
 		copy(b[max(8-n, 0):], v[max(n-8, 0):])
-		return []Action{Load{s, be.Uint64(b[:])}}
+		return []Action{Load{s, be.Uint64(b[:])}.reported()}
 	}
 	value, mask := make([]byte, n), make([]byte, n)
 	for i := range s.Bits {
@@ -333,8 +357,7 @@ func (s Subfield) loads(v []byte) []Action {
 		}
 	}
 	if s.Field.isTunMetadata() {
-		v, m, masked := trimmed(value, mask)
-		return []Action{SetTunMetadata{s.Field, string(v), string(m), masked, true}}
+		return []Action{tunMetadata(s.Field, value, mask)}
 	}
 	return loads(s.Field, value, mask)
 }

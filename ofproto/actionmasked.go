@@ -56,7 +56,7 @@ func readSetMasked(d *decoder) Action {
 		d.fail(OFPBAC_BAD_SET_ARGUMENT)
 		return nil
 	case v.field.isTunMetadata():
-		return SetTunMetadata{v.field, string(v.value), string(v.mask), v.masked, true}
+		return SetTunMetadata{v.field, string(v.value), string(v.mask), v.masked, !v.masked}
 	case !v.masked:
 		return SetMasked{v.field, fromBytes(v.value), ones(info[v.field].bytes)}
 	}
@@ -75,7 +75,14 @@ type SetTunMetadata struct {
 	Value  string
 	Mask   string // if Masked: as long as Value
 	Masked bool
-	Long   bool // it is sent as NXAST_REG_LOAD2, as it is in any case if it has a mask
+	Long   bool // it is sent as NXAST_REG_LOAD2, as it is in any case if it is masked
+}
+
+// tunMetadata returns the action that writes the bits of value that are set in mask, both as
+// long as the field, by NXAST_REG_LOAD2.
+func tunMetadata(f Field, value, mask []byte) SetTunMetadata {
+	v, m, masked := trimmed(value, mask)
+	return SetTunMetadata{f, string(v), string(m), masked, !masked}
 }
 
 func (s SetTunMetadata) appendTo(b []byte) ([]byte, error) {

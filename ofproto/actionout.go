@@ -102,7 +102,7 @@ func (g ToGroup) String() string { return fmt.Sprintf("group:%d", uint32(g)) }
 type OutputReg struct {
 	Src    Subfield
 	MaxLen uint16
-	Long   bool // it is sent as NXAST_OUTPUT_REG2, as it is in any case if Src has a header of eight bytes
+	Long   bool // it is sent as NXAST_OUTPUT_REG2 although Src has a header of four bytes
 }
 
 func (o OutputReg) appendTo(b []byte) ([]byte, error) {
@@ -131,10 +131,9 @@ func readOutputReg(d *decoder) Action {
 }
 
 func readOutputReg2(d *decoder) Action {
-	o := OutputReg{Long: true}
-	ofs := d.u16()
-	o.MaxLen = d.u16()
-	o.Src = subfield(d.longField(), ofs)
+	ofs, most := d.u16(), d.u16()
+	o := OutputReg{Src: subfield(d.longField(), ofs), MaxLen: most}
+	o.Long = !o.Src.Field.hasLongHeader()
 	d.zero(len(d.b), NXBRC_MUST_BE_ZERO)
 	d.readable(o.Src)
 	return o

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -245,26 +246,41 @@ func TestActionsAreWrittenWithoutAllocation(t *testing.T) {
 	}
 }
 
-// What is not the same action is not equal, and what is, is.
-func TestActionsAreEqualIfTheirBytesAre(t *testing.T) {
-	var all []Action
+// What a switch reports back has to equal what was wanted, or it is sent again and again.
+func TestActionsOfTextsEqualTheirReport(t *testing.T) {
 	for _, c := range actionTexts {
-		m, _ := ParseFlowMod(FlowAdd, c.text)
-		all = append(all, m.Flow.Actions...)
-	}
-	for _, a := range all {
-		x, _ := AppendInstructions(nil, []Action{a})
-		for _, b := range all {
-			y, _ := AppendInstructions(nil, []Action{b})
-			if equalAction(a, b) && !slices.Equal(x, y) {
-				t.Errorf("%v equals %v, but is written as %x, not %x", a, b, x, y)
-			}
+		m, err := ParseFlowMod(FlowAdd, c.text)
+		if err != nil {
+			continue
 		}
-		if again, err := DecodeInstructions(x); err == nil && len(again) == 1 {
-			back, err := AppendInstructions(nil, again)
-			if err != nil || !slices.Equal(x, back) {
-				t.Errorf("%v becomes %v", a, again)
-			}
+		wanted := slices.DeleteFunc(m.Flow.Actions, func(a Action) bool { _, nothing := a.(setNothing); return nothing })
+		b, err := AppendInstructions(nil, wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reported, err := DecodeInstructions(b)
+		if err != nil || strings.Contains(Text(wanted), "mod_") || strings.Contains(Text(wanted), "set_vlan") || strings.Contains(Text(wanted), "set_mpls_") || strings.Contains(Text(wanted), "set_tunnel") {
+			continue // Open vSwitch reports the old ones as set_field, and refuses some
+		}
+		if !equalActions(wanted, reported) {
+			t.Errorf("%s: %#v is reported as %#v", c.text, wanted, reported)
+		}
+	}
+}
+
+func TestSetIsReportedAsItIs(t *testing.T) {
+	for _, s := range []Subfield{
+		Reg0.Whole(), Reg0.Range(3, 9), CTLabel.Range(0, 63), EthSrc.Range(40, 47), NSHC1.Whole(), NSHC1.Range(0, 3), NSHSPI.Whole(),
+		TunMetadata0.Whole(), TunMetadata0.Range(0, 31), TunMetadata3.Range(900, 963), TunERSPANIdx.Range(1, 2),
+	} {
+		a := Set(s, 3)
+		b, err := AppendActions(nil, []Action{a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decoder{b: b, what: "actions"}
+		if again := d.list(len(b)); len(again) != 1 || !equalAction(again[0], a) {
+			t.Errorf("%#v is reported as %#v", a, again)
 		}
 	}
 }
