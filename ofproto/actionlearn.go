@@ -52,10 +52,17 @@ const (
 // or if Src is no field, those of Value.
 type LearnSpec struct {
 	Target LearnTarget
-	Bits   uint16 // how many, at most 1023; as Src and Dst have it
-	Src    Subfield
-	Dst    Subfield // not of LearnOutput
-	Value  string   // big-endian, as many bytes as Bits need
+	Src    Subfield // of as many bits as Dst
+	Dst    Subfield // at most 1023 bits; not of LearnOutput
+	Value  string   // big-endian, as many bytes as Dst needs
+}
+
+// bits returns how many bits s is about.
+func (s *LearnSpec) bits() uint16 {
+	if s.Target == LearnOutput {
+		return s.Src.Bits
+	}
+	return s.Dst.Bits
 }
 
 func (Learn) notInSet() {}
@@ -108,14 +115,13 @@ func (l Learn) flags() uint16 {
 //
 // in which src is 1 for a value, and dst is the target.
 func (s *LearnSpec) appendTo(b []byte) []byte {
-	b = be.AppendUint16(b, flag(s.Src.Field == 0, 1<<13)|uint16(s.Target)<<11|s.Bits)
+	b = be.AppendUint16(b, flag(s.Src.Field == 0, 1<<13)|uint16(s.Target)<<11|s.bits()&0x3ff)
 	if s.Src.Field != 0 {
 		b = be.AppendUint16(s.Src.Field.appendNXM32(b), s.Src.Offset)
 	} else {
-		if len(s.Value)%2 == 1 {
-			b = append(b, 0)
-		}
-		b = append(b, s.Value...)
+		n := (int(s.bits()&0x3ff) + 15) / 16 * 2
+		v := s.Value[max(len(s.Value)-n, 0):]
+		b = append(append(b, make([]byte, n-len(v))...), v...)
 	}
 	if s.Target != LearnOutput {
 		b = be.AppendUint16(s.Dst.Field.appendNXM32(b), s.Dst.Offset)
@@ -174,8 +180,7 @@ func (d *decoder) learnSpecs() (specs []LearnSpec) {
 func (d *decoder) countSpecs() (n int) {
 	for b := d.b; len(b) >= 2; n++ {
 		head := be.Uint16(b)
-		s := LearnSpec{Target: LearnTarget(head >> 11 & 3), Bits: head & 0x3ff}
-		size := 2 + s.wireSize(head>>13&1 == 1)
+		size := 2 + specSize(head)
 		if head == 0 || size > len(b) {
 			break
 		}
@@ -190,35 +195,35 @@ func (d *decoder) learnSpec() (s LearnSpec, ok bool) {
 	if d.err != nil || head == 0 {
 		return s, false
 	}
-	s.Target, s.Bits = LearnTarget(head>>11&3), head&0x3ff
-	immediate := head>>13&1 == 1
+	bits, immediate := head&0x3ff, head>>13&1 == 1
+	s.Target = LearnTarget(head >> 11 & 3)
 	if s.Target > LearnOutput || s.Target == LearnOutput && immediate {
 		d.fail(OFPBAC_BAD_ARGUMENT)
 		return s, false
 	}
-	if d.fits(s.wireSize(immediate)); d.err != nil {
+	if d.fits(specSize(head)); d.err != nil {
 		return s, false
 	}
 	if immediate {
-		n := (int(s.Bits) + 7) / 8
+		n := (int(bits) + 7) / 8
 		d.skip(n % 2)
 		s.Value = string(d.bytes(n))
 	} else {
-		s.Src = d.learnField(s.Bits)
+		s.Src = d.learnField(bits)
 	}
 	if s.Target != LearnOutput {
-		s.Dst = d.learnField(s.Bits)
+		s.Dst = d.learnField(bits)
 	}
 	return s, d.err == nil
 }
 
-// wireSize returns how many bytes follow the header of a flow_mod_spec.
-func (s *LearnSpec) wireSize(immediate bool) int {
+// specSize returns how many bytes follow the header of a flow_mod_spec.
+func specSize(head uint16) int {
 	n := 6
-	if immediate {
-		n = (int(s.Bits) + 15) / 16 * 2
+	if head>>13&1 == 1 {
+		n = (int(head&0x3ff) + 15) / 16 * 2
 	}
-	if s.Target != LearnOutput {
+	if LearnTarget(head>>11&3) != LearnOutput {
 		n += 6
 	}
 	return n

@@ -97,7 +97,7 @@ func (p *parser) learnSpec(arg pair) LearnSpec {
 		return p.learnLoad(arg)
 	case "output":
 		src := p.subfield(arg.value)
-		return LearnSpec{Target: LearnOutput, Bits: src.Bits, Src: src}
+		return LearnSpec{Target: LearnOutput, Src: src}
 	}
 	p.bad(arg.key, "learn has no argument %q, and there is no such field", arg.key.s)
 	return LearnSpec{}
@@ -105,7 +105,7 @@ func (p *parser) learnSpec(arg pair) LearnSpec {
 
 func (p *parser) learnMatch(dst Subfield, arg pair) LearnSpec {
 	p.learnable(dst, arg.key)
-	s := LearnSpec{Bits: dst.Bits, Src: dst, Dst: dst}
+	s := LearnSpec{Src: dst, Dst: dst}
 	if arg.value.s == "" {
 		return s
 	}
@@ -173,7 +173,7 @@ func (p *parser) learnLoad(arg pair) LearnSpec {
 		return LearnSpec{}
 	}
 	dst := p.subfield(to)
-	s := LearnSpec{Target: LearnLoad, Bits: dst.Bits, Dst: dst}
+	s := LearnSpec{Target: LearnLoad, Dst: dst}
 	if p.err != nil {
 		return s
 	}

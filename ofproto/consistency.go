@@ -145,8 +145,8 @@ func (p *packet) set(f Field, value, mask Bits) {
 	}
 }
 
-// write makes a part of a field, in the match that a learn makes, a value that has as many
-// bytes as that many bits need. A part of a field that cannot be matched in part is lost.
+// write makes a part of a field, in the match that a learn makes, a value. A part of a field
+// that cannot be matched in part is lost.
 func (p *packet) write(s Subfield, value string) {
 	i := &info[s.Field]
 	if i.bytes > 16 {
@@ -156,7 +156,9 @@ func (p *packet) write(s Subfield, value string) {
 	for n := range int(s.Bits) {
 		to := int(s.Offset) + n
 		mask[15-to/8] |= 1 << (to % 8)
-		v[15-to/8] |= value[len(value)-1-n/8] >> (n % 8) & 1 << (to % 8)
+		if at := len(value) - 1 - n/8; at >= 0 {
+			v[15-to/8] |= value[at] >> (n % 8) & 1 << (to % 8)
+		}
 	}
 	if i.access&maskable != 0 || mask == ones(i.bytes) {
 		p.set(s.Field, v, mask)
