@@ -11,7 +11,7 @@ import (
 type Request struct {
 	N       int // counts the messages of its session, from 1 for its HELLO
 	XID     uint32
-	Message ofproto.Message // nil if it could not be read
+	Message ofproto.Message // as far as it could be read; nil: not at all
 	Commit  bool            // Message is a member of a bundle, whose turn to be carried out has come
 }
 
