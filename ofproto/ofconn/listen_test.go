@@ -291,3 +291,18 @@ func TestAPeerOfAnotherVersionThatTalksOnReadsWhyItIsTurnedAway(t *testing.T) {
 		nc.Close()
 	}
 }
+
+func TestASwitchThatIsToldToSpeakAnotherVersionIsTurnedAway(t *testing.T) {
+	box := sandboxtest.Rootless(t, "br")
+	why := make(chan error, 1)
+	l := listenOn(t, "ptcp:0:127.0.0.1", Config{Refused: refusedTo(why)})
+	must2(t)(box.Vsctl("set", "bridge", "br", "protocols=OpenFlow10,OpenFlow14", "--", "set-controller", "br", "tcp:"+l.Addr().String()))
+	if err := soon(t, why); !errors.Is(err, ofproto.OFPHFC_INCOMPATIBLE) {
+		t.Error(err)
+	}
+	must2(t)(box.Vsctl("set", "bridge", "br", "protocols=OpenFlow10,OpenFlow13"))
+	c, err := l.Accept(t.Context())
+	must(t, err)
+	defer c.Close()
+	use(t, c)
+}
