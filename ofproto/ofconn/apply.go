@@ -48,7 +48,7 @@ func (c *Conn) applyTables(ctx context.Context, p ofproto.Plan) error {
 	if n == 0 {
 		return nil
 	}
-	if n >= large && len(p.DeleteFlows)+len(p.DeleteGroups) == 0 {
+	if n >= c.large && len(p.DeleteFlows)+len(p.DeleteGroups) == 0 {
 		empty, err := c.empty(ctx)
 		if err != nil {
 			return err

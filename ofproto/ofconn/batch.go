@@ -106,7 +106,7 @@ func (b *batched) outcome(err, drained error) error {
 	case drained != nil && err != nil:
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	case drained != nil:
-		return unknown(drained)
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, drained)
 	case errors.As(err, &r):
 		return fmt.Errorf("%w: %w", ErrPartlyDone, err)
 	}
@@ -139,13 +139,18 @@ func (c *Conn) fill(ctx context.Context, p ofproto.Plan) error {
 		err = c.ApplyAtomically(ctx, first)
 	}
 	var r *ofproto.Rejected
-	if !errors.As(err, &r) {
+	switch {
+	case err == nil || errors.Is(err, ErrUnknownOutcome):
 		return err
+	case errors.As(err, &r):
+		err = r // and soon no longer partly done
+	case broken(err): // nobody is there to take it back
+		return unknown(err)
 	}
 	if undoing := c.undo(ctx, others, sent); undoing != nil {
-		return fmt.Errorf("%w: taking it back: %w: %w", ErrUnknownOutcome, undoing, r)
+		return fmt.Errorf("%w: taking it back: %w: %w", ErrUnknownOutcome, undoing, err)
 	}
-	return r
+	return err
 }
 
 // undo takes back what of p may have been put.

@@ -77,6 +77,7 @@ type Conn struct {
 	features ofproto.FeaturesReply
 	out      outbox
 	limit    int // bytes of one multipart answer
+	large    int // changes that are better not in one bundle: see Apply
 
 	xid      atomic.Uint32 // the last that was given: see xids
 	modified atomic.Uint64
@@ -115,7 +116,7 @@ func New(ctx context.Context, nc net.Conn, config Config) (*Conn, error) {
 func newConn(nc net.Conn, config Config) *Conn {
 	config = config.withDefaults()
 	c := &Conn{
-		config: config, nc: nc, started: time.Now(), limit: maxMultipart,
+		config: config, nc: nc, started: time.Now(), limit: maxMultipart, large: large,
 		packetIns: make(chan ofproto.PacketIn, config.PacketIns), packetIn2s: make(chan ofproto.PacketIn2, config.PacketIns),
 		events: make(chan ofproto.Message, config.Events), waiting: map[uint32]receiver{}, done: make(chan struct{}),
 	}

@@ -1,0 +1,139 @@
+package ofconn
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"weir/ofproto"
+	"weir/ofproto/oftest"
+)
+
+// faults are what may happen to any message. A switch that loses one without a word is not
+// among them: that is against the protocol.
+var faults = map[string]oftest.Reaction{
+	"is cut off before it":       oftest.Cut(),
+	"is cut off after it":        oftest.CutAfter(),
+	"is cut off in the answer":   oftest.CutInside(),
+	"never answers it":           oftest.Mute(),
+	"refuses it":                 oftest.Refuse(ofproto.OFPBRC_EPERM),
+	"answers with garbage":       oftest.Say([]byte{4, 20, 0, 3, 0, 0, 0, 0}),
+	"answers in another version": oftest.Say([]byte{1, 20, 0, 8, 0, 0, 0, 0}),
+}
+
+// A change of tables is tried with each fault at each message.
+type change struct{ from, to ofproto.Tables }
+
+var smallChange = change{
+	from: ofproto.Tables{
+		Groups: []ofproto.Group{{ID: 1, Buckets: []ofproto.Bucket{{Actions: []ofproto.Action{ofproto.Output{Port: 1}}}}}},
+		Flows: []ofproto.Flow{
+			{Priority: 1, Cookie: 1, Actions: []ofproto.Action{ofproto.ToGroup(1)}},
+			{Priority: 2, Cookie: 2, Actions: []ofproto.Action{ofproto.GotoTable(5)}},
+		},
+	},
+	to: ofproto.Tables{
+		Groups: []ofproto.Group{{ID: 2, Buckets: []ofproto.Bucket{{Actions: []ofproto.Action{ofproto.Output{Port: 2}}}}}},
+		Flows: []ofproto.Flow{
+			{Priority: 1, Cookie: 1, Actions: []ofproto.Action{ofproto.ToGroup(2)}},
+			{Table: 5, Cookie: 3, Actions: []ofproto.Action{ofproto.ToGroup(2)}},
+		},
+	},
+}
+
+// filling is a change of which Apply takes so little for much that it goes in batches.
+func filling() change {
+	c := change{to: smallChange.to}
+	for i := range 8 {
+		c.to.Flows = append(c.to.Flows, ofproto.Flow{Table: ofproto.Table(i % 3), Priority: uint16(10 + i), Cookie: uint64(i)})
+	}
+	return c
+}
+
+// try applies a change, with a fault at the n-th message that it takes, or at the commit of
+// its n-th member, and perhaps at all that follow. It reports whether there were so many.
+func (c change) try(t *testing.T, n int, atCommit, onwards bool, fault oftest.Reaction, check func(t *testing.T, have ofproto.Tables, err error)) (struck bool) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := oftest.New(oftest.Config{})
+		defer s.Close()
+		conn, err := New(t.Context(), s.Connect(), Config{})
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.Apply(t.Context(), ofproto.Diff(c.from, ofproto.Tables{})))
+		conn.large = 10
+		seen := 0
+		s.React(func(r oftest.Request) oftest.Reaction {
+			if _, ours := r.Message.(ofproto.EchoRequest); ours || r.Commit != atCommit {
+				return oftest.Reaction{}
+			}
+			if seen++; seen < n || seen > n && !onwards {
+				return oftest.Reaction{}
+			}
+			struck = true
+			return fault
+		})
+		err = conn.Apply(t.Context(), ofproto.Diff(c.to, c.from))
+		s.React(nil)
+		synctest.Wait()
+		check(t, s.Tables(), err)
+	})
+	return struck
+}
+
+// is reports whether there is nothing to do to get from have to want.
+func is(have, want ofproto.Tables) bool {
+	p := ofproto.Diff(want, have)
+	return p.Empty()
+}
+
+func TestAPlanThatIsInterruptedAnywhereIsDoneOrNotDone(t *testing.T) {
+	for name, fault := range faults {
+		for _, when := range []struct{ atCommit, onwards bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
+			t.Run(fmt.Sprintf("the switch %s %+v", name, when), func(t *testing.T) {
+				for n := 1; ; n++ {
+					struck := smallChange.try(t, n, when.atCommit, when.onwards, fault, func(t *testing.T, have ofproto.Tables, err error) {
+						before, after := is(have, smallChange.from), is(have, smallChange.to)
+						switch {
+						case !before && !after:
+							t.Errorf("message %d: half of it is done: %v (%v)", n, have, err)
+						case err == nil && !after:
+							t.Errorf("message %d: it is not done, and nothing is said", n)
+						case err != nil && !errors.Is(err, ErrUnknownOutcome) && !before:
+							t.Errorf("message %d: it is done, and is said not to be: %v", n, err)
+						}
+					})
+					if !struck {
+						break
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestAnEmptyBridgeThatIsFilledIsNeverInForceInPart(t *testing.T) {
+	c := filling()
+	check := func(t *testing.T, have ofproto.Tables, err error) {
+		first := slices.ContainsFunc(have.Flows, func(f ofproto.Flow) bool { return f.Table == 0 })
+		empty := len(have.Flows)+len(have.Groups) == 0
+		switch {
+		case first && !is(have, c.to):
+			t.Errorf("part of it is in force: %v (%v)", have, err)
+		case err == nil && !is(have, c.to):
+			t.Errorf("it is not done, and nothing is said")
+		case err != nil && !errors.Is(err, ErrUnknownOutcome) && !empty:
+			t.Errorf("something is left, and is said not to be: %v (%v)", have, err)
+		}
+	}
+	for name, fault := range faults {
+		for _, onwards := range []bool{false, true} {
+			t.Run(fmt.Sprintf("the switch %s onwards %v", name, onwards), func(t *testing.T) {
+				for n := 1; c.try(t, n, false, onwards, fault, check) && !t.Failed(); n++ {
+				}
+			})
+		}
+	}
+}
