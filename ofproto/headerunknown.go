@@ -19,22 +19,21 @@ func (h header) unknown(masked bool, n int) ErrorCode {
 	return OFPBAC_BAD_SET_TYPE
 }
 
+const numBuckets = 128 // for the 128 to 255 headers that there are
+
 // headerBuckets has the lengths of all headers, by their buckets in the hash table of Open
 // vSwitch.
-var headerBuckets [128][]int
-
-func init() { // behind that of field.go, which completes info
-	for f := range info {
-		for _, c := range info[f].codes {
-			n := info[f].bytes
-			if c.class == classExperimenter {
-				n += 4
-			}
-			i := c.bucket(n)
-			headerBuckets[i] = append(headerBuckets[i], n)
+var headerBuckets = func() (buckets [numBuckets][]int) {
+	for h, f := range byHeader {
+		n := info[f].bytes
+		if h.class == classExperimenter {
+			n += 4
 		}
+		i := h.bucket(n)
+		buckets[i] = append(buckets[i], n)
 	}
-}
+	return buckets
+}()
 
 // bucket returns the lowest bits of MurmurHash3 of a header that says that n bytes follow: but
 // for the highest bit of n, which slips in.
@@ -46,7 +45,7 @@ func (h header) bucket(n int) uint32 {
 	hash ^= hash >> 13
 	hash *= 0xc2b2ae35
 	hash ^= hash >> 16
-	return hash % uint32(len(headerBuckets))
+	return hash % numBuckets
 }
 
 // murmur takes one word into a MurmurHash3.
