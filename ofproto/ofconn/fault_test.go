@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"weir/ofproto"
 	"weir/ofproto/oftest"
@@ -133,6 +134,94 @@ func TestAnEmptyBridgeThatIsFilledIsNeverInForceInPart(t *testing.T) {
 			t.Run(fmt.Sprintf("the switch %s onwards %v", name, onwards), func(t *testing.T) {
 				for n := 1; c.try(t, n, false, onwards, fault, check) && !t.Failed(); n++ {
 				}
+			})
+		}
+	}
+}
+
+// interrupt does something to a switch with tables, with a fault at the n-th message that it
+// takes. It reports whether there were so many.
+func interrupt(t *testing.T, n int, fault oftest.Reaction, do func(*testing.T, *oftest.Switch, *Conn)) (struck bool) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := oftest.New(oftest.Config{})
+		defer s.Close()
+		conn, err := New(t.Context(), s.Connect(), Config{})
+		must(t, err)
+		defer conn.Close()
+		must(t, conn.Apply(t.Context(), ofproto.Diff(smallChange.from, ofproto.Tables{})))
+		seen := 0
+		s.React(func(r oftest.Request) oftest.Reaction {
+			if _, ours := r.Message.(ofproto.EchoRequest); ours || r.Commit {
+				return oftest.Reaction{}
+			}
+			if seen++; seen != n {
+				return oftest.Reaction{}
+			}
+			struck = true
+			return fault
+		})
+		do(t, s, conn)
+	})
+	return struck
+}
+
+func TestWhatIsInterrupted(t *testing.T) {
+	for name, do := range map[string]func(*testing.T, *oftest.Switch, *Conn){
+		"tables are not read in part": func(t *testing.T, _ *oftest.Switch, c *Conn) {
+			if have, err := c.Tables(t.Context()); err == nil && !is(have, smallChange.from) {
+				t.Errorf("%v", have)
+			}
+		},
+		"a probe leaves nothing": func(t *testing.T, s *oftest.Switch, c *Conn) {
+			_, err := c.Probe(t.Context())
+			if synctest.Wait(); !is(s.Tables(), smallChange.from) {
+				t.Errorf("%v is left (%v)", s.Tables(), err)
+			}
+		},
+		"a monitor that began tells": func(t *testing.T, s *oftest.Switch, c *Conn) {
+			m, err := c.Monitor(t.Context(), ofproto.FlowMonitor{ID: 1, Flags: allChanges, Table: ofproto.AllTables})
+			if err != nil {
+				return
+			}
+			must(t, s.Do(ofproto.FlowMod{Flow: ofproto.Flow{Table: 9}}))
+			if u, err := m.Next(t.Context()); err == nil && u.Updates[0].Flow.Table != 9 || len(m.Initial()) != 2 {
+				t.Errorf("%+v after %+v", u, m.Initial())
+			}
+		},
+	} {
+		for what, fault := range faults {
+			t.Run(name+", if the switch "+what, func(t *testing.T) {
+				for n := 1; interrupt(t, n, fault, do) && !t.Failed(); n++ {
+				}
+			})
+		}
+	}
+}
+
+func TestAHandshakeThatIsInterruptedEndsInTime(t *testing.T) {
+	for name, fault := range faults {
+		for n := 1; n <= 3; n++ {
+			t.Run(fmt.Sprintf("the switch %s, number %d", name, n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := oftest.New(oftest.Config{})
+					defer s.Close()
+					seen := 0
+					s.React(func(oftest.Request) oftest.Reaction {
+						if seen++; seen == n {
+							return fault
+						}
+						return oftest.Reaction{}
+					})
+					start := time.Now()
+					c, err := New(t.Context(), s.Connect(), Config{})
+					if err == nil {
+						c.Close()
+					}
+					if took := time.Since(start); took > 6*time.Second || (n == 1) != (err != nil) {
+						t.Errorf("after %v: %v", took, err)
+					}
+				})
 			})
 		}
 	}
