@@ -46,6 +46,11 @@ func TestDiff(t *testing.T) {
 			Tables{Flows: []Flow{flowOn(1, 1), flowOn(1, 3)}}, Tables{Flows: []Flow{flowOn(1, 1)}},
 			Plan{PutFlows: []Flow{flowOn(1, 3)}},
 		},
+		"a switch reports a burst of zero as the rate": {
+			Tables{Meters: []MeterConfig{{ID: 1, Bands: []MeterBand{{Type: MeterDrop, Rate: 5}}}}},
+			Tables{Meters: []MeterConfig{{ID: 1, Bands: []MeterBand{{Type: MeterDrop, Rate: 5, Burst: 5}}}}},
+			Plan{},
+		},
 		"what is not known is compared byte for byte": {
 			Tables{Flows: []Flow{raw("a"), raw("b")}}, Tables{Flows: []Flow{raw("b"), raw("c")}},
 			Plan{PutFlows: []Flow{raw("a")}, DeleteFlows: []Flow{raw("c")}},

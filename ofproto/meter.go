@@ -27,13 +27,25 @@ type MeterConfig struct {
 type MeterBand struct {
 	Type  uint16 // MeterDrop, MeterDSCPRemark
 	Rate  uint32 // in kbit/s or packets/s, as Flags say
-	Burst uint32
-	Prec  uint8 // of MeterDSCPRemark
+	Burst uint32 // in kbit or packets; zero: as much as Rate in a second
+	Prec  uint8  // of MeterDSCPRemark
 }
 
 // Equal reports whether m and n would be the same entry in a switch.
 func (m MeterConfig) Equal(n MeterConfig) bool {
-	return m.ID == n.ID && m.Flags == n.Flags && slices.Equal(m.Bands, n.Bands)
+	return m.ID == n.ID && m.Flags == n.Flags && slices.EqualFunc(m.Bands, n.Bands, MeterBand.equal)
+}
+
+// equal takes a burst of zero for the rate, as the userspace datapath does: it reports the
+// rate as the burst, and a plan that set it to zero would never be done.
+func (b MeterBand) equal(c MeterBand) bool {
+	if b.Burst == 0 {
+		b.Burst = b.Rate
+	}
+	if c.Burst == 0 {
+		c.Burst = c.Rate
+	}
+	return b == c
 }
 
 // String returns m as ovs-ofctl dump-meters prints it, with a line for each band, which is

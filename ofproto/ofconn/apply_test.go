@@ -102,6 +102,8 @@ func TestAMeterIsPutChangedAndRefused(t *testing.T) {
 		must(t, c.Apply(t.Context(), ofproto.Plan{PutMeters: []ofproto.MeterConfig{meter(rate)}}))
 		if have := tablesOf(t, c); len(have.Meters) != 1 || have.Meters[0].Bands[0].Rate != rate {
 			t.Errorf("%+v; want a rate of %d", have.Meters, rate)
+		} else if p := ofproto.Diff(ofproto.Tables{Meters: []ofproto.MeterConfig{meter(rate)}}, have); !p.Empty() {
+			t.Errorf("%+v is not what was put", have.Meters)
 		}
 	}
 	must(t, c.Apply(t.Context(), ofproto.Plan{DeleteMeters: []ofproto.MeterConfig{meter(0)}}))
