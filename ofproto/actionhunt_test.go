@@ -14,7 +14,7 @@ import (
 )
 
 // hunted says how many damaged lists a test has ovs-ofctl read: few, or as many as
-// OFPROTO_HUNT says.
+// HUNT says.
 func hunted(t testing.TB, few int) int {
 	if _, err := exec.LookPath("ovs-ofctl"); err != nil {
 		if os.Getenv("CI") != "" {
@@ -22,7 +22,7 @@ func hunted(t testing.TB, few int) int {
 		}
 		t.Skip("skipped: no ovs-ofctl (scripts/deps.sh installs it)")
 	}
-	if n, err := strconv.Atoi(os.Getenv("OFPROTO_HUNT")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("HUNT")); err == nil {
 		return n
 	}
 	return few
@@ -30,7 +30,7 @@ func hunted(t testing.TB, few int) int {
 
 // huntSeed is another one in each run of a longer hunt.
 func huntSeed() uint64 {
-	n, _ := strconv.ParseUint(os.Getenv("OFPROTO_SEED"), 10, 64)
+	n, _ := strconv.ParseUint(os.Getenv("HUNT_SEED"), 10, 64)
 	return n
 }
 
@@ -242,7 +242,7 @@ func seedsOf(t testing.TB, kind string) (seeds [][]byte) {
 
 // shown says how many differences a test prints.
 func shown() int {
-	if n, err := strconv.Atoi(os.Getenv("OFPROTO_SHOW")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("HUNT_SHOW")); err == nil {
 		return n
 	}
 	return 20
