@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -193,4 +194,25 @@ func cutWords(s string) (words []string) {
 		return []string{s}
 	}
 	return words
+}
+
+// TestDamagedTextsOfActionsAreAnsweredAsOpenVSwitchAnswersThem has the tables of texts for seeds,
+// in which each argument of each action stands.
+func TestDamagedTextsOfActionsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
+	integration(t)
+	texts := slices.Concat(actionTexts, flowActionTexts)
+	textHunts[0].hunt(t, textCount(1000), func(i int) string {
+		d := seeded(2<<40 + textSeed() + uint64(i))
+		another := func() string { return texts[d(len(texts))].text }
+		s := another()
+		switch _, actions, _ := strings.Cut(another(), "actions="); d(8) {
+		case 0, 1:
+			s += "," + actions
+		case 2:
+			s += ",clone(" + actions + ")"
+		case 3:
+			s += ",write_actions(" + actions + ")"
+		}
+		return d.damaged(s, another)
+	})
 }
