@@ -96,7 +96,8 @@ func (b *batched) drain(ctx context.Context, barriers int, err error) error {
 	return nil
 }
 
-// outcome says what has become of the plan.
+// outcome says what has become of the plan. What is unknown is not called rejected: who
+// hears that something was rejected may think that nothing else is to be known.
 func (b *batched) outcome(err, drained error) error {
 	if i, why := b.rejected(); why != nil {
 		err = b.messages.rejected(i, why)
@@ -104,7 +105,7 @@ func (b *batched) outcome(err, drained error) error {
 	var r *ofproto.Rejected
 	switch {
 	case drained != nil && err != nil:
-		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		return fmt.Errorf("%w: %w (%v)", ErrUnknownOutcome, drained, err)
 	case drained != nil:
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, drained)
 	case errors.As(err, &r):
@@ -148,7 +149,7 @@ func (c *Conn) fill(ctx context.Context, p ofproto.Plan) error {
 		return unknown(err)
 	}
 	if undoing := c.undo(ctx, others, sent); undoing != nil {
-		return fmt.Errorf("%w: taking it back: %w: %w", ErrUnknownOutcome, undoing, err)
+		return fmt.Errorf("%w: taking it back: %w (%v)", ErrUnknownOutcome, undoing, err)
 	}
 	return err
 }
@@ -157,5 +158,8 @@ func (c *Conn) fill(ctx context.Context, p ofproto.Plan) error {
 func (c *Conn) undo(ctx context.Context, p ofproto.Plan, sent int) error {
 	groups := min(sent, len(p.PutGroups))
 	_, err := c.inBatches(ctx, ofproto.Plan{DeleteFlows: p.PutFlows[:sent-groups], DeleteGroups: p.PutGroups[:groups]})
-	return err
+	if err != nil { // what was rejected of this is none of the caller's plan
+		return errors.New(err.Error())
+	}
+	return nil
 }
