@@ -321,8 +321,10 @@ func (d *decoder) assemble(f *found) (actions []Action) {
 		}
 	}
 	var applied []Action
+	first := f.body[inApply] // the first action to be applied
 	if body := &f.body[inApply]; f.has[inApply] {
 		body.skip(4)
+		first = *body
 		applied = body.transientList(len(body.b))
 		d.done(body)
 		others--
@@ -337,8 +339,27 @@ func (d *decoder) assemble(f *found) (actions []Action) {
 	if d.err != nil {
 		return nil
 	}
-	d.verify(actions, allInstructions, notNested)
+	if d.strict {
+		d.verifyInstructions(actions, f, first)
+	}
 	return actions
+}
+
+// verifyInstructions refuses a list that no switch takes, at the place of what is wrong. first
+// stands where the actions to be applied begin.
+func (d *decoder) verifyInstructions(actions []Action, f *found, first decoder) {
+	i, reason, code := verify(actions, allInstructions, notNested)
+	if code == 0 {
+		return
+	}
+	at := first
+	if typ := instructionOf(actions[i]); typ != inApply && f.has[typ] {
+		at = f.body[typ]
+	} else {
+		at.toAction(i - int(flag(f.has[inMeter], 1)))
+	}
+	at.fail(fmt.Errorf("%w: %s", code, reason))
+	d.done(&at)
 }
 
 // afterActions appends the instructions that come after the actions.
