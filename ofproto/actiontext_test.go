@@ -195,6 +195,7 @@ var actionTexts = []actionText{
 	{name: "decap to a type", text: "actions=decap(packet_type(ns=1,type=0x894f))", hex: "0004001800000000ffff001000002320002f00000001894f"},
 	{name: "decap to a type that there is not", text: "actions=decap(packet_type(ns=5,type=1))", column: 27},
 	{name: "decap, and what stands inside is not known", text: "ip,actions=decap(),decap(),mod_nw_ttl:3", column: 28},
+	{name: "encap of IPv4 in Ethernet is still IPv4", text: "packet_type=(1,0x800),actions=encap(ethernet),dec_ttl", hex: "0004002000000000ffff001000002320002e0000000000000018000800000000"},
 	{name: "dec_nsh_ttl of a packet that has none", text: "actions=dec_nsh_ttl", column: 9},
 	{name: "drop alone", text: "actions=drop", hex: ""},
 	{name: "drop beside another", text: "actions=drop,output:1", column: 9},

@@ -190,7 +190,7 @@ func (p *parser) flowActions(f *Flow, t text) {
 	if p.err != nil {
 		return
 	}
-	packet := packetOf(f.Match)
+	packet := packetOfText(f.Match)
 	packet.table = f.Table
 	first := len(f.Actions) // that is inconsistent; what a later one is refused for counts more
 	for i, a := range f.Actions {
@@ -204,9 +204,19 @@ func (p *parser) flowActions(f *Flow, t text) {
 		p.refuse(p.places[first], p.oldFormat(f), "%v does not go with the match of the flow", f.Actions[first])
 	}
 	if p.err == nil {
-		packetOf(f.Match).resolve(f.Actions)
+		packetOfText(f.Match).resolve(f.Actions)
 		f.Actions = settled(f.Actions)
 	}
+}
+
+// packetOfText is packetOf as ovs-ofctl has it. For it, a packet of the type of an EtherType
+// also has that EtherType should it become Ethernet; a switch forgets that.
+func packetOfText(m Match) *packet {
+	p := packetOf(m)
+	if p.packetType>>16 == etherTypeNamespace {
+		p.ether = uint16(p.packetType)
+	}
+	return p
 }
 
 // settled returns actions as they are read from what a switch would say of them: what was
