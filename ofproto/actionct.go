@@ -267,11 +267,15 @@ func parseConnTrack(p *parser, kv pair) []Action {
 
 // parseZone reads a number or the field to take it from. A field counts, if there are both.
 func (c *ConnTrack) parseZone(p *parser, t text) {
-	if v, negative, rest, ok := number(t.s, 0); ok && rest == "" && !negative && v <= 0xffff {
+	v, negative, rest, ok := number(t.s, 0)
+	switch {
+	case !ok || rest != "":
+		c.ZoneIn = p.subfield(t)
+	case negative || v > 0xffff:
+		p.bad(t, "%s is not a zone: want a number from 0 to 65535, or a field", t.s)
+	default:
 		c.Zone = uint16(v)
-		return
 	}
-	c.ZoneIn = p.subfield(t)
 }
 
 func (p *parser) alg(t text) uint16 {

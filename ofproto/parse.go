@@ -205,5 +205,11 @@ func (t text) cut(sep string) (before, after text, found bool) {
 	return t.to(i), t.from(i + len(sep)), true
 }
 
-// table reads the number of a table.
-func (p *parser) table(t text) Table { return Table(p.decimal(t, 255)) }
+// table reads the number of a table. Open vSwitch takes a minus sign for the beginning of a
+// negative number, even before a zero.
+func (p *parser) table(t text) Table {
+	if strings.HasPrefix(t.s, "-") {
+		p.bad(t, "%s is not a number from 0 to 255", t.s)
+	}
+	return Table(p.decimal(t, 255))
+}

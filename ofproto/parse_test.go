@@ -23,6 +23,9 @@ func sent(m Message, err error) string {
 	return hex.EncodeToString(b[HeaderLen:])
 }
 
+// zeroes is n bytes of zero in hexadecimal.
+func zeroes(n int) string { return strings.Repeat("00", n) }
+
 // A sentText is a text, and what ovs-ofctl sends for it or why it does not.
 type sentText struct {
 	ID    string `json:"id"`

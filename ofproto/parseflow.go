@@ -59,7 +59,7 @@ var flowKeys = map[string]flowKey{
 	"no_byte_counts":      flowFlag(NoBytCounts),
 	"no_readonly_table":   {ofAll, nil, true},
 	"allow_hidden_fields": {ofAll, nil, true},
-	"table":               {ofAll, func(p *parser, m *FlowMod, t text) { m.Flow.Table = Table(p.decimal(t, 255)) }, false},
+	"table":               {ofAll, func(p *parser, m *FlowMod, t text) { m.Flow.Table = p.table(t) }, false},
 	"priority":            {ofSets | ofDeleteStrict, func(p *parser, m *FlowMod, t text) { m.Flow.Priority = uint16(p.uint(t, 16)) }, false},
 	"idle_timeout":        {ofSets, func(p *parser, m *FlowMod, t text) { m.Flow.IdleTimeout = uint16(p.uint(t, 16)) }, false},
 	"hard_timeout":        {ofSets, func(p *parser, m *FlowMod, t text) { m.Flow.HardTimeout = uint16(p.uint(t, 16)) }, false},
