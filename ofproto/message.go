@@ -95,7 +95,6 @@ type messageForm struct {
 	unit  int                            // it may be longer by multiples of; zero: it may not
 	read  func(*decoder, head) Message   // the body; nil: see multipart
 	print func(*printer, *decoder, head) // the body, read strictly; nil: nothing to say
-
 }
 
 // nearForms has the forms of messages by kind and number; farForms those whose numbers are

@@ -200,3 +200,62 @@ func TestDecodersTakeNotMuchMoreMemoryThanTheirInput(t *testing.T) {
 		}
 	}
 }
+
+// TestMessagesOnceReadOtherwise has what hunting found: messages and the line that Open
+// vSwitch prints of them, or the error.
+func TestMessagesOnceReadOtherwise(t *testing.T) {
+	for name, c := range map[string]struct{ hex, want string }{
+		"an NSH of an unknown kind has no contexts, however long it is": {
+			"040d004e00000007fffffffffffffffd001000000000000000000010000000020000000000000000020000000001020000000002894f0fc511030102030400000000000000000000fff800000000",
+			"nsh_ttl=63,nsh_mdtype=17,nsh_np=3,nsh_spi=0x10203,nsh_si=4,nw_proto=0",
+		},
+		"a flow update of length 0 is of a bad kind first": {
+			"0413002000000007ffff0000000000004f4e46000000074e0000000500000000", "NXBRC_FM_BAD_EVENT",
+		},
+		"a version that there is not has no hello":            {"0401001455555555000300050000000801111111", "OFPBRC_BAD_TYPE"},
+		"a standard error may come as that of experimenter 0": {"0401001455555555b0c200000000000000000000", "OFPHFC_INCOMPATIBLE"},
+		"an IPv4-compatible address ends in decimals": {
+			"0404003800000000000023200000002006000000000000000001002000000000000000140000000000000000000000000002000800050000",
+			"ct_ipv6_src=::0.2.0.8",
+		},
+		"ports of queues are looked at only if there are queues": {"04170010000000011000000100000000", "OFPT_QUEUE_GET_CONFIG_REPLY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := hex.DecodeString(strings.ReplaceAll(c.hex, " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			be.PutUint16(b[2:], uint16(len(b)))
+			if s, _ := Print(b); !strings.Contains(s, c.want) {
+				t.Errorf("%s\nwant %s", s, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatNoOtherMessageShowsIsPrinted(t *testing.T) {
+	for name, c := range map[string]struct {
+		m    Message
+		want string
+	}{
+		"the reason of a flow update has 16 bits": {
+			FlowMonitorReply{Updates: []FlowUpdate{{Event: UpdateDeleted, Reason: 65523}}}, "reason=65523",
+		},
+		"a type of packets that is no EtherType has no neighbour discovery": {
+			PacketIn2{PacketIn: PacketIn{Match: Match{Is(PacketType, 0x2186dd)}, Data: append(
+				[]byte{0x60, 0, 0, 0, 0, 24, 58, 63, 0x20, 1}, append(make([]byte, 30), append([]byte{135}, make([]byte, 23)...)...)...)}},
+			"nw_frag=no,icmp_type=135,icmp_code=0 icmp6_csum:0",
+		},
+		"a group of no kind": {GroupMod{Group: Group{ID: 1, Type: 4}}, "OFPGMFC_BAD_TYPE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := Append(nil, 0, c.m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s, _ := Print(b); !strings.Contains(s, c.want) {
+				t.Errorf("%s\nwant %s", s, c.want)
+			}
+		})
+	}
+}

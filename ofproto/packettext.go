@@ -206,7 +206,7 @@ func (f *frame) nshHeader(b []byte) {
 	}
 	word := be.Uint16(b)
 	n := int(word&0x3f) * 4
-	if n > len(b) || word>>14 != 0 || b[2]&0xf == 1 && n != 24 || b[2]&0xf == 2 && n < 8 {
+	if n > len(b) || word>>14 != 0 || b[2] == 1 && n != 24 || b[2] == 2 && n < 8 {
 		return
 	}
 	f.nsh = nshHeader{flags: uint8(word >> 12 & 3), ttl: uint8(word >> 6 & 0x3f), mdtype: b[2], np: b[3], path: be.Uint32(b[4:])}

@@ -139,8 +139,8 @@ func (d *decoder) tableProperties(t *TableFeatures) {
 			}
 			seen |= 1 << typ
 		}
-		if d.err == nil {
-			p.tableProperty(t, typ)
+		if d.err == nil { // Open vSwitch looks at the lower half of an experimenter's type only
+			p.tableProperty(t, uint32(typ))
 		}
 		d.done(&p)
 	}
@@ -151,7 +151,7 @@ func (d *decoder) tableProperties(t *TableFeatures) {
 }
 
 // tableProperty reads one property; d is the property.
-func (d *decoder) tableProperty(t *TableFeatures, typ uint64) {
+func (d *decoder) tableProperty(t *TableFeatures, typ uint32) {
 	f := &t.Flows
 	if typ&1 == 1 {
 		f = &t.Miss
