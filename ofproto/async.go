@@ -30,7 +30,9 @@ type (
 
 // An AsyncMask sets the reasons of one kind of message: OFPACPT_* of OpenFlow 1.4.
 type AsyncMask struct {
-	Type uint16 // 0 packet-in, 2 port-status, 4 flow-removed, 6 role-status, 8 table-status, 10 request-forward; for a secondary; 1 more: for a primary
+	// Type is 0 for packet-in, 2 port-status, 4 flow-removed, 6 role-status, 8 table-status,
+	// 10 request-forward, each for a secondary; one more is for a primary.
+	Type uint16
 	Mask uint32
 }
 

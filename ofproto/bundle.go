@@ -135,5 +135,6 @@ func bundlable(b []byte) error {
 func init() {
 	onMessage(onfMessage, onfBundleControl, messageForm{name: "BUNDLE_CONTROL", print: (*printer).bundleControl, least: 8, unit: 8,
 		read: func(d *decoder, _ head) Message { return d.bundleControl() }})
-	onMessage(onfMessage, onfBundleAdd, messageForm{name: "BUNDLE_ADD_MESSAGE", print: (*printer).bundleAdd, least: 8, unit: 1, read: (*decoder).bundleAdd})
+	onMessage(onfMessage, onfBundleAdd, messageForm{name: "BUNDLE_ADD_MESSAGE", print: (*printer).bundleAdd, least: 8, unit: 1,
+		read: (*decoder).bundleAdd})
 }

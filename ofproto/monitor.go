@@ -227,8 +227,10 @@ func (d *decoder) fullUpdate(u *FlowUpdate, n int) {
 }
 
 func init() {
-	onMessage(onfAsk, onfFlowMonitor, messageForm{name: "FLOW_MONITOR", print: (*printer).flowMonitorRequest, unit: 8, read: (*decoder).flowMonitorRequest})
-	onMessage(onfAnswer, onfFlowMonitor, messageForm{name: "FLOW_MONITOR", print: (*printer).flowMonitorReply, unit: 8, read: (*decoder).flowMonitorReply})
+	onMessage(onfAsk, onfFlowMonitor, messageForm{name: "FLOW_MONITOR", unit: 8,
+		print: (*printer).flowMonitorRequest, read: (*decoder).flowMonitorRequest})
+	onMessage(onfAnswer, onfFlowMonitor, messageForm{name: "FLOW_MONITOR", unit: 8,
+		print: (*printer).flowMonitorReply, read: (*decoder).flowMonitorReply})
 	onMessage(onfMessage, onfFlowMonitor, messageForm{name: "FLOW_MONITOR_CANCEL", print: (*printer).flowMonitorCancel, least: 4,
 		read: func(d *decoder, _ head) Message { return FlowMonitorCancel{d.u32()} }})
 	onMessage(onfMessage, onfFlowMonitorPaused, messageForm{name: "FLOW_MONITOR_PAUSED",

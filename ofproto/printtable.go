@@ -80,7 +80,7 @@ func (l *tableList) finish() {
 func (l *tableList) table(t *TableFeatures, s *TableStats) {
 	before, beforeStats := l.features, l.stats
 	l.features, l.stats = t, s
-	sameStats := s == nil || beforeStats != nil && s.Active == beforeStats.Active && s.Lookups == beforeStats.Lookups && s.Matched == beforeStats.Matched
+	sameStats := s == nil || beforeStats != nil && s.like(beforeStats)
 	same := before != nil && t.like(before)
 	if sameStats && same && t.Name == "" {
 		if l.first < 0 {
@@ -109,6 +109,11 @@ func (l *tableList) table(t *TableFeatures, s *TableStats) {
 	} else if !t.empty() {
 		l.text("    (same features)\n")
 	}
+}
+
+// like reports whether s and u count the same, of whatever tables.
+func (s *TableStats) like(u *TableStats) bool {
+	return s.Active == u.Active && s.Lookups == u.Lookups && s.Matched == u.Matched
 }
 
 // tableCan prints what a table can do, as far as the one before can not.

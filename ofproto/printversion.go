@@ -66,7 +66,9 @@ func (p *printer) otherVersion(b []byte) error {
 	case bodiless && len(b) == HeaderLen:
 		p.head(name, b)
 		return nil
-	case name != "" && bodiless != (len(b) == HeaderLen), typ == typeFeaturesReply && len(b) < 32, (typ == typeGetConfigReply || typ == typeSetConfig) && len(b) != 12:
+	case name != "" && bodiless != (len(b) == HeaderLen),
+		typ == typeFeaturesReply && len(b) < 32,
+		(typ == typeGetConfigReply || typ == typeSetConfig) && len(b) != 12:
 		return fmt.Errorf("version %d: %w", version, OFPBRC_BAD_LEN)
 	}
 	return fmt.Errorf("%w %d, want %d", OFPBRC_BAD_VERSION, version, Version)

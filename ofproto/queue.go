@@ -119,8 +119,8 @@ func (d *decoder) queueProperty(q *QueueConfig) {
 }
 
 func init() {
-	onMessage(openflowMessage, typeQueueConfigAsk, messageForm{name: "QUEUE_GET_CONFIG_REQUEST", print: (*printer).queueConfigRequest, least: 8,
-		read: func(d *decoder, _ head) Message { return d.queueConfigRequest() }})
-	onMessage(openflowMessage, typeQueueConfigAnswer, messageForm{name: "QUEUE_GET_CONFIG_REPLY", print: (*printer).queueConfigReply, least: 8, unit: 8,
-		read: func(d *decoder, _ head) Message { return d.queueConfigReply() }})
+	onMessage(openflowMessage, typeQueueConfigAsk, messageForm{name: "QUEUE_GET_CONFIG_REQUEST", least: 8,
+		print: (*printer).queueConfigRequest, read: func(d *decoder, _ head) Message { return d.queueConfigRequest() }})
+	onMessage(openflowMessage, typeQueueConfigAnswer, messageForm{name: "QUEUE_GET_CONFIG_REPLY", least: 8, unit: 8,
+		print: (*printer).queueConfigReply, read: func(d *decoder, _ head) Message { return d.queueConfigReply() }})
 }

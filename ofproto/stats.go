@@ -215,7 +215,8 @@ func AppendFlowStats(b []byte, f FlowStats) ([]byte, error) {
 // DecodeDesc reads the body of a desc reply.
 func DecodeDesc(body []byte) (Desc, error) {
 	return decodeOne(body, "desc", 1056, func(d *decoder) Desc {
-		return Desc{text0(d.bytes(256), 256), text0(d.bytes(256), 256), text0(d.bytes(256), 256), text0(d.bytes(32), 32), text0(d.bytes(256), 256)}
+		next := func(n int) string { return text0(d.bytes(n), n) }
+		return Desc{next(256), next(256), next(256), next(32), next(256)}
 	})
 }
 

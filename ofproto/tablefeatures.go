@@ -311,5 +311,6 @@ func appendFieldSet(b []byte, typ uint16, fields, masked FieldSet) []byte {
 }
 
 func init() {
-	onMessage(multipartAnswer, uint32(MultipartTableFeatures), messageForm{name: "TABLE_FEATURES", least: 64, unit: 8, print: (*printer).tableFeatures})
+	onMessage(multipartAnswer, uint32(MultipartTableFeatures), messageForm{name: "TABLE_FEATURES", least: 64, unit: 8,
+		print: (*printer).tableFeatures})
 }
