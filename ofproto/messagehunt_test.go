@@ -215,6 +215,23 @@ func (m *messageMutator) message() []byte {
 	return b
 }
 
+// kind makes b another kind of message, with the same body.
+func (m *messageMutator) kind(b []byte) {
+	switch b[1] {
+	case typeExperimenter:
+		if len(b) >= 16 {
+			be.PutUint32(b[12:], []uint32{uint32(m.IntN(36)), 1870, 1871, 1872, 1911, 2300, 2301, 2350}[m.IntN(8)])
+		}
+	case typeMultipartRequest, typeMultipartReply:
+		if len(b) >= 10 {
+			be.PutUint16(b[8:], uint16(m.IntN(15)))
+		}
+	}
+	if m.IntN(2) == 0 {
+		b[1] = byte(m.IntN(31))
+	}
+}
+
 func (m *messageMutator) damage(b []byte) []byte {
 	if len(b) <= HeaderLen {
 		return append(b, byte(m.Uint32()))
@@ -223,7 +240,9 @@ func (m *messageMutator) damage(b []byte) []byte {
 	half := HeaderLen + m.IntN((len(b)-HeaderLen+1)/2)*2
 	half = min(half, len(b)-2)
 	other := m.seeds[m.IntN(len(m.seeds))]
-	switch m.IntN(13) {
+	switch m.IntN(14) {
+	case 13: // another kind of message
+		m.kind(b)
 	case 0, 1, 2:
 		b[at] ^= 1 << m.IntN(8)
 	case 3:
