@@ -378,3 +378,118 @@ func survives(f func()) (ok bool) {
 	f()
 	return true
 }
+
+// TestRandomGroupsAreInASwitchWhatTheyWere is the same for groups.
+func TestRandomGroupsAreInASwitchWhatTheyWere(t *testing.T) {
+	integration(t)
+	box := sandboxtest.Rootless(t, "ours", "theirs")
+	ours, theirs := openBridge(t, box.RunDir(), "ours"), openBridge(t, box.RunDir(), "theirs")
+	var n, refused int
+	for round := range uint64(40) {
+		for _, b := range []*bridge{ours, theirs} {
+			b.send(t, 1, GroupMod{Command: GroupDelete, Group: Group{ID: AllGroups}})
+			b.barrier(t)
+		}
+		groups, no := installGroups(t, ours, seeded(3<<40+textSeed()+round), 50)
+		refused += no
+		n += len(groups)
+		file := filepath.Join(t.TempDir(), "groups")
+		if err := os.WriteFile(file, []byte(strings.Join(groups, "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := box.Ofctl("-O", "OpenFlow13", "--no-names", "add-groups", "theirs", file); err != nil {
+			t.Fatalf("ovs-ofctl does not take our text: %v", err)
+		}
+		for _, b := range []*bridge{ours, theirs} {
+			dump, err := box.Ofctl("-O", "OpenFlow13", "--no-names", "dump-groups", b.name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGroups(t, b.name, groups, dump)
+		}
+	}
+	t.Logf("%d groups are in the switch what they were; it refused %d others", n, refused)
+}
+
+// installGroups sends n groups to a switch, and returns the texts of those that it takes.
+func installGroups(t *testing.T, b *bridge, d dice, n int) (taken []string, refused int) {
+	for id := range uint32(n) {
+		g, err := ParseGroup(d.groupText())
+		loses := func(k Bucket) bool { return slices.ContainsFunc(k.Actions, losesInText) }
+		if err != nil || slices.ContainsFunc(g.Buckets, loses) {
+			continue
+		}
+		g.ID = id
+		wire, err := Append(nil, id, GroupMod{Group: g})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.sendBytes(t, wire)
+		var want ErrorCode
+		errors.As(Check(wire), &want)
+		switch err := b.barrier(t)[id]; {
+		case err == nil && want == 0:
+			taken = append(taken, g.String())
+		case err == nil || want != 0 && err.ErrorCode() != want:
+			t.Errorf("the switch says %v and we say %v of %v", err, want, g)
+		default:
+			refused++
+		}
+	}
+	return taken, refused
+}
+
+func compareGroups(t *testing.T, bridge string, sent []string, dump string) {
+	var got []string
+	for line := range strings.Lines(dump) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "group_id=") {
+			got = append(got, line)
+		}
+	}
+	slices.Sort(sent)
+	slices.Sort(got)
+	for i := range max(len(sent), len(got)) {
+		if i >= len(sent) || i >= len(got) || sent[i] != got[i] {
+			t.Fatalf("%s, line %d:\nours   %s\ntheirs %s", bridge, i, slices.Concat(sent[i:], []string{"-"})[0], slices.Concat(got[i:], []string{"-"})[0])
+		}
+	}
+}
+
+// TestRandomMetersAreInASwitchWhatTheyWere is the same for meters, of which a switch without
+// a kernel takes those with bands that drop.
+func TestRandomMetersAreInASwitchWhatTheyWere(t *testing.T) {
+	integration(t)
+	box := sandboxtest.Rootless(t, "ours", "theirs")
+	ours := openBridge(t, box.RunDir(), "ours")
+	var want []string
+	refused := 0
+	for id := range uint32(300) {
+		m, err := ParseMeter(seeded(4<<40 + textSeed() + uint64(id)).meterText())
+		if err != nil {
+			continue
+		}
+		m.ID = id + 1
+		ours.send(t, id, MeterMod{Command: MeterAdd, Meter: m})
+		if err := ours.barrier(t)[id]; err != nil {
+			refused++
+			continue
+		}
+		text := m.String()
+		if _, err := box.Ofctl("-O", "OpenFlow13", "add-meter", "theirs", text); err != nil {
+			t.Fatalf("ovs-ofctl does not take our text: %v", err)
+		}
+		want = append(want, text)
+	}
+	for _, bridge := range []string{"ours", "theirs"} {
+		dump, err := box.Ofctl("-O", "OpenFlow13", "dump-meters", bridge)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range want {
+			if !strings.Contains(dump+"\n", "\n"+text+"\n") {
+				t.Errorf("%s has no\n%s\nbut\n%s", bridge, text, dump)
+			}
+		}
+	}
+	t.Logf("%d meters are in the switch what they were; it refused %d others", len(want), refused)
+}
