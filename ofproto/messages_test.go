@@ -259,3 +259,24 @@ func TestWhatNoOtherMessageShowsIsPrinted(t *testing.T) {
 		})
 	}
 }
+
+func TestAnErrorOfOpenFlow10IsTheSameErrorIn13(t *testing.T) {
+	for _, c := range []struct {
+		hex  string
+		want ErrorCode
+	}{
+		{"0101001800000000b0c20000000023200001020600010004", OFPMOFC_BAD_FLAGS}, // Open vSwitch's answer to a monitor, in a session of 1.3
+		{"0101000c0000000900000000", OFPHFC_INCOMPATIBLE},
+		{"0101000c0000000900030001", OFPFMFC_OVERLAP},
+		{"0401000c0000000900050003", OFPFMFC_OVERLAP},
+	} {
+		b, err := hex.DecodeString(c.hex)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, m, err := Decode(b)
+		if e, ok := m.(*Error); err != nil || !ok || !errors.Is(e, c.want) {
+			t.Errorf("%s: %v, %v; want %v", c.hex, m, err, c.want)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package ofproto
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 type (
 	// Hello opens a session (A.5.1). The zero Hello offers OpenFlow 1.3.
@@ -85,7 +88,17 @@ func (d *decoder) hello(h head) Message {
 	return m
 }
 
+// error reads an error. One of OpenFlow 1.0, in which Open vSwitch answers now and then
+// whatever the version of the session is, gets the numbers that it has in 1.3.
 func (d *decoder) error(h head) Message {
+	if h.version == 1 {
+		again := *d
+		if code, failed := again.wireError(h.version); code != 0 && errorTable[code].encodable {
+			w := errorTable[code]
+			d.skip(len(d.b))
+			return &Error{XID: h.xid, Experimenter: w.experimenter, Type: w.typ, Code: w.code, Data: bytes.Clone(failed)}
+		}
+	}
 	e := &Error{XID: h.xid, Type: d.u16(), Code: d.u16()}
 	if e.Type == typeErrorExperimenter {
 		e.Experimenter = d.u32()
