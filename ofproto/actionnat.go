@@ -63,7 +63,7 @@ func (n *NAT) append(b []byte) []byte {
 
 // appendRange appends what there is of the addresses and the ports. Open vSwitch takes a
 // zero for one that is not there.
-func (n NAT) appendRange(b []byte) ([]byte, uint16) {
+func (n *NAT) appendRange(b []byte) ([]byte, uint16) {
 	var present uint16
 	lo, hi := uint16(natIPv4Min), uint16(natIPv4Max)
 	if n.AddrMin.Is6() {

@@ -37,7 +37,7 @@ func appendNXMs(b []byte, m Match) []byte {
 // appendNXM appends c with the header of Nicira, if there is one.
 func (c Cond) appendNXM(b []byte) []byte {
 	w := &wire[c.Field]
-	if w.whole {
+	if w.only {
 		c = c.narrowed()
 	}
 	switch c.Field {

@@ -10,22 +10,33 @@ const matchOXM = 1
 // out, as there.
 func AppendMatch(b []byte, m Match) []byte {
 	b = slices.Grow(b, len(m)*tlvRoom)
-	w := matchWriter{start: len(b)}
+	n := len(b)
+	w := matchWriter{start: n}
 	for i := 0; i < len(m); i++ {
 		c := &m[i]
 		f := &wire[c.Field]
-		switch {
-		case f.how == asItIs, f.how == ifMet && w.meets(f, c):
-			b = f.appendNarrow(b, c)
-		case f.how == ifMet:
-		case f.how == asOptions:
-			var n int
-			b, n = m.appendTunMetadata(b, i)
-			i += n - 1
-		default:
-			b = w.appendOdd(b, c)
+		if f.how != asItIs && (f.how != ifMet || !w.meets(f, c)) {
+			b, i = w.appendOdd(b[:n], m, i)
+			n = len(b)
+			continue
+		}
+		if cap(b)-n < tlvRoom {
+			b = slices.Grow(b[:n], tlvRoom)
+		}
+		size := int(f.size)
+		to := b[n : n+tlvRoom] // whole words, the rest of which the next TLV writes over
+		be.PutUint64(to[4:], be.Uint64(c.Value[8:])<<(f.shift&63))
+		mask := be.Uint64(c.Mask[8:])
+		if mask == f.fullLow {
+			be.PutUint32(to, f.head)
+			n += 4 + size
+		} else {
+			be.PutUint32(to, f.headMasked)
+			be.PutUint64(to[4+size&15:], mask<<(f.shift&63))
+			n += 4 + 2*size
 		}
 	}
+	b = b[:n]
 	if w.framed && !w.sent && w.headers.packetType == 0 {
 		b = slices.Insert(b, w.start, (&Cond{Field: PacketType, Mask: ones(4)}).append(nil)...)
 	}
@@ -53,28 +64,34 @@ func (w *matchWriter) meets(f *wireField, c *Cond) bool {
 	return true
 }
 
-// appendOdd appends a condition that most matches do not have.
-func (w *matchWriter) appendOdd(b []byte, c *Cond) []byte {
+// appendOdd appends the condition m[i], of a kind that most matches do not have, and returns
+// the number of the last one that it has appended.
+func (w *matchWriter) appendOdd(b []byte, m Match, i int) ([]byte, int) {
+	c := &m[i]
 	f := &wire[c.Field]
 	switch f.how {
+	case ifMet: // it is not
+		return b, i
+	case asOptions:
+		b, n := m.appendTunMetadata(b, i)
+		return b, i + n - 1
 	case ifNotDefault:
-		return w.appendPacketType(b, c)
+		return w.appendPacketType(b, c), i
 	case asTCI:
 		n := len(b)
 		w.headers.learn(c)
 		b = appendTCI(b, c)
 		w.framed, w.sent = true, w.sent || len(b) > n
-		return b
-	case asItIsOrMet:
-		if f.needs != always && !w.meets(f, c) {
-			return b
-		}
+		return b, i
 	}
-	if f.whole && c.Mask != f.full {
+	if f.needs != always && !w.meets(f, c) {
+		return b, i
+	}
+	if f.only && c.Mask != f.full {
 		narrow := c.narrowed()
 		c = &narrow
 	}
-	return c.append(b)
+	return c.append(b), i
 }
 
 // appendPacketType appends c unless it asks for an Ethernet frame, as every condition on its
@@ -91,7 +108,7 @@ func (w *matchWriter) appendPacketType(b []byte, c *Cond) []byte {
 // wireField is what it takes to write a condition on a field, at hand in one place.
 type wireField struct {
 	head, headMasked uint32 // the first four bytes of the TLV
-	fullLow          uint64 // the lower half of full
+	fullLow          uint64 // the lower half of a mask that need not be written
 	size             uint8  // of the value
 	at               uint8  // of the first byte of the value in Bits
 	shift            uint8  // of the lower half of the value, to have its first byte first
@@ -99,7 +116,7 @@ type wireField struct {
 	needs            prereq
 	learns           bool   // others depend on it
 	narrow           bool   // at most 8 bytes, and no experimenter
-	whole            bool   // it shares its place with wider ones, but has no mask
+	only             bool   // it shares its place with wider ones, but is matched as a whole only
 	experimenter     uint32 // of classExperimenter
 	full             Bits   // a mask that need not be written
 }
@@ -125,7 +142,7 @@ var wire = func() (all [numFields]wireField) {
 		all[f].learns = true
 	}
 	for _, f := range []Field{ICMPv4Type, ICMPv4Code, ICMPv6Type, ICMPv6Code, NDOptionsType} {
-		all[f].whole, all[f].how = true, asItIsOrMet
+		all[f].only, all[f].how = true, asItIsOrMet
 	}
 	return all
 }()
@@ -159,33 +176,6 @@ const tlvRoom = 4 + 4 + 16 + 16
 
 // append appends c as a TLV.
 func (c *Cond) append(b []byte) []byte {
-	if f := &wire[c.Field]; f.narrow {
-		return f.appendNarrow(b, c)
-	}
-	return c.appendWide(b)
-}
-
-// appendNarrow appends c, on the narrow field f, as a TLV. Nearly all fields are narrow, and
-// every flow has about ten of them: they are written in whole words, the rest of which the
-// next TLV writes over.
-func (f *wireField) appendNarrow(b []byte, c *Cond) []byte {
-	n := len(b)
-	if cap(b)-n < tlvRoom {
-		b = slices.Grow(b, tlvRoom)
-	}
-	to, size, shift := b[n:n+tlvRoom], int(f.size), f.shift&63
-	be.PutUint64(to[4:], be.Uint64(c.Value[8:])<<shift)
-	mask := be.Uint64(c.Mask[8:])
-	if mask == f.fullLow {
-		be.PutUint32(to, f.head)
-		return b[:n+4+size]
-	}
-	be.PutUint32(to, f.headMasked)
-	be.PutUint64(to[4+size&15:], mask<<shift)
-	return b[:n+4+2*size]
-}
-
-func (c *Cond) appendWide(b []byte) []byte {
 	w := &wire[c.Field]
 	head, masked := w.head, c.Mask != w.full
 	if masked {

@@ -142,17 +142,12 @@ func (m Unknown) appendBody(b []byte) ([]byte, error) { return append(b, m.Body.
 // error: it would cut the connection.
 func Append(b []byte, xid uint32, m Message) ([]byte, error) {
 	start := len(b)
-	var err error
-	if f, ok := m.(FlowMod); ok { // most of what is sent, and large: a method call copies it again
-		b = append(b, Version, typeFlowMod, 0, 0, byte(xid>>24), byte(xid>>16), byte(xid>>8), byte(xid))
-		b, err = f.append(b)
-	} else {
-		b = append(b, Version, m.messageType(), 0, 0, byte(xid>>24), byte(xid>>16), byte(xid>>8), byte(xid))
-		b, err = m.appendBody(b)
-	}
+	b = append(b, Version, 0, 0, 0, byte(xid>>24), byte(xid>>16), byte(xid>>8), byte(xid))
+	b, typ, err := appendContent(b, m)
 	if err != nil {
 		return b[:start], err
 	}
+	b[start+1] = typ
 	if h, ok := m.(Hello); ok {
 		b[start] = h.version()
 	}
@@ -160,6 +155,17 @@ func Append(b []byte, xid uint32, m Message) ([]byte, error) {
 		return b[:start], fmt.Errorf("%T: %w", m, err)
 	}
 	return b, nil
+}
+
+// appendContent appends what stands behind the header, and returns the type.
+func appendContent(b []byte, m Message) ([]byte, uint8, error) {
+	switch m := m.(type) {
+	case FlowMod: // most of what is sent, and large: each call of a method would copy it
+		b, err := m.append(b)
+		return b, typeFlowMod, err
+	}
+	b, err := m.appendBody(b)
+	return b, m.messageType(), err
 }
 
 // appendExperimenter appends the header of an experimenter message.
