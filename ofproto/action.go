@@ -37,9 +37,18 @@ type openClone struct {
 	after []Action // what stands behind it
 }
 
-// appendActions appends a list of actions. Instructions in it are an error. It does without
-// recursion where a clone stands in another one: there can be 4,095 of them.
+// appendActions appends a list of actions. Instructions in it are an error.
 func appendActions(b []byte, actions []Action) ([]byte, error) {
+	b, rest, err := appendFrequent(b, actions)
+	if err != nil || len(rest) == 0 {
+		return b, err
+	}
+	return appendAnyActions(b, rest)
+}
+
+// appendAnyActions is appendActions for all kinds. It does without recursion where a clone
+// stands in another one: there can be 4,095 of them.
+func appendAnyActions(b []byte, actions []Action) ([]byte, error) {
 	var open []openClone
 	var err error
 	for {
@@ -63,7 +72,7 @@ func appendActions(b []byte, actions []Action) ([]byte, error) {
 		if instructionOf(a) != inApply {
 			return b, fmt.Errorf("%v is an instruction, not an action", a)
 		}
-		if b, err = appendAction(b, a); err != nil {
+		if b, err = a.appendTo(b); err != nil {
 			return b, err
 		}
 	}

@@ -12,14 +12,14 @@ import (
 )
 
 // typicalFlow is a flow as the pipeline sends them: nine fields, a commit with NAT and
-// a nested action, a resubmit: 240 bytes. Every n gives another match and other actions.
+// a nested action, a resubmit. Every n gives another match and other actions.
 func typicalFlow(n int) Flow {
 	return Flow{
 		Table: 60, Priority: 30000, Cookie: 0x7765697200000000 + uint64(n),
 		Match: MatchOn(IsIPv4, Is(IPProto, 6), Is(TCPDst, uint64(n&0xffff)), Is(Reg3, uint64(n)),
-			Masked(Reg4, 8, 0xff), Masked(Metadata, 9, 0xffff), CT(New|Trk, 0), Masked(Reg5, 1, 0xffff), Is(InPort, 3)),
+			Is(Reg4, 8), Is(Metadata, 9), CT(New|Trk, 0), Masked(Reg5, 1, 0xffff), Is(InPort, 3)),
 		Actions: []Action{
-			ConnTrack{Commit: true, ZoneIn: Reg5.Range(0, 15), Table: NoTable, NAT: &NAT{Src: true, AddrMin: netip.AddrFrom4([4]byte{192, 0, 2, 7})},
+			ConnTrack{Commit: true, ZoneIn: Reg5.Range(0, 15), Table: NoTable, NAT: &NAT{},
 				Exec: []Action{Set(CTMark.Range(0, 31), uint64(n))}},
 			Resubmit{Port: PortInPort16, Table: 80},
 		},

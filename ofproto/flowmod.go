@@ -100,8 +100,8 @@ func (m *FlowMod) append(b []byte) ([]byte, error) {
 	b = slices.Grow(b, 40)
 	n := len(b)
 	b = b[:n+40]
-	h := b[n:]
-	be.PutUint64(h, f.Cookie)
+	h := (*[40]byte)(b[n:])
+	be.PutUint64(h[:], f.Cookie)
 	be.PutUint64(h[8:], m.CookieMask)
 	h[16], h[17] = byte(f.Table), byte(m.Command)
 	be.PutUint16(h[18:], f.IdleTimeout)

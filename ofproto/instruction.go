@@ -192,21 +192,29 @@ func parseWriteMetadata(p *parser, kv pair) []Action {
 func appendInstructions(b []byte, actions []Action) ([]byte, error) {
 	start := -1 // of the apply_actions that is being written
 	var err error
-	for _, a := range actions {
-		if instructionOf(a) == inApply {
+	for len(actions) > 0 {
+		if instructionOf(actions[0]) == inApply {
 			if start < 0 {
 				start = len(b)
 				b = append(b, 0, itApply, 0, 0, 0, 0, 0, 0)
 			}
-		} else if start >= 0 {
+			if b, actions, err = appendFrequent(b, actions); err != nil {
+				return b, err
+			}
+			if len(actions) == 0 {
+				break
+			}
+		}
+		if start >= 0 && instructionOf(actions[0]) != inApply {
 			if b, err = endActions(b, start); err != nil {
 				return b, err
 			}
 			start = -1
 		}
-		if b, err = appendAction(b, a); err != nil {
+		if b, err = actions[0].appendTo(b); err != nil {
 			return b, err
 		}
+		actions = actions[1:]
 	}
 	if start >= 0 {
 		return endActions(b, start)
@@ -223,26 +231,31 @@ func endActions(b []byte, start int) ([]byte, error) {
 	return b, setLen(b, start, 2)
 }
 
-// appendAction appends a. It calls those that stand in most flows directly, which takes half
-// the time.
-func appendAction(b []byte, a Action) ([]byte, error) {
-	switch a := a.(type) {
-	case ConnTrack:
-		return a.append(b)
-	case Resubmit:
-		return a.appendTo(b)
-	case Load:
-		return a.appendTo(b)
-	case SetField:
-		return a.appendTo(b)
-	case Move:
-		return a.appendTo(b)
-	case Output:
-		return a.appendTo(b)
-	case GotoTable:
-		return a.appendTo(b)
+// appendFrequent appends the actions at the beginning of a list that most flows have, and
+// returns the rest. It calls them directly, which takes half the time.
+func appendFrequent(b []byte, actions []Action) (out []byte, rest []Action, err error) {
+	for i, a := range actions {
+		switch a := a.(type) {
+		case SetField:
+			b, err = a.appendTo(b)
+		case Resubmit:
+			b, err = a.appendTo(b)
+		case ConnTrack:
+			b, err = a.append(b)
+		case Load:
+			b, err = a.appendTo(b)
+		case Move:
+			b, err = a.appendTo(b)
+		case Output:
+			b, err = a.appendTo(b)
+		default:
+			return b, actions[i:], nil
+		}
+		if err != nil {
+			return b, nil, err
+		}
 	}
-	return a.appendTo(b)
+	return b, nil, nil
 }
 
 // found has the instructions of one flow, as they were found on the wire.

@@ -18,20 +18,18 @@ func AppendMatch(b []byte, m Match) []byte {
 		if f.how != asItIs && (f.how != ifMet || !w.meets(f, c)) {
 			b, i = w.appendOdd(b[:n], m, i)
 			n = len(b)
+			b = slices.Grow(b, (len(m)-i)*tlvRoom)
 			continue
 		}
-		if cap(b)-n < tlvRoom {
-			b = slices.Grow(b[:n], tlvRoom)
-		}
 		size := int(f.size)
-		to := b[n : n+tlvRoom] // whole words, the rest of which the next TLV writes over
+		to := (*[tlvRoom]byte)(b[n : n+tlvRoom]) // whole words, the rest of which the next TLV writes over
 		be.PutUint64(to[4:], be.Uint64(c.Value[8:])<<(f.shift&63))
 		mask := be.Uint64(c.Mask[8:])
 		if mask == f.fullLow {
-			be.PutUint32(to, f.head)
+			be.PutUint32(to[:], f.head)
 			n += 4 + size
 		} else {
-			be.PutUint32(to, f.headMasked)
+			be.PutUint32(to[:], f.headMasked)
 			be.PutUint64(to[4+size&15:], mask<<(f.shift&63))
 			n += 4 + 2*size
 		}
@@ -57,11 +55,11 @@ func (w *matchWriter) meets(f *wireField, c *Cond) bool {
 		w.headers.learn(c)
 	}
 	w.framed = true
-	if !w.headers.sends(c, f.needs) {
-		return false
+	if f.needs == isEthernet || w.headers.sends(c, f.needs) {
+		w.sent = true
+		return true
 	}
-	w.sent = true
-	return true
+	return false
 }
 
 // appendOdd appends the condition m[i], of a kind that most matches do not have, and returns
