@@ -76,3 +76,62 @@ func laxer(b []byte) bool {
 	subtype := be.Uint32(b[12:])
 	return subtype == onfBundleAdd || subtype == nxResume
 }
+
+func FuzzDecodeBodies(f *testing.F) {
+	for _, b := range sampleMessages(f) {
+		if b[1] == typeMultipartReply {
+			f.Add(b[16:])
+		}
+	}
+	f.Add(make([]byte, 64))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		DecodeFlowStats(nil, b) // keeps instructions it cannot write back in order: not a fixed point
+		checkBody(t, b, DecodeGroupDesc, AppendGroupDesc)
+		checkBody(t, b, DecodeGroupStats, AppendGroupStats)
+		checkBody(t, b, DecodeMeterConfig, AppendMeterConfig)
+		checkBody(t, b, DecodeMeterStats, AppendMeterStats)
+		checkBody(t, b, DecodeTableFeatures, AppendTableFeatures)
+		checkBody(t, b, DecodeTableStats, sure(AppendTableStats))
+		checkBody(t, b, DecodePortStats, sure(AppendPortStats))
+		checkBody(t, b, DecodeQueueStats, sure(AppendQueueStats))
+		checkBody(t, b, DecodePortDescs, sure(AppendPortDesc))
+		DecodeIPFIXStats(nil, b)
+		DecodeFlowQuery(b)
+		DecodeDesc(b)
+		DecodeAggregate(b)
+		DecodeGroupFeatures(b)
+		DecodeMeterFeatures(b)
+	})
+}
+
+// sure makes of an append that cannot fail one that could.
+func sure[T any](put func([]byte, T) []byte) func([]byte, T) ([]byte, error) {
+	return func(b []byte, v T) ([]byte, error) { return put(b, v), nil }
+}
+
+// checkBody fails if what is read of b, once written, is read otherwise.
+func checkBody[T any](t *testing.T, b []byte, decode func([]T, []byte) ([]T, error), put func([]byte, T) ([]byte, error)) {
+	t.Helper()
+	write := func(all []T) (b []byte, err error) {
+		for _, v := range all {
+			if b, err = put(b, v); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	}
+	all, err := decode(nil, b)
+	if err != nil {
+		return
+	}
+	again, err := write(all)
+	if err != nil {
+		return // too long, once padding is put in
+	}
+	if all, err = decode(nil, again); err != nil {
+		t.Fatalf("what was written cannot be read: %v\n%x\n%x", err, b, again)
+	}
+	if third, err := write(all); err != nil || !bytes.Equal(again, third) {
+		t.Fatalf("reading and writing does not settle: %v\n%x\n%x\n%x", err, b, again, third)
+	}
+}
