@@ -37,7 +37,7 @@ var keptInstructions = []struct {
 }{
 	{"an instruction that is not known", "0007000800000000" + "0001000805000000", "instruction:0007000800000000,goto_table:5"},
 	{"an instruction of an experimenter", "ffff001000000001deadbeefdeadbeef", "instruction:ffff001000000001deadbeefdeadbeef"},
-	{"a second goto_table", "0001000806000000" + "0001000805000000", "instruction:0001000805000000,goto_table:6"},
+	{"a second goto_table", "0001000806000000" + "0001000805000000", "instruction:0001000806000000,instruction:0001000805000000"},
 	{"a goto_table of another length", "00010010050000000000000000000000", "instruction:00010010050000000000000000000000"},
 	{"a write_actions of an action that is not known", "0003001000000000" + "0064000800000000", "write_actions(raw:0064000800000000)"},
 	{"a write_actions of an action that no switch takes there", "0003001800000000" + "ffff0010000023200011000000000000", "write_actions(exit)"},

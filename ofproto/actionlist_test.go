@@ -1,10 +1,8 @@
 package ofproto
 
 import (
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -51,34 +49,3 @@ func answer(kind string, b []byte, table Table) (text, again string, err error) 
 	out, err := encode(nil, actions)
 	return Text(actions), hex.EncodeToString(out), err
 }
-
-func TestVectorsOfActionsAndInstructions(t *testing.T) {
-	for _, name := range []string{"actions_of13.jsonl", "mutations_of13.jsonl"} {
-		same, all := 0, actionVectors(t, name)
-		for _, v := range all {
-			b, err := hex.DecodeString(v.Hex)
-			if err != nil {
-				t.Fatal(v.ID, err)
-			}
-			text, again, err := answer(v.Kind, b, Table(v.TableID))
-			var code ErrorCode
-			errors.As(err, &code)
-			switch {
-			case v.Error != "" && code.Error() == v.Error:
-			case v.Error != "":
-				t.Errorf("%s %s: %v %s, want %s", v.ID, v.Hex, err, text, v.Error)
-				continue
-			case err != nil || text != v.Text:
-				t.Errorf("%s %s:\n got %s %v\nwant %s", v.ID, v.Hex, text, err, v.Text)
-				continue
-			case v.CanonicalHex != "" && again != v.CanonicalHex:
-				t.Errorf("%s %s: %s:\n got %s\nwant %s", v.ID, v.Hex, text, again, v.CanonicalHex)
-				continue
-			}
-			same++
-		}
-		t.Logf("%s: %d of %d are the same", name, same, len(all))
-	}
-}
-
-var _ = bytes.Equal

@@ -263,6 +263,7 @@ type found struct {
 	body [numInstructions]decoder // stands behind the header
 	has  [numInstructions]bool
 	raw  []Action
+	dup  bool // one of these stands there twice
 }
 
 // instructions reads n bytes of instructions, and returns them in the order in which they
@@ -272,15 +273,28 @@ func (d *decoder) instructions(n int) (actions []Action) {
 		d.refuse(OFPBIC_BAD_LEN)
 	}
 	s := d.sub(n, "instruction", OFPBIC_BAD_LEN)
+	all := s
 	var f found
 	for s.more() {
 		s.findInstruction(&f)
 	}
 	d.done(&s)
-	if d.err != nil {
+	switch {
+	case d.err != nil:
 		return nil
+	case f.dup:
+		return all.rawInstructions()
 	}
 	return d.assemble(&f)
+}
+
+// rawInstructions keeps all of the instructions as they are. Which of two of a kind counts,
+// only their sender knows: their order has to stay.
+func (d *decoder) rawInstructions() (actions []Action) {
+	for d.more() {
+		actions = append(actions, RawInstruction(d.bytes(int(be.Uint16(d.b[2:])))))
+	}
+	return actions
 }
 
 var instructionTypes = [...]instructionType{noInstruction, inGoto, inMetadata, inWrite, inApply, inClear, inMeter}
@@ -322,6 +336,7 @@ func (d *decoder) findInstruction(f *found) {
 		return
 	}
 	*d = whole
+	f.dup = f.dup || code == OFPBIC_DUP_INST
 	f.raw = append(f.raw, RawInstruction(d.bytes(size)))
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -69,43 +68,4 @@ func encodeText(kind, s string) ([]byte, error) {
 		return nil, err
 	}
 	return Append(nil, 0, m)
-}
-
-func TestTextsGiveTheBytesThatOpenVSwitchSends(t *testing.T) {
-	n := 0
-	for _, v := range sentTexts(t, "flowmods_of13.jsonl") {
-		if v.In == "" {
-			continue
-		}
-		got, err := encodeText(strings.TrimPrefix(v.Kind, "message_"), v.In)
-		if err != nil {
-			t.Errorf("%s: %s: %v", v.ID, v.In, err)
-		} else if s := hex.EncodeToString(got); s != v.Hex {
-			t.Errorf("%s: %s\n got %s\nwant %s", v.ID, v.In, s, v.Hex)
-		}
-		n++
-	}
-	t.Logf("%d texts", n)
-	if n < 500 {
-		t.Errorf("only %d texts", n)
-	}
-}
-
-func TestTextsThatOpenVSwitchRefusesAreRefused(t *testing.T) {
-	n := 0
-	for _, v := range sentTexts(t, "texts_rejected_of13.jsonl") {
-		_, err := encodeText(strings.TrimPrefix(v.Kind, "text_rejected_"), v.Text)
-		var code ErrorCode
-		got := "PARSE_ERROR"
-		if errors.As(err, &code) {
-			got = code.Error()
-		}
-		if err == nil || got != v.Error {
-			t.Errorf("%s: %s: %v, want %s", v.ID, v.Text, err, v.Error)
-		}
-		n++
-	}
-	if n < 38 {
-		t.Errorf("only %d texts", n)
-	}
 }
