@@ -231,6 +231,8 @@ func losesInText(a Action) bool {
 	switch a := a.(type) {
 	case Output:
 		return a.Port != PortController && a.MaxLen != 0
+	case Encap: // a value of zeroes is printed as "0", which is not read
+		return slices.ContainsFunc(a.Props, func(p EncapProp) bool { return p.TLV && strings.Trim(p.Value, "\x00") == "" })
 	case Controller:
 		return a.String() == Output{PortController, a.MaxLen}.String()
 	case SetMasked: // without a mask if that has all bits, as "ANY" if it has none, or with one that no text may have
