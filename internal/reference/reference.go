@@ -1,0 +1,211 @@
+// Package reference says what the policy of a model does with a packet, in the plainest
+// way: rules are read from the top, and the first that matches decides. It was written
+// from what intent says, without a look at the compiler, so that the two can be
+// compared: what apps compiles and what OVS does with it must agree with this package.
+//
+// It is to be obviously right, and not fast: it walks all rules for every packet.
+//
+//	sender ── its own address? ── both ends say stateless? ──► passes, untracked
+//	                 │                      │
+//	                 ▼ no                   ▼ no, and what is known of the connection?
+//	              refused      new, or to be judged again: egress rules of the sender,
+//	                           then ingress rules of the receiver; established: passes
+package reference
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/intent"
+)
+
+// A Packet is an IP packet on its way from one endpoint to another.
+type Packet struct {
+	From             *intent.Endpoint // at whose port it arrives
+	To               *intent.Endpoint // to whose port it would go
+	Src, Dst         netip.Addr
+	Protocol         uint8  // the IP protocol's number (IANA)
+	SrcPort, DstPort uint16 // zero where the protocol has none
+	Type, Code       uint8  // of ICMP and ICMPv6
+}
+
+// The IP protocols that rules know by name (IANA).
+const (
+	ICMP   = 1
+	TCP    = 6
+	UDP    = 17
+	ICMPv6 = 58
+)
+
+// A State is what the connection tracker knows about a packet's connection, in the
+// zone of the tenant, beside what the tenant's epoch has made of it.
+type State string
+
+// The states. Old ones were admitted under an earlier epoch: something has been taken
+// back since.
+const (
+	New         State = "new"
+	Established State = "established"
+	Reply       State = "reply"
+	OldOriginal State = "old, original direction"
+	OldReply    State = "old, reply direction"
+	OneWay      State = "one-way" // committed, and nobody has answered yet
+	Related     State = "related"
+	Invalid     State = "invalid"
+	Blocked     State = "blocked" // judged again in this epoch, and denied
+)
+
+// A Result is what becomes of a packet.
+type Result string
+
+// The results.
+const (
+	Refused   Result = "refused"   // not the sender's own address
+	Untracked Result = "untracked" // passes, and the tracker never sees it
+	Admitted  Result = "admitted"  // judged, passes, and its connection is remembered
+	Known     Result = "known"     // passes, for its connection does
+	Denied    Result = "denied"
+)
+
+// A Verdict is a Result, and who has a say in it.
+type Verdict struct {
+	Result  Result
+	Egress  intent.ID // the rule or default that let it out, if it came to that
+	Ingress intent.ID // the rule or default that let it in
+	By      intent.ID // who denies it
+}
+
+// Passes reports whether the packet goes on to its receiver.
+func (v Verdict) Passes() bool { return v.Result != Refused && v.Result != Denied }
+
+// Judge says what becomes of a packet in a state of its connection.
+func Judge(m *intent.Model, p Packet, s State) Verdict {
+	t := m.Tenant(p.From.Tenant)
+	switch {
+	case !Owns(p.From, p.Src):
+		return Verdict{Result: Refused}
+	case p.From.Tenant != p.To.Tenant:
+		return Verdict{Result: Denied}
+	case unwatched(t, p):
+		return Verdict{Result: Untracked}
+	}
+	switch s {
+	case Established, Reply, OldReply, OneWay, Related:
+		return Verdict{Result: Known}
+	case Blocked:
+		return Verdict{Result: Denied}
+	case Invalid:
+		if t.InvalidAllow {
+			return Verdict{Result: Known}
+		}
+		return Verdict{Result: Denied}
+	}
+	return judge(t, p)
+}
+
+// judge asks both ends.
+func judge(t *intent.Tenant, p Packet) Verdict {
+	out, by := first(t, intent.Egress, p.From, p.Dst, p)
+	if out == intent.Deny {
+		return Verdict{Result: Denied, By: by}
+	}
+	in, let := first(t, intent.Ingress, p.To, p.Src, p)
+	if in == intent.Deny {
+		return Verdict{Result: Denied, Egress: by, By: let}
+	}
+	return Verdict{Result: Admitted, Egress: by, Ingress: let}
+}
+
+// unwatched reports whether both ends want a packet not to be tracked.
+func unwatched(t *intent.Tenant, p Packet) bool {
+	back := p.reversed()
+	sender := stateless(t, intent.Egress, p.From, p.Dst, p) || stateless(t, intent.Ingress, p.From, p.Dst, back)
+	receiver := stateless(t, intent.Ingress, p.To, p.Src, p) || stateless(t, intent.Egress, p.To, p.Src, back)
+	return sender && receiver
+}
+
+func stateless(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer netip.Addr, p Packet) bool {
+	a, _ := first(t, d, subject, peer, p)
+	return a == intent.Stateless
+}
+
+// reversed returns the packet that p answers.
+func (p Packet) reversed() Packet {
+	p.From, p.To, p.Src, p.Dst, p.SrcPort, p.DstPort = p.To, p.From, p.Dst, p.Src, p.DstPort, p.SrcPort
+	return p
+}
+
+// first returns the action of the first rule of a direction that is for subject and
+// matches, or the tenant's default.
+func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer netip.Addr, p Packet) (intent.Action, intent.ID) {
+	for _, policy := range t.Policies {
+		if !policy.AppliesTo.Empty() && !selects(policy.AppliesTo, subject) {
+			continue
+		}
+		for _, r := range policy.Rules {
+			if r.Direction == d && matches(t, r, peer, p) {
+				return r.Action, r.ID()
+			}
+		}
+	}
+	if d == intent.Egress {
+		return t.Egress, t.DefaultID(d)
+	}
+	return t.Ingress, t.DefaultID(d)
+}
+
+func matches(t *intent.Tenant, r *intent.Rule, peer netip.Addr, p Packet) bool {
+	return isPeer(t, r.Peer, peer) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort)
+}
+
+// isPeer reports whether s selects an address, of whomever it is.
+func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr) bool {
+	if s.Empty() || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) {
+		return true
+	}
+	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) && selects(s, e) })
+}
+
+// selects reports whether s, which is not empty, selects an endpoint by name or labels.
+func selects(s intent.Selector, e *intent.Endpoint) bool {
+	if slices.Contains(s.Endpoints, e.Name) {
+		return true
+	}
+	for key, values := range s.Labels {
+		if v, ok := e.Labels[key]; !ok || !slices.Contains(values, v) {
+			return false
+		}
+	}
+	return len(s.Labels) > 0
+}
+
+func isProtocol(want intent.Protocol, p Packet) bool {
+	switch want {
+	case intent.AnyProtocol:
+		return true
+	case intent.TCP:
+		return p.Protocol == TCP
+	case intent.UDP:
+		return p.Protocol == UDP
+	case intent.ICMP:
+		return p.Protocol == ICMP && p.Dst.Is4()
+	case intent.ICMPv6:
+		return p.Protocol == ICMPv6 && p.Dst.Is6()
+	}
+	return false
+}
+
+func isPort(ranges []intent.PortRange, port uint16) bool {
+	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(r intent.PortRange) bool { return r.Lo <= port && port <= r.Hi })
+}
+
+// Owns reports whether an address is e's own: a declared one, or the link-local one of
+// its MAC (RFC 4291, appendix A).
+func Owns(e *intent.Endpoint, a netip.Addr) bool {
+	return slices.Contains(e.IPs, a) || a == LinkLocal(e.MAC)
+}
+
+// LinkLocal returns the link-local address that a host makes of its MAC.
+func LinkLocal(m intent.MAC) netip.Addr {
+	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
