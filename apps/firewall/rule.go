@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -217,10 +218,24 @@ func (r rule) services(v version, way towards) [][]ofproto.Cond {
 	}
 	field := portField(r.Protocol, way)
 	var all [][]ofproto.Cond
-	for _, p := range r.Ports {
+	for _, p := range merged(r.Ports) {
 		for _, c := range ofproto.CoverPorts(field, p.Lo, p.Hi) {
 			all = append(all, []ofproto.Cond{is, c})
 		}
+	}
+	return all
+}
+
+// merged returns the ranges in order, with those that overlap or touch made one: of two
+// that overlap each would ask for the same flows.
+func merged(ranges []intent.PortRange) (all []intent.PortRange) {
+	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b intent.PortRange) int { return cmp.Compare(a.Lo, b.Lo) })
+	for _, p := range sorted {
+		if n := len(all); n > 0 && uint32(p.Lo) <= uint32(all[n-1].Hi)+1 {
+			all[n-1].Hi = max(all[n-1].Hi, p.Hi)
+			continue
+		}
+		all = append(all, p)
 	}
 	return all
 }
