@@ -29,8 +29,8 @@ func Compile(b *pipeline.Builder) {
 	for _, t := range b.Tenants {
 		classes := pipeline.Classes(t.Tenant)
 		identify(b, t, classes)
-		egress := ranked(t.Tenant, intent.Egress, classes)
-		ingress := ranked(t.Tenant, intent.Ingress, classes)
+		egress := ranked(t.Tenant, intent.Egress, classes, b.Refused)
+		ingress := ranked(t.Tenant, intent.Ingress, classes, b.Refused)
 		for _, r := range slices.Concat(egress, ingress) {
 			judge(b, t, r)
 		}
@@ -76,7 +76,7 @@ var stages = map[intent.Direction]stage{
 // judge adds the flows of one rule.
 func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 	s := stages[r.Direction]
-	if r.Action == intent.Deny && b.Refused(r.ID()) {
+	if r.closed {
 		closeScope(b, t, r, s)
 		return
 	}
@@ -99,9 +99,22 @@ func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 // open because a part of it does not fit.
 func closeScope(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
 	for _, c := range r.subjects {
-		b.Flow(r.Policy.ID(), s.table, r.priority, ofproto.MatchOn(pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c)),
+		b.Flow(serves(b, t, r), s.table, r.priority, ofproto.MatchOn(pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c)),
 			ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.RefusedRule)), ofproto.GotoTable(pipeline.PolMiss))
 	}
+}
+
+// serves returns whom the flows of r serve: the rule. Those that stand in for it when it
+// is refused serve its policy; and if they are refused as well, the tenant, without which
+// there is nothing that could be open.
+func serves(b *pipeline.Builder, t *pipeline.TenantSite, r rule) intent.ID {
+	switch {
+	case !r.closed:
+		return r.ID()
+	case !b.Refused(r.Policy.ID()):
+		return r.Policy.ID()
+	}
+	return t.ID()
 }
 
 // byDefault adds the tenant's default for a direction, under all rules.

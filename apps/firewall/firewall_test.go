@@ -113,3 +113,26 @@ func TestARefusedAllowIsLeftOut(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestPortsThatOverlapAreMatchedOnce(t *testing.T) {
+	p, n, _ := compile(t, nil, `action: allow, from: {labels: {tier: web}}, protocol: tcp, ports: [1, "1-1023", "1024-2047"]`)
+	matches := map[string]bool{}
+	for _, f := range p.Flows {
+		tag, _ := pipeline.TagOf(f.Cookie)
+		if id, _ := n.Origin(tag); id == "t/policy/p/r0" {
+			matches[f.Match.String()] = true
+		}
+	}
+	if got := len(matches); got != 2*11 { // for each of two classes: 1, 2-3, 4-7, ... 1024-2047
+		t.Errorf("%d matches, want 22: %v", got, matches)
+	}
+}
+
+func TestRefusedDeniesOfOneScopeCloseItTogether(t *testing.T) {
+	p, n, _ := compile(t, []intent.ID{"t/policy/p/r0", "t/policy/p/r2"},
+		"action: deny, protocol: tcp, ports: [23]", "action: allow, protocol: udp", "action: deny, protocol: tcp, ports: [24]")
+	got := priorities(p, n)
+	if got["t/policy/p/r1"] != topPriority-1 {
+		t.Errorf("%v: want the closed scope first, and the allow below it", got)
+	}
+}

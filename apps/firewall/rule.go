@@ -23,13 +23,14 @@ type rule struct {
 	anyPeer  bool
 	versions []version
 	priority uint16
+	closed   bool // a deny that the switch has refused: it matches everything instead
 }
 
 // version is 4 or 6, of IP.
 type version uint8
 
 // ranked returns the tenant's rules for a direction, in order, with their priorities.
-func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) []rule {
+func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, refused func(intent.ID) bool) []rule {
 	var rules []rule
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
@@ -37,6 +38,10 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) []r
 				continue
 			}
 			x := resolve(r, classes)
+			if r.Action == intent.Deny && refused(r.ID()) {
+				x = resolve(widened(r), classes)
+				x.closed = true
+			}
 			x.priority = topPriority
 			for _, earlier := range rules {
 				if earlier.priority <= x.priority && earlier.overlaps(x) {
@@ -47,6 +52,11 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) []r
 		}
 	}
 	return rules
+}
+
+// widened returns r for every peer and service.
+func widened(r *intent.Rule) *intent.Rule {
+	return &intent.Rule{Policy: r.Policy, Name: r.Name, Direction: r.Direction, Action: r.Action, Protocol: intent.AnyProtocol}
 }
 
 func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
