@@ -25,7 +25,7 @@ func Compile(b *pipeline.Builder) {
 	b.Flow(id, pipeline.IDDst, 0, nil, ofproto.GotoTable(pipeline.Route))
 	b.Flow(id, pipeline.PolOut, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
 	b.Flow(id, pipeline.PolIn, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
-	b.Flow(id, pipeline.StatelessIn, 0, nil, receiving.pass...)
+	b.Flow(id, pipeline.StatelessInReply, 0, nil, receiving.pass...)
 	for _, t := range b.Tenants {
 		classes := pipeline.Classes(t.Tenant)
 		identify(b, t, classes)

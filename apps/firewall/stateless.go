@@ -13,31 +13,34 @@ import (
 // know their answers, the rule lets those pass as well: from its peers' ports back to
 // its endpoints.
 //
-// Both ends have to say so. A packet is asked about at the end that sends it (table
-// Stateless) and at the end that receives it (StatelessIn); where either says no, or
-// says nothing, it is tracked and judged like any other, with the stateless rules as
-// plain permissions. An address that is no endpoint of the tenant has nothing to say.
+// Both ends have to say so: the one that sends a packet (tables Stateless and
+// StatelessReply) and the one that receives it (StatelessIn and StatelessInReply). Where
+// either says no, or says nothing, it is tracked and judged like any other, with the
+// stateless rules as plain permissions. An address that is no endpoint of the tenant has
+// nothing to say.
+//
+// An end is asked twice: whether its first rule for the packet is stateless, and if not,
+// whether its first rule for what the packet answers is. Either will do, and so a packet
+// and its answer are always treated alike: it must not be that the one is tracked and
+// the other is not.
 //
 // The tracker's verdict is not known yet, nor are identities, so the flows match
 // addresses.
 
-// A half is one of the two tables, with the side of the packet that it asks about.
+// A half is the tables of one end, with the side of the packet that they ask about.
 type half struct {
-	table ofproto.Table
-	rule  ofproto.Field
-	own   side // the end that is asked
-	other side
-	pass  []ofproto.Action // what lets a packet through this half
+	packets ofproto.Table
+	answers ofproto.Table // the next one
+	rule    ofproto.Field
+	own     side // the end that is asked
+	other   side
+	pass    []ofproto.Action // what lets a packet through this half
 }
 
 var (
-	sending   = half{pipeline.Stateless, pipeline.RegRuleOut, src, dst, []ofproto.Action{ofproto.GotoTable(pipeline.StatelessIn)}}
-	receiving = half{pipeline.StatelessIn, pipeline.RegRuleIn, dst, src, []ofproto.Action{pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.Route)}}
+	sending   = half{pipeline.Stateless, pipeline.StatelessReply, pipeline.RegRuleOut, src, dst, []ofproto.Action{ofproto.GotoTable(pipeline.StatelessIn)}}
+	receiving = half{pipeline.StatelessIn, pipeline.StatelessInReply, pipeline.RegRuleIn, dst, src, []ofproto.Action{pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.Route)}}
 )
-
-// replyPriority is how far the answers to a rule's packets are below the packets
-// themselves: what a rule says of a packet comes before what it is an answer to.
-const replyPriority = 15000
 
 // untrack adds the flows of a tenant's stateless rules.
 func untrack(b *pipeline.Builder, t *pipeline.TenantSite, egress, ingress []rule) {
@@ -48,30 +51,35 @@ func untrack(b *pipeline.Builder, t *pipeline.TenantSite, egress, ingress []rule
 	untrackOneWay(b, t, ingress, receiving, sending)
 	for _, e := range t.Tenant.Endpoints {
 		for _, ip := range pipeline.AddressesOf(e) {
-			b.Flow(e.ID(), pipeline.StatelessIn, 10, ofproto.MatchOn(pipeline.InZone(t.Zone), dst.addr(ip)), ofproto.GotoTable(pipeline.CtIn))
+			b.Flow(e.ID(), receiving.answers, 10, ofproto.MatchOn(pipeline.InZone(t.Zone), dst.addr(ip)), ofproto.GotoTable(pipeline.CtIn))
 		}
 	}
 }
 
 // untrackOneWay adds the flows for the packets that rules admit, in the half there,
 // and for the answers to them, in the half back. A rule that comes before a stateless
-// one, and overlaps it, sends what it matches to the tracker.
+// one, and overlaps it, keeps what it matches from it.
 func untrackOneWay(b *pipeline.Builder, t *pipeline.TenantSite, rules []rule, there, back half) {
-	track := []ofproto.Action{ofproto.GotoTable(pipeline.CtIn)}
 	for i, r := range rules {
-		add := func(h half, way towards, priority uint16, actions []ofproto.Action) {
-			for _, m := range r.addressMatches(h, way) {
-				b.Flow(r.ID(), h.table, priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), actions...)
-			}
-		}
 		number := ofproto.Set(there.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))
 		switch {
 		case stateless(r):
-			add(there, forward, r.priority, append([]ofproto.Action{number}, there.pass...))
-			add(back, backward, r.priority-replyPriority, back.pass)
+			untrackRule(b, t, r, append([]ofproto.Action{number}, there.pass...), back.pass, there, back)
 		case slices.ContainsFunc(rules[i+1:], func(q rule) bool { return stateless(q) && q.overlaps(r) }):
-			add(there, forward, r.priority, track)
+			no := func(next ofproto.Table) []ofproto.Action { return []ofproto.Action{ofproto.GotoTable(next)} }
+			untrackRule(b, t, r, no(there.answers), no(pipeline.CtIn), there, back)
 		}
+	}
+}
+
+// untrackRule adds the flows of one rule: what to do with its packets, and what with
+// their answers.
+func untrackRule(b *pipeline.Builder, t *pipeline.TenantSite, r rule, packets, answers []ofproto.Action, there, back half) {
+	for _, m := range r.addressMatches(there, forward) {
+		b.Flow(serves(b, t, r), there.packets, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), packets...)
+	}
+	for _, m := range r.addressMatches(back, backward) {
+		b.Flow(serves(b, t, r), back.answers, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), answers...)
 	}
 }
 

@@ -15,33 +15,37 @@ import "weir/ofproto"
 // The tables. The numbers are constants for the life of the product, with gaps, so
 // that a table can be added without moving another.
 const (
-	PhyIn       ofproto.Table = 0   // in_port: which endpoint, network and zone?
-	PortSec     ofproto.Table = 4   // may the endpoint send with these addresses?
-	ArpNd       ofproto.Table = 8   // answers for gateways; ARP, ND, MLD, DHCP pass without conntrack
-	NdAnswer    ofproto.Table = 9   // the second half of an ND answer
-	Stateless   ofproto.Table = 16  // "do not track" rules of the sending end
-	StatelessIn ofproto.Table = 18  // "do not track" rules of the receiving end
-	CtIn        ofproto.Table = 20  // the one lookup
-	CtState     ofproto.Table = 24  // what the tracker said
-	IDSrc       ofproto.Table = 36  // source address: identity
-	IDDst       ofproto.Table = 40  // destination address: identity
-	Route       ofproto.Table = 44  // router MAC: longest prefix per VRF
-	Neigh       ofproto.Table = 48  // next hop: MAC and endpoint
-	L2          ofproto.Table = 52  // network and MAC: endpoint
-	PolSkip     ofproto.Table = 54  // who need not be judged?
-	PolOut      ofproto.Table = 56  // policy of the sending end
-	PolIn       ofproto.Table = 60  // policy of the receiving end
-	PolMiss     ofproto.Table = 62  // denied: stop the connection, if there is one
-	Commit      ofproto.Table = 68  // admitted: remember the connection and who let it in
-	EstNat      ofproto.Table = 72  // established
-	Out         ofproto.Table = 80  // endpoint: port
-	Drop        ofproto.Table = 120 // counted by reason
+	PhyIn            ofproto.Table = 0   // in_port: which endpoint, network and zone?
+	PortSec          ofproto.Table = 4   // may the endpoint send with these addresses?
+	ArpNd            ofproto.Table = 8   // answers for gateways; ARP, ND, MLD, DHCP pass without conntrack
+	NdAnswer         ofproto.Table = 9   // the second half of an ND answer
+	Stateless        ofproto.Table = 16  // "do not track" rules of the sending end
+	StatelessReply   ofproto.Table = 17  // ... if they do not apply: do they to what the packet answers?
+	StatelessIn      ofproto.Table = 18  // "do not track" rules of the receiving end
+	StatelessInReply ofproto.Table = 19  // ... and what the packet answers
+	CtIn             ofproto.Table = 20  // the one lookup
+	CtState          ofproto.Table = 24  // what the tracker said
+	IDSrc            ofproto.Table = 36  // source address: identity
+	IDDst            ofproto.Table = 40  // destination address: identity
+	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
+	Neigh            ofproto.Table = 48  // next hop: MAC and endpoint
+	L2               ofproto.Table = 52  // network and MAC: endpoint
+	PolSkip          ofproto.Table = 54  // who need not be judged?
+	PolOut           ofproto.Table = 56  // policy of the sending end
+	PolIn            ofproto.Table = 60  // policy of the receiving end
+	PolMiss          ofproto.Table = 62  // denied: stop the connection, if there is one
+	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
+	EstNat           ofproto.Table = 72  // established
+	Out              ofproto.Table = 80  // endpoint: port
+	Drop             ofproto.Table = 120 // counted by reason
 )
 
 // TableNames are the tables as people call them.
 var TableNames = map[ofproto.Table]string{
 	PhyIn: "PHY_IN", PortSec: "PORT_SEC", ArpNd: "ARP_ND", NdAnswer: "ND_ANSWER",
-	Stateless: "STATELESS", StatelessIn: "STATELESS_IN", CtIn: "CT_IN", CtState: "CT_STATE",
+	Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
+	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
+	CtIn: "CT_IN", CtState: "CT_STATE",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	Commit: "COMMIT", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",

@@ -9,7 +9,9 @@ var ipVersions = []ofproto.Cond{ofproto.IsIPv4, ofproto.IsIPv6}
 
 // track asks the connection tracker about every IP packet that is to be tracked.
 func track(b *Builder, id intent.ID) {
-	b.Flow(id, Stateless, 0, nil, ofproto.GotoTable(CtIn))
+	b.Flow(id, Stateless, 0, nil, ofproto.GotoTable(StatelessReply))
+	b.Flow(id, StatelessReply, 0, nil, ofproto.GotoTable(CtIn))
+	b.Flow(id, StatelessIn, 0, nil, ofproto.GotoTable(StatelessInReply))
 	for _, ip := range ipVersions {
 		b.Flow(id, CtIn, 100, ofproto.MatchOn(ip), ofproto.ConnTrack{ZoneIn: Zone, Table: CtState, NAT: &ofproto.NAT{}})
 	}
