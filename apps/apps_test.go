@@ -39,9 +39,22 @@ func compileFile(t testing.TB, name string) (*pipeline.Program, pipeline.Input) 
 }
 
 func compileModel(t testing.TB, m *intent.Model) (*pipeline.Program, pipeline.Input) {
-	numbers, err := store.Mem().Assign(store.Wants(pipeline.WantsOf(m)))
+	in, err := inputOf(m, store.Mem())
 	if err != nil {
 		t.Fatal(err)
+	}
+	p, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, in
+}
+
+// inputOf puts numbers beside a model, and every endpoint's port on the bridge.
+func inputOf(m *intent.Model, n *store.Numbers) (pipeline.Input, error) {
+	numbers, err := n.Assign(store.Wants(pipeline.WantsOf(m)))
+	if err != nil {
+		return pipeline.Input{}, err
 	}
 	in := pipeline.Input{Bridge: m.Bridges()[0].Name, Model: m, Numbers: numbers, Facts: pipeline.Facts{Features: pipeline.Features{NDExtension: true}}}
 	for _, tenant := range m.Tenants() {
@@ -49,11 +62,7 @@ func compileModel(t testing.TB, m *intent.Model) (*pipeline.Program, pipeline.In
 			in.Facts.Ports = append(in.Facts.Ports, pipeline.Port{Name: e.Port, IfaceID: e.IfaceID, OFPort: uint32(len(in.Facts.Ports) + 1)})
 		}
 	}
-	p, err := Compile(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, in
+	return in, nil
 }
 
 func TestGolden(t *testing.T) {

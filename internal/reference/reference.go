@@ -155,15 +155,16 @@ func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer 
 }
 
 func matches(t *intent.Tenant, r *intent.Rule, peer netip.Addr, p Packet) bool {
-	return isPeer(t, r.Peer, peer) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort)
+	return isPeer(t, r.Peer, peer, p.From.Network) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort)
 }
 
-// isPeer reports whether s selects an address, of whomever it is.
-func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr) bool {
+// isPeer reports whether s selects an address, of whomever it is. A link-local address
+// says that only inside the packet's network.
+func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr, n *intent.Network) bool {
 	if s.Empty() || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) {
 		return true
 	}
-	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) && selects(s, e) })
+	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) && selects(s, e) && (e.Network == n || !a.IsLinkLocalUnicast()) })
 }
 
 // selects reports whether s, which is not empty, selects an endpoint by name or labels.
@@ -199,13 +200,25 @@ func isPort(ranges []intent.PortRange, port uint16) bool {
 	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(r intent.PortRange) bool { return r.Lo <= port && port <= r.Hi })
 }
 
-// Owns reports whether an address is e's own: a declared one, or the link-local one of
-// its MAC (RFC 4291, appendix A).
+// Owns reports whether an address is e's own: a declared one, or if it has IPv6 the
+// link-local one of its MAC (RFC 4291, appendix A).
 func Owns(e *intent.Endpoint, a netip.Addr) bool {
-	return slices.Contains(e.IPs, a) || a == LinkLocal(e.MAC)
+	return slices.Contains(e.IPs, a) || a == LinkLocal(e.MAC) && slices.ContainsFunc(e.IPs, netip.Addr.Is6)
 }
 
 // LinkLocal returns the link-local address that a host makes of its MAC.
 func LinkLocal(m intent.MAC) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
+}
+
+// Reaches reports whether there is a way from the sender to the receiver: in a network
+// there is one, and between two networks of a tenant if the receiver's has a gateway
+// for its address.
+func Reaches(p Packet) bool {
+	if p.From.Network == p.To.Network {
+		return true
+	}
+	return p.From.Tenant == p.To.Tenant && slices.ContainsFunc(p.To.Network.Subnets, func(s intent.Subnet) bool {
+		return s.Gateway.IsValid() && s.CIDR.Contains(p.Dst)
+	})
 }

@@ -1,0 +1,206 @@
+package apps
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/internal/flowsim"
+	"weir/internal/reference"
+	"weir/ofproto"
+	"weir/store"
+)
+
+// packetsOfAModel is how many packets are drawn for each model.
+const packetsOfAModel = 10
+
+// TestSemantics compares three opinions on random policies and packets: package
+// reference, which reads the rules from the top; package flowsim, which sends the packet
+// through the flows; and Open vSwitch's ofproto/trace. In the integration tests it draws
+// 5,000 pairs, else a few hundred. What fails is made small: the message has the model,
+// the packet and the opinions.
+func TestSemantics(t *testing.T) {
+	pairs := 300
+	if os.Getenv("WEIR_INTEGRATION") != "" {
+		pairs = 5000
+	}
+	checks(t, pairs/packetsOfAModel)
+	tr := startTracer(t)
+	n, passed := 0, 0
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t)
+		tr.install(t, w.program)
+		for range packetsOfAModel {
+			p, ok := drawPacket(t, w.model)
+			if !ok {
+				continue
+			}
+			state := rapid.SampledFrom(traced).Draw(t, "state")
+			want := w.reference(p, state)
+			if got := w.simulated(p, state); got != want {
+				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s", w.text, w.frame(p).text(), state, want, got)
+			}
+			if got, trace := tr.trace(t, w, p, state); got != want.path() {
+				t.Fatalf("%s\n%s, %s\nreference: %s\ntrace:     %s\n%s", w.text, w.frame(p).text(), state, want, got, trace)
+			}
+			n++
+			if want.port != 0 {
+				passed++
+			}
+		}
+	})
+	t.Logf("%d pairs, of which %d pass; three opinions on each", n, passed)
+}
+
+// checks sets how many models rapid draws, unless somebody has said so. What fails is in
+// the message, and in no file.
+func checks(t *testing.T, n int) {
+	flag.Set("rapid.nofailfile", "true")
+	f := flag.Lookup("rapid.checks")
+	was := f.Value.String()
+	if was != f.DefValue {
+		return
+	}
+	f.Value.Set(fmt.Sprint(n))
+	t.Cleanup(func() { f.Value.Set(was) })
+}
+
+// A world is a model, and what it is compiled to.
+type world struct {
+	text    string
+	model   *intent.Model
+	in      pipeline.Input
+	program *pipeline.Program
+	sim     *flowsim.Switch
+	ports   map[intent.ID]uint32
+}
+
+func drawWorld(t *rapid.T) *world { return newWorld(t, drawModel(t), store.Mem()) }
+
+func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
+	m, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text)})
+	if err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	w := &world{text: text, model: m, ports: map[intent.ID]uint32{}}
+	if w.in, err = inputOf(m, numbers); err != nil {
+		t.Fatal(err)
+	}
+	for _, tenant := range m.Tenants() {
+		for _, e := range tenant.Endpoints {
+			w.ports[e.ID()] = uint32(len(w.ports) + 1)
+		}
+	}
+	if w.program, err = Compile(w.in); err != nil {
+		t.Fatalf("%s\n%v", text, err)
+	}
+	w.sim = flowsim.New(w.program.Tables())
+	return w
+}
+
+// An opinion is what becomes of a packet, in the words that all three have in common.
+type opinion struct {
+	port    uint32 // by which it leaves; zero: it does not
+	tracked bool   // the tracker was asked
+	commit  string // what was remembered: "", "admitted by EGRESS and INGRESS", "blocked"
+	by      intent.ID
+	odd     string // what flowsim finds strange
+}
+
+func (o opinion) String() string {
+	s := "dropped"
+	if o.port != 0 {
+		s = fmt.Sprint("port ", o.port)
+	}
+	if !o.tracked {
+		s += ", untracked"
+	}
+	if o.commit != "" {
+		s += ", " + o.commit
+	}
+	if o.by != "" {
+		s += ", denied by " + string(o.by)
+	}
+	if o.odd != "" {
+		s += ", " + o.odd
+	}
+	return s
+}
+
+// path is the part of o that a trace of datapath actions shows.
+func (o opinion) path() opinion {
+	o.by = ""
+	return o
+}
+
+// reference asks package reference.
+func (w *world) reference(p reference.Packet, s reference.State) opinion {
+	v := reference.Judge(w.model, p, s)
+	o := opinion{tracked: v.Result != reference.Refused && v.Result != reference.Untracked}
+	switch {
+	case !reference.Reaches(p):
+		return o
+	case v.Result == reference.Admitted:
+		o.commit = fmt.Sprintf("admitted by %s and %s", v.Egress, v.Ingress)
+	case v.Result == reference.Denied && s == reference.OldOriginal:
+		o.commit = "blocked"
+	}
+	o.by = v.By
+	if v.Passes() {
+		o.port = w.ports[p.To.ID()]
+	}
+	return o
+}
+
+// simulated asks package flowsim.
+func (w *world) simulated(p reference.Packet, s reference.State) opinion {
+	packet, ct := w.frame(p), w.tracker(p, s)
+	packet.Invalid = s == reference.Invalid
+	trace := w.sim.Send(packet.Packet, ct)
+	o := opinion{tracked: slices.ContainsFunc(trace.Steps, func(s flowsim.Step) bool { return s.Table == pipeline.CtIn })}
+	o.odd = strings.Join(trace.Odd, "; ")
+	for _, out := range trace.Outputs {
+		o.port += out.Port // one, or the sum is not a port
+	}
+	for _, c := range trace.Commits {
+		o.commit += w.commit(c.Mark, c.Label)
+	}
+	o.by = w.denier(trace)
+	return o
+}
+
+// commit says what a connection carries.
+func (w *world) commit(mark uint32, label ofproto.Bits) string {
+	if mark&pipeline.MarkBlocked != 0 {
+		return "blocked"
+	}
+	ids := [2]intent.ID{}
+	for i, at := range []int{12, 8} {
+		ids[i], _ = w.in.Numbers.Origin(be32(label[at:]))
+	}
+	return fmt.Sprintf("admitted by %s and %s", ids[0], ids[1])
+}
+
+// denier returns the rule or default that has denied a packet: the last that a register
+// names on its way to the table Drop.
+func (w *world) denier(trace *flowsim.Trace) intent.ID {
+	regs := trace.Steps[len(trace.Steps)-1].Regs
+	switch pipeline.Reason(regs[11]) {
+	case pipeline.DeniedByRule, pipeline.DeniedByDefault:
+	default:
+		return ""
+	}
+	tag := regs[7]
+	if tag == 0 {
+		tag = regs[6]
+	}
+	id, _ := w.in.Numbers.Origin(tag)
+	return id
+}

@@ -1,0 +1,232 @@
+package apps
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"weir/intent"
+	"weir/internal/reference"
+)
+
+// drawModel draws a model as an operator would write it: a few tenants, whose networks,
+// addresses, labels and ports are few, so that rules meet, and lie at one another's
+// boundaries.
+func drawModel(t *rapid.T) string {
+	var s strings.Builder
+	s.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n")
+	names := []string{"blue", "red"}[:rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "tenants")]
+	for _, name := range names {
+		d := &dice{T: t, s: &s, tenant: name}
+		d.model()
+	}
+	return s.String()
+}
+
+// dice draws the objects of one tenant.
+type dice struct {
+	*rapid.T
+	s         *strings.Builder
+	tenant    string
+	endpoints []string
+}
+
+func (d *dice) one(label string, of ...string) string { return rapid.SampledFrom(of).Draw(d.T, label) }
+
+func (d *dice) some(label string, low, high int, of ...string) []string {
+	return rapid.SliceOfNDistinct(rapid.SampledFrom(of), low, min(high, len(of)), rapid.ID[string]).Draw(d.T, label)
+}
+
+func (d *dice) object(kind, name, labels, spec string) {
+	fmt.Fprintf(d.s, "---\napiVersion: weir/v1\nkind: %s\nmetadata: {name: %s", kind, name)
+	if kind != "Tenant" {
+		fmt.Fprintf(d.s, ", tenant: %s", d.tenant)
+	}
+	if labels != "" {
+		fmt.Fprintf(d.s, ", labels: {%s}", labels)
+	}
+	fmt.Fprintf(d.s, "}\nspec:%s\n", spec)
+}
+
+func (d *dice) model() {
+	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {defaults: {ingress: %s, egress: %s, invalid: %s}}",
+		d.one("ingress", "deny", "allow"), d.one("egress", "allow", "deny"), d.one("invalid", "drop", "allow")))
+	for n := range rapid.IntRange(1, 2).Draw(d.T, "networks") {
+		d.network(n)
+	}
+	for p := range rapid.IntRange(0, 3).Draw(d.T, "policies") {
+		d.policy(p)
+	}
+}
+
+// hosts are the last bytes of addresses: at the boundaries of the prefixes of cidrs.
+var hosts = []int{127, 128, 2, 254, 191}
+
+func (d *dice) network(n int) {
+	gateway := func(a string) string {
+		if rapid.SampledFrom([]bool{true, true, true, false}).Draw(d.T, "gateway") {
+			return fmt.Sprintf(", gateway: %q", a)
+		}
+		return ""
+	}
+	d.object("Network", fmt.Sprint("net", n), "", fmt.Sprintf(" {subnets: [{cidr: 10.0.%d.0/24%s}, {cidr: \"fd00:%d::/64\"%s}]}",
+		n, gateway(fmt.Sprintf("10.0.%d.1", n)), n, gateway(fmt.Sprintf("fd00:%d::1", n))))
+	for e := range rapid.IntRange(2-n, 3).Draw(d.T, "endpoints") {
+		name, host := fmt.Sprintf("e%d%d", n, e), hosts[e]
+		v4, v6 := fmt.Sprintf("10.0.%d.%d", n, host), fmt.Sprintf("\"fd00:%d::%x\"", n, host)
+		ips := v4 + ", " + v6
+		if n > 0 || e > 1 { // there are two that speak to one another
+			ips = d.one("ips", ips, v4, v6)
+		}
+		labels := ""
+		if tier := d.one("tier", "app", "db", ""); tier != "" {
+			labels = "tier: " + tier
+		}
+		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", n, e+1)
+		d.object("Endpoint", name, labels, fmt.Sprintf(" {network: net%d, bind: {port: %s-%s}, mac: %q, ips: [%s]}", n, d.tenant, name, mac, ips))
+		d.endpoints = append(d.endpoints, name)
+	}
+}
+
+func (d *dice) policy(p int) {
+	spec := "\n"
+	if s := d.selector("applies to", false); s != "" {
+		spec += "  appliesTo: " + s + "\n"
+	}
+	spec += "  rules:\n"
+	for r := range rapid.IntRange(1, 4).Draw(d.T, "rules") {
+		spec += d.rule(r)
+	}
+	d.object("Policy", fmt.Sprint("p", p), "", spec)
+}
+
+func (d *dice) rule(r int) string {
+	direction, peer := d.one("direction", "ingress", "egress"), "from"
+	if direction == "egress" {
+		peer = "to"
+	}
+	action := d.one("action", "allow", "allow", "deny", "stateless")
+	s := fmt.Sprintf("  - {name: r%d, direction: %s, action: %s", r, direction, action)
+	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6")
+	if protocol != "any" {
+		s += ", protocol: " + protocol
+	}
+	if (protocol == "tcp" || protocol == "udp") && rapid.Bool().Draw(d.T, "ports") {
+		s += ", ports: [" + strings.Join(d.some("port", 1, 3, portRanges...), ", ") + "]"
+	}
+	if of := d.selector("peer", protocol != "icmp" && protocol != "icmpv6"); of != "" {
+		s += fmt.Sprintf(", %s: %s", peer, of)
+	}
+	if action == "allow" && rapid.Bool().Draw(d.T, "mark") {
+		s += ", mark: 17"
+	}
+	return s + "}\n"
+}
+
+// The ports and prefixes of rules. What they do not have in common are the boundaries
+// at which packets are drawn.
+var (
+	portRanges = []string{"80", "443", "1", "65535", "80-81", "1-1023", "1024-65535", "1000-2000", "1-65535", "79-443"}
+	prefixes   = []string{
+		"10.0.0.0/24", "10.0.0.0/25", "10.0.0.128/25", "10.0.1.0/24", "10.0.0.0/8", "0.0.0.0/0", "10.0.0.127/32", "10.0.1.128/32", "10.0.0.0/16", "192.0.2.0/24",
+		"fd00:0::/64", "fd00:1::/64", "::/0", "fd00::/16", "fd00::7f/128", "fd00:1::80/128", "fe80::/10", "fd00::80/121",
+	}
+)
+
+// selector draws a selector, or nothing.
+func (d *dice) selector(label string, cidrs bool) string {
+	kinds := []string{"", "labels", "endpoints", "labels+endpoints"}
+	if cidrs {
+		kinds = append(kinds, "cidrs", "cidrs+labels", "cidrs+endpoints")
+	}
+	var parts []string
+	for _, k := range strings.Split(d.one(label, kinds...), "+") {
+		switch k {
+		case "labels":
+			parts = append(parts, "labels: {tier: ["+strings.Join(d.some("tiers", 1, 2, "app", "db", "web"), ", ")+"]}")
+		case "endpoints":
+			parts = append(parts, "endpoints: ["+strings.Join(d.some("names", 1, 2, d.endpoints...), ", ")+"]")
+		case "cidrs":
+			parts = append(parts, fmt.Sprintf("cidrs: [%s]", strings.Join(quoted(canonical(d.some("prefixes", 1, 3, prefixes...))), ", ")))
+		}
+	}
+	if parts == nil {
+		return ""
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// canonical writes prefixes in their canonical form, each once.
+func canonical(prefixes []string) (all []string) {
+	for _, p := range prefixes {
+		if s := netip.MustParsePrefix(p).Masked().String(); !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func quoted(s []string) (q []string) {
+	for _, v := range s {
+		q = append(q, fmt.Sprintf("%q", v))
+	}
+	return q
+}
+
+// drawPacket draws a packet from one endpoint to another, at the boundaries of the
+// rules. It returns false if the model has no two that speak to one another.
+func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
+	tenant := rapid.SampledFrom(m.Tenants()).Draw(t, "tenant")
+	if len(tenant.Endpoints) < 2 {
+		return reference.Packet{}, false
+	}
+	ends := rapid.Permutation(tenant.Endpoints).Draw(t, "ends")
+	p := reference.Packet{From: ends[0], To: ends[1]}
+	pairs := addressPairs(p.From, p.To)
+	if len(pairs) == 0 {
+		return p, false
+	}
+	pair := rapid.SampledFrom(pairs).Draw(t, "addresses")
+	p.Src, p.Dst = pair[0], pair[1]
+	v6 := p.Src.Is6()
+	p.Protocol = rapid.SampledFrom([]uint8{reference.TCP, reference.UDP, reference.ICMP, reference.ICMPv6, 47}).Draw(t, "protocol")
+	switch {
+	case p.Protocol == reference.TCP || p.Protocol == reference.UDP:
+		p.SrcPort = rapid.SampledFrom(edges).Draw(t, "source port")
+		p.DstPort = rapid.SampledFrom(edges).Draw(t, "destination port")
+	case p.Protocol == reference.ICMP && !v6:
+		p.Type = rapid.SampledFrom([]uint8{8, 0, 3}).Draw(t, "type")
+	case p.Protocol == reference.ICMPv6 && v6:
+		p.Type = rapid.SampledFrom([]uint8{128, 129, 1}).Draw(t, "type")
+	}
+	return p, true
+}
+
+// edges are the ports at which the ranges of rules begin and end, and those beside.
+var edges = []uint16{80, 81, 79, 82, 443, 442, 444, 1, 2, 1023, 1024, 999, 1000, 2000, 2001, 65534, 65535}
+
+// addressPairs returns the addresses with which a may send to b: of one family, and
+// link-local ones inside a network only. A few are somebody else's.
+func addressPairs(a, b *intent.Endpoint) (pairs [][2]netip.Addr) {
+	for _, src := range ownAddresses(a) {
+		for _, dst := range ownAddresses(b) {
+			local := src.IsLinkLocalUnicast() || dst.IsLinkLocalUnicast()
+			if reference.Owns(b, dst) && src.Is4() == dst.Is4() && (!local || a.Network == b.Network) {
+				pairs = append(pairs, [2]netip.Addr{src, dst})
+			}
+		}
+	}
+	for _, dst := range b.IPs {
+		if stolen := netip.MustParseAddr("10.0.0.99"); dst.Is4() {
+			pairs = append(pairs, [2]netip.Addr{stolen, dst})
+		}
+	}
+	return pairs
+}
+
+func ownAddresses(e *intent.Endpoint) []netip.Addr {
+	return append(slices.Clone(e.IPs), reference.LinkLocal(e.MAC))
+}

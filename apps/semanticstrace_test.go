@@ -1,0 +1,186 @@
+package apps
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"weir/apps/pipeline"
+	"weir/internal/flowsim"
+	"weir/internal/reference"
+	"weir/internal/sandbox/sandboxtest"
+	"weir/internal/unixctl"
+	"weir/ofproto"
+	"weir/ofproto/ofconn"
+)
+
+// A frame is a packet as it comes to the bridge.
+type frame struct{ flowsim.Packet }
+
+// text is the frame as ofproto/trace takes it.
+func (f frame) text() string { return f.Packet.String() }
+
+// frame puts p on the wire, towards the receiver's MAC or the router's.
+func (w *world) frame(p reference.Packet) frame {
+	mac := [6]byte(p.To.MAC)
+	if p.From.Network != p.To.Network {
+		mac = pipeline.RouterMAC
+	}
+	conds := []ofproto.Cond{
+		ofproto.Is(ofproto.InPort, uint64(w.ports[p.From.ID()])), ofproto.IsMAC(ofproto.EthSrc, p.From.MAC), ofproto.IsMAC(ofproto.EthDst, mac),
+		ofproto.Is(ofproto.IPProto, uint64(p.Protocol)), ofproto.Is(ofproto.IPTTL, 64),
+	}
+	if p.Src.Is4() {
+		conds = append(conds, ofproto.IsAddr(ofproto.IPv4Src, p.Src), ofproto.IsAddr(ofproto.IPv4Dst, p.Dst))
+	} else {
+		conds = append(conds, ofproto.IsAddr(ofproto.IPv6Src, p.Src), ofproto.IsAddr(ofproto.IPv6Dst, p.Dst))
+	}
+	f := frame{flowsim.Of(conds...)}
+	for field, v := range service(p) {
+		f.SetUint(field, uint64(v))
+	}
+	return f
+}
+
+// service is what a packet's protocol has beside addresses.
+func service(p reference.Packet) map[ofproto.Field]uint16 {
+	switch {
+	case p.Protocol == reference.TCP:
+		return map[ofproto.Field]uint16{ofproto.TCPSrc: p.SrcPort, ofproto.TCPDst: p.DstPort}
+	case p.Protocol == reference.UDP:
+		return map[ofproto.Field]uint16{ofproto.UDPSrc: p.SrcPort, ofproto.UDPDst: p.DstPort}
+	case p.Protocol == reference.ICMP && p.Src.Is4():
+		return map[ofproto.Field]uint16{ofproto.ICMPv4Type: uint16(p.Type)}
+	case p.Protocol == reference.ICMPv6 && p.Src.Is6():
+		return map[ofproto.Field]uint16{ofproto.ICMPv6Type: uint16(p.Type)}
+	}
+	return nil
+}
+
+// traced are the states that a trace can be told: there a connection has no mark, so
+// that one that is known was admitted under an earlier epoch.
+var traced = []reference.State{reference.New, reference.New, reference.New, reference.OldOriginal, reference.OldReply, reference.Related, reference.Invalid}
+
+var ctNext = map[reference.State]string{
+	reference.New: "trk,new", reference.OldOriginal: "trk,est", reference.OldReply: "trk,est,rpl", reference.Related: "trk,rel,rpl", reference.Invalid: "trk,inv",
+}
+
+// tracker has what a packet's state says.
+func (w *world) tracker(p reference.Packet, s reference.State) *flowsim.Tracker {
+	id := w.model.Tenant(p.From.Tenant).ID()
+	f := w.frame(p)
+	tuple, _ := flowsim.TupleOf(&f.Packet)
+	now := uint32(w.in.Numbers.Epoch(id)) | pipeline.MarkCommitted
+	c := flowsim.Connection{Zone: w.in.Numbers.Zone(id), Orig: tuple, Mark: now, Replied: true}
+	switch s {
+	case reference.New, reference.Invalid:
+		return &flowsim.Tracker{}
+	case reference.Reply, reference.OldReply, reference.Related:
+		c.Orig = tuple.Reversed()
+	case reference.OneWay:
+		c.Replied = false
+	case reference.Blocked:
+		c.Mark |= pipeline.MarkBlocked
+	}
+	if s == reference.OldOriginal || s == reference.OldReply {
+		c.Mark = pipeline.MarkCommitted
+	}
+	var t flowsim.Tracker
+	t.Put(c)
+	return &t
+}
+
+// A tracer asks a real Open vSwitch.
+type tracer struct {
+	conn *ofconn.Conn
+	ctl  *unixctl.Conn
+}
+
+// maxPorts is how many endpoints a drawn model may have.
+const maxPorts = 16
+
+func startTracer(t *testing.T) *tracer {
+	box := sandboxtest.Rootless(t, "br")
+	var args []string
+	for i := 1; i <= maxPorts; i++ {
+		p := fmt.Sprint("p", i)
+		args = append(args, "--", "add-port", "br", p, "--", "set", "interface", p, "type=dummy", fmt.Sprint("ofport_request=", i))
+	}
+	if _, err := box.Vsctl(args[1:]...); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := ofconn.Dial(t.Context(), "unix:"+filepath.Join(box.RunDir(), "br.mgmt"), ofconn.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	ctl, err := unixctl.DialDaemon(t.Context(), box.RunDir(), "ovs-vswitchd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ctl.Close() })
+	return &tracer{conn, ctl}
+}
+
+// install makes the bridge what p says.
+func (tr *tracer) install(t *rapid.T, p *pipeline.Program) {
+	have, err := tr.conn.Tables(t.Context())
+	if err == nil {
+		err = tr.conn.Apply(t.Context(), ofproto.Diff(p.Tables(), have))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// trace asks Open vSwitch. It also returns the words of the trace.
+func (tr *tracer) trace(t *rapid.T, w *world, p reference.Packet, s reference.State) (opinion, string) {
+	out, err := tr.ctl.Call(t.Context(), "ofproto/trace", "br", w.frame(p).text(), "--names", "--ct-next", ctNext[s])
+	if err != nil {
+		t.Fatalf("%s\n%s: %v", w.text, w.frame(p).text(), err)
+	}
+	return w.read(out), out
+}
+
+var (
+	datapathActions = regexp.MustCompile(`(?m)^Datapath actions: (.*)$`)
+	portOf          = regexp.MustCompile(`(?:^|,)p(\d+)(?:,|$)`)
+	markOf          = regexp.MustCompile(`ct\(commit,[^)]*mark=(0x[0-9a-f]+)`)
+	labelOf         = regexp.MustCompile(`label=0x([0-9a-f]+)`)
+)
+
+// read reads the datapath's actions out of a trace: those after the last recirculation.
+func (w *world) read(trace string) (o opinion) {
+	o.tracked = strings.Contains(trace, "\n20. ")
+	all := datapathActions.FindAllStringSubmatch(trace, -1)
+	if len(all) == 0 {
+		return o
+	}
+	last := all[len(all)-1][1]
+	if m := portOf.FindStringSubmatch(last); m != nil {
+		n, _ := strconv.ParseUint(m[1], 10, 32)
+		o.port = uint32(n)
+	}
+	if m := markOf.FindStringSubmatch(last); m != nil {
+		mark, _ := strconv.ParseUint(m[1], 0, 32)
+		o.commit = w.commit(uint32(mark), labelIn(last))
+	}
+	return o
+}
+
+func labelIn(actions string) (label ofproto.Bits) {
+	if m := labelOf.FindStringSubmatch(actions); m != nil {
+		b, _ := hex.DecodeString(strings.Repeat("0", 32-len(m[1])) + m[1])
+		copy(label[:], b)
+	}
+	return label
+}
+
+func be32(b []byte) uint32 { return binary.BigEndian.Uint32(b) }
