@@ -76,7 +76,7 @@ var stages = map[intent.Direction]stage{
 // judge adds the flows of one rule.
 func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 	s := stages[r.Direction]
-	if r.closed {
+	if r.refused {
 		closeScope(b, t, r, s)
 		return
 	}
@@ -96,8 +96,11 @@ func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 
 // closeScope stands in for a deny that the switch has refused: everything that the
 // policy's endpoints would have to have judged by it is denied. A policy must never
-// open because a part of it does not fit.
+// open because a part of it does not fit. An allow that was refused is left out.
 func closeScope(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
+	if r.Action != intent.Deny {
+		return
+	}
 	for _, c := range r.subjects {
 		b.Flow(serves(b, t, r), s.table, r.priority, ofproto.MatchOn(pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c)),
 			ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.RefusedRule)), ofproto.GotoTable(pipeline.PolMiss))
@@ -109,7 +112,7 @@ func closeScope(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
 // there is nothing that could be open.
 func serves(b *pipeline.Builder, t *pipeline.TenantSite, r rule) intent.ID {
 	switch {
-	case !r.closed:
+	case !r.refused:
 		return r.ID()
 	case !b.Refused(r.Policy.ID()):
 		return r.Policy.ID()

@@ -23,7 +23,7 @@ type rule struct {
 	anyPeer  bool
 	versions []version
 	priority uint16
-	closed   bool // a deny that the switch has refused: it matches everything instead
+	refused  bool // by the switch, and not stateless: it stands for everything its endpoints have judged
 }
 
 // version is 4 or 6, of IP.
@@ -38,9 +38,9 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, ref
 				continue
 			}
 			x := resolve(r, classes)
-			if r.Action == intent.Deny && refused(r.ID()) {
+			if refused(r.ID()) && r.Action != intent.Stateless {
 				x = resolve(widened(r), classes)
-				x.closed = true
+				x.refused = true
 			}
 			x.priority = topPriority
 			for _, earlier := range rules {
