@@ -7,6 +7,7 @@
 package fabric
 
 import (
+	"encoding/binary"
 	"net/netip"
 
 	"weir/apps/pipeline"
@@ -72,12 +73,22 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	}
 }
 
-// reach sends what is bound for an endpoint to it, by its MAC address inside the
-// network and by its addresses from the router.
+// reach sends what is bound for an endpoint to it: by its MAC address and its own IP
+// addresses inside the network, and by its IP addresses from the router.
+//
+// The MAC address alone would not do. The policy has been asked about the IP address: a
+// packet with that of one endpoint and the MAC address of another would be judged as the
+// one's, and delivered to the other.
 func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite, e pipeline.EndpointSite) {
 	to := ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag))
-	b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC)),
-		to, ofproto.GotoTable(pipeline.PolSkip))
+	deliver := func(what ofproto.Cond) {
+		b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), what),
+			to, ofproto.GotoTable(pipeline.PolSkip))
+	}
+	deliver(ofproto.IsARP)
+	for _, ip := range pipeline.AddressesOf(e.Endpoint) {
+		deliver(ofproto.IsAddr(dstField(ip), ip))
+	}
 	for _, ip := range e.IPs {
 		b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
 			pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(dstField(ip), ip),
@@ -85,11 +96,43 @@ func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	}
 }
 
-// broadcast sends broadcast and multicast frames to the whole network.
+// broadcast sends broadcast and multicast frames to the whole network, if what is in
+// them is for all as well: a frame for all around a packet for one would bring it to
+// those whom the policy has not been asked about.
 func broadcast(b *pipeline.Builder, n *pipeline.NetworkSite) {
 	const groupBit = uint64(1) << 40 // IEEE 802: the lowest bit of the first byte
-	b.Flow(n.ID(), pipeline.L2, 50, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Masked(ofproto.EthDst, groupBit, groupBit)),
-		ofproto.Set(pipeline.RegOut.Whole(), uint64(n.Tag)), ofproto.GotoTable(pipeline.PolSkip))
+	for _, what := range toAll(n.Network) {
+		b.Flow(n.ID(), pipeline.L2, 50, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Masked(ofproto.EthDst, groupBit, groupBit), what),
+			ofproto.Set(pipeline.RegOut.Whole(), uint64(n.Tag)), ofproto.GotoTable(pipeline.PolSkip))
+	}
+}
+
+// Addresses of many hosts: RFC 5771, RFC 919, RFC 4291.
+var (
+	multicastIPv4 = netip.MustParsePrefix("224.0.0.0/4")
+	broadcastIPv4 = netip.MustParseAddr("255.255.255.255")
+	multicastIPv6 = netip.MustParsePrefix("ff00::/8")
+)
+
+// toAll returns the conditions on what is for many hosts of a network.
+func toAll(n *intent.Network) []ofproto.Cond {
+	all := []ofproto.Cond{
+		ofproto.IsARP, ofproto.InPrefix(ofproto.IPv4Dst, multicastIPv4), ofproto.IsAddr(ofproto.IPv4Dst, broadcastIPv4),
+		ofproto.InPrefix(ofproto.IPv6Dst, multicastIPv6),
+	}
+	for _, s := range n.Subnets {
+		if s.CIDR.Addr().Is4() && s.CIDR.Bits() < 31 {
+			all = append(all, ofproto.IsAddr(ofproto.IPv4Dst, lastOf(s.CIDR)))
+		}
+	}
+	return all
+}
+
+// lastOf returns the broadcast address of an IPv4 subnet.
+func lastOf(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])|^uint32(0)>>p.Bits())
+	return netip.AddrFrom4(a)
 }
 
 // answerARP turns a request for a gateway into the answer and sends it back.

@@ -112,7 +112,7 @@ const (
 	NoState         Reason = 23 // no state flow of the tenant fits
 	NoRoute         Reason = 40
 	NoNeighbour     Reason = 41 // the next hop is not there
-	UnknownMAC      Reason = 42 // nobody in the network has the destination address
+	UnknownMAC      Reason = 42 // nobody in the network has the destination's MAC and IP address
 	DeniedByRule    Reason = 50
 	DeniedByDefault Reason = 51
 	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
@@ -125,7 +125,7 @@ var Reasons = map[Reason]string{
 	Spoofed: "not the endpoint's address", UnansweredArp: "ARP or ND that no rule lets pass",
 	NotIP: "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state",
-	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "unknown destination MAC",
+	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
 	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
 	RefusedRule: "the switch refused a rule; its scope is closed", NoPort: "the endpoint's port has gone",
 }
