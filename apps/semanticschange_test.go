@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,12 +18,13 @@ import (
 )
 
 // allStates are all that a connection may be in.
-var allStates = append(traced[2:], reference.Established, reference.Reply, reference.OneWay, reference.Blocked)
+var allStates = append(traced[2:], reference.Established, reference.Reply, reference.OneWay,
+	reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply)
 
 // TestSemanticsOfStates compares package reference with the flows in every state of a
 // connection, also in those that a trace cannot be told.
 func TestSemanticsOfStates(t *testing.T) {
-	checks(t, 150)
+	checks(t, 100, 1500)
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		for range packetsOfAModel {
@@ -39,7 +41,7 @@ func (w *world) agree(t *rapid.T, whose string, sim *flowsim.Switch, p reference
 	was := w.sim
 	w.sim = sim
 	defer func() { w.sim = was }()
-	if want, got := w.reference(p, s), w.simulated(p, s); got != want {
+	if want, got := w.reference(p, s), w.simulated(p, s); got.beside(want) != want {
 		t.Fatalf("%s\n%s, %s\nreference: %s\n%s: %s", w.text, w.frame(p).text(), s, want, whose, got)
 	}
 }
@@ -49,7 +51,7 @@ func (w *world) agree(t *rapid.T, whose string, sim *flowsim.Switch, p reference
 // the reference says, and nothing is left to do. Where the change takes something back
 // that a connection may have been admitted by, the tenant's connections are judged again.
 func TestAChangeGivesWhatANewStartGives(t *testing.T) {
-	checks(t, 150)
+	checks(t, 100, 1500)
 	narrowed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, ok := drawChange(t)
@@ -126,7 +128,10 @@ func drawEdit(t *rapid.T, text string) string {
 	lines := strings.Split(text, "\n")
 	i := rapid.SampledFrom(edible(lines)).Draw(t, "line")
 	rule := strings.HasPrefix(lines[i], "  - {name")
-	switch kind := rapid.IntRange(0, 3).Draw(t, "edit"); {
+	switch kind := rapid.IntRange(0, 4).Draw(t, "edit"); {
+	case kind == 4 && rule: // one in front of it, that is new
+		added := regexp.MustCompile(`name: r\d`).ReplaceAllString(rapid.SampledFrom(rulesIn(lines)).Draw(t, "rule"), "name: new")
+		lines = slices.Insert(lines, i, regexp.MustCompile(`action: \w+(.*), mark: 17`).ReplaceAllString(added, "action: deny$1"))
 	case kind == 0 && rule:
 		lines = slices.Delete(lines, i, i+1)
 	case kind == 1 && rule && strings.HasPrefix(lines[i-1], "  - {name"):
@@ -144,6 +149,15 @@ func drawEdit(t *rapid.T, text string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+func rulesIn(lines []string) (rules []string) {
+	for _, l := range lines {
+		if strings.HasPrefix(l, "  - {name") {
+			rules = append(rules, l)
+		}
+	}
+	return rules
 }
 
 // edible are the lines that say what may talk to what: rules, selectors, labels, defaults.
@@ -175,7 +189,7 @@ func applied(have ofproto.Tables, p ofproto.Plan) ofproto.Tables {
 // TestWhatIsRefusedNeverOpens draws rules that the switch does not take. What is left
 // lets nothing pass that the whole policy denies.
 func TestWhatIsRefusedNeverOpens(t *testing.T) {
-	checks(t, 150)
+	checks(t, 100, 1500)
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		w.in.Refused = map[intent.ID]bool{}

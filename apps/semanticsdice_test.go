@@ -219,12 +219,31 @@ func addressPairs(a, b *intent.Endpoint) (pairs [][2]netip.Addr) {
 			}
 		}
 	}
+	for _, dst := range strangers(b) {
+		for _, src := range a.IPs {
+			if a.Network == b.Network && src.Is4() == dst.Is4() {
+				pairs = append(pairs, [2]netip.Addr{src, dst})
+			}
+		}
+	}
 	for _, dst := range b.IPs {
 		if stolen := netip.MustParseAddr("10.0.0.99"); dst.Is4() {
 			pairs = append(pairs, [2]netip.Addr{stolen, dst})
 		}
 	}
 	return pairs
+}
+
+// strangers are addresses that are not b's: another endpoint's, or nobody's.
+func strangers(b *intent.Endpoint) []netip.Addr {
+	all := []string{"10.0.0.127", "10.0.0.128", "fd00::7f", "fd00::80", "192.0.2.7"}
+	var not []netip.Addr
+	for _, s := range all {
+		if a := netip.MustParseAddr(s); !reference.Owns(b, a) {
+			not = append(not, a)
+		}
+	}
+	return not
 }
 
 func ownAddresses(e *intent.Endpoint) []netip.Addr {

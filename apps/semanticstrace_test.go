@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,25 +73,33 @@ var ctNext = map[reference.State]string{
 	reference.New: "trk,new", reference.OldOriginal: "trk,est", reference.OldReply: "trk,est,rpl", reference.Related: "trk,rel,rpl", reference.Invalid: "trk,inv",
 }
 
+// What the states have in common.
+var (
+	answering = []reference.State{reference.Reply, reference.OldReply, reference.Related, reference.BlockedReply, reference.BlockedRelated, reference.OldBlockedReply}
+	old       = []reference.State{reference.OldOriginal, reference.OldReply, reference.OldBlocked, reference.OldBlockedReply}
+	blocked   = []reference.State{reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply}
+	related   = []reference.State{reference.Related, reference.BlockedRelated}
+)
+
 // tracker has what a packet's state says.
 func (w *world) tracker(p reference.Packet, s reference.State) *flowsim.Tracker {
 	id := w.model.Tenant(p.From.Tenant).ID()
 	f := w.frame(p)
 	tuple, _ := flowsim.TupleOf(&f.Packet)
 	now := uint32(w.in.Numbers.Epoch(id)) | pipeline.MarkCommitted
-	c := flowsim.Connection{Zone: w.in.Numbers.Zone(id), Orig: tuple, Mark: now, Replied: true}
-	switch s {
-	case reference.New, reference.Invalid:
+	c := flowsim.Connection{Zone: w.in.Numbers.Zone(id), Orig: tuple, Mark: now}
+	if s == reference.New || s == reference.Invalid {
 		return &flowsim.Tracker{}
-	case reference.Reply, reference.OldReply, reference.Related:
-		c.Orig = tuple.Reversed()
-	case reference.OneWay:
-		c.Replied = false
-	case reference.Blocked:
-		c.Mark |= pipeline.MarkBlocked
 	}
-	if s == reference.OldOriginal || s == reference.OldReply {
+	if slices.Contains(answering, s) {
+		c.Orig = tuple.Reversed()
+	}
+	c.Replied = s != reference.OneWay
+	if slices.Contains(old, s) {
 		c.Mark = pipeline.MarkCommitted
+	}
+	if slices.Contains(blocked, s) {
+		c.Mark |= pipeline.MarkBlocked
 	}
 	var t flowsim.Tracker
 	t.Put(c)

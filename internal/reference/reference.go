@@ -53,6 +53,11 @@ const (
 	Related     State = "related"
 	Invalid     State = "invalid"
 	Blocked     State = "blocked" // judged again in this epoch, and denied
+
+	BlockedReply    State = "blocked, reply direction"
+	BlockedRelated  State = "related to what is blocked"
+	OldBlocked      State = "blocked under an earlier epoch, original direction" // may be admitted now
+	OldBlockedReply State = "blocked under an earlier epoch, reply direction"
 )
 
 // A Result is what becomes of a packet.
@@ -61,6 +66,7 @@ type Result string
 // The results.
 const (
 	Refused   Result = "refused"   // not the sender's own address
+	Astray    Result = "astray"    // not the receiver's own address, or of another tenant
 	Untracked Result = "untracked" // passes, and the tracker never sees it
 	Admitted  Result = "admitted"  // judged, passes, and its connection is remembered
 	Known     Result = "known"     // passes, for its connection does
@@ -76,7 +82,9 @@ type Verdict struct {
 }
 
 // Passes reports whether the packet goes on to its receiver.
-func (v Verdict) Passes() bool { return v.Result != Refused && v.Result != Denied }
+func (v Verdict) Passes() bool {
+	return v.Result == Untracked || v.Result == Admitted || v.Result == Known
+}
 
 // Judge says what becomes of a packet in a state of its connection.
 func Judge(m *intent.Model, p Packet, s State) Verdict {
@@ -84,15 +92,15 @@ func Judge(m *intent.Model, p Packet, s State) Verdict {
 	switch {
 	case !Owns(p.From, p.Src):
 		return Verdict{Result: Refused}
-	case p.From.Tenant != p.To.Tenant:
-		return Verdict{Result: Denied}
+	case p.From.Tenant != p.To.Tenant || !Owns(p.To, p.Dst): // somebody else is asked, and this one would get it
+		return Verdict{Result: Astray}
 	case unwatched(t, p):
 		return Verdict{Result: Untracked}
 	}
 	switch s {
 	case Established, Reply, OldReply, OneWay, Related:
 		return Verdict{Result: Known}
-	case Blocked:
+	case Blocked, BlockedReply, BlockedRelated, OldBlockedReply:
 		return Verdict{Result: Denied}
 	case Invalid:
 		if t.InvalidAllow {
@@ -164,7 +172,9 @@ func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr, n *intent.Network
 	if s.Empty() || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) {
 		return true
 	}
-	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) && selects(s, e) && (e.Network == n || !a.IsLinkLocalUnicast()) })
+	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool {
+		return Owns(e, a) && selects(s, e) && (e.Network == n || !a.IsLinkLocalUnicast())
+	})
 }
 
 // selects reports whether s, which is not empty, selects an endpoint by name or labels.
