@@ -2,7 +2,6 @@ package apps
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -129,9 +128,9 @@ func drawEdit(t *rapid.T, text string) string {
 	i := rapid.SampledFrom(edible(lines)).Draw(t, "line")
 	rule := strings.HasPrefix(lines[i], "  - {name")
 	switch kind := rapid.IntRange(0, 4).Draw(t, "edit"); {
-	case kind == 4 && rule: // one in front of it, that is new
-		added := regexp.MustCompile(`name: r\d`).ReplaceAllString(rapid.SampledFrom(rulesIn(lines)).Draw(t, "rule"), "name: new")
-		lines = slices.Insert(lines, i, regexp.MustCompile(`action: \w+(.*), mark: 17`).ReplaceAllString(added, "action: deny$1"))
+	case kind == 4 && rule: // a new one in front of it
+		lines = slices.Insert(lines, i, fmt.Sprintf("  - {name: new, direction: %s, action: deny, protocol: %s}",
+			rapid.SampledFrom([]string{"ingress", "egress"}).Draw(t, "direction"), rapid.SampledFrom([]string{"tcp", "udp", "icmp"}).Draw(t, "protocol")))
 	case kind == 0 && rule:
 		lines = slices.Delete(lines, i, i+1)
 	case kind == 1 && rule && strings.HasPrefix(lines[i-1], "  - {name"):
@@ -149,15 +148,6 @@ func drawEdit(t *rapid.T, text string) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-func rulesIn(lines []string) (rules []string) {
-	for _, l := range lines {
-		if strings.HasPrefix(l, "  - {name") {
-			rules = append(rules, l)
-		}
-	}
-	return rules
 }
 
 // edible are the lines that say what may talk to what: rules, selectors, labels, defaults.

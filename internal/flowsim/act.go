@@ -121,12 +121,11 @@ func (r *run) resubmit(p *Packet, a ofproto.Resubmit, at ofproto.Table, depth in
 	if a.Table != ofproto.NoTable {
 		at = a.Table
 	}
-	in := p.fields[ofproto.InPort]
+	port := p.fields[ofproto.InPort]
 	if a.Port != resubmitInPort {
-		p.SetUint(ofproto.InPort, uint64(a.Port))
+		port = word{0, uint64(a.Port)}
 	}
-	r.table(p, at, depth+1)
-	p.fields[ofproto.InPort] = in
+	r.tableFrom(p, port, at, depth+1)
 }
 
 // resubmitInPort leaves the port as it is (OFPP_IN_PORT of OpenFlow 1.0).
@@ -157,7 +156,7 @@ func (r *run) group(p *Packet, id uint32, at ofproto.Table, depth int) {
 		buckets = buckets[:1]
 	}
 	for _, b := range buckets {
-		r.apart(*p, b.Actions, at, depth)
+		r.apart(*p, inOrder(b.Actions), at, depth)
 	}
 }
 

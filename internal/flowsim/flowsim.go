@@ -131,15 +131,24 @@ func (r *run) odd(format string, args ...any) {
 
 // table looks p up, does what the flow says, and goes on where it says.
 func (r *run) table(p *Packet, t ofproto.Table, depth int) {
+	r.tableFrom(p, p.fields[ofproto.InPort], t, depth)
+}
+
+// tableFrom is table as if p had come from a port. Only the first lookup sees that port.
+func (r *run) tableFrom(p *Packet, port word, t ofproto.Table, depth int) {
 	for {
 		if r.lookups++; r.lookups > maxLookups || depth > maxDepth {
 			r.odd("table %d: too many lookups", t)
 			return
 		}
+		was := p.fields[ofproto.InPort]
+		p.fields[ofproto.InPort] = port
 		f := r.step(p, t)
+		p.fields[ofproto.InPort] = was
 		if f == nil {
 			return
 		}
+		port = was
 		next, more := r.do(p, f.Actions, t, depth)
 		if !more || next <= t {
 			return

@@ -63,6 +63,7 @@ func TestWhatFlowsDo(t *testing.T) {
 		"what a resubmit writes stays":                      {[]string{"actions=resubmit(,2),resubmit(,3)", "table=2,actions=set_field:7->reg1", "table=3,reg1=7,actions=4"}, "port 4"},
 		"what a clone writes does not":                      {[]string{"actions=clone(set_field:7->reg1,output:2),resubmit(,3)", "table=3,reg1=7,actions=4"}, "port 2"},
 		"each bucket has a packet of its own":               {[]string{"actions=group:9", "group_id=9,type=all,bucket=actions=set_field:7->reg1,resubmit(,3),bucket=actions=resubmit(,3)", "table=3,reg1=7,actions=4", "table=3,reg1=0,actions=5"}, "port 4, port 5"},
+		"in a bucket only one action sends the packet on":   {[]string{"actions=group:9", "group_id=9,type=all,bucket=actions=output:3,resubmit(,4),set_field:7->reg1", "table=4,actions=5"}, "port 3"},
 		"a bucket without weight takes nothing":             {[]string{"actions=group:9", "group_id=9,type=select,bucket=weight:0,actions=2,bucket=weight:1,actions=3"}, "port 3"},
 		"a TTL counts down":                                 {[]string{"tcp,nw_ttl=64,actions=dec_ttl,goto_table:1", "table=1,tcp,nw_ttl=63,actions=3"}, "port 3"},
 		"a TTL that ends goes to the controller":            {[]string{"tcp,actions=mod_nw_ttl:1,dec_ttl,output:3"}, fmt.Sprint("port ", ofproto.PortController)},
