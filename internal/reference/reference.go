@@ -126,7 +126,7 @@ func judge(t *intent.Tenant, p Packet) Verdict {
 
 // unwatched reports whether both ends want a packet not to be tracked.
 func unwatched(t *intent.Tenant, p Packet) bool {
-	back := p.reversed()
+	back := p.Reversed()
 	sender := stateless(t, intent.Egress, p.From, p.Dst, p) || stateless(t, intent.Ingress, p.From, p.Dst, back)
 	receiver := stateless(t, intent.Ingress, p.To, p.Src, p) || stateless(t, intent.Egress, p.To, p.Src, back)
 	return sender && receiver
@@ -137,8 +137,8 @@ func stateless(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, p
 	return a == intent.Stateless
 }
 
-// reversed returns the packet that p answers.
-func (p Packet) reversed() Packet {
+// Reversed returns the packet that p answers, or that answers p.
+func (p Packet) Reversed() Packet {
 	p.From, p.To, p.Src, p.Dst, p.SrcPort, p.DstPort = p.To, p.From, p.Dst, p.Src, p.DstPort, p.SrcPort
 	return p
 }
