@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -109,7 +110,7 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
 type opinion struct {
 	port    uint32 // by which it leaves; zero: it does not
 	tracked bool   // the tracker was asked
-	commit  string // what was remembered: "", "admitted by EGRESS and INGRESS", "blocked"
+	commit  string // what was remembered: "", "admitted by EGRESS and INGRESS as CLASS", "blocked"
 	by      intent.ID
 	odd     string // what flowsim finds strange
 	stray   bool   // it is for nobody: dropped, and it does not matter where
@@ -160,7 +161,7 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 	case !reference.Reaches(p):
 		return o
 	case v.Result == reference.Admitted:
-		o.commit = fmt.Sprintf("admitted by %s and %s", v.Egress, v.Ingress)
+		o.commit = admitted(v.Egress, v.Ingress, cmp.Or(w.mark(v.Ingress), w.mark(v.Egress)))
 	case v.Result == reference.Denied && (s == reference.OldOriginal || s == reference.OldBlocked):
 		o.commit = "blocked"
 	}
@@ -201,7 +202,25 @@ func (w *world) commit(mark uint32, label ofproto.Bits) string {
 	for i, at := range []int{12, 8} {
 		ids[i], _ = w.in.Numbers.Origin(be32(label[at:]))
 	}
-	return fmt.Sprintf("admitted by %s and %s", ids[0], ids[1])
+	return admitted(ids[0], ids[1], uint16(mark>>pipeline.MarkClassShift))
+}
+
+func admitted(egress, ingress intent.ID, class uint16) string {
+	return fmt.Sprintf("admitted by %s and %s as %d", egress, ingress, class)
+}
+
+// mark returns the class that a rule gives to connections.
+func (w *world) mark(id intent.ID) uint16 {
+	for _, t := range w.model.Tenants() {
+		for _, p := range t.Policies {
+			for _, r := range p.Rules {
+				if r.ID() == id {
+					return r.Mark
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // denier returns the rule or default that has denied a packet: the last that a register

@@ -121,7 +121,7 @@ func (d *dice) rule(r int) string {
 		s += fmt.Sprintf(", %s: %s", peer, of)
 	}
 	if action == "allow" && rapid.Bool().Draw(d.T, "mark") {
-		s += ", mark: 17"
+		s += ", mark: " + d.one("class", "17", "18")
 	}
 	return s + "}\n"
 }
