@@ -46,6 +46,7 @@ var rooms = map[string]room{
 	"internal/reference":           {pure: true, may: []string{"intent"}},
 	"internal/flowsim":             {pure: true, may: []string{"ofproto"}},
 	"test/ovstest":                 {may: []string{"*"}},
+	"test/bench":                   {may: []string{"*"}},
 	"test":                         {may: []string{"*"}},
 	"cmd/weir":                     {may: []string{"*"}},
 }

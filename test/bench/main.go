@@ -1,0 +1,160 @@
+// Command bench measures Weir beside OVN, and beside a bare bridge, on one machine and in
+// one run. Each peer has an Open vSwitch of its own with the same settings, and each is
+// driven as an operator drives it. They take turns, so that a busy machine slows all alike
+// and their ratios stay true.
+//
+// Everything a peer is made of dies with this program, however it ends; its files are
+// removed at the end, or by the next run.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options is what the command line says.
+type options struct {
+	weir       string // path of the program
+	parts      string
+	rounds     int
+	times      int // single changes of Weir
+	peerTimes  int // single changes of OVN
+	long       time.Duration
+	sizes      sizes
+	ovn, tuned bool
+}
+
+func main() {
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "traffic-") {
+		exit(role(os.Args[1:]))
+	}
+	var o options
+	flag.StringVar(&o.weir, "weir", "weir", "the program to measure")
+	flag.StringVar(&o.parts, "parts", "abcde", "what to measure: a load, b one rule, c one member, d and e traffic")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often each peer loads the policy and carries the traffic")
+	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
+	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
+	flag.DurationVar(&o.long, "long", 5*time.Second, "how long each kind of traffic lasts")
+	flag.IntVar(&o.sizes.tenants, "tenants", 100, "tenants")
+	flag.IntVar(&o.sizes.endpoints, "endpoints", 10, "endpoints of each tenant")
+	flag.IntVar(&o.sizes.rules, "rules", 100, "rules of each tenant")
+	flag.IntVar(&o.sizes.groupRules, "group-rules", 1000, "rules that use one group")
+	flag.IntVar(&o.sizes.members, "members", 50, "members of that group")
+	flag.BoolVar(&o.ovn, "ovn", true, "measure OVN, where it is installed")
+	flag.BoolVar(&o.tuned, "tuned", true, "measure OVN with --n-threads=4 and ovn-monitor-all as well")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := bench(ctx, o)
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// bench measures all parts, and prints what there is even if one of them fails.
+func bench(ctx context.Context, o options) error {
+	if os.Getuid() != 0 {
+		return fmt.Errorf("not root: namespaces cannot be made")
+	}
+	r := &report{}
+	if tool := missingOVN(); o.ovn && tool != "" {
+		o.ovn = false
+		r.note("OVN is not measured: %s is not installed (scripts/deps.sh bench installs it)", tool)
+	}
+	err := o.measure(ctx, r)
+	r.print(os.Stdout)
+	return err
+}
+
+func (o options) measure(ctx context.Context, r *report) error {
+	for round := range o.rounds {
+		last := round == o.rounds-1
+		for _, p := range o.peers() {
+			if err := p.control(ctx, o, r, last); err != nil {
+				return fmt.Errorf("%s: %w", p.title, err)
+			}
+		}
+	}
+	if !strings.ContainsAny(o.parts, "de") {
+		return nil
+	}
+	for range o.rounds {
+		for _, p := range o.peers() {
+			if p.title == "OVN tuned" {
+				continue // what is tuned is not the datapath
+			}
+			progress("%s carries traffic", p.title)
+			if err := (traffic{r, o.long, p.traffic}).run(ctx); err != nil {
+				return fmt.Errorf("%s: %w", p.title, err)
+			}
+		}
+	}
+	return nil
+}
+
+// A peer is how a column of the table is made.
+type peer struct {
+	title   string
+	times   int
+	compile func(context.Context) (controlled, error) // nil: it compiles nothing
+	traffic func(context.Context) (forwarding, error)
+}
+
+func (o options) peers() []peer {
+	all := []peer{{"Weir", o.times,
+		func(ctx context.Context) (controlled, error) { return startWeir(ctx, o.weir, true) },
+		func(ctx context.Context) (forwarding, error) { return startWeir(ctx, o.weir, false) }}}
+	if o.ovn {
+		all = append(all, o.ovnPeer("OVN", false))
+	}
+	if o.ovn && o.tuned {
+		all = append(all, o.ovnPeer("OVN tuned", true))
+	}
+	return append(all, peer{"NORMAL", 0, nil, startBare})
+}
+
+func (o options) ovnPeer(title string, tuned bool) peer {
+	return peer{title, o.peerTimes,
+		func(ctx context.Context) (controlled, error) { return startOVN(ctx, tuned, true) },
+		func(ctx context.Context) (forwarding, error) { return startOVN(ctx, tuned, false) }}
+}
+
+// control measures the parts a, b and c; those with many single changes in the last round.
+func (p peer) control(ctx context.Context, o options, r *report, last bool) error {
+	if p.compile == nil {
+		return nil
+	}
+	c := control{sizes: o.sizes, report: r, start: p.compile, times: p.times}
+	edits := last && strings.Contains(o.parts, "b")
+	if edits {
+		progress("%s loads the policy, and changes one rule %d times", p.title, p.times)
+		if err := c.edit(ctx); err != nil {
+			return err
+		}
+	} else if strings.Contains(o.parts, "a") {
+		progress("%s loads the policy", p.title)
+		if err := c.load(ctx); err != nil {
+			return err
+		}
+	}
+	if last && strings.Contains(o.parts, "c") {
+		progress("%s changes one member %d times", p.title, p.times)
+		return c.group(ctx)
+	}
+	return nil
+}
+
+// progress says what is going on, apart from the table.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

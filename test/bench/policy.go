@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A policy is the work that all peers are given, in nobody's words.
+type policy struct {
+	tenants []tenant
+}
+
+// A tenant has one network. What no rule allows in is denied, what its endpoints send is
+// allowed.
+type tenant struct {
+	name      string
+	subnet    string
+	endpoints []endpoint
+	rules     []rule
+	subjects  string // group to which the rules apply; empty: all endpoints
+}
+
+// An endpoint has the name of its port and is in some groups.
+type endpoint struct {
+	name, mac, ip string
+	groups        []string
+}
+
+// A rule allows one TCP port in, from a CIDR or from a group.
+type rule struct {
+	name  string
+	cidr  string
+	group string // instead of cidr
+	port  int
+}
+
+// tenantPolicy is n tenants with so many endpoints and rules each. Three of four rules have
+// a CIDR of their own, one has one that all tenants share.
+func tenantPolicy(n, endpoints, rules int) policy {
+	p := policy{tenants: make([]tenant, n)}
+	for i := range p.tenants {
+		number := i + 1
+		t := tenant{name: fmt.Sprintf("t%d", number), subnet: fmt.Sprintf("10.0.%d.0/24", number)}
+		for e := 1; e <= endpoints; e++ {
+			t.endpoints = append(t.endpoints, endpoint{
+				name: fmt.Sprintf("t%dp%d", number, e),
+				mac:  fmt.Sprintf("02:00:00:00:%02x:%02x", number, e),
+				ip:   fmt.Sprintf("10.0.%d.%d", number, 9+e),
+			})
+		}
+		for r := 1; r <= rules; r++ {
+			t.rules = append(t.rules, rule{name: fmt.Sprintf("r%d", r), cidr: peerOf(number, r), port: 1000 + (number*7+r*13)%5000})
+		}
+		p.tenants[i] = t
+	}
+	return p
+}
+
+func peerOf(tenant, rule int) string {
+	switch rule % 4 {
+	case 0:
+		return fmt.Sprintf("20.%d.0.0/16", rule)
+	case 1:
+		return fmt.Sprintf("172.%d.%d.0/24", tenant, rule)
+	case 2:
+		return fmt.Sprintf("192.%d.%d.16/28", tenant, rule)
+	}
+	return fmt.Sprintf("198.%d.%d.7/32", tenant, rule)
+}
+
+// groupPolicy is one tenant whose rules all have the same group as their peer: members
+// endpoints are in it from the start, spare ones are not yet.
+func groupPolicy(rules, members, spare int) policy {
+	const subjects = 10
+	t := tenant{name: "g", subnet: "10.60.0.0/16", subjects: "db"}
+	add := func(prefix string, third, n int, groups ...string) {
+		for i := 1; i <= n; i++ {
+			t.endpoints = append(t.endpoints, endpoint{
+				name: fmt.Sprintf("%s%d", prefix, i), mac: fmt.Sprintf("02:00:00:01:%02x:%02x", third, i),
+				ip: fmt.Sprintf("10.60.%d.%d", third, i), groups: groups,
+			})
+		}
+	}
+	add("db", 1, subjects, "db")
+	add("peer", 2, members, "peers")
+	add("spare", 3, spare)
+	for r := range rules {
+		t.rules = append(t.rules, rule{name: fmt.Sprintf("r%d", r), group: "peers", port: 1000 + r})
+	}
+	return policy{[]tenant{t}}
+}
+
+// trafficPolicy is two hosts that may reach two ports of each other.
+func trafficPolicy() policy {
+	t := tenant{name: "t1", subnet: "10.0.1.0/24"}
+	for i, name := range []string{"h1", "h2"} {
+		t.endpoints = append(t.endpoints, endpoint{name: name, mac: fmt.Sprintf("02:00:00:00:01:%02x", i+1), ip: fmt.Sprintf("10.0.1.%d", 11+i)})
+	}
+	for i, port := range []int{connectPort, streamPort} {
+		t.rules = append(t.rules, rule{name: fmt.Sprintf("r%d", i), cidr: t.subnet, port: port})
+	}
+	return policy{[]tenant{t}}
+}
+
+// withoutRules is the same endpoints, before anything is allowed.
+func (p policy) withoutRules() policy {
+	bare := policy{append([]tenant(nil), p.tenants...)}
+	for i := range bare.tenants {
+		bare.tenants[i].rules = nil
+	}
+	return bare
+}
+
+func (p policy) endpoints() (all []endpoint) {
+	for _, t := range p.tenants {
+		all = append(all, t.endpoints...)
+	}
+	return all
+}
+
+// yaml is what Weir is given of a tenant.
+func (t tenant) yaml() string {
+	var b strings.Builder
+	object := func(kind, name, more, spec string) {
+		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: %s\nmetadata: {name: %s%s}\nspec:\n%s", kind, name, more, spec)
+	}
+	of := ", tenant: " + t.name
+	object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n")
+	object("Network", "lan", of, fmt.Sprintf("  subnets: [{cidr: %s}]\n", t.subnet))
+	for _, e := range t.endpoints {
+		object("Endpoint", e.name, of+labels(e.groups), fmt.Sprintf("  network: lan\n  bind: {ifaceID: %s}\n  mac: %q\n  ips: [%s]\n", e.name, e.mac, e.ip))
+	}
+	if len(t.rules) == 0 {
+		return b.String()
+	}
+	var rules strings.Builder
+	if t.subjects != "" {
+		fmt.Fprintf(&rules, "  appliesTo: {labels: {%s: member}}\n", t.subjects)
+	}
+	rules.WriteString("  rules:\n")
+	for _, r := range t.rules {
+		fmt.Fprintf(&rules, "  - {name: %s, direction: ingress, action: allow, from: {%s}, protocol: tcp, ports: [%d]}\n", r.name, r.from(), r.port)
+	}
+	object("Policy", "in", of, rules.String())
+	return b.String()
+}
+
+func (r rule) from() string {
+	if r.group != "" {
+		return fmt.Sprintf("labels: {%s: member}", r.group)
+	}
+	return fmt.Sprintf("cidrs: [%s]", r.cidr)
+}
+
+func labels(groups []string) string {
+	if len(groups) == 0 {
+		return ""
+	}
+	return ", labels: {" + strings.Join(groups, ": member, ") + ": member}"
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A nursery starts children from one thread that lives as long as it does: they die with
+// that thread (PR_SET_PDEATHSIG), and so even if this program is killed.
+type nursery struct {
+	work     chan func()
+	children []*child
+}
+
+// A child is a daemon of a peer.
+type child struct {
+	name string
+	cmd  *exec.Cmd
+	said bytes.Buffer
+	done chan struct{} // closed when it has ended
+}
+
+func newNursery() *nursery {
+	n := &nursery{work: make(chan func())}
+	go func() {
+		runtime.LockOSThread()
+		for f := range n.work {
+			f()
+		}
+	}()
+	return n
+}
+
+// start starts a daemon. name is for what is said about it, and has to be its own.
+func (n *nursery) start(name string, cmd *exec.Cmd) (*child, error) {
+	c := &child{name: name, cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &c.said, &c.said
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig, cmd.SysProcAttr.Setpgid = syscall.SIGKILL, true
+	failed := make(chan error)
+	n.work <- func() { failed <- cmd.Start() }
+	if err := <-failed; err != nil {
+		return nil, err
+	}
+	go func() {
+		cmd.Wait() // how it ended does not matter: it is stopped, or missed by those who ask it
+		close(c.done)
+	}()
+	n.children = append(n.children, c)
+	return c, nil
+}
+
+// close ends the children, the last one first, and waits for them.
+func (n *nursery) close() {
+	for i := len(n.children) - 1; i >= 0; i-- {
+		n.children[i].stop()
+	}
+	n.children = nil
+	close(n.work)
+}
+
+func (c *child) stop() {
+	c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	select {
+	case <-c.done:
+	case <-time.After(5 * time.Second):
+		c.cmd.Process.Kill()
+		<-c.done
+	}
+}
+
+// answers returns when the child accepts connections on a unix socket.
+func (c *child) answers(ctx context.Context, socket string) error {
+	return until(ctx, 30*time.Second, 2*time.Millisecond, func() (bool, error) {
+		select {
+		case <-c.done:
+			return false, fmt.Errorf("%s has ended: %s", c.name, c.said.String())
+		default:
+		}
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			return false, nil
+		}
+		return true, conn.Close()
+	})
+}
+
+// until asks again and again whether something is so.
+func until(ctx context.Context, patience, every time.Duration, so func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if ok, err := so(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not so after %v: %w", patience, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// resident is the memory of a process that is in RAM, in MiB.
+func resident(pid int) float64 {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0 // it has ended; the figures that follow will say so
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
+			return kib / 1024
+		}
+	}
+	return 0
+}
+
+// tick is the unit of times in /proc: USER_HZ, the same on all machines that run Go.
+const tick = 10 * time.Millisecond
+
+// cpuTime is how much a process has computed so far.
+func cpuTime(pid int) time.Duration {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.Atoi(f[11])
+	system, _ := strconv.Atoi(f[12])
+	return time.Duration(user+system) * tick
+}

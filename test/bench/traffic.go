@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+
+	"weir/internal/sandbox"
+)
+
+// Ports of the traffic, and the source ports of each kind of load.
+const (
+	connectPort = 8080
+	streamPort  = 5201
+	streamFrom  = 65100
+	warmFirst   = 1100
+	oneFirst    = 2001
+	manyFirst   = 25001
+	manyLast    = 65000
+)
+
+// A forwarding is a peer whose bridge has hosts.
+type forwarding interface {
+	name() string
+	bridge() string
+	AddHost(sandbox.HostConfig) (*sandbox.Host, error)
+	Appctl(args ...string) (string, error)
+	VswitchdPID() int
+	Close() error
+}
+
+// A bare is a bridge with one NORMAL flow: what the datapath can do at best.
+type bare struct{ *sandbox.Sandbox }
+
+func startBare(ctx context.Context) (forwarding, error) {
+	s, err := sandbox.Start(ctx, sandbox.Config{})
+	if err != nil {
+		return nil, err
+	}
+	b := bare{s}
+	if err := s.AddBridge(b.bridge()); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if _, err := s.Ofctl("add-flow", b.bridge(), "actions=NORMAL"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return b, nil
+}
+
+func (b bare) name() string   { return "NORMAL" }
+func (b bare) bridge() string { return "br0" }
+
+// traffic is the parts d and e with one peer.
+type traffic struct {
+	report *report
+	long   time.Duration // of each measurement
+	start  func(context.Context) (forwarding, error)
+}
+
+// run starts a peer with two hosts, and has one of them talk to the other.
+func (t traffic) run(ctx context.Context) error {
+	f, err := t.start(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(t.between(ctx, f), f.Close())
+}
+
+func (t traffic) between(ctx context.Context, f forwarding) error {
+	p := trafficPolicy()
+	var hosts []*sandbox.Host
+	for _, e := range p.endpoints() {
+		h, err := f.AddHost(sandbox.HostConfig{Name: e.name, Bridge: f.bridge(), Port: e.name, IfaceID: e.name, MAC: e.mac, IPs: []string{e.ip + "/24"}})
+		if err != nil {
+			return err
+		}
+		hosts = append(hosts, h)
+	}
+	if c, ok := f.(controlled); ok {
+		if err := errors.Join(c.topology(ctx, p), c.rules(ctx, p)); err != nil {
+			return err
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	served := make(chan error, 1)
+	go func() {
+		_, err := self(ctx, hosts[1], asServer)
+		served <- err
+	}()
+	err := t.measure(ctx, f, hosts[0], netip.MustParseAddr(p.endpoints()[1].ip))
+	stop()
+	<-served // it was killed, and says so
+	return err
+}
+
+// measure runs the loads one after the other.
+func (t traffic) measure(ctx context.Context, f forwarding, from *sandbox.Host, to netip.Addr) error {
+	target := netip.AddrPortFrom(to, connectPort)
+	if err := warm(ctx, from, target); err != nil {
+		return err
+	}
+	if err := closed(ctx, f, from, to); err != nil {
+		return err
+	}
+	if err := t.stream(ctx, f, from, netip.AddrPortFrom(to, streamPort)); err != nil {
+		return err
+	}
+	one, err := connections(ctx, from, load{To: target, Time: t.long, Parallel: oneByOne, First: oneFirst, Last: manyFirst - 1})
+	if err != nil {
+		return err
+	}
+	t.report.add("d", dSequential, f.name(), one.PerSecond)
+	t.report.add("d", dFailed, f.name(), float64(one.Failed))
+	return t.parallel(ctx, f, from, target)
+}
+
+// parallel is the load that is compared, with what the datapath does meanwhile.
+func (t traffic) parallel(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) error {
+	missed, _, err := datapath(f)
+	if err != nil {
+		return err
+	}
+	cpu := cpuTime(f.VswitchdPID())
+	many, err := connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: manyFirst, Last: manyLast})
+	if err != nil {
+		return err
+	}
+	cpu = cpuTime(f.VswitchdPID()) - cpu
+	missedThen, megaflows, err := datapath(f)
+	if err != nil {
+		return err
+	}
+	done := float64(max(many.Done, 1))
+	t.report.add("d", dParallel, f.name(), many.PerSecond)
+	t.report.add("d", dFailed, f.name(), float64(many.Failed))
+	if many.Failed > 0 {
+		t.report.note("a connection through %s failed: %s", f.name(), many.Why)
+	}
+	t.report.add("d", dCPU, f.name(), float64(cpu.Microseconds())/done)
+	t.report.add("e", eUpcalls, f.name(), (missedThen-missed)*1000/done)
+	t.report.add("e", eMegaflows, f.name(), megaflows*1000/done)
+	return nil
+}
+
+// warm returns when the path carries connections: addresses are resolved, flows are there.
+func warm(ctx context.Context, from *sandbox.Host, to netip.AddrPort) error {
+	port := warmFirst
+	err := until(ctx, 30*time.Second, 100*time.Millisecond, func() (bool, error) {
+		port++
+		r, err := connections(ctx, from, load{To: to, Parallel: 1, First: port, Last: port})
+		return r.Done == 1, err
+	})
+	if err != nil {
+		err = fmt.Errorf("%s cannot reach %s: %w", from.Name, to, err)
+	}
+	return err
+}
+
+// closed fails if a firewall lets a connection through that no rule allows.
+func closed(ctx context.Context, f forwarding, from *sandbox.Host, to netip.Addr) error {
+	if _, firewall := f.(controlled); !firewall {
+		return nil
+	}
+	const forbidden = 22 // nobody listens there: a packet that arrives is refused, and at once
+	start := time.Now()
+	r, err := connections(ctx, from, load{To: netip.AddrPortFrom(to, forbidden), Parallel: 1, First: warmFirst - 1, Last: warmFirst - 1})
+	if err == nil && (r.Done > 0 || time.Since(start) < time.Second) {
+		err = fmt.Errorf("%s does not enforce its policy", f.name())
+	}
+	return err
+}
+
+var (
+	missed   = regexp.MustCompile(`missed:(\d+)`)
+	flows    = regexp.MustCompile(`(?m)^\s+flows: (\d+)`)
+	received = regexp.MustCompile(`(?m)^\s*packets received: (\d+)`)
+	again    = regexp.MustCompile(`(?m)^\s*packet recirculations: (\d+)`)
+)
+
+// datapath returns how many packets it did not know what to do with, and how many flows it
+// has.
+func datapath(f forwarding) (misses, megaflows float64, err error) {
+	text, err := f.Appctl("dpctl/show", "-s")
+	return sum(missed, text), sum(flows, text), err
+}
+
+// sum adds up all that a pattern finds.
+func sum(p *regexp.Regexp, text string) (total float64) {
+	for _, m := range p.FindAllStringSubmatch(text, -1) {
+		v, _ := strconv.ParseFloat(m[1], 64) // digits, says the pattern
+		total += v
+	}
+	return total
+}
+
+// stream sends for a while, and looks at the passes in the middle of it.
+func (t traffic) stream(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) error {
+	type result struct {
+		text string
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := self(ctx, from, asStream, to.String(), strconv.FormatInt(int64(t.long), 10))
+		done <- result{text, err}
+	}()
+	passes, looked := middle(ctx, f, t.long)
+	r := <-done
+	if err := errors.Join(r.err, looked); err != nil {
+		return err
+	}
+	var mbps float64
+	if err := json.Unmarshal([]byte(r.text), &mbps); err != nil {
+		return fmt.Errorf("the stream said %q: %w", r.text, err)
+	}
+	t.report.add("d", dStream, f.name(), mbps)
+	t.report.add("d", dPasses, f.name(), passes)
+	return nil
+}
+
+// middle counts the passes per packet in the second and third quarter of a stream.
+func middle(ctx context.Context, f forwarding, long time.Duration) (float64, error) {
+	pause(ctx, long/4)
+	if _, err := f.Appctl("dpif-netdev/pmd-stats-clear"); err != nil {
+		return 0, err
+	}
+	pause(ctx, long/2)
+	text, err := f.Appctl("dpif-netdev/pmd-stats-show")
+	if err != nil {
+		return 0, err
+	}
+	packets := sum(received, text)
+	if packets == 0 {
+		return 0, fmt.Errorf("%s: no packet in the middle of a stream", f.name())
+	}
+	return 1 + sum(again, text)/packets, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+func connections(ctx context.Context, from *sandbox.Host, l load) (r loaded, err error) {
+	args, err := json.Marshal(l)
+	if err != nil {
+		return r, err
+	}
+	text, err := self(ctx, from, asClient, string(args))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal([]byte(text), &r)
+}
+
+// self runs this program in a host.
+func self(ctx context.Context, h *sandbox.Host, args ...string) (string, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return h.Exec(ctx, program, args...)
+}
