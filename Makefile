@@ -22,15 +22,17 @@ test: deps            ## unit tests, in seconds, and what needs an Open vSwitch 
 
 integration: build    ## real traffic through the userspace datapath
 	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m -v ./test
-	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 5m ./internal/sandbox ./cmd/weir ./ofproto ./apps
+	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 5m ./internal/sandbox ./cmd/weir ./ofproto ./apps ./test/bench
 	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 5m ./ofproto/oftest
 
 integration-kernel: build ## the same traffic through the Linux kernel's datapath, in a guest
 	@scripts/deps.sh kernel
 	@WEIR_BIN=$(BIN)/weir test/uml/integration.sh
 
-bench:                ## figures, each beside a peer's in the same run
+bench: build          ## figures, each beside a peer's in the same run; BENCH says how much of it (docs/bench.md)
 	@scripts/deps.sh bench || echo "benchmarks beside a peer that is missing are left out"
+	@scripts/deps.sh ovn || echo "OVN cannot be installed: Weir is measured without it"
+	$(GO) build -o $(BIN)/bench ./test/bench && $(BIN)/bench -weir $(BIN)/weir $(BENCH)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz:                 ## every decoder, FUZZTIME each

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel|bench]   kernel: what the guest with the kernel datapath needs as well
-#                                    bench: the peers that the benchmarks are measured against
+#   scripts/deps.sh [kernel|bench|ovn]   kernel: what the guest with the kernel datapath needs as well
+#                                        bench: the peers that the benchmarks are measured against
+#                                        ovn: OVN, which is one of them, and which not every machine can get
 #
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
@@ -10,6 +11,7 @@ set -euo pipefail
 need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps)
 [ "${1:-}" = kernel ] && need+=(build-essential flex bison bc xz-utils busybox-static conntrack perl)
 [ "${1:-}" = bench ] && need+=(openvswitch-testcontroller)
+[ "${1:-}" = ovn ] && need+=(ovn-central ovn-host)
 
 missing=()
 for p in "${need[@]}"; do

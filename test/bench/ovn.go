@@ -87,7 +87,16 @@ func (o *ovn) startDaemons(ctx context.Context, tuned bool) error {
 	if err := o.run(ctx, "controller", "ovn-controller", o.DB()); err != nil {
 		return err
 	}
-	return o.sync()
+	// It has a first try at a bridge that is not there yet, and waits a second for the next:
+	// that is no part of what is timed.
+	err := until(ctx, 30*time.Second, 20*time.Millisecond, func() (bool, error) {
+		n, err := flowCount(o)
+		return err == nil && n > 0, nil
+	})
+	if err != nil {
+		return fmt.Errorf("ovn-controller has no bridge: %w", err)
+	}
+	return o.sync(ctx)
 }
 
 // run starts a daemon and waits until it can be asked.
@@ -115,6 +124,7 @@ func (o *ovn) startNbctl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.deaf = true // the first process of a namespace has no default for SIGTERM
 	return c.answers(ctx, o.nbctl)
 }
 
@@ -122,8 +132,10 @@ func (o *ovn) name() string            { return o.title }
 func (o *ovn) bridge() string          { return "br-int" }
 func (o *ovn) path(name string) string { return filepath.Join(o.RunDir(), name) }
 func (o *ovn) unix(db string) string   { return "unix:" + o.path(db+".sock") }
-func (o *ovn) sync() error             { return o.change("--wait=hv", "sync") }
-func (o *ovn) environ() (env []string) {
+
+func (o *ovn) sync(ctx context.Context) error { return o.change(ctx, "--wait=hv", "sync") }
+
+func (o *ovn) environ() []string {
 	d := o.RunDir()
 	return append(os.Environ(), "OVS_RUNDIR="+d, "OVN_RUNDIR="+d, "OVS_LOGDIR="+d, "OVN_LOGDIR="+d, "OVS_DBDIR="+d, "OVN_DBDIR="+d)
 }
@@ -138,8 +150,8 @@ func (o *ovn) Close() error {
 }
 
 // change runs ovn-nbctl.
-func (o *ovn) change(args ...string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+func (o *ovn) change(ctx context.Context, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "ovn-nbctl", append([]string{"--timeout=110"}, args...)...)
 	cmd.Env = append(o.environ(), "OVN_NB_DAEMON="+o.nbctl)
@@ -151,7 +163,7 @@ func (o *ovn) change(args ...string) error {
 	return nil
 }
 
-func (o *ovn) topology(_ context.Context, p policy) error {
+func (o *ovn) topology(ctx context.Context, p policy) error {
 	var args []string
 	for _, t := range p.tenants {
 		args = append(args, "--", "ls-add", t.name)
@@ -159,14 +171,14 @@ func (o *ovn) topology(_ context.Context, p policy) error {
 			args = append(args, "--", "lsp-add", t.name, e.name, "--", "lsp-set-addresses", e.name, e.mac+" "+e.ip)
 		}
 	}
-	if err := o.change(args[1:]...); err != nil {
+	if err := o.change(ctx, args[1:]...); err != nil {
 		return err
 	}
-	return o.settled()
+	return o.settled(ctx)
 }
 
 // rules makes the ACLs: of the switch, or of a port group where a tenant has subjects.
-func (o *ovn) rules(_ context.Context, p policy) error {
+func (o *ovn) rules(ctx context.Context, p policy) error {
 	var args []string
 	for _, t := range p.tenants {
 		args = append(args, groupArgs(t)...)
@@ -177,16 +189,16 @@ func (o *ovn) rules(_ context.Context, p policy) error {
 			args = append(args, acl(t, "acl-add", 1001, r.match(), "allow-related")...)
 		}
 	}
-	if err := o.change(args[1:]...); err != nil {
+	if err := o.change(ctx, args[1:]...); err != nil {
 		return err
 	}
-	return o.settled()
+	return o.settled(ctx)
 }
 
 // settled waits until the bridge has it all: until OVN says so, and the number of flows
 // stands still.
-func (o *ovn) settled() error {
-	if err := o.sync(); err != nil {
+func (o *ovn) settled(ctx context.Context) error {
+	if err := o.sync(ctx); err != nil {
 		return err
 	}
 	before, err := flowCount(o)
@@ -252,20 +264,20 @@ func (r rule) match() string {
 	return fmt.Sprintf("ip4.src == %s && tcp.dst == %d", from, r.port)
 }
 
-func (o *ovn) addRule(_ context.Context, t tenant, r rule) error {
-	return o.change(append([]string{"--wait=hv"}, acl(t, "acl-add", 1001, r.match(), "allow-related")...)...)
+func (o *ovn) addRule(ctx context.Context, t tenant, r rule) error {
+	return o.change(ctx, append([]string{"--wait=hv"}, acl(t, "acl-add", 1001, r.match(), "allow-related")...)...)
 }
 
-func (o *ovn) removeRule(_ context.Context, t tenant, r rule) error {
-	return o.change(append([]string{"--wait=hv"}, acl(t, "acl-del", 1001, r.match(), "")...)...)
+func (o *ovn) removeRule(ctx context.Context, t tenant, r rule) error {
+	return o.change(ctx, append([]string{"--wait=hv"}, acl(t, "acl-del", 1001, r.match(), "")...)...)
 }
 
-func (o *ovn) addMember(_ context.Context, t tenant, number int) error {
-	return o.change("--wait=hv", "add", "address_set", t.rules[0].group, "addresses", `"`+t.endpoints[number].ip+`"`)
+func (o *ovn) addMember(ctx context.Context, t tenant, number int) error {
+	return o.change(ctx, "--wait=hv", "add", "address_set", t.rules[0].group, "addresses", `"`+t.endpoints[number].ip+`"`)
 }
 
-func (o *ovn) removeMember(_ context.Context, t tenant, number int) error {
-	return o.change("--wait=hv", "remove", "address_set", t.rules[0].group, "addresses", `"`+t.endpoints[number].ip+`"`)
+func (o *ovn) removeMember(ctx context.Context, t tenant, number int) error {
+	return o.change(ctx, "--wait=hv", "remove", "address_set", t.rules[0].group, "addresses", `"`+t.endpoints[number].ip+`"`)
 }
 
 // memory is that of all but ovs-vswitchd, its database and the command-line tool.

@@ -27,6 +27,7 @@ type child struct {
 	name string
 	cmd  *exec.Cmd
 	said bytes.Buffer
+	deaf bool          // it heeds no SIGTERM
 	done chan struct{} // closed when it has ended
 }
 
@@ -72,7 +73,11 @@ func (n *nursery) close() {
 }
 
 func (c *child) stop() {
-	c.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	ask := syscall.SIGTERM
+	if c.deaf {
+		ask = syscall.SIGKILL
+	}
+	c.cmd.Process.Signal(ask) // it may have ended by itself
 	select {
 	case <-c.done:
 	case <-time.After(5 * time.Second):

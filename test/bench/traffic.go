@@ -120,8 +120,12 @@ func (t traffic) measure(ctx context.Context, f forwarding, from *sandbox.Host, 
 	return t.parallel(ctx, f, from, target)
 }
 
-// parallel is the load that is compared, with what the datapath does meanwhile.
+// parallel is the load that is compared, with what the datapath does meanwhile. It starts
+// from no megaflow at all.
 func (t traffic) parallel(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) error {
+	if _, err := f.Appctl("revalidator/purge"); err != nil {
+		return err
+	}
 	missed, _, err := datapath(f)
 	if err != nil {
 		return err

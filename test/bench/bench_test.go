@@ -1,0 +1,130 @@
+package main
+
+import (
+	"math"
+	"os"
+	"strings"
+	"testing"
+
+	"weir/intent"
+)
+
+func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
+	const bridge = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n"
+	for name, p := range map[string]policy{
+		"tenants":       tenantPolicy(3, 4, 9),
+		"a group":       groupPolicy(7, 3, 2),
+		"traffic":       trafficPolicy(),
+		"without rules": tenantPolicy(2, 2, 2).withoutRules(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sources := []intent.Source{{Name: "bridge.yaml", Data: []byte(bridge)}}
+			rules := 0
+			for _, tenant := range p.tenants {
+				sources = append(sources, intent.Source{Name: tenant.name + ".yaml", Data: []byte(tenant.yaml())})
+				rules += len(tenant.rules)
+			}
+			m, err := intent.Read(sources...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			gotEndpoints, gotRules := 0, 0
+			for _, tenant := range m.Tenants() {
+				gotEndpoints += len(tenant.Endpoints)
+				for _, p := range tenant.Policies {
+					gotRules += len(p.Rules)
+				}
+			}
+			if gotEndpoints != len(p.endpoints()) || gotRules != rules {
+				t.Errorf("%d endpoints and %d rules; want %d and %d", gotEndpoints, gotRules, len(p.endpoints()), rules)
+			}
+		})
+	}
+}
+
+func TestOVNIsGivenTheSameRules(t *testing.T) {
+	p := tenantPolicy(1, 1, 4)
+	got := strings.Join(acl(p.tenants[0], "acl-add", 1001, p.tenants[0].rules[3].match(), "allow-related"), " ")
+	if want := "acl-add t1 to-lport 1001 ip4.src == 20.4.0.0/16 && tcp.dst == 1059 allow-related"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+	g := groupPolicy(1, 2, 1).tenants[0]
+	got = strings.Join(acl(g, "acl-add", 1001, g.rules[0].match(), "allow-related"), " ")
+	if want := "--type=port-group acl-add db to-lport 1001 outport == @db && ip4.src == $peers && tcp.dst == 1000 allow-related"; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+	got = strings.Join(groupArgs(g), " ")
+	if !strings.HasSuffix(got, `db10 -- create address_set name=peers addresses="10.60.2.1","10.60.2.2"`) {
+		t.Error(got)
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(i + 1)
+	}
+	for name, c := range map[string]struct {
+		of   []float64
+		q    float64
+		want float64
+	}{
+		"the median of one is that one":              {hundred[:1], .5, 1},
+		"the median of three is the second":          {hundred[:3], .5, 2},
+		"the 99th percentile of twenty is the worst": {hundred[:20], .99, 20},
+		"of a hundred it is the last but one":        {hundred, .99, 99},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := quantile(c.of, c.q); got != c.want {
+				t.Errorf("%v; want %v", got, c.want)
+			}
+		})
+	}
+	if !math.IsNaN(quantile(nil, .5)) {
+		t.Error("nothing has a median")
+	}
+}
+
+func TestGoals(t *testing.T) {
+	for name, c := range map[string]struct {
+		part, what string
+		weir, ovn  []float64
+		want       string
+	}{
+		"met beside OVN":             {"a", aRules, []float64{9}, []float64{100}, "at most 0.10 of OVN: met"},
+		"missed beside OVN":          {"a", aRules, []float64{11}, []float64{100}, "at most 0.10 of OVN: MISSED"},
+		"OVN was not there":          {"a", aRules, []float64{11}, nil, "at most 0.10 of OVN: not measured"},
+		"the median counts":          {"c", cMods, []float64{9, 3, 4}, nil, "at most 4: met"},
+		"more is better":             {"d", dParallel, []float64{13}, []float64{10}, "at least 1.30 of OVN: met"},
+		"more is better, and it was": {"d", dParallel, []float64{12}, []float64{10}, "at least 1.30 of OVN: MISSED"},
+		"no goal":                    {"d", dStream, []float64{12}, []float64{10}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &row{c.part, c.what, map[string][]float64{"Weir": c.weir, "OVN": c.ovn}}
+			if got := w.verdict(); got != c.want {
+				t.Errorf("%q; want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestASmallRun runs all parts but the traffic, at a size that takes seconds.
+func TestASmallRun(t *testing.T) {
+	if os.Getenv("WEIR_INTEGRATION") == "" || os.Getenv("WEIR_BIN") == "" {
+		t.Skip("an Open vSwitch and a daemon for each peer: run it with make integration")
+	}
+	o := options{weir: os.Getenv("WEIR_BIN"), parts: "abc", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
+		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2}}
+	r := &report{}
+	if err := o.measure(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range goals {
+		if strings.Contains(o.parts, g.part) && math.IsNaN(r.last(g.part, g.what, "Weir")) {
+			t.Errorf("(%s) %s was not measured", g.part, g.what)
+		}
+	}
+	if perRule := r.last("a", aPerRule, "Weir"); perRule != 1 {
+		t.Errorf("%v flows for each rule; want 1", perRule)
+	}
+}
