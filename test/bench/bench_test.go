@@ -21,7 +21,9 @@ func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
 			sources := []intent.Source{{Name: "bridge.yaml", Data: []byte(bridge)}}
 			rules := 0
 			for _, tenant := range p.tenants {
-				sources = append(sources, intent.Source{Name: tenant.name + ".yaml", Data: []byte(tenant.yaml())})
+				for name, text := range tenant.files() {
+					sources = append(sources, intent.Source{Name: name + ".yaml", Data: []byte(text)})
+				}
 				rules += len(tenant.rules)
 			}
 			m, err := intent.Read(sources...)

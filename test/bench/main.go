@@ -9,10 +9,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -78,30 +80,29 @@ func bench(ctx context.Context, o options) error {
 	return err
 }
 
+// measure lets all peers take their turns. One that fails gets no further turn, and the
+// others go on.
 func (o options) measure(ctx context.Context, r *report) error {
+	peers := o.peers()
+	var errs []error
+	turns := func(measure func(peer) error) {
+		peers = slices.DeleteFunc(peers, func(p peer) bool {
+			err := measure(p)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", p.title, err))
+			}
+			return err != nil || ctx.Err() != nil
+		})
+	}
 	for round := range o.rounds {
-		last := round == o.rounds-1
-		for _, p := range o.peers() {
-			if err := p.control(ctx, o, r, last); err != nil {
-				return fmt.Errorf("%s: %w", p.title, err)
-			}
+		turns(func(p peer) error { return p.control(ctx, o, r, round == o.rounds-1) })
+	}
+	if strings.ContainsAny(o.parts, "de") {
+		for range o.rounds {
+			turns(func(p peer) error { return p.carry(ctx, o, r) })
 		}
 	}
-	if !strings.ContainsAny(o.parts, "de") {
-		return nil
-	}
-	for range o.rounds {
-		for _, p := range o.peers() {
-			if p.title == "OVN tuned" {
-				continue // what is tuned is not the datapath
-			}
-			progress("%s carries traffic", p.title)
-			if err := (traffic{r, o.long, p.traffic}).run(ctx); err != nil {
-				return fmt.Errorf("%s: %w", p.title, err)
-			}
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // A peer is how a column of the table is made.
@@ -109,7 +110,7 @@ type peer struct {
 	title   string
 	times   int
 	compile func(context.Context) (controlled, error) // nil: it compiles nothing
-	traffic func(context.Context) (forwarding, error)
+	traffic func(context.Context) (forwarding, error) // nil: it forwards as another does
 }
 
 func (o options) peers() []peer {
@@ -120,7 +121,9 @@ func (o options) peers() []peer {
 		all = append(all, o.ovnPeer("OVN", false))
 	}
 	if o.ovn && o.tuned {
-		all = append(all, o.ovnPeer("OVN tuned", true))
+		tuned := o.ovnPeer("OVN tuned", true)
+		tuned.traffic = nil // what is tuned is not the datapath
+		all = append(all, tuned)
 	}
 	return append(all, peer{"NORMAL", 0, nil, startBare})
 }
@@ -154,6 +157,15 @@ func (p peer) control(ctx context.Context, o options, r *report, last bool) erro
 		return c.group(ctx)
 	}
 	return nil
+}
+
+// carry measures the parts d and e.
+func (p peer) carry(ctx context.Context, o options, r *report) error {
+	if p.traffic == nil {
+		return nil
+	}
+	progress("%s carries traffic", p.title)
+	return traffic{r, o.long, p.traffic}.run(ctx)
 }
 
 // progress says what is going on, apart from the table.

@@ -118,20 +118,31 @@ func (p policy) endpoints() (all []endpoint) {
 	return all
 }
 
-// yaml is what Weir is given of a tenant.
-func (t tenant) yaml() string {
+// files is what Weir is given of a tenant: a file with what it has, one with what may talk.
+func (t tenant) files() map[string]string {
+	return map[string]string{t.name: t.has(), t.name + "-rules": t.allows()}
+}
+
+func object(kind, name, more, spec string) string {
+	return fmt.Sprintf("---\napiVersion: weir/v1\nkind: %s\nmetadata: {name: %s%s}\nspec:\n%s", kind, name, more, spec)
+}
+
+func (t tenant) of() string { return ", tenant: " + t.name }
+
+func (t tenant) has() string {
 	var b strings.Builder
-	object := func(kind, name, more, spec string) {
-		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: %s\nmetadata: {name: %s%s}\nspec:\n%s", kind, name, more, spec)
-	}
-	of := ", tenant: " + t.name
-	object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n")
-	object("Network", "lan", of, fmt.Sprintf("  subnets: [{cidr: %s}]\n", t.subnet))
+	b.WriteString(object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n"))
+	b.WriteString(object("Network", "lan", t.of(), fmt.Sprintf("  subnets: [{cidr: %s}]\n", t.subnet)))
 	for _, e := range t.endpoints {
-		object("Endpoint", e.name, of+labels(e.groups), fmt.Sprintf("  network: lan\n  bind: {ifaceID: %s}\n  mac: %q\n  ips: [%s]\n", e.name, e.mac, e.ip))
+		b.WriteString(object("Endpoint", e.name, t.of()+labels(e.groups),
+			fmt.Sprintf("  network: lan\n  bind: {ifaceID: %s}\n  mac: %q\n  ips: [%s]\n", e.name, e.mac, e.ip)))
 	}
+	return b.String()
+}
+
+func (t tenant) allows() string {
 	if len(t.rules) == 0 {
-		return b.String()
+		return "# nothing yet\n"
 	}
 	var rules strings.Builder
 	if t.subjects != "" {
@@ -141,8 +152,7 @@ func (t tenant) yaml() string {
 	for _, r := range t.rules {
 		fmt.Fprintf(&rules, "  - {name: %s, direction: ingress, action: allow, from: {%s}, protocol: tcp, ports: [%d]}\n", r.name, r.from(), r.port)
 	}
-	object("Policy", "in", of, rules.String())
-	return b.String()
+	return object("Policy", "in", t.of(), rules.String())
 }
 
 func (r rule) from() string {

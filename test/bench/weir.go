@@ -19,20 +19,21 @@ import (
 	"weir/internal/sandbox"
 )
 
-// A weir is the daemon as an operator runs it: a folder with a file for each tenant, a
+// A weir is the daemon as an operator runs it: a folder with two files for each tenant, a
 // bridge, and "weir serve". A change is a file that is replaced and a SIGHUP; that it is in
 // force is what the daemon says on its control socket.
 type weir struct {
 	*sandbox.Sandbox
 	nursery *nursery
 	daemon  *child
-	dir     string // its files
+	dir     string            // its files
+	written map[string]string // the files, by their names
 	client  http.Client
 }
 
 // startWeir starts a daemon on a new Open vSwitch, with no tenant yet.
 func startWeir(ctx context.Context, binary string, dummy bool) (w *weir, err error) {
-	w = &weir{nursery: newNursery()}
+	w = &weir{nursery: newNursery(), written: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.Close())
@@ -83,6 +84,10 @@ func (w *weir) Close() error {
 
 // write replaces a file of the model, as an editor does: by another under its name.
 func (w *weir) write(name, text string) error {
+	if w.written[name] == text {
+		return nil
+	}
+	w.written[name] = text
 	path := filepath.Join(w.model(), name+".yaml")
 	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
 		return err
@@ -97,8 +102,10 @@ func (w *weir) apply(ctx context.Context, tenants ...tenant) error {
 		return err
 	}
 	for _, t := range tenants {
-		if err := w.write(t.name, t.yaml()); err != nil {
-			return err
+		for name, text := range t.files() {
+			if err := w.write(name, text); err != nil {
+				return err
+			}
 		}
 	}
 	if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
