@@ -61,170 +61,191 @@ func timed(f func() error) (float64, error) {
 	return time.Since(start).Seconds() * 1e3, err
 }
 
-// control is the parts a, b and c with one peer, which is started anew for each round.
-type control struct {
-	sizes  sizes
-	report *report
-	start  func(context.Context) (controlled, error)
-	times  int // so many single changes; a peer that is slow is given fewer
-}
-
 // A sizes is how much work there is.
 type sizes struct {
 	tenants, endpoints, rules int // endpoints and rules of each tenant
 	groupRules, members       int
 }
 
-// load is part a: from file to programmed.
-func (c control) load(ctx context.Context) error {
-	return c.with(ctx, func(peer controlled) error {
-		_, err := c.loaded(ctx, peer)
-		return err
-	})
-}
-
-func (c control) with(ctx context.Context, do func(controlled) error) error {
-	peer, err := c.start(ctx)
+// load is part a with one peer, which is started anew: from file to programmed.
+func (o options) load(ctx context.Context, r *report, p peer) error {
+	c, err := p.compile(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(peer), peer.Close())
+	_, err = o.loaded(ctx, r, c)
+	return errors.Join(err, c.Close())
 }
 
-func (c control) loaded(ctx context.Context, peer controlled) (policy, error) {
-	p := tenantPolicy(c.sizes.tenants, c.sizes.endpoints, c.sizes.rules)
-	if err := addPorts(peer, p); err != nil {
+func (o options) loaded(ctx context.Context, r *report, c controlled) (policy, error) {
+	p := tenantPolicy(o.sizes.tenants, o.sizes.endpoints, o.sizes.rules)
+	if err := addPorts(c, p); err != nil {
 		return p, err
 	}
-	topology, err := timed(func() error { return peer.topology(ctx, p) })
+	topology, err := timed(func() error { return c.topology(ctx, p) })
 	if err != nil {
 		return p, err
 	}
-	first, err := flowCount(peer)
+	first, err := flowCount(c)
 	if err != nil {
 		return p, err
 	}
-	rules, err := timed(func() error { return peer.rules(ctx, p) })
+	rules, err := timed(func() error { return c.rules(ctx, p) })
 	if err != nil {
 		return p, err
 	}
-	all, err := flowCount(peer)
+	all, err := flowCount(c)
 	if err != nil {
 		return p, err
 	}
-	add := func(what string, v float64) { c.report.add("a", what, peer.name(), v) }
+	add := func(what string, v float64) { r.add("a", what, c.name(), v) }
 	add(aTopology, topology)
 	add(aRules, rules)
 	add(aFlows, all)
-	add(aPerRule, (all-first)/float64(c.sizes.tenants*c.sizes.rules))
-	add(aPerEndpoint, first/float64(c.sizes.tenants*c.sizes.endpoints))
-	add(aMemory, peer.memory())
+	add(aPerRule, (all-first)/float64(o.sizes.tenants*o.sizes.rules))
+	add(aPerEndpoint, first/float64(o.sizes.tenants*o.sizes.endpoints))
+	add(aMemory, c.memory())
 	return p, nil
 }
 
-// edit is part b, after part a: one rule added and removed, in another tenant each time.
-func (c control) edit(ctx context.Context) error {
-	return c.with(ctx, func(peer controlled) error {
-		p, err := c.loaded(ctx, peer)
-		if err != nil {
-			return err
-		}
-		var added, removed []float64
-		for i := range c.times {
-			t := p.tenants[i*7%len(p.tenants)]
-			r := rule{name: "extra", cidr: fmt.Sprintf("203.0.113.%d/32", i%250), port: 4444}
-			if err := alternate(&added, &removed, func() error { return peer.addRule(ctx, t, r) }, func() error { return peer.removeRule(ctx, t, r) }); err != nil {
-				return err
-			}
-		}
-		c.report.quantiles("b", "a rule added", peer.name(), added)
-		c.report.quantiles("b", "a rule removed", peer.name(), removed)
-		c.report.add("b", bMemory, peer.name(), peer.memory())
-		return c.unchanged(peer, p)
-	})
+// A contender is a peer that has been loaded, and changes one thing after the other.
+type contender struct {
+	controlled
+	policy         policy
+	added, removed []float64 // how long each change took, in milliseconds
+	sent           []float64 // flow-mods of each that was added
 }
 
-// unchanged fails if a peer has lost or kept what it should not: then its times are worth
+// A contest is many single changes, made by all peers in turns, so that what else the
+// machine does meets all of them.
+type contest interface {
+	prepare(context.Context, *contender) error
+	change(ctx context.Context, c *contender, number int) error // there and back
+	finish(*contender) error
+}
+
+// contend runs a contest. All peers are there at once; those that are slow take a turn only
+// now and then. It returns what went wrong with each.
+func (o options) contend(ctx context.Context, what contest, peers []peer) map[string]error {
+	wrong := map[string]error{}
+	there := map[string]*contender{}
+	do := func(p peer, f func(*contender) error) {
+		if c := there[p.title]; c != nil && wrong[p.title] == nil && ctx.Err() == nil {
+			wrong[p.title] = f(c)
+		}
+	}
+	for _, p := range peers {
+		c, err := p.compile(ctx)
+		if err != nil {
+			wrong[p.title] = err
+			continue
+		}
+		defer c.Close() // it has been measured: what can go wrong now changes nothing
+		there[p.title] = &contender{controlled: c}
+		do(p, func(c *contender) error { return what.prepare(ctx, c) })
+	}
+	for i := range o.times {
+		for _, p := range peers {
+			if i*p.times/o.times == (i+1)*p.times/o.times {
+				continue
+			}
+			do(p, func(c *contender) error { return what.change(ctx, c, i) })
+		}
+	}
+	for _, p := range peers {
+		do(p, what.finish)
+	}
+	return wrong
+}
+
+// edits is part b: one rule added and removed, in another tenant each time.
+type edits struct {
+	options
+	report *report
+}
+
+func (e edits) prepare(ctx context.Context, c *contender) (err error) {
+	c.policy, err = e.loaded(ctx, e.report, c.controlled)
+	return err
+}
+
+func (e edits) change(ctx context.Context, c *contender, number int) error {
+	t := c.policy.tenants[number*7%len(c.policy.tenants)]
+	r := rule{name: "extra", cidr: fmt.Sprintf("203.0.113.%d/32", number%250), port: 4444}
+	ms, err := timed(func() error { return c.addRule(ctx, t, r) })
+	if err != nil {
+		return err
+	}
+	c.added = append(c.added, ms)
+	ms, err = timed(func() error { return c.removeRule(ctx, t, r) })
+	c.removed = append(c.removed, ms)
+	return err
+}
+
+// finish fails if a peer has lost or kept what it should not: then its times are worth
 // nothing.
-func (c control) unchanged(peer controlled, p policy) error {
-	all, err := flowCount(peer)
+func (e edits) finish(c *contender) error {
+	e.report.quantiles("b", "a rule added", c.name(), c.added)
+	e.report.quantiles("b", "a rule removed", c.name(), c.removed)
+	e.report.add("b", bMemory, c.name(), c.memory())
+	all, err := flowCount(c)
 	if err != nil {
 		return err
 	}
-	if want := c.report.last("a", aFlows, peer.name()); all != want {
-		return fmt.Errorf("%s has %v flows after all changes were undone, and had %v", peer.name(), all, want)
+	if want := e.report.last("a", aFlows, c.name()); all != want {
+		return fmt.Errorf("%v flows after all changes were undone, and %v before", all, want)
 	}
 	return nil
 }
 
-func alternate(there, back *[]float64, do, undo func() error) error {
-	for _, step := range []struct {
-		took *[]float64
-		do   func() error
-	}{{there, do}, {back, undo}} {
-		ms, err := timed(step.do)
-		if err != nil {
-			return err
-		}
-		*step.took = append(*step.took, ms)
-	}
-	return nil
+// members is part c: one endpoint joins a group that is used by many rules, and leaves it.
+type members struct {
+	options
+	report *report
 }
 
-// group is part c: a member added to a group that is used by many rules, and removed.
-func (c control) group(ctx context.Context) error {
-	return c.with(ctx, func(peer controlled) error {
-		p := groupPolicy(c.sizes.groupRules, c.sizes.members, c.sizes.members)
-		if err := errors.Join(addPorts(peer, p), peer.topology(ctx, p), peer.rules(ctx, p)); err != nil {
-			return err
-		}
-		var added, removed, sent []float64
-		for i := range c.times {
-			number := len(p.tenants[0].endpoints) - 1 - i%c.sizes.members // one of the spare
-			before, err := mods(ctx, peer)
-			if err != nil {
-				return err
-			}
-			count := func() error {
-				after, err := mods(ctx, peer)
-				sent = append(sent, max(after-before, before-after))
-				return err
-			}
-			if err := c.member(ctx, peer, p.tenants[0], number, &added, &removed, count); err != nil {
-				return err
-			}
-		}
-		c.report.quantiles("c", "a member added", peer.name(), added)
-		c.report.quantiles("c", "a member removed", peer.name(), removed)
-		c.report.add("c", cMods, peer.name(), slices.Max(sent))
-		all, err := flowCount(peer)
-		c.report.add("c", cFlows, peer.name(), all)
-		return err
-	})
+func (m members) prepare(ctx context.Context, c *contender) error {
+	c.policy = groupPolicy(m.sizes.groupRules, m.sizes.members, m.sizes.members)
+	return errors.Join(addPorts(c, c.policy), c.topology(ctx, c.policy), c.rules(ctx, c.policy))
 }
 
-// member adds and removes one, and has counted in between what was sent for the first.
-func (c control) member(ctx context.Context, peer controlled, t tenant, number int, added, removed *[]float64, count func() error) error {
-	ms, err := timed(func() error { return peer.addMember(ctx, t, number) })
+func (m members) change(ctx context.Context, c *contender, number int) error {
+	t := c.policy.tenants[0]
+	spare := len(t.endpoints) - 1 - number%m.sizes.members
+	before, err := mods(ctx, c)
 	if err != nil {
 		return err
 	}
-	*added = append(*added, ms)
-	if err := count(); err != nil {
+	ms, err := timed(func() error { return c.addMember(ctx, t, spare) })
+	if err != nil {
 		return err
 	}
-	ms, err = timed(func() error { return peer.removeMember(ctx, t, number) })
-	*removed = append(*removed, ms)
+	after, err := mods(ctx, c)
+	if err != nil {
+		return err
+	}
+	c.added, c.sent = append(c.added, ms), append(c.sent, after-before)
+	ms, err = timed(func() error { return c.removeMember(ctx, t, spare) })
+	c.removed = append(c.removed, ms)
+	return err
+}
+
+func (m members) finish(c *contender) error {
+	m.report.quantiles("c", "a member added", c.name(), c.added)
+	m.report.quantiles("c", "a member removed", c.name(), c.removed)
+	m.report.add("c", cMods, c.name(), slices.Max(c.sent))
+	all, err := flowCount(c)
+	m.report.add("c", cFlows, c.name(), all)
 	return err
 }
 
 // mods is a count that grows with the flow-mods of a peer: what it says itself, or else how
 // many flows there are, which is less than what was sent.
-func mods(ctx context.Context, peer controlled) (float64, error) {
-	if p, ok := peer.(interface {
+func mods(ctx context.Context, c *contender) (float64, error) {
+	if p, ok := c.controlled.(interface {
 		sent(context.Context) (float64, error)
 	}); ok {
 		return p.sent(ctx)
 	}
-	return flowCount(peer)
+	return flowCount(c)
 }

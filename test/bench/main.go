@@ -80,29 +80,72 @@ func bench(ctx context.Context, o options) error {
 	return err
 }
 
-// measure lets all peers take their turns. One that fails gets no further turn, and the
-// others go on.
+// measure measures all parts with all peers. One that fails is left out from then on, and
+// the others go on.
 func (o options) measure(ctx context.Context, r *report) error {
-	peers := o.peers()
-	var errs []error
-	turns := func(measure func(peer) error) {
-		peers = slices.DeleteFunc(peers, func(p peer) bool {
-			err := measure(p)
-			if err != nil {
-				errs = append(errs, fmt.Errorf("%s: %w", p.title, err))
-			}
-			return err != nil || ctx.Err() != nil
-		})
+	f := &field{peers: o.peers()}
+	loads := o.rounds
+	if o.has("b") {
+		loads-- // it loads the policy as well
 	}
-	for round := range o.rounds {
-		turns(func(p peer) error { return p.control(ctx, o, r, round == o.rounds-1) })
-	}
-	if strings.ContainsAny(o.parts, "de") {
-		for range o.rounds {
-			turns(func(p peer) error { return p.carry(ctx, o, r) })
+	for range loads {
+		if o.has("a") {
+			f.turns("loads the policy", peer.compiles, func(p peer) error { return o.load(ctx, r, p) })
 		}
 	}
-	return errors.Join(errs...)
+	if o.has("b") {
+		progress("all load the policy, and change one rule at a time")
+		f.drop(o.contend(ctx, edits{o, r}, f.who(peer.compiles)))
+	}
+	if o.has("c") {
+		progress("all change one member at a time")
+		f.drop(o.contend(ctx, members{o, r}, f.who(peer.compiles)))
+	}
+	for range o.rounds {
+		if o.has("de") {
+			f.turns("carries traffic", peer.carries, func(p peer) error { return traffic{r, o.long, p.traffic}.run(ctx) })
+		}
+	}
+	return errors.Join(append(f.errs, ctx.Err())...)
+}
+
+// has reports whether one of some parts is to be measured.
+func (o options) has(parts string) bool { return strings.ContainsAny(o.parts, parts) }
+
+// A field is the peers that have not failed.
+type field struct {
+	peers []peer
+	errs  []error
+}
+
+func (f *field) who(is func(peer) bool) (some []peer) {
+	for _, p := range f.peers {
+		if is(p) {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// turns lets those peers take a turn, one after the other.
+func (f *field) turns(what string, who func(peer) bool, do func(peer) error) {
+	wrong := map[string]error{}
+	for _, p := range f.who(who) {
+		progress("%s %s", p.title, what)
+		wrong[p.title] = do(p)
+	}
+	f.drop(wrong)
+}
+
+// drop leaves out those with whom something went wrong.
+func (f *field) drop(wrong map[string]error) {
+	f.peers = slices.DeleteFunc(f.peers, func(p peer) bool {
+		err := wrong[p.title]
+		if err != nil {
+			f.errs = append(f.errs, fmt.Errorf("%s: %w", p.title, err))
+		}
+		return err != nil
+	})
 }
 
 // A peer is how a column of the table is made.
@@ -134,39 +177,9 @@ func (o options) ovnPeer(title string, tuned bool) peer {
 		func(ctx context.Context) (forwarding, error) { return startOVN(ctx, tuned, false) }}
 }
 
-// control measures the parts a, b and c; those with many single changes in the last round.
-func (p peer) control(ctx context.Context, o options, r *report, last bool) error {
-	if p.compile == nil {
-		return nil
-	}
-	c := control{sizes: o.sizes, report: r, start: p.compile, times: p.times}
-	edits := last && strings.Contains(o.parts, "b")
-	if edits {
-		progress("%s loads the policy, and changes one rule %d times", p.title, p.times)
-		if err := c.edit(ctx); err != nil {
-			return err
-		}
-	} else if strings.Contains(o.parts, "a") {
-		progress("%s loads the policy", p.title)
-		if err := c.load(ctx); err != nil {
-			return err
-		}
-	}
-	if last && strings.Contains(o.parts, "c") {
-		progress("%s changes one member %d times", p.title, p.times)
-		return c.group(ctx)
-	}
-	return nil
-}
+func (p peer) compiles() bool { return p.compile != nil }
 
-// carry measures the parts d and e.
-func (p peer) carry(ctx context.Context, o options, r *report) error {
-	if p.traffic == nil {
-		return nil
-	}
-	progress("%s carries traffic", p.title)
-	return traffic{r, o.long, p.traffic}.run(ctx)
-}
+func (p peer) carries() bool { return p.traffic != nil }
 
 // progress says what is going on, apart from the table.
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
