@@ -21,7 +21,7 @@ type controlled interface {
 	removeRule(context.Context, tenant, rule) error
 	addMember(ctx context.Context, t tenant, number int) error // to the group of t's rules
 	removeMember(ctx context.Context, t tenant, number int) error
-	memory() float64 // of its daemons, in MiB, without ovs-vswitchd
+	memory() (now, peak float64) // of its daemons, in MiB, without ovs-vswitchd
 	Vsctl(args ...string) (string, error)
 	Ofctl(args ...string) (string, error)
 	Close() error
@@ -104,7 +104,9 @@ func (o options) loaded(ctx context.Context, r *report, c controlled) (policy, e
 	add(aFlows, all)
 	add(aPerRule, (all-first)/float64(o.sizes.tenants*o.sizes.rules))
 	add(aPerEndpoint, first/float64(o.sizes.tenants*o.sizes.endpoints))
-	add(aMemory, c.memory())
+	now, peak := c.memory()
+	add(aMemory, now)
+	add(aPeak, peak)
 	return p, nil
 }
 
@@ -187,7 +189,8 @@ func (e edits) change(ctx context.Context, c *contender, number int) error {
 func (e edits) finish(c *contender) error {
 	e.report.quantiles("b", "a rule added", c.name(), c.added)
 	e.report.quantiles("b", "a rule removed", c.name(), c.removed)
-	e.report.add("b", bMemory, c.name(), c.memory())
+	now, _ := c.memory()
+	e.report.add("b", bMemory, c.name(), now)
 	all, err := flowCount(c)
 	if err != nil {
 		return err

@@ -281,9 +281,10 @@ func (o *ovn) removeMember(ctx context.Context, t tenant, number int) error {
 }
 
 // memory is that of all but ovs-vswitchd, its database and the command-line tool.
-func (o *ovn) memory() (mib float64) {
+func (o *ovn) memory() (now, peak float64) {
 	for _, c := range o.measured {
-		mib += resident(c.cmd.Process.Pid)
+		n, p := resident(c.cmd.Process.Pid)
+		now, peak = now+n, peak+p
 	}
-	return mib
+	return now, peak
 }

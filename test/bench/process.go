@@ -120,19 +120,22 @@ func until(ctx context.Context, patience, every time.Duration, so func() (bool, 
 	}
 }
 
-// resident is the memory of a process that is in RAM, in MiB.
-func resident(pid int) float64 {
+// resident is the memory of a process that is in RAM, and the most that ever was, in MiB.
+func resident(pid int) (now, peak float64) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
 	if err != nil {
-		return 0 // it has ended; the figures that follow will say so
+		return 0, 0 // it has ended; the figures that follow will say so
 	}
 	for line := range strings.Lines(string(text)) {
 		var kib float64
 		if n, _ := fmt.Sscanf(line, "VmRSS: %f kB", &kib); n == 1 {
-			return kib / 1024
+			now = kib / 1024
+		}
+		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 {
+			peak = kib / 1024
 		}
 	}
-	return 0
+	return now, peak
 }
 
 // tick is the unit of times in /proc: USER_HZ, the same on all machines that run Go.

@@ -194,4 +194,4 @@ func (w *weir) sent(ctx context.Context) (float64, error) {
 	return float64(s.Bridges[0].FlowModsSent), nil
 }
 
-func (w *weir) memory() float64 { return resident(w.daemon.cmd.Process.Pid) }
+func (w *weir) memory() (now, peak float64) { return resident(w.daemon.cmd.Process.Pid) }
