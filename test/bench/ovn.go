@@ -84,19 +84,42 @@ func (o *ovn) startDaemons(ctx context.Context, tuned bool) error {
 	if err := o.startNbctl(ctx); err != nil {
 		return err
 	}
-	if err := o.run(ctx, "controller", "ovn-controller", o.DB()); err != nil {
+	if err := o.startController(ctx); err != nil {
 		return err
 	}
-	// It has a first try at a bridge that is not there yet, and waits a second for the next:
-	// that is no part of what is timed.
+	return o.sync(ctx)
+}
+
+// startController starts ovn-controller, once more if it ends at once without a word: it has
+// been seen to, 1 time in about 80.
+func (o *ovn) startController(ctx context.Context) (err error) {
+	for range 2 {
+		if err = o.run(ctx, "controller", "ovn-controller", o.DB()); err != nil {
+			continue
+		}
+		if err = o.hasBridge(ctx, o.measured[len(o.measured)-1]); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// hasBridge waits until ovn-controller has its bridge. It has a first try before the bridge
+// is there, and waits a second for the next: that is no part of what is timed.
+func (o *ovn) hasBridge(ctx context.Context, controller *child) error {
 	err := until(ctx, 30*time.Second, 20*time.Millisecond, func() (bool, error) {
+		select {
+		case <-controller.done:
+			return false, fmt.Errorf("it has ended: %s", &controller.said)
+		default:
+		}
 		n, err := flowCount(o)
 		return err == nil && n > 0, nil
 	})
 	if err != nil {
-		return fmt.Errorf("ovn-controller has no bridge: %w", err)
+		err = fmt.Errorf("ovn-controller: no bridge: %w", err)
 	}
-	return o.sync(ctx)
+	return err
 }
 
 // run starts a daemon and waits until it can be asked.
