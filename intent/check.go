@@ -114,7 +114,7 @@ func (c *checker) tenantsOf() {
 	zones := map[uint64]string{}
 	for _, s := range c.spec.tenants {
 		t := &Tenant{
-			Name: s.name.v, Zone: uint16(s.zone.v), InvalidAllow: s.invalid.v == "allow", ImplicitARP: !s.implicitARP.set || s.implicitARP.v,
+			Name: s.name.v, Zone: uint16(s.zone.v), Mode: Enforce, InvalidAllow: s.invalid.v == "allow", ImplicitARP: !s.implicitARP.set || s.implicitARP.v,
 			Ingress: cmp.Or(Action(s.ingress.v), Deny), Egress: cmp.Or(Action(s.egress.v), Allow),
 		}
 		if !s.name.set || !c.is(t.ID(), s.place) {

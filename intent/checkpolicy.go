@@ -12,7 +12,7 @@ func (c *checker) policies() {
 		if t == nil {
 			continue
 		}
-		p := &Policy{Tenant: t.Name, Name: s.name.v}
+		p := &Policy{Tenant: t.Name, Name: s.name.v, Tier: ApplicationTier, Priority: DefaultPriority, OnRevoke: RevokeEnforce}
 		if !c.is(p.ID(), s.place) {
 			continue
 		}
@@ -76,7 +76,7 @@ func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 	}
 	r := &Rule{
 		Policy: p, Name: s.name.v, Direction: Direction(s.direction.v), Action: Action(s.action.v),
-		Protocol: cmp.Or(Protocol(s.protocol.v), AnyProtocol), Mark: uint16(s.mark.v),
+		Service: Service{Protocol: cmp.Or(Protocol(s.protocol.v), AnyProtocol)}, Mark: uint16(s.mark.v),
 	}
 	if !c.is(r.ID(), s.name.place()) {
 		return nil

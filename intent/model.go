@@ -51,25 +51,53 @@ const (
 
 // A Bridge is an Open vSwitch bridge that Weir drives.
 type Bridge struct {
-	Name         string
-	ForeignFlows ForeignFlows
+	Name            string
+	ForeignFlows    ForeignFlows
+	AllowDisruption bool // a change of the file may delete more than a quarter of the flows
 }
 
 // ID returns "bridge/NAME".
 func (b *Bridge) ID() ID { return ID("bridge/" + b.Name) }
 
-// A Tenant is a zone with its networks, endpoints and policies, each by name.
+// A Mode says how much the firewall does for a tenant.
+type Mode string
+
+// The modes of a Tenant; enforce is the default.
+const (
+	Enforce Mode = "enforce"
+	Audit   Mode = "audit" // forwards everything, and reports what it would have dropped
+	Off     Mode = "off"   // judges nothing and tracks nothing
+)
+
+// A Tenant is a zone with its networks, endpoints and groups, each by name, and its
+// policies.
 type Tenant struct {
-	Name         string
-	Zone         uint16 // zero: given by Weir
-	Ingress      Action // the default: Allow or Deny
-	Egress       Action
-	InvalidAllow bool // let packets pass that the tracker calls invalid
-	ImplicitARP  bool // ARP and ND pass without a rule
-	Networks     []*Network
-	Endpoints    []*Endpoint
-	Policies     []*Policy
+	Name            string
+	Zone            uint16 // zero: given by Weir
+	Mode            Mode
+	Ingress         Action // the default: Allow or Deny
+	Egress          Action
+	InvalidAllow    bool // let packets pass that the tracker calls invalid
+	StrictTCP       bool // a TCP connection begins with a SYN, not with any segment
+	ImplicitARP     bool // ARP and ND pass without a rule
+	AllowDisruption bool // a change of the file may end established connections
+	Limits          Limits
+	Timeouts        map[Timeout]uint32 // in seconds; one that is missing is the datapath's own
+	Networks        []*Network
+	Endpoints       []*Endpoint
+	Groups          []*Group
+	Policies        []*Policy // in the order in which they are asked: by tier, from the highest priority down, by name
 }
+
+// Limits bound what one tenant may have; zero: no limit.
+type Limits struct {
+	Connections  uint32 // tracked at a time
+	NewPerSecond uint32 // connections opened in a second
+}
+
+// A Timeout names a state of a tracked connection, as a column key of Open vSwitch's
+// table CT_Timeout_Policy: "tcp_established".
+type Timeout string
 
 // ID returns the tenant's name.
 func (t *Tenant) ID() ID { return ID(t.Name) }
@@ -84,6 +112,7 @@ type Network struct {
 	Name    string
 	Bridges []string // never empty
 	Subnets []Subnet
+	Learn   bool // stations that no endpoint declares are learned, and reached
 }
 
 // ID returns "TENANT/network/NAME".
@@ -96,16 +125,21 @@ type Subnet struct {
 	Gateway netip.Addr
 }
 
-// An Endpoint is one port of a Network with its addresses.
+// An Endpoint is one port of a Network with its addresses. One without addresses is a
+// plain layer-2 port: it may send from any address, but only from its MAC.
 type Endpoint struct {
-	Tenant  string
-	Name    string
-	Labels  map[string]string
-	Network *Network
-	IfaceID string // bind.ifaceID, or empty
-	Port    string // bind.port: the interface's name, or empty
-	MAC     MAC
-	IPs     []netip.Addr // as written
+	Tenant       string
+	Name         string
+	Labels       map[string]string
+	Network      *Network
+	IfaceID      string       // bind.ifaceID, or empty
+	Port         string       // bind.port: the interface's name, or empty
+	MAC          MAC          // zero: any station's, on a network that learns
+	IPs          []netip.Addr // as written
+	Trusted      bool         // what it sends is not checked for being its own
+	DHCPServer   bool         // may answer DHCP and DHCPv6 clients
+	Router       bool         // may send router advertisements
+	NewPerSecond uint32       // connections that it may open in a second; zero: no limit
 }
 
 // ID returns "TENANT/endpoint/NAME".
@@ -127,16 +161,46 @@ type Action string
 const (
 	Allow     Action = "allow"
 	Deny      Action = "deny"
+	Reject    Action = "reject"    // deny, and tell the sender: a TCP reset, or an ICMP error
 	Stateless Action = "stateless" // allow, and do not track
+	Pass      Action = "pass"      // leave it to the next tier
+)
+
+// A Tier is a band of policies. All rules of a tier are asked before those of the next,
+// and after the last the tenant's default decides.
+type Tier string
+
+// The tiers, in their order; application is the default.
+const (
+	AdminTier       Tier = "admin"
+	ApplicationTier Tier = "application"
+	BaselineTier    Tier = "baseline"
+)
+
+// OnRevoke says what becomes of live connections that a policy admitted, when it is
+// changed so that it no longer would.
+type OnRevoke string
+
+// The values of Policy.OnRevoke; enforce is the default.
+const (
+	RevokeEnforce OnRevoke = "enforce" // they stop
+	RevokeKeep    OnRevoke = "keep"    // they live on until they end
+	RevokeReset   OnRevoke = "reset"   // they stop, and both ends are told
 )
 
 // A Policy is an ordered list of rules for the endpoints it selects.
 type Policy struct {
 	Tenant    string
 	Name      string
-	AppliesTo Selector // empty: all endpoints of the tenant
+	Tier      Tier
+	Priority  uint16 // in its tier: higher ones are asked first
+	OnRevoke  OnRevoke
+	AppliesTo Selector // empty: all endpoints of the tenant; never CIDRs
 	Rules     []*Rule  // in order: the first that matches decides
 }
+
+// DefaultPriority is the priority of a policy that says none.
+const DefaultPriority = 100
 
 // ID returns "TENANT/policy/NAME".
 func (p *Policy) ID() ID { return ID(p.Tenant + "/policy/" + p.Name) }
@@ -148,31 +212,33 @@ type Rule struct {
 	Direction Direction
 	Action    Action
 	Peer      Selector // from (ingress) or to (egress); empty: anybody
-	Protocol  Protocol
-	Ports     []PortRange // destination ports; empty: all
-	Mark      uint16      // a class shown with the connection (ct_mark bits 16 to 31); zero: none
+	Service
+	ALG  ALG    // follows the connections that this protocol announces; empty: none
+	Log  Log    // what is reported; empty: nothing
+	Mark uint16 // a class shown with the connection (ct_mark bits 16 to 31); zero: none
 }
 
 // ID returns "TENANT/policy/POLICY/RULE".
 func (r *Rule) ID() ID { return r.Policy.ID() + ID("/"+r.Name) }
 
-// Protocol is a rule's protocol.
-type Protocol string
+// An ALG is an application-level gateway of the connection tracker: it reads a
+// protocol's control connection and expects the data connections announced there.
+type ALG string
 
-// The protocols of a Rule. ARP and ND have rules of their own only where the
-// tenant's implicitARP is false.
+// The values of Rule.ALG.
 const (
-	AnyProtocol Protocol = "any"
-	TCP         Protocol = "tcp"
-	UDP         Protocol = "udp"
-	ICMP        Protocol = "icmp"   // IPv4 only
-	ICMPv6      Protocol = "icmpv6" // IPv6 only
-	ARP         Protocol = "arp"
-	ND          Protocol = "nd"
+	FTP  ALG = "ftp"  // over TCP
+	TFTP ALG = "tftp" // over UDP
 )
 
-// A PortRange is the ports from Lo to Hi, both included.
-type PortRange struct{ Lo, Hi uint16 }
+// Log says which packets of a rule are reported.
+type Log string
+
+// The values of Rule.Log.
+const (
+	LogNew     Log = "new"     // the first packet of each connection
+	LogSampled Log = "sampled" // some of those, under load few
+)
 
 // A Selector selects endpoints and addresses: the union of what its parts select.
 // The zero Selector selects everything.
@@ -180,12 +246,23 @@ type Selector struct {
 	CIDRs     []netip.Prefix      // masked
 	Labels    map[string][]string // endpoints that have, for every key, one of the values
 	Endpoints []string            // names
+	Groups    []*Group            // what each of them selects
 }
 
 // Empty reports whether s is the zero Selector, which selects everything.
 func (s Selector) Empty() bool {
-	return len(s.CIDRs) == 0 && len(s.Labels) == 0 && len(s.Endpoints) == 0
+	return len(s.CIDRs) == 0 && len(s.Labels) == 0 && len(s.Endpoints) == 0 && len(s.Groups) == 0
 }
+
+// A Group is a selection with a name, which rules share.
+type Group struct {
+	Tenant  string
+	Name    string
+	Members Selector // never empty, and without groups
+}
+
+// ID returns "TENANT/group/NAME".
+func (g *Group) ID() ID { return ID(g.Tenant + "/group/" + g.Name) }
 
 // Bridges returns the bridges by name.
 func (m *Model) Bridges() []*Bridge { return m.bridges }

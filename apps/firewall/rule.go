@@ -56,7 +56,7 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, ref
 
 // widened returns r for every peer and service.
 func widened(r *intent.Rule) *intent.Rule {
-	return &intent.Rule{Policy: r.Policy, Name: r.Name, Direction: r.Direction, Action: r.Action, Protocol: intent.AnyProtocol}
+	return &intent.Rule{Policy: r.Policy, Name: r.Name, Direction: r.Direction, Action: r.Action, Service: intent.Service{Protocol: intent.AnyProtocol}}
 }
 
 func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
