@@ -13,17 +13,24 @@ import (
 // New checks s as a whole and returns the model that it describes. The error is of type
 // Problems and has all that is wrong besides what Parse has found; it is empty if
 // that is all. No model is made of what Parse has found fault with.
-func New(s Spec) (*Model, error) {
+func New(s Spec) (*Model, error) { return check(s, uncompiled) }
+
+// check is New, with another table of what is not compiled yet.
+func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 	c := &checker{
-		spec: s, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{},
-		seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
+		spec: s, uncompiled: uncompiled, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{},
+		groups: map[ID]*Group{}, seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
 	}
 	c.bridges()
 	c.tenantsOf()
 	c.networksOf()
 	c.endpoints()
+	c.groupsOf()
 	c.policies()
 	c.sort()
+	if len(c.problems) == 0 && !s.unsound {
+		c.problems = c.refused
+	}
 	if err := c.problems.err(); err != nil {
 		return nil, err
 	}
@@ -52,15 +59,18 @@ func Empty() *Model { return &Model{at: map[ID]Position{}} }
 
 // A checker makes a model out of a spec, and notes what is wrong.
 type checker struct {
-	spec     Spec
-	model    *Model
-	tenants  map[string]*Tenant
-	networks map[ID]*Network
-	seen     map[ID]Position // every object by its ID
-	subnets  map[inNetwork]Subnet
-	flawed   map[*Network]bool // not all of it could be read
-	hints    int
-	problems Problems
+	spec       Spec
+	uncompiled map[feature]bool
+	model      *Model
+	tenants    map[string]*Tenant
+	networks   map[ID]*Network
+	groups     map[ID]*Group
+	seen       map[ID]Position // every object by its ID
+	subnets    map[inNetwork]Subnet
+	flawed     map[*Network]bool // not all of it could be read
+	hints      int
+	problems   Problems
+	refused    Problems // what is not compiled yet: only said if there is nothing else
 }
 
 // inNetwork is a prefix of a network.
@@ -103,7 +113,8 @@ func (c *checker) is(id ID, at place) bool {
 
 func (c *checker) bridges() {
 	for _, s := range c.spec.bridges {
-		b := &Bridge{Name: s.name.v, ForeignFlows: cmp.Or(ForeignFlows(s.foreign.v), ForeignRefuse)}
+		b := &Bridge{Name: s.name.v, ForeignFlows: cmp.Or(ForeignFlows(s.foreign.v), ForeignRefuse), AllowDisruption: s.allowDisruption.v}
+		c.uses(s.allowDisruption.v, bridgeDisruption, s.allowDisruption.place())
 		if s.name.set && c.is(b.ID(), s.place) {
 			c.model.bridges = append(c.model.bridges, b)
 		}
@@ -113,10 +124,7 @@ func (c *checker) bridges() {
 func (c *checker) tenantsOf() {
 	zones := map[uint64]string{}
 	for _, s := range c.spec.tenants {
-		t := &Tenant{
-			Name: s.name.v, Zone: uint16(s.zone.v), Mode: Enforce, InvalidAllow: s.invalid.v == "allow", ImplicitARP: !s.implicitARP.set || s.implicitARP.v,
-			Ingress: cmp.Or(Action(s.ingress.v), Deny), Egress: cmp.Or(Action(s.egress.v), Allow),
-		}
+		t := c.newTenant(s)
 		if !s.name.set || !c.is(t.ID(), s.place) {
 			continue
 		}
@@ -132,6 +140,31 @@ func (c *checker) tenantsOf() {
 		c.tenants[t.Name] = t
 		c.model.tenants = append(c.model.tenants, t)
 	}
+}
+
+// newTenant returns what a tenant says of itself.
+func (c *checker) newTenant(s tenantSpec) *Tenant {
+	t := &Tenant{
+		Name: s.name.v, Zone: uint16(s.zone.v), Mode: cmp.Or(Mode(s.mode.v), Enforce),
+		Ingress: cmp.Or(Action(s.ingress.v), Deny), Egress: cmp.Or(Action(s.egress.v), Allow),
+		InvalidAllow: s.invalid.v == "allow", StrictTCP: s.strictTCP.v, ImplicitARP: !s.implicitARP.set || s.implicitARP.v,
+		AllowDisruption: s.allowDisruption.v,
+		Limits:          Limits{Connections: uint32(s.connections.v), NewPerSecond: uint32(s.newPerSecond.v)},
+	}
+	for _, x := range s.timeouts {
+		if t.Timeouts == nil {
+			t.Timeouts = map[Timeout]uint32{}
+		}
+		t.Timeouts[x.state] = uint32(x.seconds.v)
+		c.uses(true, tenantTimeouts, x.seconds.place())
+	}
+	c.uses(t.Mode == Audit, modeAudit, s.mode.place())
+	c.uses(t.Mode == Off, modeOff, s.mode.place())
+	c.uses(t.StrictTCP, strictTCP, s.strictTCP.place())
+	c.uses(t.AllowDisruption, tenantDisruption, s.allowDisruption.place())
+	c.uses(s.connections.set, connectionLimit, s.connections.place())
+	c.uses(s.newPerSecond.set, tenantRate, s.newPerSecond.place())
+	return t
 }
 
 // tenant returns the tenant of an object, or says that there is none.
@@ -153,7 +186,8 @@ func (c *checker) networksOf() {
 		if t == nil {
 			continue
 		}
-		n := &Network{Tenant: t.Name, Name: s.name.v, Bridges: c.bridgesOf(s)}
+		n := &Network{Tenant: t.Name, Name: s.name.v, Bridges: c.bridgesOf(s), Learn: s.unknown.v == "learn"}
+		c.uses(n.Learn, learnStations, s.unknown.place())
 		if !c.is(n.ID(), s.place) {
 			continue
 		}
@@ -269,113 +303,27 @@ func isHost(p netip.Prefix, a netip.Addr) bool {
 	return a != p.Addr() && !last
 }
 
-func (c *checker) endpoints() {
-	used := uses{c: c, by: map[string]owned[place]{}}
-	for _, s := range c.spec.endpoints {
-		t := c.tenant(s.meta)
-		if t == nil {
-			continue
-		}
-		e := &Endpoint{Tenant: t.Name, Name: s.name.v, Labels: s.labels, IfaceID: s.ifaceID.v, Port: s.port.v, MAC: s.mac.v}
-		if !c.is(e.ID(), s.place) {
-			continue
-		}
-		if e.Network = c.networks[ID(t.Name+"/network/"+s.network.v)]; e.Network == nil {
-			if s.network.set {
-				c.unknown(s.network, networkNames(t), "tenant %q has no network %q", t.Name, s.network.v)
-			}
-			continue
-		}
-		c.binding(e, s, used)
-		if s.mac.set {
-			used.once(fmt.Sprintf("mac %s %x", e.Network.ID(), e.MAC), e, s.mac.place(), "this MAC address")
-		}
-		for _, ip := range s.ips {
-			if ip.set && c.address(e.Network, ip) {
-				used.once(fmt.Sprintf("ip %s %v", t.Name, ip.v), e, ip.place(), ip.v.String())
-				e.IPs = append(e.IPs, ip.v)
-			}
-		}
-		t.Endpoints = append(t.Endpoints, e)
-	}
-}
-
-func networkNames(t *Tenant) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, n := range t.Networks {
-			if !yield(n.Name) {
-				return
-			}
-		}
-	}
-}
-
-// owned is something that belongs to an object of that name.
-type owned[T any] struct {
-	by string
-	v  T
-}
-
-// uses notes what only one endpoint may have.
-type uses struct {
-	c  *checker
-	by map[string]owned[place]
-}
-
-func (u uses) once(what string, e *Endpoint, at place, name string) {
-	if first, taken := u.by[what]; taken {
-		u.c.bad(at, "", "%s is %s's already, at %s:%d", name, first.by, first.v.at.File, first.v.at.Line)
-		return
-	}
-	u.by[what] = owned[place]{string(e.ID()), at}
-}
-
-func (c *checker) binding(e *Endpoint, s endpointSpec, used uses) {
-	for _, b := range e.Network.Bridges {
-		switch {
-		case s.ifaceID.set:
-			used.once("iface-id "+b+" "+s.ifaceID.v, e, s.ifaceID.place(), "iface-id "+s.ifaceID.v)
-		case s.port.set:
-			used.once("port "+b+" "+s.port.v, e, s.port.place(), "port "+s.port.v)
-		}
-	}
-}
-
-// address reports whether an endpoint of n may have an address.
-func (c *checker) address(n *Network, ip value[netip.Addr]) bool {
-	s, ok := c.subnetOf(n, ip.v)
-	switch {
-	case !ok && c.flawed[n]:
-		return false
-	case !ok:
-		c.bad(ip.place(), "", "%v is in no subnet of network %q", ip.v, n.Name)
-	case s.Gateway == ip.v:
-		c.bad(ip.place(), "", "%v is the gateway of %v", ip.v, s.CIDR)
-	case !isHost(s.CIDR, ip.v):
-		c.bad(ip.place(), "", "%v is the network's or the broadcast address of %v", ip.v, s.CIDR)
-	default:
-		return true
-	}
-	return false
-}
-
-// subnetOf returns the subnet of n that an address is in.
-func (c *checker) subnetOf(n *Network, a netip.Addr) (Subnet, bool) {
-	for bits := a.BitLen(); bits >= 0; bits-- {
-		if s, ok := c.subnets[inNetwork{n, netip.PrefixFrom(a, bits).Masked()}]; ok {
-			return s, true
-		}
-	}
-	return Subnet{}, false
-}
-
-// sort puts everything by name. Rules stay in their order.
+// sort puts everything by name, and policies in the order in which they are asked. Rules
+// stay in theirs.
 func (c *checker) sort() {
 	slices.SortFunc(c.model.bridges, func(a, b *Bridge) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(c.model.tenants, func(a, b *Tenant) int { return cmp.Compare(a.Name, b.Name) })
 	for _, t := range c.model.tenants {
 		slices.SortFunc(t.Networks, func(a, b *Network) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Endpoints, func(a, b *Endpoint) int { return cmp.Compare(a.Name, b.Name) })
-		slices.SortFunc(t.Policies, func(a, b *Policy) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(t.Groups, func(a, b *Group) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(t.Policies, inOrder)
 	}
+}
+
+// tiers are the bands of policies in the order in which they are asked.
+var tiers = []Tier{AdminTier, ApplicationTier, BaselineTier}
+
+// inOrder compares policies by when they are asked.
+func inOrder(a, b *Policy) int {
+	return cmp.Or(
+		cmp.Compare(slices.Index(tiers, a.Tier), slices.Index(tiers, b.Tier)),
+		-cmp.Compare(a.Priority, b.Priority),
+		cmp.Compare(a.Name, b.Name),
+	)
 }

@@ -4,7 +4,24 @@ import (
 	"cmp"
 	"iter"
 	"net/netip"
+	"slices"
 )
+
+func (c *checker) groupsOf() {
+	for _, s := range c.spec.groups {
+		t := c.tenant(s.meta)
+		if t == nil {
+			continue
+		}
+		g := &Group{Tenant: t.Name, Name: s.name.v, Members: c.selector(t, s.members)}
+		if !c.is(g.ID(), s.place) {
+			continue
+		}
+		c.groups[g.ID()] = g
+		c.uses(true, groups, s.place)
+		t.Groups = append(t.Groups, g)
+	}
+}
 
 func (c *checker) policies() {
 	for _, s := range c.spec.policies {
@@ -12,11 +29,19 @@ func (c *checker) policies() {
 		if t == nil {
 			continue
 		}
-		p := &Policy{Tenant: t.Name, Name: s.name.v, Tier: ApplicationTier, Priority: DefaultPriority, OnRevoke: RevokeEnforce}
+		p := &Policy{
+			Tenant: t.Name, Name: s.name.v, Priority: DefaultPriority,
+			Tier: cmp.Or(Tier(s.tier.v), ApplicationTier), OnRevoke: cmp.Or(OnRevoke(s.onRevoke.v), RevokeEnforce),
+		}
+		if s.priority.set {
+			p.Priority = uint16(s.priority.v)
+		}
 		if !c.is(p.ID(), s.place) {
 			continue
 		}
-		p.AppliesTo = c.selector(t, s.appliesTo)
+		c.uses(p.OnRevoke == RevokeKeep, revokeKeep, s.onRevoke.place())
+		c.uses(p.OnRevoke == RevokeReset, revokeReset, s.onRevoke.place())
+		p.AppliesTo = c.appliesTo(t, s.appliesTo)
 		for _, u := range s.rules {
 			if r := c.rule(t, p, u); r != nil {
 				p.Rules = append(p.Rules, r)
@@ -24,6 +49,17 @@ func (c *checker) policies() {
 		}
 		t.Policies = append(t.Policies, p)
 	}
+}
+
+// appliesTo is the selector of a policy's own endpoints.
+func (c *checker) appliesTo(t *Tenant, s selectorSpec) Selector {
+	sel := c.selector(t, s)
+	for _, g := range s.groups {
+		if known := c.groups[(&Group{Tenant: t.Name, Name: g.v}).ID()]; known != nil && len(known.Members.CIDRs) > 0 {
+			c.bad(g.place(), "name a group of endpoints only", "group %q has CIDRs, and a policy applies to endpoints", g.v)
+		}
+	}
+	return sel
 }
 
 // selector checks what can be known before any packet: that the names are there.
@@ -50,7 +86,36 @@ func (c *checker) selector(t *Tenant, s selectorSpec) Selector {
 			sel.Endpoints = append(sel.Endpoints, e.v)
 		}
 	}
+	sel.Groups = c.members(t, s.groups)
 	return sel
+}
+
+// members returns the groups of some names.
+func (c *checker) members(t *Tenant, names []value[string]) (all []*Group) {
+	for _, name := range names {
+		id := (&Group{Tenant: t.Name, Name: name.v}).ID()
+		g := c.groups[id]
+		switch {
+		case !name.set:
+		case g == nil:
+			c.unknown(name, groupNames(t), "tenant %q has no group %q", t.Name, name.v)
+		case slices.Contains(all, g):
+			c.bad(name.place(), "", "%q is given twice", name.v)
+		default:
+			all = append(all, g)
+		}
+	}
+	return all
+}
+
+func groupNames(t *Tenant) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, g := range t.Groups {
+			if !yield(g.Name) {
+				return
+			}
+		}
+	}
 }
 
 // hasEndpoint reports whether t has an endpoint of that name, be it right or wrong.
@@ -76,7 +141,7 @@ func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 	}
 	r := &Rule{
 		Policy: p, Name: s.name.v, Direction: Direction(s.direction.v), Action: Action(s.action.v),
-		Service: Service{Protocol: cmp.Or(Protocol(s.protocol.v), AnyProtocol)}, Mark: uint16(s.mark.v),
+		Service: serviceOf(s), ALG: ALG(s.alg.v), Log: Log(s.log.v), Mark: uint16(s.mark.v),
 	}
 	if !c.is(r.ID(), s.name.place()) {
 		return nil
@@ -89,46 +154,8 @@ func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 		c.bad(wrong.place, "", "an %s rule has no such peer: ingress rules say from, egress rules say to", r.Direction)
 	}
 	r.Peer = c.selector(t, peer)
-	for _, ports := range s.ports {
-		r.Ports = append(r.Ports, ports.v)
-	}
 	c.service(t, r, s, peer)
+	c.manner(r, s)
+	c.usedBy(r, s)
 	return r
-}
-
-// service checks protocol, ports and families against one another.
-func (c *checker) service(t *Tenant, r *Rule, s ruleSpec, peer selectorSpec) {
-	if len(s.ports) > 0 && r.Protocol != TCP && r.Protocol != UDP {
-		hint := ""
-		if !s.protocol.set {
-			hint = "add protocol: tcp or udp"
-		}
-		c.bad(s.portsAt, hint, "protocol %s has no ports", r.Protocol)
-	}
-	neighbours := r.Protocol == ARP || r.Protocol == ND
-	if neighbours && t.ImplicitARP {
-		c.bad(s.protocol.place(), "set the tenant's implicitARP to false", "ARP and ND pass without a rule, so this one would mean nothing")
-	}
-	if neighbours && r.Action == Stateless {
-		c.bad(s.action.place(), "write allow", "ARP and ND are never tracked")
-	}
-	if s.mark.set && r.Action != Allow {
-		c.bad(s.mark.place(), "", "a mark is for connections, and a %s rule makes none", r.Action)
-	}
-	for _, p := range peer.cidrs {
-		if !fits(r.Protocol, p.v) {
-			c.bad(p.place(), "", "%v is not of the family of protocol %s", p.v, r.Protocol)
-		}
-	}
-}
-
-// fits reports whether packets of protocol p can have an address in c.
-func fits(p Protocol, c netip.Prefix) bool {
-	switch p {
-	case ICMP, ARP:
-		return c.Addr().Is4()
-	case ICMPv6, ND:
-		return c.Addr().Is6()
-	}
-	return true
 }

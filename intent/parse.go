@@ -3,8 +3,6 @@ package intent
 import (
 	"bytes"
 	"fmt"
-	"net/netip"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -88,7 +86,7 @@ const apiVersion = "weir/v1"
 
 // kinds are the kinds that can be read; soonKinds are planned.
 var (
-	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Policy"}
+	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy"}
 	soonKinds = map[string]bool{"SNAT": true, "FloatingIP": true, "PortForward": true, "LoadBalancer": true}
 )
 
@@ -228,6 +226,14 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 		e := endpointSpec{meta: m}
 		fields(true, e.fields(r))
 		s.endpoints = append(s.endpoints, e)
+	case "Group":
+		g := groupSpec{meta: m}
+		fields(true, g.fields(r))
+		if n != nil {
+			g.members.place = place{r.at(n), "spec"}
+			r.nothing(n, "spec")
+		}
+		s.groups = append(s.groups, g)
 	case "Policy":
 		p := policySpec{meta: m}
 		fields(true, p.fields(r))
@@ -237,8 +243,9 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 
 func (b *bridgeSpec) fields(r *reader) map[string]field {
 	return map[string]field{
-		"external":     {},
-		"foreignFlows": {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
+		"external":        {},
+		"allowDisruption": {func(n ast.Node, p string) { b.allowDisruption = r.flag(n, p) }, false},
+		"foreignFlows":    {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
 		"failMode": {func(n ast.Node, p string) {
 			if v := r.text(n, p); v.set && v.v != "secure" {
 				r.bad(n, p, "write secure, or leave it out", "%q would turn the firewall off whenever the controller is away", v.v)
@@ -248,29 +255,56 @@ func (b *bridgeSpec) fields(r *reader) map[string]field {
 }
 
 func (t *tenantSpec) fields(r *reader) map[string]field {
-	verdict := func(to *value[string]) field {
-		return field{func(n ast.Node, p string) { *to = r.choice(n, p, "allow", "deny") }, false}
-	}
 	return map[string]field{
-		"limits": {}, "timeouts": {},
 		"zone": {func(n ast.Node, p string) {
 			if v, ok := n.(*ast.StringNode); !ok || v.Value != "auto" {
 				t.zone = r.number(n, p, 1, 65535)
 			}
 		}, false},
-		"implicitARP": {func(n ast.Node, p string) { t.implicitARP = r.flag(n, p) }, false},
-		"mode": {func(n ast.Node, p string) {
-			if v := r.choice(n, p, "enforce", "audit", "off"); v.set && v.v != "enforce" {
-				r.bad(n, p, "", "%s is not supported yet", v.v)
-			}
-		}, false},
-		"defaults": {func(n ast.Node, p string) {
+		"mode":            {func(n ast.Node, p string) { t.mode = r.choice(n, p, "enforce", "audit", "off") }, false},
+		"implicitARP":     {func(n ast.Node, p string) { t.implicitARP = r.flag(n, p) }, false},
+		"allowDisruption": {func(n ast.Node, p string) { t.allowDisruption = r.flag(n, p) }, false},
+		"defaults":        {func(n ast.Node, p string) { r.mapping(n, p, t.defaults(r)) }, false},
+		"limits": {func(n ast.Node, p string) {
 			r.mapping(n, p, map[string]field{
-				"ingress": verdict(&t.ingress), "egress": verdict(&t.egress),
-				"invalid": {func(n ast.Node, p string) { t.invalid = r.choice(n, p, "drop", "allow") }, false},
+				"connections":  {func(n ast.Node, p string) { t.connections = r.limit(n, p) }, false},
+				"newPerSecond": {func(n ast.Node, p string) { t.newPerSecond = r.limit(n, p) }, false},
 			})
 		}, false},
+		"timeouts": {func(n ast.Node, p string) { r.mapping(n, p, t.timeoutFields(r)) }, false},
 	}
+}
+
+func (t *tenantSpec) defaults(r *reader) map[string]field {
+	verdict := func(to *value[string]) field {
+		return field{func(n ast.Node, p string) { *to = r.choice(n, p, "allow", "deny") }, false}
+	}
+	return map[string]field{
+		"ingress": verdict(&t.ingress), "egress": verdict(&t.egress),
+		"invalid":   {func(n ast.Node, p string) { t.invalid = r.choice(n, p, "drop", "allow") }, false},
+		"strictTCP": {func(n ast.Node, p string) { t.strictTCP = r.flag(n, p) }, false},
+	}
+}
+
+// timeouts are the fields of a tenant's timeouts.
+var timeouts = map[string]Timeout{
+	"tcpSynSent": "tcp_syn_sent", "tcpSynRecv": "tcp_syn_recv", "tcpEstablished": "tcp_established", "tcpFinWait": "tcp_fin_wait",
+	"tcpCloseWait": "tcp_close_wait", "tcpLastAck": "tcp_last_ack", "tcpTimeWait": "tcp_time_wait", "tcpClose": "tcp_close",
+	"tcpSynSent2": "tcp_syn_sent2", "tcpRetransmit": "tcp_retransmit", "tcpUnack": "tcp_unack",
+	"udpFirst": "udp_first", "udpSingle": "udp_single", "udpStream": "udp_multiple",
+	"icmpFirst": "icmp_first", "icmpReply": "icmp_reply",
+}
+
+func (t *tenantSpec) timeoutFields(r *reader) map[string]field {
+	fields := map[string]field{}
+	for name, state := range timeouts {
+		fields[name] = field{func(n ast.Node, p string) {
+			if v := r.seconds(n, p); v.set {
+				t.timeouts = append(t.timeouts, timeoutSpec{state, v})
+			}
+		}, false}
+	}
+	return fields
 }
 
 func (w *networkSpec) fields(r *reader) map[string]field {
@@ -288,13 +322,23 @@ func (w *networkSpec) fields(r *reader) map[string]field {
 				w.subnets = append(w.subnets, s)
 			})
 		}, false},
+		"unknownStations": {func(n ast.Node, p string) { w.unknown = r.choice(n, p, "drop", "learn") }, false},
 	}
 }
 
 func (e *endpointSpec) fields(r *reader) map[string]field {
 	return map[string]field{
 		"network": {func(n ast.Node, p string) { e.network = r.name(n, p) }, true},
-		"mac":     {func(n ast.Node, p string) { e.mac = r.mac(n, p) }, true},
+		"mac":     {func(n ast.Node, p string) { e.mac = r.macOrAny(n, p) }, true},
+		"trusted": {func(n ast.Node, p string) { e.trusted = r.flag(n, p) }, false},
+		"roles": {func(n ast.Node, p string) {
+			r.some(n, p, func(n ast.Node, p string) { e.roles = append(e.roles, r.choice(n, p, "dhcpServer", "router")) })
+		}, false},
+		"limits": {func(n ast.Node, p string) {
+			r.mapping(n, p, map[string]field{
+				"newPerSecond": {func(n ast.Node, p string) { e.newPerSecond = r.limit(n, p) }, false},
+			})
+		}, false},
 		"ips": {func(n ast.Node, p string) {
 			r.list(n, p, func(n ast.Node, p string) { e.ips = append(e.ips, r.addr(n, p)) })
 		}, false},
@@ -309,173 +353,4 @@ func (e *endpointSpec) fields(r *reader) map[string]field {
 			}
 		}, true},
 	}
-}
-
-func (p *policySpec) fields(r *reader) map[string]field {
-	return map[string]field{
-		"appliesTo": {func(n ast.Node, path string) { p.appliesTo = r.selector(n, path, false) }, false},
-		"tier": {func(n ast.Node, path string) {
-			if v := r.text(n, path); v.set && v.v != "application" {
-				r.bad(n, path, "", "%q: tiers other than application are not supported yet", v.v)
-			}
-		}, false},
-		"rules": {func(n ast.Node, path string) {
-			r.list(n, path, func(n ast.Node, path string) { p.rules = append(p.rules, r.rule(n, path)) })
-		}, true},
-	}
-}
-
-func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
-	u.place = place{r.at(n), path}
-	r.mapping(n, path, map[string]field{
-		"log": {}, "alg": {},
-		"name":      {func(n ast.Node, p string) { u.name = r.name(n, p) }, true},
-		"direction": {func(n ast.Node, p string) { u.direction = r.choice(n, p, "ingress", "egress") }, true},
-		"action":    {func(n ast.Node, p string) { u.action = r.action(n, p) }, true},
-		"from":      {func(n ast.Node, p string) { u.from = r.selector(n, p, true) }, false},
-		"to":        {func(n ast.Node, p string) { u.to = r.selector(n, p, true) }, false},
-		"protocol": {func(n ast.Node, p string) {
-			u.protocol = r.choice(n, p, "any", "tcp", "udp", "icmp", "icmpv6", "arp", "nd")
-		}, false},
-		"ports": {func(n ast.Node, p string) {
-			u.portsAt = place{r.at(n), p}
-			r.some(n, p, func(n ast.Node, p string) {
-				if v := r.portRange(n, p); v.set {
-					u.ports = append(u.ports, v)
-				}
-			})
-		}, false},
-		"mark": {func(n ast.Node, p string) { u.mark = r.number(n, p, 1, 65535) }, false},
-	})
-	return u
-}
-
-func (r *reader) action(n ast.Node, path string) value[string] {
-	v := r.text(n, path)
-	if v.set && (v.v == "reject" || v.v == "pass") {
-		r.bad(n, path, "", "%s is not supported yet", v.v)
-		return value[string]{}
-	}
-	if !v.set {
-		return v
-	}
-	return r.choice(n, path, string(Allow), string(Deny), string(Stateless))
-}
-
-func (r *reader) selector(n ast.Node, path string, cidrs bool) (s selectorSpec) {
-	s.place, s.set = place{r.at(n), path}, true
-	fields := map[string]field{
-		"labels": {func(n ast.Node, p string) { s.labels = r.labelSets(n, p) }, false},
-		"endpoints": {func(n ast.Node, p string) {
-			r.some(n, p, func(n ast.Node, p string) { s.endpoints = append(s.endpoints, r.name(n, p)) })
-		}, false},
-	}
-	fields["cidrs"] = field{func(n ast.Node, p string) {
-		r.bad(n, p, "give addresses as from or to in its rules", "a policy applies to endpoints")
-	}, false}
-	if cidrs {
-		fields["cidrs"] = field{func(n ast.Node, p string) {
-			r.some(n, p, func(n ast.Node, p string) {
-				if v := r.cidr(n, p); v.set {
-					s.cidrs = append(s.cidrs, v)
-				}
-			})
-		}, false}
-	}
-	before := len(r.problems)
-	r.mapping(n, path, fields)
-	if entries, _ := n.(*ast.MappingNode); entries != nil && len(entries.Values) == 0 && len(r.problems) == before {
-		r.bad(n, path, "leave it out to select everything", "selects nothing")
-	}
-	return s
-}
-
-// some reads a list that must have an item. In a selector, a list without any selects
-// nothing, and would select everything if it were taken for left out.
-func (r *reader) some(n ast.Node, path string, item func(n ast.Node, path string)) {
-	if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) == 0 {
-		r.bad(n, path, "leave it out if it does not matter", "is an empty list")
-	}
-	r.list(n, path, item)
-}
-
-// labelSets reads {tier: app} and {tier: [app, web]}.
-func (r *reader) labelSets(n ast.Node, path string) map[string][]string {
-	labels := map[string][]string{}
-	entries, ok := r.entries(n, path)
-	if ok && len(entries) == 0 {
-		r.bad(n, path, "leave it out if it does not matter", "is empty")
-	}
-	for _, e := range entries {
-		add := func(n ast.Node, p string) {
-			if v, ok := r.label(e, n, p); ok {
-				labels[e.key] = append(labels[e.key], v)
-			}
-		}
-		if _, many := e.node.Value.(*ast.SequenceNode); many {
-			r.some(e.node.Value, e.path, add)
-		} else {
-			add(e.node.Value, e.path)
-		}
-	}
-	return labels
-}
-
-func (r *reader) cidr(n ast.Node, path string) (v value[netip.Prefix]) {
-	s := r.text(n, path)
-	if !s.set {
-		return v
-	}
-	p, err := netip.ParsePrefix(s.v)
-	switch {
-	case err != nil:
-		r.bad(n, path, "", "%q is no prefix, as in 10.1.0.0/24 or fd00:1::/64", s.v)
-	case p.Addr().Zone() != "" || p.Addr().Is4In6():
-		r.bad(n, path, "", "%q is no prefix of plain IPv4 or IPv6", s.v)
-	case p.Masked() != p:
-		r.bad(n, path, fmt.Sprintf("write %v, or %v/%d for one address", p.Masked(), p.Addr(), p.Addr().BitLen()), "%v has bits set beyond its length", p)
-	default:
-		return located(r, n, path, p)
-	}
-	return v
-}
-
-func (r *reader) addr(n ast.Node, path string) (v value[netip.Addr]) {
-	s := r.text(n, path)
-	if !s.set {
-		return v
-	}
-	a, err := netip.ParseAddr(s.v)
-	if err != nil || a.Zone() != "" || a.Is4In6() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
-		hint := ""
-		if p, err := netip.ParsePrefix(s.v); err == nil {
-			hint = fmt.Sprintf("write %v: the length of the prefix is that of the subnet", p.Addr())
-		}
-		r.bad(n, path, hint, "%q is no address of a host", s.v)
-		return v
-	}
-	return located(r, n, path, a)
-}
-
-func (r *reader) mac(n ast.Node, path string) (v value[MAC]) {
-	s := r.text(n, path)
-	if !s.set {
-		return v
-	}
-	var m MAC
-	parts := strings.Split(s.v, ":")
-	ok := len(parts) == len(m)
-	for i := 0; ok && i < len(m); i++ {
-		b, err := strconv.ParseUint(parts[i], 16, 8)
-		m[i], ok = byte(b), err == nil && len(parts[i]) == 2
-	}
-	switch {
-	case !ok:
-		r.bad(n, path, `write it as in "02:00:00:00:00:11", in quotes`, "%q is no Ethernet address", s.v)
-	case m[0]&1 == 1 || m == MAC{}:
-		r.bad(n, path, "", "%q is no address of one station", s.v)
-	default:
-		return located(r, n, path, m)
-	}
-	return v
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -303,32 +302,4 @@ func isName(s string) bool {
 		return false
 	}
 	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-// portRange reads 80, "80" or "8000-8080".
-func (r *reader) portRange(n ast.Node, path string) (v value[PortRange]) {
-	if s, ok := n.(*ast.StringNode); ok {
-		lo, hi, both := strings.Cut(s.Value, "-")
-		if !both {
-			hi = lo
-		}
-		a, err1 := strconv.ParseUint(strings.TrimSpace(lo), 10, 32)
-		b, err2 := strconv.ParseUint(strings.TrimSpace(hi), 10, 32)
-		switch {
-		case err1 != nil || err2 != nil:
-			r.bad(n, path, "", "%q is no port and no range of ports, as in 80 or \"8000-8080\"", s.Value)
-		case a > 65535 || b > 65535 || a < 1:
-			r.bad(n, path, "", "%s: ports go from 1 to 65535", s.Value)
-		case a > b:
-			r.bad(n, path, fmt.Sprintf("write \"%d-%d\"", b, a), "%s: the range ends before it begins", s.Value)
-		default:
-			return located(r, n, path, PortRange{uint16(a), uint16(b)})
-		}
-		return v
-	}
-	p := r.number(n, path, 1, 65535)
-	if !p.set {
-		return v
-	}
-	return located(r, n, path, PortRange{uint16(p.v), uint16(p.v)})
 }

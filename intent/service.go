@@ -39,6 +39,11 @@ const (
 	ND          Protocol = "nd"
 )
 
+// protocols are the names, in the order in which they are told.
+var protocols = []string{
+	string(AnyProtocol), string(TCP), string(UDP), string(SCTP), string(DCCP), string(GRE), string(ICMP), string(ICMPv6), string(ARP), string(ND),
+}
+
 // named are the numbers of the IP protocols that have a name here (IANA, protocol
 // numbers).
 var named = map[Protocol]uint8{ICMP: 1, TCP: 6, UDP: 17, DCCP: 33, GRE: 47, ICMPv6: 58, SCTP: 132}

@@ -13,6 +13,7 @@ type Spec struct {
 	tenants   []tenantSpec
 	networks  []networkSpec
 	endpoints []endpointSpec
+	groups    []groupSpec
 	policies  []policySpec
 	lines     map[string][]string // of the files, for excerpts
 	unsound   bool                // Parse has found problems
@@ -31,20 +32,30 @@ type meta struct {
 type (
 	bridgeSpec struct {
 		meta
-		foreign value[string]
+		foreign         value[string]
+		allowDisruption value[bool]
 	}
 	tenantSpec struct {
 		meta
-		zone        value[uint64] // zero: auto
-		ingress     value[string]
-		egress      value[string]
-		invalid     value[string]
-		implicitARP value[bool]
+		zone                      value[uint64] // zero: auto
+		mode                      value[string]
+		ingress, egress           value[string]
+		invalid                   value[string]
+		strictTCP                 value[bool]
+		implicitARP               value[bool]
+		allowDisruption           value[bool]
+		connections, newPerSecond value[uint64]
+		timeouts                  []timeoutSpec
+	}
+	timeoutSpec struct {
+		state   Timeout
+		seconds value[uint64]
 	}
 	networkSpec struct {
 		meta
 		bridges []value[string]
 		subnets []subnetSpec
+		unknown value[string]
 		flawed  bool // there is more to it than could be read
 	}
 	subnetSpec struct {
@@ -55,11 +66,21 @@ type (
 		meta
 		network       value[string]
 		ifaceID, port value[string]
-		mac           value[MAC]
+		mac           value[MAC] // zero: any
 		ips           []value[netip.Addr]
+		trusted       value[bool]
+		roles         []value[string]
+		newPerSecond  value[uint64]
+	}
+	groupSpec struct {
+		meta
+		members selectorSpec
 	}
 	policySpec struct {
 		meta
+		tier      value[string]
+		priority  value[uint64]
+		onRevoke  value[string]
 		appliesTo selectorSpec
 		rules     []ruleSpec
 	}
@@ -69,9 +90,12 @@ type (
 		direction value[string]
 		action    value[string]
 		from, to  selectorSpec
-		protocol  value[string]
+		protocol  value[Protocol]
 		ports     []value[PortRange]
 		portsAt   place
+		types     []value[ICMPType]
+		typesAt   place // set if types are given
+		alg, log  value[string]
 		mark      value[uint64]
 	}
 	selectorSpec struct {
@@ -80,5 +104,6 @@ type (
 		cidrs     []value[netip.Prefix]
 		labels    map[string][]string
 		endpoints []value[string]
+		groups    []value[string]
 	}
 )

@@ -1,0 +1,142 @@
+package intent
+
+import (
+	"fmt"
+	"iter"
+	"net/netip"
+)
+
+func (c *checker) endpoints() {
+	used := uses{c: c, by: map[string]owned[place]{}}
+	for _, s := range c.spec.endpoints {
+		t := c.tenant(s.meta)
+		if t == nil {
+			continue
+		}
+		e := &Endpoint{Tenant: t.Name, Name: s.name.v, Labels: s.labels, IfaceID: s.ifaceID.v, Port: s.port.v, MAC: s.mac.v, Trusted: s.trusted.v, NewPerSecond: uint32(s.newPerSecond.v)}
+		if !c.is(e.ID(), s.place) {
+			continue
+		}
+		if e.Network = c.networks[ID(t.Name+"/network/"+s.network.v)]; e.Network == nil {
+			if s.network.set {
+				c.unknown(s.network, networkNames(t), "tenant %q has no network %q", t.Name, s.network.v)
+			}
+			continue
+		}
+		c.binding(e, s, used)
+		c.roles(e, s)
+		c.layer2(e, s)
+		if s.mac.set && e.MAC != (MAC{}) {
+			used.once(fmt.Sprintf("mac %s %x", e.Network.ID(), e.MAC), e, s.mac.place(), "this MAC address")
+		}
+		for _, ip := range s.ips {
+			if ip.set && c.address(e.Network, ip) {
+				used.once(fmt.Sprintf("ip %s %v", t.Name, ip.v), e, ip.place(), ip.v.String())
+				e.IPs = append(e.IPs, ip.v)
+			}
+		}
+		t.Endpoints = append(t.Endpoints, e)
+	}
+}
+
+// roles notes what an endpoint may do besides.
+func (c *checker) roles(e *Endpoint, s endpointSpec) {
+	for _, role := range s.roles {
+		is, needs := &e.DHCPServer, dhcpServer
+		if role.v == "router" {
+			is, needs = &e.Router, routerRole
+		}
+		switch {
+		case !role.set:
+			continue
+		case *is:
+			c.bad(role.place(), "", "%q is given twice", role.v)
+		}
+		*is = true
+		c.uses(true, needs, role.place())
+	}
+	c.uses(e.Trusted, trustedPort, s.trusted.place())
+	c.uses(s.newPerSecond.set, endpointRate, s.newPerSecond.place())
+}
+
+// layer2 checks an endpoint of which less is known than its addresses.
+func (c *checker) layer2(e *Endpoint, s endpointSpec) {
+	anyMAC := s.mac.set && e.MAC == MAC{}
+	switch {
+	case anyMAC && !e.Network.Learn && !c.flawed[e.Network]:
+		c.bad(s.mac.place(), "set its unknownStations to learn", "network %q does not learn stations, so that nobody would reach those behind this port", e.Network.Name)
+	case anyMAC && len(s.ips) > 0:
+		c.bad(s.ips[0].place(), "give the station's mac, or leave the addresses out", "an address belongs to one station, and the mac is any")
+	case len(s.ips) == 0:
+		c.uses(true, withoutAddresses, s.place)
+	}
+}
+
+func networkNames(t *Tenant) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, n := range t.Networks {
+			if !yield(n.Name) {
+				return
+			}
+		}
+	}
+}
+
+// owned is something that belongs to an object of that name.
+type owned[T any] struct {
+	by string
+	v  T
+}
+
+// uses notes what only one endpoint may have.
+type uses struct {
+	c  *checker
+	by map[string]owned[place]
+}
+
+func (u uses) once(what string, e *Endpoint, at place, name string) {
+	if first, taken := u.by[what]; taken {
+		u.c.bad(at, "", "%s is %s's already, at %s:%d", name, first.by, first.v.at.File, first.v.at.Line)
+		return
+	}
+	u.by[what] = owned[place]{string(e.ID()), at}
+}
+
+func (c *checker) binding(e *Endpoint, s endpointSpec, used uses) {
+	for _, b := range e.Network.Bridges {
+		switch {
+		case s.ifaceID.set:
+			used.once("iface-id "+b+" "+s.ifaceID.v, e, s.ifaceID.place(), "iface-id "+s.ifaceID.v)
+		case s.port.set:
+			used.once("port "+b+" "+s.port.v, e, s.port.place(), "port "+s.port.v)
+		}
+	}
+}
+
+// address reports whether an endpoint of n may have an address.
+func (c *checker) address(n *Network, ip value[netip.Addr]) bool {
+	s, ok := c.subnetOf(n, ip.v)
+	switch {
+	case !ok && c.flawed[n]:
+		return false
+	case !ok:
+		c.bad(ip.place(), "", "%v is in no subnet of network %q", ip.v, n.Name)
+	case s.Gateway == ip.v:
+		c.bad(ip.place(), "", "%v is the gateway of %v", ip.v, s.CIDR)
+	case !isHost(s.CIDR, ip.v):
+		c.bad(ip.place(), "", "%v is the network's or the broadcast address of %v", ip.v, s.CIDR)
+	default:
+		return true
+	}
+	return false
+}
+
+// subnetOf returns the subnet of n that an address is in.
+func (c *checker) subnetOf(n *Network, a netip.Addr) (Subnet, bool) {
+	for bits := a.BitLen(); bits >= 0; bits-- {
+		if s, ok := c.subnets[inNetwork{n, netip.PrefixFrom(a, bits).Masked()}]; ok {
+			return s, true
+		}
+	}
+	return Subnet{}, false
+}

@@ -1,0 +1,107 @@
+package intent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// said is how each feature is asked for: the object that does, in a model with the bridge
+// br0, the tenant blue, its network lan and its endpoint a; and the path of what is refused.
+var said = map[feature]struct{ object, path string }{
+	bridgeDisruption: {"kind: Bridge\nmetadata: {name: br1}\nspec: {allowDisruption: true}", "spec.allowDisruption"},
+	modeAudit:        {"kind: Tenant\nmetadata: {name: red}\nspec: {mode: audit}", "spec.mode"},
+	modeOff:          {"kind: Tenant\nmetadata: {name: red}\nspec: {mode: off}", "spec.mode"},
+	strictTCP:        {"kind: Tenant\nmetadata: {name: red}\nspec: {defaults: {strictTCP: true}}", "spec.defaults.strictTCP"},
+	connectionLimit:  {"kind: Tenant\nmetadata: {name: red}\nspec: {limits: {connections: 50000}}", "spec.limits.connections"},
+	tenantRate:       {"kind: Tenant\nmetadata: {name: red}\nspec: {limits: {newPerSecond: 2000}}", "spec.limits.newPerSecond"},
+	tenantTimeouts:   {"kind: Tenant\nmetadata: {name: red}\nspec: {timeouts: {udpStream: 3m}}", "spec.timeouts.udpStream"},
+	tenantDisruption: {"kind: Tenant\nmetadata: {name: red}\nspec: {allowDisruption: true}", "spec.allowDisruption"},
+	learnStations:    {"kind: Network\nmetadata: {name: wan, tenant: blue}\nspec: {bridges: [br0], unknownStations: learn}", "spec.unknownStations"},
+	trustedPort:      {endpointB("ips: [10.1.0.12], trusted: true"), "spec.trusted"},
+	dhcpServer:       {endpointB("ips: [10.1.0.12], roles: [dhcpServer]"), "spec.roles[0]"},
+	routerRole:       {endpointB("ips: [10.1.0.12], roles: [router]"), "spec.roles[0]"},
+	endpointRate:     {endpointB("ips: [10.1.0.12], limits: {newPerSecond: 100}"), "spec.limits.newPerSecond"},
+	withoutAddresses: {endpointB("ips: []"), "metadata.name"},
+	groups:           {"kind: Group\nmetadata: {name: g, tenant: blue}\nspec: {endpoints: [a]}", "metadata.name"},
+	revokeKeep:       {"kind: Policy\nmetadata: {name: p, tenant: blue}\nspec: {onRevoke: keep, rules: []}", "spec.onRevoke"},
+	revokeReset:      {"kind: Policy\nmetadata: {name: p, tenant: blue}\nspec: {onRevoke: reset, rules: []}", "spec.onRevoke"},
+	actionReject:     {ruleOf("action: reject"), "spec.rules[0].action"},
+	actionPass:       {ruleOf("action: pass"), "spec.rules[0].action"},
+	protocolSCTP:     {ruleOf("action: allow, protocol: 132, ports: [36412]"), "spec.rules[0].protocol"},
+	protocolOther:    {ruleOf("action: allow, protocol: 89"), "spec.rules[0].protocol"},
+	icmpTypes:        {ruleOf("action: allow, protocol: icmp, types: [echo-request]"), "spec.rules[0].types"},
+	algs:             {ruleOf("action: allow, protocol: tcp, ports: [21], alg: ftp"), "spec.rules[0].alg"},
+	logNew:           {ruleOf("action: allow, log: new"), "spec.rules[0].log"},
+	logSampled:       {ruleOf("action: deny, log: sampled"), "spec.rules[0].log"},
+}
+
+func endpointB(more string) string {
+	return "kind: Endpoint\nmetadata: {name: b, tenant: blue}\nspec: {network: lan, bind: {port: b}, mac: \"02:00:00:00:00:0c\", " + more + "}"
+}
+
+func ruleOf(more string) string {
+	return "kind: Policy\nmetadata: {name: p, tenant: blue}\nspec:\n  rules:\n  - {name: r, direction: ingress, " + more + "}"
+}
+
+const small = `apiVersion: weir/v1
+kind: Bridge
+metadata: {name: br0}
+---
+apiVersion: weir/v1
+kind: Tenant
+metadata: {name: blue}
+---
+apiVersion: weir/v1
+kind: Network
+metadata: {name: lan, tenant: blue}
+spec: {bridges: [br0], subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}
+---
+apiVersion: weir/v1
+kind: Endpoint
+metadata: {name: a, tenant: blue, labels: {tier: web}}
+spec: {network: lan, bind: {port: a}, mac: "02:00:00:00:00:0b", ips: [10.1.0.11]}
+---
+apiVersion: weir/v1
+`
+
+// read reads a small model with one more object, or more.
+func read(t *testing.T, uncompiled map[feature]bool, object string) (*Model, error) {
+	t.Helper()
+	s, err := Parse(Source{"f", []byte(small + object)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return check(s, uncompiled)
+}
+
+func TestWhatIsNotCompiledIsRefusedAtItsPlace(t *testing.T) {
+	for f := range uncompiled {
+		if _, ok := said[f]; !ok {
+			t.Errorf("%q is in the table, and nothing asks for it", f)
+		}
+	}
+	for f, c := range said {
+		t.Run(string(f), func(t *testing.T) {
+			_, err := read(t, map[feature]bool{f: true}, c.object)
+			var all Problems
+			if !errors.As(err, &all) || len(all) != 1 {
+				t.Fatalf("%v", err)
+			}
+			p := all[0]
+			if p.Path != c.path || !strings.HasPrefix(p.Why, string(f)+" is not compiled yet") || p.At.Line < 20 || p.Excerpt == "" {
+				t.Errorf("%v; want %s: %s is not compiled yet", err, c.path, f)
+			}
+			if _, err := read(t, nil, c.object); err != nil {
+				t.Errorf("compiled, and yet refused: %v", err)
+			}
+		})
+	}
+}
+
+func TestOnlyWhatIsRightIsSaidNotToBeCompiled(t *testing.T) {
+	_, err := read(t, map[feature]bool{algs: true}, ruleOf("action: allow, protocol: udp, alg: ftp"))
+	if err == nil || strings.Contains(err.Error(), "not compiled") {
+		t.Errorf("%v", err)
+	}
+}
