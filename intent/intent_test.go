@@ -125,6 +125,9 @@ func FuzzParse(f *testing.F) {
 		if parsed != nil && m != nil {
 			t.Fatalf("a model in spite of %v", parsed)
 		}
+		if m, err := check(spec, nil); err == nil {
+			_ = Review(m, Source{"f", data}).Error()
+		}
 		for _, err := range []error{parsed, err} {
 			if err != nil && err.Error() == "" {
 				t.Fatal("a mistake without a word")

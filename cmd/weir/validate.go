@@ -13,15 +13,27 @@ func validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate -f FILE|DIR|-",
 		Short: "check a model without a bridge or a daemon; print all problems at once",
-		Args:  cobra.NoArgs,
+		Long: `validate reads a model as serve does, and prints all that is wrong with it. Of a model that
+is right it also says what was probably not meant: rules that can never match, with the rule that
+comes before them, rules that are there twice, selections that select nobody. These are warnings:
+they are printed on standard error, and validate succeeds.`,
+		Args: cobra.NoArgs,
 	}
 	path := fileFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		m, _, err := load(*path, cmd.InOrStdin())
+		m, sources, err := load(*path, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), "ok: "+census(m))
+		warnings := intent.Review(m, sources...)
+		for _, w := range warnings {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.Error())
+		}
+		text := "ok: " + census(m)
+		if n := len(warnings); n > 0 {
+			text += "; " + count(n, "warning", "warnings")
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), text)
 		return nil
 	}
 	return cmd
@@ -29,20 +41,25 @@ func validateCommand() *cobra.Command {
 
 // census counts what is in a model: "1 bridge, 2 tenants, ...".
 func census(m *intent.Model) string {
-	var networks, endpoints, policies, rules int
+	var networks, endpoints, groups, policies, rules int
 	for _, t := range m.Tenants() {
 		networks += len(t.Networks)
 		endpoints += len(t.Endpoints)
+		groups += len(t.Groups)
 		policies += len(t.Policies)
 		for _, p := range t.Policies {
 			rules += len(p.Rules)
 		}
 	}
-	return strings.Join([]string{
+	parts := []string{
 		count(len(m.Bridges()), "bridge", "bridges"), count(len(m.Tenants()), "tenant", "tenants"),
 		count(networks, "network", "networks"), count(endpoints, "endpoint", "endpoints"),
 		count(policies, "policy", "policies"), count(rules, "rule", "rules"),
-	}, ", ")
+	}
+	if groups > 0 {
+		parts = append(parts, count(groups, "group", "groups"))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func count(n int, one, many string) string {
