@@ -76,12 +76,31 @@ func (o object) set(path string, v any) {
 	}
 }
 
-// selector notes whom a selector selects.
+// limit notes a field in which zero is none.
+func (o object) limit(path string, n uint32) {
+	if n != 0 {
+		o.set(path, n)
+	}
+}
+
+// flag notes a field that is true or is not there.
+func (o object) flag(path string, is bool) {
+	if is {
+		o.set(path, is)
+	}
+}
+
+// selector notes whom a selector selects; path is what comes before its fields.
 func (o object) selector(path string, s intent.Selector) {
-	o.set(path+".cidrs", s.CIDRs)
-	o.set(path+".endpoints", s.Endpoints)
+	o.set(path+"cidrs", s.CIDRs)
+	o.set(path+"endpoints", s.Endpoints)
+	var groups []string
+	for _, g := range s.Groups {
+		groups = append(groups, g.Name)
+	}
+	o.set(path+"groups", groups)
 	for k, v := range s.Labels {
-		o.set(path+".labels."+k, v)
+		o.set(path+"labels."+k, v)
 	}
 }
 
@@ -92,7 +111,9 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		return all[id]
 	}
 	for _, b := range m.Bridges() {
-		add(b.ID(), "Bridge").set("foreignFlows", b.ForeignFlows)
+		o := add(b.ID(), "Bridge")
+		o.set("foreignFlows", b.ForeignFlows)
+		o.flag("allowDisruption", b.AllowDisruption)
 	}
 	for _, t := range m.Tenants() {
 		tenantFields(add(t.ID(), "Tenant"), t)
@@ -101,6 +122,9 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		}
 		for _, e := range t.Endpoints {
 			endpointFields(add(e.ID(), "Endpoint"), e)
+		}
+		for _, g := range t.Groups {
+			add(g.ID(), "Group").selector("", g.Members)
 		}
 		for _, p := range t.Policies {
 			policyFields(add(p.ID(), "Policy"), p)
@@ -114,14 +138,23 @@ func tenantFields(o object, t *intent.Tenant) {
 	if t.Zone != 0 {
 		o.set("zone", t.Zone)
 	}
+	o.set("mode", t.Mode)
 	o.set("defaults.ingress", t.Ingress)
 	o.set("defaults.egress", t.Egress)
 	o.set("defaults.invalid", map[bool]intent.Action{false: "drop", true: intent.Allow}[t.InvalidAllow])
+	o.set("defaults.strictTCP", t.StrictTCP)
 	o.set("implicitARP", t.ImplicitARP)
+	o.limit("limits.connections", t.Limits.Connections)
+	o.limit("limits.newPerSecond", t.Limits.NewPerSecond)
+	for state, seconds := range t.Timeouts {
+		o.set("timeouts."+string(state), fmt.Sprint(seconds, "s"))
+	}
+	o.flag("allowDisruption", t.AllowDisruption)
 }
 
 func networkFields(o object, n *intent.Network) {
 	o.set("bridges", n.Bridges)
+	o.set("unknownStations", map[bool]string{false: "drop", true: "learn"}[n.Learn])
 	for i, s := range n.Subnets {
 		o.set(fmt.Sprintf("subnets[%d].cidr", i), s.CIDR)
 		o.set(fmt.Sprintf("subnets[%d].gateway", i), addr(s.Gateway))
@@ -134,24 +167,32 @@ func endpointFields(o object, e *intent.Endpoint) {
 	o.set("bind.port", e.Port)
 	o.set("mac", macText(e.MAC))
 	o.set("ips", e.IPs)
+	o.flag("trusted", e.Trusted)
+	o.flag("roles.dhcpServer", e.DHCPServer)
+	o.flag("roles.router", e.Router)
+	o.limit("limits.newPerSecond", e.NewPerSecond)
 	for k, v := range e.Labels {
 		o.set("labels."+k, v)
 	}
 }
 
 func policyFields(o object, p *intent.Policy) {
-	o.selector("appliesTo", p.AppliesTo)
+	o.set("tier", p.Tier)
+	o.set("priority", p.Priority)
+	o.set("onRevoke", p.OnRevoke)
+	o.selector("appliesTo.", p.AppliesTo)
 	for i, r := range p.Rules {
 		at := fmt.Sprintf("rules[%d]", i)
 		o.set(at+".name", r.Name)
 		o.set(at+".direction", r.Direction)
 		o.set(at+".action", r.Action)
-		o.selector(at+map[intent.Direction]string{intent.Ingress: ".from", intent.Egress: ".to"}[r.Direction], r.Peer)
+		o.selector(at+map[intent.Direction]string{intent.Ingress: ".from.", intent.Egress: ".to."}[r.Direction], r.Peer)
 		o.set(at+".protocol", r.Protocol)
 		o.set(at+".ports", portsText(r.Ports))
-		if r.Mark != 0 {
-			o.set(at+".mark", r.Mark)
-		}
+		o.set(at+".types", r.Types)
+		o.set(at+".alg", r.ALG)
+		o.set(at+".log", r.Log)
+		o.limit(at+".mark", uint32(r.Mark))
 	}
 }
 
@@ -175,6 +216,9 @@ func addr(a netip.Addr) string {
 }
 
 func macText(m intent.MAC) string {
+	if m == (intent.MAC{}) {
+		return "any"
+	}
 	s := make([]string, len(m))
 	for i, b := range m {
 		s[i] = fmt.Sprintf("%02x", b)

@@ -68,6 +68,8 @@ func TestObjectsNameWhatIsDifferent(t *testing.T) {
 			{Verb: "-", Kind: "Endpoint", ID: "blue/endpoint/web-1"}, {Verb: "+", Kind: "Endpoint", ID: "blue/endpoint/web-2"}}},
 		{"a tenant's default", edit("{name: blue}\n", "{name: blue}\nspec: {defaults: {egress: deny}}\n"), []Change{
 			{Verb: "~", Kind: "Tenant", ID: "blue", Fields: []Field{{"defaults.egress", "allow", "deny"}}}}},
+		{"when a policy is asked", edit("spec:\n  appliesTo", "spec:\n  tier: admin\n  priority: 7\n  appliesTo"), []Change{
+			{Verb: "~", Kind: "Policy", ID: "blue/policy/web", Fields: []Field{{"priority", "100", "7"}, {"tier", "application", "admin"}}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Objects(model(t, blue), model(t, c.after))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 )
 
 func (c *checker) endpoints() {
@@ -27,7 +28,7 @@ func (c *checker) endpoints() {
 		c.roles(e, s)
 		c.layer2(e, s)
 		if s.mac.set && e.MAC != (MAC{}) {
-			used.once(fmt.Sprintf("mac %s %x", e.Network.ID(), e.MAC), e, s.mac.place(), "this MAC address")
+			c.station(e, s, used)
 		}
 		for _, ip := range s.ips {
 			if ip.set && c.address(e.Network, ip) {
@@ -36,6 +37,15 @@ func (c *checker) endpoints() {
 			}
 		}
 		t.Endpoints = append(t.Endpoints, e)
+	}
+}
+
+// station checks that nobody else has an endpoint's MAC address: in its network, and, as
+// IPv6 makes a link-local address of it, among those of the tenant who speak IPv6.
+func (c *checker) station(e *Endpoint, s endpointSpec, used uses) {
+	alone := used.once(fmt.Sprintf("mac %s %x", e.Network.ID(), e.MAC), e, s.mac.place(), "this MAC address")
+	if alone && hasIPv6(s.ips) {
+		used.once(fmt.Sprintf("link-local %s %x", e.Tenant, e.MAC), e, s.mac.place(), "this MAC address, and with it the link-local IPv6 address,")
 	}
 }
 
@@ -94,12 +104,14 @@ type uses struct {
 	by map[string]owned[place]
 }
 
-func (u uses) once(what string, e *Endpoint, at place, name string) {
+// once notes that e has something, and reports whether nobody else does.
+func (u uses) once(what string, e *Endpoint, at place, name string) bool {
 	if first, taken := u.by[what]; taken {
 		u.c.bad(at, "", "%s is %s's already, at %s:%d", name, first.by, first.v.at.File, first.v.at.Line)
-		return
+		return false
 	}
 	u.by[what] = owned[place]{string(e.ID()), at}
+	return true
 }
 
 func (c *checker) binding(e *Endpoint, s endpointSpec, used uses) {
@@ -121,6 +133,8 @@ func (c *checker) address(n *Network, ip value[netip.Addr]) bool {
 		return false
 	case !ok:
 		c.bad(ip.place(), "", "%v is in no subnet of network %q", ip.v, n.Name)
+	case ip.v.Is6() && ip.v.IsLinkLocalUnicast():
+		c.bad(ip.place(), "leave it out", "%v is a link-local address: those of IPv6 are known from the MAC addresses", ip.v)
 	case s.Gateway == ip.v:
 		c.bad(ip.place(), "", "%v is the gateway of %v", ip.v, s.CIDR)
 	case !isHost(s.CIDR, ip.v):
@@ -129,6 +143,10 @@ func (c *checker) address(n *Network, ip value[netip.Addr]) bool {
 		return true
 	}
 	return false
+}
+
+func hasIPv6(ips []value[netip.Addr]) bool {
+	return slices.ContainsFunc(ips, func(a value[netip.Addr]) bool { return a.set && a.v.Is6() })
 }
 
 // subnetOf returns the subnet of n that an address is in.

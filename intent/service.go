@@ -20,6 +20,15 @@ type ICMPType struct {
 	AnyCode bool
 }
 
+// String returns "8" or "3/4".
+func (t ICMPType) String() string {
+	s := strconv.Itoa(int(t.Type))
+	if !t.AnyCode {
+		s += "/" + strconv.Itoa(int(t.Code))
+	}
+	return s
+}
+
 // Protocol is a rule's protocol: one of the names below, or the decimal number of an IP
 // protocol that has none of them. So equal protocols are equal strings.
 type Protocol string
