@@ -1,6 +1,9 @@
 package intent
 
 import (
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -149,5 +152,34 @@ spec:
 	}
 	if !rules[0].Peer.Selects(blue.Endpoints[0]) {
 		t.Error("a is in the group, and not selected by it")
+	}
+}
+
+func TestTheReferenceIsAModel(t *testing.T) {
+	doc, err := os.ReadFile("../docs/policy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok {
+		t.Fatal("there is no model in it")
+	}
+	src := Source{"policy.md", []byte(text)}
+	s, err := Parse(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := check(s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range Review(m, src) {
+		t.Errorf("a reference that needs a warning: %v", w)
+	}
+	for _, name := range slices.Sorted(maps.Keys(timeouts)) {
+		if !strings.Contains(string(doc), "`"+name+"`") {
+			t.Errorf("the timeout %s is not named", name)
+		}
 	}
 }
