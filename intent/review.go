@@ -51,7 +51,10 @@ func (v *review) tenant(t *Tenant) {
 			v.note(g.ID(), "spec", hintFor(t, g.Members), "selects nobody: %s", absent(g.Members))
 		}
 	}
-	q := &queue{tenant: t, everybody: selectionOf(t, Selector{}), before: map[asked][]*scope{}}
+	q := &queue{tenant: t, everybody: selectionOf(t, Selector{}), before: map[asked][]*scope{}, passing: map[Tier]map[Direction]bool{}}
+	for _, tier := range tiers {
+		q.passing[tier] = map[Direction]bool{}
+	}
 	for _, p := range t.Policies {
 		v.policy(q, p)
 	}
@@ -63,6 +66,7 @@ type queue struct {
 	tenant    *Tenant
 	everybody *selection
 	before    map[asked][]*scope
+	passing   map[Tier]map[Direction]bool // there is a pass rule
 }
 
 // selection resolves s. Most policies and rules are for everybody, who is resolved once.
@@ -94,6 +98,8 @@ func (v *review) policy(q *queue, p *Policy) {
 		if !v.pointless(t, s, path) {
 			v.shadowed(s, path, q.before)
 		}
+		s.passed = q.passing[p.Tier][r.Direction]
+		q.passing[p.Tier][r.Direction] = s.passed || r.Action == Pass
 		key := asked{r.Direction, r.Protocol}
 		q.before[key] = append(q.before[key], s)
 	}

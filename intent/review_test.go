@@ -128,6 +128,7 @@ func TestRulesThatCanNeverMatch(t *testing.T) {
 		"a policy of a later tier, though it is written first": {[]string{policy("p", "  tier: baseline\n", in), policy("q", "", in)}, again("spec.rules[0]", "q/r0", "58")},
 		"below a pass, in the same tier":                       {[]string{policy("p", "", "direction: ingress, action: pass", in)}, first("spec.rules[1]", "p/r0", "pass", "50")},
 		"below a pass, in the next tier":                       {[]string{policy("p", "  tier: admin\n", "direction: ingress, action: pass"), policy("q", "", in)}, nil},
+		"below a rule that a pass may have jumped over":        {[]string{policy("p", "  tier: admin\n", "direction: ingress, action: pass, protocol: tcp", in), policy("q", "", in)}, nil},
 		"what is shadowed by two is named with the first":      {[]string{policy("p", "", in, in+", protocol: tcp", in+", protocol: tcp, ports: [5]")}, append(first("spec.rules[1]", "p/r0", "allow", "50"), first("spec.rules[2]", "p/r0", "allow", "50")...)},
 		"a rule for ARP below one for any protocol":            {[]string{policy("p", "", in, in+", protocol: arp")}, nil},
 		"ICMP errors open no connection":                       {[]string{policy("p", "", in+", protocol: icmp, types: [time-exceeded, 3/4]")}, []string{"spec.rules[0].types: can never match: such messages open no connection, and only new ones are judged by rules; leave the rule out: errors and answers pass with the connection that they are about"}},

@@ -64,6 +64,7 @@ type scope struct {
 	subjects *selection
 	peers    *selection
 	v4, v6   bool // the versions of IP in which it can match
+	passed   bool // a pass rule of its tier comes before it, so that some of what it matches may go by
 }
 
 func scopeOf(r *Rule, subjects, peers *selection) *scope {
@@ -78,8 +79,8 @@ func scopeOf(r *Rule, subjects, peers *selection) *scope {
 // shadow returns the first of earlier rules that matches all that s does.
 func (s *scope) shadow(earlier []*scope) *scope {
 	for _, e := range earlier {
-		if e.rule.Action == Pass && e.rule.Policy.Tier != s.rule.Policy.Tier {
-			continue // what it matches comes to the next tier
+		if e.rule.Policy.Tier != s.rule.Policy.Tier && (e.rule.Action == Pass || e.passed) {
+			continue // what it matches may come to the next tier
 		}
 		if e.contains(s) {
 			return e
