@@ -9,6 +9,9 @@ func (p *policySpec) fields(r *reader) map[string]field {
 		"priority":  {func(n ast.Node, path string) { p.priority = r.number(n, path, 0, 65535) }, false},
 		"onRevoke":  {func(n ast.Node, path string) { p.onRevoke = r.choice(n, path, "enforce", "keep", "reset") }, false},
 		"rules": {func(n ast.Node, path string) {
+			if list, ok := n.(*ast.SequenceNode); ok {
+				p.rules = make([]ruleSpec, 0, len(list.Values))
+			}
 			r.list(n, path, func(n ast.Node, path string) { p.rules = append(p.rules, r.rule(n, path)) })
 		}, true},
 	}

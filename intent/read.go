@@ -129,10 +129,14 @@ func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 			f.read(e.node.Value, e.path)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if fields[key].required && !given[key] {
-			r.bad(n, join(path, key), "", "is missing")
+	var missing []string // in order: nearly always there is nothing to put in order
+	for key, f := range fields {
+		if f.required && !given[key] {
+			missing = append(missing, key)
 		}
+	}
+	for _, key := range slices.Sorted(slices.Values(missing)) {
+		r.bad(n, join(path, key), "", "is missing")
 	}
 }
 
