@@ -3,6 +3,7 @@ package intent
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -25,14 +26,10 @@ type Source struct {
 func Parse(sources ...Source) (Spec, error) {
 	s := Spec{lines: map[string][]string{}}
 	var all Problems
-	objects := 0
 	for _, src := range sources {
-		r := &reader{file: src.Name}
-		objects += s.parse(r, src.Data)
-		all = append(all, r.problems...)
-		s.lost = s.lost || r.lost
+		all = append(all, s.parse(src)...)
 	}
-	if objects == 0 && len(all) == 0 {
+	if s.objects == 0 && len(all) == 0 {
 		at := Position{File: "no file"}
 		if len(sources) > 0 {
 			at.File = sources[0].Name
@@ -43,23 +40,65 @@ func Parse(sources ...Source) (Spec, error) {
 	return s, all.err()
 }
 
-// parse reads the documents of one file and returns how many objects there are.
-func (s *Spec) parse(r *reader, data []byte) int {
-	if why := unreadable(data); why != "" {
-		r.refuse(Position{File: r.file}, why)
-		return 0
+// parse reads the documents of one file, several at a time, and returns what is wrong.
+func (s *Spec) parse(src Source) (all Problems) {
+	if why := unreadable(src.Data); why != "" {
+		s.lost = true
+		return Problems{{At: Position{File: src.Name}, Why: why}}
 	}
-	text := strings.TrimPrefix(string(data), byteOrderMark)
-	r.lines = strings.Split(text, "\n")
-	s.lines[r.file] = r.lines
-	n := 0
-	for _, d := range documents(text) {
+	text := strings.TrimPrefix(string(src.Data), byteOrderMark)
+	lines := strings.Split(text, "\n")
+	s.lines[src.Name] = lines
+	docs := documents(text)
+	var parts []<-chan part
+	for docs := range slices.Chunk(docs, max(minPart, len(docs)/maxParts)) {
+		done := make(chan part, 1)
+		go func() { done <- parsePart(&reader{file: src.Name, lines: lines}, docs) }()
+		parts = append(parts, done)
+	}
+	for _, done := range parts {
+		p := <-done
+		s.add(p.spec)
+		all = append(all, p.problems...)
+	}
+	return all
+}
+
+// A file is read in parts, each by a goroutine of its own: reading YAML is most of the way
+// from a file to a compiled model, and documents have nothing to do with one another.
+const (
+	minPart  = 16 // documents
+	maxParts = 64
+)
+
+// A part is what some documents of a file say, and what is wrong with them.
+type part struct {
+	spec     Spec
+	problems Problems
+}
+
+func parsePart(r *reader, docs []document) part {
+	var s Spec
+	for _, d := range docs {
 		for _, object := range r.nodes(d) {
-			n++
+			s.objects++
 			s.object(r, object)
 		}
 	}
-	return n
+	s.lost = r.lost
+	return part{s, r.problems}
+}
+
+// add appends what another spec says, which is of the documents that follow.
+func (s *Spec) add(t Spec) {
+	s.bridges = append(s.bridges, t.bridges...)
+	s.tenants = append(s.tenants, t.tenants...)
+	s.networks = append(s.networks, t.networks...)
+	s.endpoints = append(s.endpoints, t.endpoints...)
+	s.groups = append(s.groups, t.groups...)
+	s.policies = append(s.policies, t.policies...)
+	s.objects += t.objects
+	s.lost = s.lost || t.lost
 }
 
 const byteOrderMark = "\uFEFF"

@@ -129,13 +129,14 @@ func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 			f.read(e.node.Value, e.path)
 		}
 	}
-	var missing []string // in order: nearly always there is nothing to put in order
+	var missing []string
 	for key, f := range fields {
 		if f.required && !given[key] {
 			missing = append(missing, key)
 		}
 	}
-	for _, key := range slices.Sorted(slices.Values(missing)) {
+	slices.Sort(missing)
+	for _, key := range missing {
 		r.bad(n, join(path, key), "", "is missing")
 	}
 }

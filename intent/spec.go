@@ -16,6 +16,7 @@ type Spec struct {
 	groups    []groupSpec
 	policies  []policySpec
 	lines     map[string][]string // of the files, for excerpts
+	objects   int                 // documents with something in them
 	unsound   bool                // Parse has found problems
 	lost      bool                // there are objects whose names are not known
 }
