@@ -56,6 +56,31 @@ func Diff(want, have Tables) Plan {
 	return p
 }
 
+// Updated returns flows as they are after updates, in no special order. It changes neither.
+// What an update does not tell, the flags, a flow that was modified keeps.
+func Updated(flows []Flow, updates []FlowUpdate) []Flow {
+	news := make([]Flow, len(updates))
+	for i := range updates {
+		news[i] = updates[i].Flow
+	}
+	x := newIndex(news, keyed[Flow]{hash: (*Flow).hash, same: (*Flow).sameKey})
+	after := make([]Flow, 0, len(flows)+len(news))
+	for i := range flows {
+		switch k := x.find(&flows[i]); {
+		case k < 0:
+			after = append(after, flows[i])
+		case updates[k].Event == UpdateModified:
+			news[k].Flags = flows[i].Flags
+		}
+	}
+	for i := range news {
+		if !x.replaced[i] && updates[i].Event != UpdateDeleted {
+			after = append(after, news[i])
+		}
+	}
+	return after
+}
+
 // keyed says how values of V are found and compared.
 type keyed[V any] struct {
 	hash  func(*V) uint64

@@ -58,6 +58,13 @@ type FlowUpdate struct {
 	Flow   Flow          // with actions only if they were asked for; Flags are not told
 }
 
+// A TableChange is what others have changed in the tables of a switch, as far as it tells.
+type TableChange struct {
+	Flows  []FlowUpdate // in the order in which they happened
+	Groups bool         // groups or meters were changed; how, they show
+	All    bool         // anything may have been changed: the tables have to be read again
+}
+
 // UpdateEvent is ONFFME_*.
 type UpdateEvent uint16
 

@@ -19,6 +19,8 @@ type Change struct {
 	Paused bool
 	// Resumed says that the switch has told all that has changed since Paused.
 	Resumed bool
+	// Request is the GroupMod or MeterMod of another controller: see Watch.
+	Request ofproto.Message
 	// Lost says that Next was called too seldom, and that what would have stood here has been
 	// thrown away: the tables have to be read again.
 	Lost bool
@@ -37,6 +39,7 @@ type Monitor struct {
 	ready answer        // the end of the first answer, or an error
 	stray answer        // an error about nobody's message, while there is no answer
 	news  chan struct{} // has room for one
+	all   bool          // it is told the requests of others, too
 
 	mu      sync.Mutex
 	begun   bool
@@ -49,9 +52,13 @@ type Monitor struct {
 // over OpenFlow 1.3; Nicira's own is refused there). A session has one Monitor at a time;
 // it can watch several sets of flows, whose changes come in one sequence.
 func (c *Conn) Monitor(ctx context.Context, watch ...ofproto.FlowMonitor) (*Monitor, error) {
+	return c.monitorOf(ctx, false, watch)
+}
+
+func (c *Conn) monitorOf(ctx context.Context, all bool, watch []ofproto.FlowMonitor) (*Monitor, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	m := &Monitor{c: c, ready: make(answer, 1), stray: make(answer, 1), news: make(chan struct{}, 1)}
+	m := &Monitor{c: c, ready: make(answer, 1), stray: make(answer, 1), news: make(chan struct{}, 1), all: all}
 	for _, w := range watch {
 		m.ids = append(m.ids, w.ID)
 	}
@@ -229,13 +236,15 @@ func (c *Conn) deliverChange(m ofproto.Message) bool {
 		change.Paused = true
 	case ofproto.FlowMonitorResumed:
 		change.Resumed = true
+	case ofproto.RequestForward:
+		change.Request = m.Request
 	default:
 		return false
 	}
 	c.mu.Lock()
 	monitor := c.monitor
 	c.mu.Unlock()
-	if monitor == nil {
+	if monitor == nil || change.Request != nil && !monitor.all {
 		return false
 	}
 	monitor.push(change)
@@ -251,6 +260,9 @@ func (c Change) String() string {
 		return "resumed"
 	case c.Lost:
 		return "lost"
+	}
+	if c.Request != nil {
+		return fmt.Sprintf("request %T", c.Request)
 	}
 	return fmt.Sprintf("%d updates", len(c.Updates))
 }

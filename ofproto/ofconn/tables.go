@@ -194,13 +194,19 @@ func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
 	if t.Flows, err = c.flows(ctx); err != nil {
 		return t, fmt.Errorf("read flows: %w", err)
 	}
-	if t.Groups, err = c.groups(ctx); err != nil {
-		return t, fmt.Errorf("read groups: %w", err)
+	t.Groups, t.Meters, err = c.GroupsAndMeters(ctx)
+	return t, err
+}
+
+// GroupsAndMeters returns all groups and meters of the bridge.
+func (c *Conn) GroupsAndMeters(ctx context.Context) (groups []ofproto.Group, meters []ofproto.MeterConfig, err error) {
+	if groups, err = c.groups(ctx); err != nil {
+		return nil, nil, fmt.Errorf("read groups: %w", err)
 	}
-	if t.Meters, err = list(ctx, c, ofproto.MeterConfigRequest(), ofproto.DecodeMeterConfig); err != nil {
-		return t, fmt.Errorf("read meters: %w", err)
+	if meters, err = list(ctx, c, ofproto.MeterConfigRequest(), ofproto.DecodeMeterConfig); err != nil {
+		return nil, nil, fmt.Errorf("read meters: %w", err)
 	}
-	return t, nil
+	return groups, meters, nil
 }
 
 func (c *Conn) flows(ctx context.Context) ([]ofproto.Flow, error) {
