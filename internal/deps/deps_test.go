@@ -36,6 +36,7 @@ var rooms = map[string]room{
 	"ovsdb":                        {may: []string{"internal/unixctl"}},
 	"conntrack":                    {may: []string{"internal/unixctl"}},
 	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim"}},
+	"quirk":                        {pure: true},
 	"store":                        {may: []string{"intent"}},
 	"api":                          {may: []string{"controller", "intent", "explain", "conntrack", "store"}},
 	"internal/unixctl":             {},
