@@ -26,6 +26,10 @@ import (
 type Conn interface {
 	// Tables returns all flows, groups and meters of the bridge.
 	Tables(ctx context.Context) (ofproto.Tables, error)
+	// GroupsAndMeters returns what Tables does, but for the flows.
+	GroupsAndMeters(ctx context.Context) ([]ofproto.Group, []ofproto.MeterConfig, error)
+	// Watch has the switch tell what others change from then on; next waits for it.
+	Watch(ctx context.Context) (next func(context.Context) (ofproto.TableChange, error), err error)
 	// Apply carries out p, wholly or not at all. If the switch refuses part of p the
 	// error is an *ofproto.Rejected; if the outcome is unknown, it is not.
 	Apply(ctx context.Context, p ofproto.Plan) error
@@ -104,7 +108,8 @@ type Status struct {
 	Revision uint64 // counts the models; zero: none yet
 	Err      error  // why the newest model could not be taken; the one before is in force
 	Bridges  map[string]Bridge
-	Tenants  []Tenant // of the model, by name
+	Tenants  []Tenant            // of the model, by name
+	Drift    map[string]DriftLog // by bridge, connected or not
 
 	changed chan struct{}
 }
@@ -125,8 +130,11 @@ type Bridge struct {
 	Pending  []pipeline.Pending  // intents that wait for something
 	Refused  map[intent.ID]error // intents that the switch did not take
 	Sent     uint64              // modifications sent in this session
-	Repaired uint64              // times an audit found something to mend
 	Err      error               // why the bridge is not as it should be, if it is not
+
+	// Contested is what somebody changes again as soon as it is repaired, which is therefore
+	// repaired less often.
+	Contested []string
 }
 
 // Programmed reports whether all of the newest model is in a bridge.

@@ -582,7 +582,7 @@ func TestAnAuditMendsWhatSomebodyElseHasChanged(t *testing.T) {
 		r.must(s.Do(ofproto.FlowMod{Flow: ofproto.Flow{Table: 9, Cookie: 42}}))
 		time.Sleep(31 * time.Second)
 		synctest.Wait()
-		if b := r.Status().Bridges["br0"]; b.Repaired != 1 || len(s.flows()) != 3 {
+		if b := r.Status().Drift["br0"]; b.Repairs != 1 || len(s.flows()) != 3 {
 			t.Errorf("%+v, %v", b, s.flows())
 		}
 	})

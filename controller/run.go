@@ -21,6 +21,8 @@ type state struct {
 	facts    map[string]pipeline.Facts
 	bridges  map[string]*bridge
 	reports  map[string]Bridge
+	alone    map[string]bool // bridges with nothing of others in them, when we last had to do with them
+	drift    map[string]DriftLog
 	flushing map[uint16]bool // zones that a bridge has been told to flush, and those that are failing
 	failing  map[uint16]bool // zones that were not flushed, or are not free; tried again in a second
 	stale    bool            // the bridges have not been told of the newest state
@@ -40,6 +42,11 @@ type (
 	bridgeReported struct {
 		bridge *bridge
 		report Bridge
+		alone  bool
+	}
+	driftFound struct {
+		bridge string
+		found  []Drift
 	}
 	// epochsStale says that a bridge must not be changed before these tenants have
 	// another epoch than the one given.
@@ -100,8 +107,11 @@ func (e bridgeDown) apply(s *state) {
 func (e bridgeReported) apply(s *state) {
 	if s.bridges[e.bridge.name] == e.bridge {
 		s.reports[e.bridge.name] = e.report
+		s.alone[e.bridge.name] = e.alone
 	}
 }
+
+func (e driftFound) apply(s *state) { s.drift[e.bridge] = s.drift[e.bridge].add(e.found) }
 
 func (e epochsStale) apply(s *state) {
 	numbers, err := s.config.Numbering.Raise(e.epochs)
@@ -159,7 +169,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer close(c.done)
 	s := &state{
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
-		reports: map[string]Bridge{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
+		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
 	var settle, again, flush <-chan time.Time
 	for {
@@ -200,7 +210,7 @@ func (s *state) tell() {
 	}
 	for name, b := range s.bridges {
 		if facts, known := s.facts[name]; known {
-			b.want.put(job{s.revision, pipeline.Input{Bridge: name, Model: s.model, Facts: facts, Numbers: s.numbers}})
+			b.want.put(job{s.revision, pipeline.Input{Bridge: name, Model: s.model, Facts: facts, Numbers: s.numbers}, s.alone[name]})
 		}
 	}
 }
@@ -235,7 +245,7 @@ func (s *state) flushRetired() {
 }
 
 func (s *state) status() Status {
-	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports)}
+	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift)}
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"weir/apps/pipeline"
@@ -23,6 +24,7 @@ type bridge struct {
 type job struct {
 	revision uint64
 	input    pipeline.Input
+	alone    bool // the bridge had nothing of others in it, in the session before
 }
 
 // An ask wants to know what a model would change.
@@ -57,25 +59,59 @@ type session struct {
 	report  Bridge
 	retry   <-chan time.Time
 	delay   time.Duration
+	given   *pipeline.Program // what the bridge was given last; nil: not known
+	alone   bool              // there was nothing of others in the bridge: what comes is removed
+	fresh   bool              // have was read since something was sent
+	done    bool              // the bridge is as the job says
+
+	watched bool // the switch tells what others change
+	changes chan ofproto.TableChange
+	news    ofproto.TableChange // that have not been looked at
+	look    <-chan time.Time    // when they will be
+	pause   time.Duration       // until then
+	cost    time.Duration       // of reading the tables
+	found   []Drift             // that is being repaired
+	exposed map[intent.ID]uint8 // tenants to be judged again, if they still have this epoch
+	fights  Fights
+	truce   <-chan time.Time // when what is fought over will be repaired
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
 // What the bridge carries already stays in place where it is right, so that a restart of
 // either side disturbs no traffic.
 func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
-	have, err := conn.Tables(ctx)
-	if err != nil {
+	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
+	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
+	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
+	defer unwatch()
+	if err := s.read(ctx); err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
-	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
-	s := &session{Controller: c, bridge: b, conn: conn, have: have}
 	if err := c.send(ctx, bridgeUp{b}); err != nil {
 		return err
 	}
-	err = s.serve(ctx)
+	err := s.serve(ctx)
 	c.send(context.WithoutCancel(ctx), bridgeDown{b}) // it fails only if nobody is there to be told
 	s.hangUp()
 	return err
+}
+
+// watch has the switch tell what others change, until unwatch is called.
+func (s *session) watch(ctx context.Context) (unwatch func()) {
+	next, err := s.conn.Watch(ctx)
+	if err != nil {
+		s.config.Log.WithField("bridge", s.name).WithError(err).
+			Warn("the switch does not tell what others change: its tables are read every half second, or less often if that takes long")
+		return func() {}
+	}
+	s.watched = true
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.relay(ctx, next)
+	}()
+	return func() { cancel(); <-done }
 }
 
 // hangUp answers those who wait for a plan. Run must know that the bridge has gone, or it
@@ -92,8 +128,7 @@ func (s *session) hangUp() {
 }
 
 func (s *session) serve(ctx context.Context) error {
-	audit := time.NewTicker(s.config.Audit)
-	defer audit.Stop()
+	audit := s.nextAudit()
 	for {
 		var err error
 		select {
@@ -101,11 +136,19 @@ func (s *session) serve(ctx context.Context) error {
 			return ctx.Err()
 		case s.job = <-s.want:
 			clear(s.refused) // what was changed may fit now
+			s.alone, s.fresh = s.alone || s.job.alone, false
 			err = s.strive(ctx)
+		case c := <-s.changes:
+			s.notice(c)
+		case <-s.look:
+			err = s.inspect(ctx)
+		case <-s.truce:
+			err = s.inspect(ctx)
 		case <-s.retry:
 			err = s.reread(ctx)
-		case <-audit.C:
+		case <-audit:
 			err = s.audit(ctx)
+			audit = s.nextAudit()
 		case zone := <-s.flush:
 			s.send(ctx, zoneFlushed{zone, s.conn.FlushZone(ctx, zone)})
 		case a := <-s.asks:
@@ -136,26 +179,22 @@ func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
 }
 
 // reread strives again from what the bridge really has.
-func (s *session) reread(ctx context.Context) (err error) {
-	if s.have, err = s.conn.Tables(ctx); err != nil {
+func (s *session) reread(ctx context.Context) error {
+	if err := s.read(ctx); err != nil {
 		return err
 	}
 	return s.strive(ctx)
 }
 
-// audit finds what somebody else has changed, and mends it. What was refused is tried
-// again.
+// audit finds what somebody else has changed and the switch has not told, and mends it. What
+// was refused is tried again.
 func (s *session) audit(ctx context.Context) error {
-	before := s.conn.FlowMods()
-	clear(s.refused)
-	if err := s.reread(ctx); err != nil {
+	if err := s.read(ctx); err != nil {
 		return err
 	}
-	if s.conn.FlowMods() != before && s.report.Err == nil && len(s.report.Refused) == 0 {
-		s.report.Repaired++
-		s.config.Log.WithField("bridge", s.name).Warn("the bridge had been changed behind our back, and is as it should be again")
-	}
-	return s.tell(ctx)
+	s.note(s.drift())
+	clear(s.refused)
+	return s.strive(ctx)
 }
 
 // strive makes the bridge as the job says. If the switch refuses something, strive does
@@ -165,7 +204,7 @@ func (s *session) strive(ctx context.Context) error {
 	if s.job.input.Model == nil {
 		return nil
 	}
-	s.retry = nil
+	s.retry, s.done = nil, false
 	for {
 		again, err := s.step(ctx)
 		if again && err == nil {
@@ -181,6 +220,11 @@ func (s *session) strive(ctx context.Context) error {
 		} else {
 			s.delay = 0
 		}
+		if err != nil || s.done { // or an epoch has to be raised first
+			if err := s.account(ctx, err); err != nil {
+				return err
+			}
+		}
 		return s.tell(ctx)
 	}
 }
@@ -192,8 +236,8 @@ func (s *session) later() {
 }
 
 func (s *session) tell(ctx context.Context) error {
-	s.report.Sent = s.conn.FlowMods()
-	return s.send(ctx, bridgeReported{s.bridge, s.report})
+	s.report.Sent, s.report.Contested = s.conn.FlowMods(), s.fights.names(time.Now())
+	return s.send(ctx, bridgeReported{s.bridge, s.report, s.alone})
 }
 
 // step compiles, compares and sends once. It says whether there is more to do.
@@ -207,30 +251,47 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	ours, theirs, err := divide(s.have, program, foreignFlows(in))
+	mode := s.mode(in)
+	ours, theirs, err := divide(s.have, program, mode)
 	s.report.Foreign = len(theirs)
 	if err != nil {
 		return false, err
 	}
 	plan := ofproto.Diff(program.Tables(), ours)
+	s.expose(notOurs(plan.DeleteFlows), in)
 	if raised, err := s.raise(ctx, program, in); raised || err != nil {
 		return false, err // a new job is on its way
 	}
 	if !plan.Empty() {
 		if err := s.conn.Apply(ctx, plan); err != nil {
-			return s.refuse(err, in)
+			s.given = nil
+			return s.refuse(ctx, err, in)
 		}
 		s.log(plan)
 	}
+	s.programmed(program, theirs)
+	s.alone = mode != intent.ForeignKeep
+	return false, nil
+}
+
+// programmed notes what the bridge has now.
+func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
+	s.given, s.done, s.fresh = program, true, false
+	clear(s.exposed)
 	s.have = program.Tables()
 	s.have.Flows = append(s.have.Flows[:len(s.have.Flows):len(s.have.Flows)], theirs...)
-	refused := make(map[intent.ID]error, len(s.refused))
-	for id, why := range s.refused {
-		refused[id] = why
-	}
 	s.report.Revision, s.report.Flows, s.report.Groups = s.job.revision, len(program.Flows), len(program.Groups)
-	s.report.Pending, s.report.Refused = program.Pending, refused
-	return false, nil
+	s.report.Pending, s.report.Refused = program.Pending, maps.Clone(s.refused)
+}
+
+// mode is what is done with flows of others. Where they are refused, those that come to a
+// bridge that had none are removed.
+func (s *session) mode(in pipeline.Input) intent.ForeignFlows {
+	mode := foreignFlows(in)
+	if mode == intent.ForeignRefuse && s.alone {
+		return intent.ForeignRemove
+	}
+	return mode
 }
 
 func (s *session) log(p ofproto.Plan) {
@@ -238,18 +299,22 @@ func (s *session) log(p ofproto.Plan) {
 		WithField("deleted", len(p.DeleteFlows)+len(p.DeleteGroups)).Info("programmed")
 }
 
-// raise has the epochs of the narrowed tenants raised, before anything is sent.
+// raise has the epochs of the tenants raised whose live connections have to be judged again,
+// before anything is sent: what their policy let pass it does no more, or somebody else did.
 func (s *session) raise(ctx context.Context, p *pipeline.Program, in pipeline.Input) (bool, error) {
-	if s.config.Narrowed == nil {
-		return false, nil
-	}
-	narrowed := s.config.Narrowed(p, s.have, in.Numbers, in.Model)
-	if len(narrowed) == 0 {
-		return false, nil
-	}
 	epochs := map[intent.ID]uint8{}
-	for _, id := range narrowed {
-		epochs[id] = in.Numbers.Epoch(id)
+	if s.config.Narrowed != nil {
+		for _, id := range s.config.Narrowed(p, s.have, in.Numbers, in.Model) {
+			epochs[id] = in.Numbers.Epoch(id)
+		}
+	}
+	for id, epoch := range s.exposed {
+		if in.Numbers.Epoch(id) == epoch {
+			epochs[id] = epoch
+		}
+	}
+	if len(epochs) == 0 {
+		return false, nil
 	}
 	answer := make(chan error, 1)
 	if err := s.send(ctx, epochsStale{epochs, answer}); err != nil {
@@ -258,12 +323,38 @@ func (s *session) raise(ctx context.Context, p *pipeline.Program, in pipeline.In
 	return true, <-answer
 }
 
+// expose remembers, until the bridge is as it should be, whose connections somebody else's
+// flows may have let in.
+func (s *session) expose(flows []ofproto.Flow, in pipeline.Input) {
+	for _, id := range pipeline.Exposed(flows, in.Numbers, in.Model) {
+		if _, known := s.exposed[id]; !known {
+			s.exposed[id] = in.Numbers.Epoch(id)
+		}
+	}
+}
+
+// notOurs returns those of flows that do not even say that they are Weir's.
+func notOurs(flows []ofproto.Flow) (some []ofproto.Flow) {
+	for _, f := range flows {
+		if _, owned := pipeline.TagOf(f.Cookie); !owned {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
 // refuse notes the intent whose flow or group the switch did not take. An error that is
 // about no intent, or about one that cannot be done without, is an error of the bridge.
-func (s *session) refuse(err error, in pipeline.Input) (again bool, _ error) {
+//
+// It is not believed before the bridge has been read: a flow is refused, too, whose group
+// somebody has deleted.
+func (s *session) refuse(ctx context.Context, err error, in pipeline.Input) (again bool, _ error) {
 	var r *ofproto.Rejected
 	if !errors.As(err, &r) {
 		return false, err
+	}
+	if !s.fresh {
+		return true, s.read(ctx)
 	}
 	id, ok := refusedIntent(r, in)
 	if !ok || s.refused[id] != nil {
@@ -285,14 +376,19 @@ func refusedIntent(r *ofproto.Rejected, in pipeline.Input) (intent.ID, bool) {
 		tag, _ := pipeline.TagOf(r.Flow.Cookie)
 		id, ok = in.Numbers.Origin(tag)
 	case r.Group != nil:
-		for _, g := range pipeline.WantsOf(in.Model).Groups {
-			if in.Numbers.Group(g) == r.Group.ID {
-				id, ok = g, true
-			}
-		}
+		id, ok = groupIntents(in)[r.Group.ID]
 	}
 	for _, b := range in.Model.Bridges() {
 		ok = ok && id != b.ID()
 	}
 	return id, ok
+}
+
+// groupIntents returns the intents that groups serve, by the numbers of the groups.
+func groupIntents(in pipeline.Input) map[uint32]intent.ID {
+	ids := map[uint32]intent.ID{}
+	for _, id := range pipeline.WantsOf(in.Model).Groups {
+		ids[in.Numbers.Group(id)] = id
+	}
+	return ids
 }
