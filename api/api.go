@@ -13,6 +13,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"weir/intent"
 )
@@ -77,6 +78,39 @@ type Bridge struct {
 	Foreign      int      `json:"foreign"`         // flows of somebody else
 	FlowModsSent uint64   `json:"flowModsSent"`    // flow-mods, group-mods and meter-mods in this OpenFlow session
 	Error        string   `json:"error,omitempty"` // why it does not get on
+	Quirks       []Reason `json:"quirks"`          // what its version of Open vSwitch gets wrong, and what is done about it
+	Drift        Drift    `json:"drift"`
+}
+
+// Drift is what somebody else has changed of what Weir answers for on a bridge, since the
+// daemon began.
+type Drift struct {
+	Repairs uint64       `json:"repairs"` // times that something was repaired: any number of things at once
+	Counts  []DriftCount `json:"counts"`  // of what was changed, by kind
+	Recent  []DriftEvent `json:"recent"`  // the newest hundred, the last one first
+	// Contested is what somebody changes again as soon as it is repaired, which is therefore
+	// repaired less and less often.
+	Contested []string `json:"contested,omitempty"`
+}
+
+// A DriftCount is how often a kind of thing was changed in a way.
+type DriftCount struct {
+	What   string `json:"what"`   // "flow", "group", "meter", "failMode", "controller" or "protocols"
+	Change string `json:"change"` // "changed", "cookie" (nothing else was changed), "deleted" or "added"
+	N      int64  `json:"n"`
+}
+
+// A DriftEvent is one thing that was changed.
+type DriftEvent struct {
+	At      time.Time `json:"at"` // when it was noticed
+	What    string    `json:"what"`
+	Change  string    `json:"change"`
+	Intent  string    `json:"intent,omitempty"` // that it belongs to
+	Was     string    `json:"was,omitempty"`    // what it should be; empty: it should not be there
+	Is      string    `json:"is,omitempty"`     // what it was found to be; empty: it was not there
+	More    int       `json:"more,omitempty"`   // how many others of the kind, changed at the same time, are not listed
+	Seconds float64   `json:"seconds"`          // from being noticed to being repaired
+	Error   string    `json:"error,omitempty"`  // why it is not repaired
 }
 
 // A Reason says why an intent is not in a bridge.

@@ -47,15 +47,19 @@ type controllerBefore struct {
 // who speak another version to the bridge still can.
 var allProtocols = []string{"OpenFlow10", "OpenFlow11", "OpenFlow12", "OpenFlow13", "OpenFlow14", "OpenFlow15"}
 
+// How a bridge treats its controller.
+const (
+	maxBackoff      = 1000 // milliseconds between two attempts to reach it
+	inactivityProbe = 5000 // milliseconds of silence, and it is asked for a sign of life
+	rateLimit       = 1000 // packets a second are sent to it: the meters of the flows let fewer pass
+)
+
 // Attach makes target the only controller of a bridge, has the bridge speak OpenFlow 1.3,
 // and sets fail_mode to secure, with which it keeps its flows while there is no
 // controller. What was there before is kept with the bridge, once.
 func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 	return c.change(ctx, bridge, func(db client.Client, r rows, b *bridgeRow) ([]ovsdb.Operation, error) {
 		if r.attached(b, target) {
-			return nil, nil
-		}
-		if isAttached(r, b, target) {
 			return nil, nil
 		}
 		ids := map[string]string{}
@@ -80,8 +84,8 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 				protocols = append(slices.Clone(protocols), "OpenFlow13")
 			}
 		}
-		backoff, probe := 1000, 5000 // milliseconds
-		k := &controllerRow{UUID: "weir", Target: target, MaxBackoff: &backoff, InactivityProbe: &probe}
+		backoff, probe, rate := maxBackoff, inactivityProbe, rateLimit
+		k := &controllerRow{UUID: "weir", Target: target, MaxBackoff: &backoff, InactivityProbe: &probe, ControllerRateLimit: &rate, ControllerBurst: &rate}
 		return replace(db, b, []*controllerRow{k}, protocols, "secure", ids)
 	})
 }
@@ -90,12 +94,6 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 func (r rows) attached(b *bridgeRow, target string) bool {
 	return len(b.Controller) == 1 && r.controllers[b.Controller[0]].Target == target && deref(b.FailMode) == "secure" &&
 		slices.Contains(b.Protocols, "OpenFlow13") && b.ExternalIDs[beforeKey] != ""
-}
-
-// isAttached reports whether a bridge is as Attach leaves it.
-func isAttached(r rows, b *bridgeRow, target string) bool {
-	return b.ExternalIDs[beforeKey] != "" && len(b.Controller) == 1 && r.controllers[b.Controller[0]].Target == target &&
-		deref(b.FailMode) == "secure" && slices.Contains(b.Protocols, "OpenFlow13")
 }
 
 // Detach gives a bridge back what it had before Attach. A bridge that was not attached
@@ -145,22 +143,22 @@ func replace(db client.Client, b *bridgeRow, controllers []*controllerRow, proto
 	return append(ops, update...), err
 }
 
-// Hurry makes a bridge that is connected try once a second to reach its controller, once
-// it has lost it. Open vSwitch (3.1, at least) does not heed the max_backoff that a
-// controller begins with, and would try every 8 seconds; it does heed a change, also one
-// of a millisecond.
-func (c *Client) Hurry(ctx context.Context, bridge string) error {
+// Manners writes once more how a bridge that is connected treats its controller: it tries
+// once a second to reach it, once it has lost it, and sends it so many packets at most. Open
+// vSwitch before 3.3 does not heed the max_backoff that a controller begins with, and would
+// try every 8 seconds; it does heed a change, also one of a millisecond.
+func (c *Client) Manners(ctx context.Context, bridge string) error {
 	return c.change(ctx, bridge, func(db client.Client, r rows, b *bridgeRow) ([]ovsdb.Operation, error) {
 		if len(b.Controller) != 1 {
 			return nil, nil
 		}
 		k := r.controllers[b.Controller[0]]
-		backoff := 1000 // milliseconds
+		backoff, rate := maxBackoff, rateLimit
 		if k.MaxBackoff != nil && *k.MaxBackoff == backoff {
 			backoff++
 		}
-		k.MaxBackoff = &backoff
-		return db.Where(&k).Update(&k, &k.MaxBackoff)
+		k.MaxBackoff, k.ControllerRateLimit, k.ControllerBurst = &backoff, &rate, &rate
+		return db.Where(&k).Update(&k, &k.MaxBackoff, &k.ControllerRateLimit, &k.ControllerBurst)
 	})
 }
 

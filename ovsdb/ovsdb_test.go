@@ -23,19 +23,18 @@ func watch(t *testing.T, target string) func(what string, wanted func(Snapshot) 
 		Watch(ctx, target, func(s Snapshot) { snapshots <- s })
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return func(what string, wanted func(Snapshot) bool) (s Snapshot) {
+	var s Snapshot // the last one: a change that changes nothing makes no other
+	return func(what string, wanted func(Snapshot) bool) Snapshot {
 		t.Helper()
 		deadline := time.After(20 * time.Second)
-		for {
+		for !wanted(s) {
 			select {
 			case s = <-snapshots:
-				if wanted(s) {
-					return s
-				}
 			case <-deadline:
 				t.Fatalf("%s: the last snapshot is %+v", what, s)
 			}
 		}
+		return s
 	}
 }
 

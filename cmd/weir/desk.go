@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -17,6 +18,7 @@ import (
 	"weir/intent"
 	"weir/ofproto"
 	"weir/ovsdb"
+	"weir/quirk"
 	"weir/store"
 )
 
@@ -26,13 +28,14 @@ type desk struct {
 	flags    serveFlags
 	log      *logrus.Logger
 	tracker  conntrack.Source
-	ctl      atomic.Pointer[controller.Controller] // nil until it runs
-	last     atomic.Pointer[reading]               // the last one
-	inForce  atomic.Pointer[reading]               // the last good one
-	snapshot atomic.Pointer[ovsdb.Snapshot]        // nil: none yet
-	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
-	version  atomic.Pointer[string]                // of ovs-vswitchd; nil: not asked yet
-	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
+	ctl      atomic.Pointer[controller.Controller]    // nil until it runs
+	last     atomic.Pointer[reading]                  // the last one
+	inForce  atomic.Pointer[reading]                  // the last good one
+	snapshot atomic.Pointer[ovsdb.Snapshot]           // nil: none yet
+	numbers  atomic.Pointer[store.Snapshot]           // nil: none yet
+	version  atomic.Pointer[string]                   // of ovs-vswitchd; nil: not asked yet
+	trouble  atomic.Pointer[map[string]string]        // by bridge: why it is not attached
+	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 }
 
 // errStarting is the answer until the controller runs.
@@ -80,14 +83,20 @@ func (d *desk) database() api.Database {
 
 // bridge returns the state of a bridge; now is nil before the controller runs.
 func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
-	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}}
+	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Drift: driftOf(controller.DriftLog{}, nil)}
 	if all := d.trouble.Load(); all != nil {
 		b.Error = (*all)[name]
+	}
+	if all := d.quirks.Load(); all != nil {
+		for _, q := range (*all)[name] {
+			b.Quirks = append(b.Quirks, api.Reason{ID: string(q.ID), Why: q.What})
+		}
 	}
 	if now == nil {
 		b.Error = errStarting.Error()
 		return b
 	}
+	b.Drift = driftOf(now.Drift[name], now.Bridges[name].Contested)
 	have, connected := now.Bridges[name]
 	if !connected {
 		return b
@@ -104,6 +113,27 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 		b.Error = have.Err.Error()
 	}
 	return b
+}
+
+// driftOf returns what somebody else has changed, the newest first.
+func driftOf(l controller.DriftLog, contested []string) api.Drift {
+	d := api.Drift{Repairs: l.Repairs, Contested: contested, Counts: []api.DriftCount{}, Recent: []api.DriftEvent{}}
+	for k, n := range l.Counts {
+		d.Counts = append(d.Counts, api.DriftCount{What: k.What, Change: k.Change, N: n})
+	}
+	slices.SortFunc(d.Counts, func(a, b api.DriftCount) int {
+		return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Change, b.Change))
+	})
+	for _, e := range slices.Backward(l.Recent) {
+		event := api.DriftEvent{
+			At: e.At.UTC(), What: e.What, Change: e.Change, Intent: string(e.Intent), Was: e.Was, Is: e.Is, More: e.More, Seconds: e.After.Seconds(),
+		}
+		if e.Err != nil {
+			event.Error = e.Err.Error()
+		}
+		d.Recent = append(d.Recent, event)
+	}
+	return d
 }
 
 func tenantStatus(t *intent.Tenant, now *controller.Status) api.Tenant {

@@ -14,6 +14,7 @@ import (
 	"weir/intent"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
+	"weir/quirk"
 )
 
 // writeTimeout bounds one change of the database: a database that does not answer must
@@ -39,6 +40,7 @@ type keeper struct {
 	tcp      *door            // where all bridges connect, if --listen says so
 	arrivals chan arrival
 	features chan observed
+	warned   map[said]bool
 }
 
 // A site is what the keeper knows of one bridge.
@@ -49,6 +51,10 @@ type site struct {
 	told     *pipeline.Facts    // what the controller was told last; nil: nothing
 	wrote    uint64             // the snapshot that the last write to the database was based on
 	trouble  string             // what was logged last, so that it is said once
+	attached bool               // the last snapshot that could say so said it is
+	fights   controller.Fights  // over what the database says
+	truce    time.Time          // when what is fought over will be repaired
+	quirks   []quirk.Quirk      // of its switch
 }
 
 // An arrival is a bridge that has shaken hands.
@@ -61,13 +67,14 @@ type arrival struct {
 type observed struct {
 	bridge   string
 	features pipeline.Features
+	version  quirk.Version
 	err      error
 }
 
 func newKeeper(d *desk, ctl *controller.Controller, db *ovsdb.Client, log *logrus.Logger) *keeper {
 	return &keeper{
 		desk: d, ctl: ctl, db: db, log: log, sites: map[string]*site{},
-		arrivals: make(chan arrival), features: make(chan observed),
+		arrivals: make(chan arrival), features: make(chan observed), warned: map[said]bool{},
 	}
 }
 
@@ -86,7 +93,7 @@ func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan
 		if err := k.settle(ctx); err != nil {
 			return err
 		}
-		retry.Reset(retryAfter)
+		retry.Reset(k.patience())
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -104,6 +111,17 @@ func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan
 		case <-retry.C:
 		}
 	}
+}
+
+// patience is how long to wait before what did not work is tried again.
+func (k *keeper) patience() time.Duration {
+	least := retryAfter
+	for _, s := range k.sites {
+		if wait := time.Until(s.truce); wait > 0 {
+			least = min(least, wait)
+		}
+	}
+	return least
 }
 
 // close ends all sessions and listeners, and waits for them.
@@ -161,7 +179,7 @@ func (k *keeper) settle(ctx context.Context) error {
 	for _, b := range k.model.Bridges() {
 		s := k.sites[b.Name]
 		if s == nil {
-			s = &site{}
+			s = &site{fights: controller.Fights{}}
 			k.sites[b.Name] = s
 		}
 		k.say(b.Name, s, k.attach(ctx, b.Name, s, zones))
@@ -222,15 +240,8 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 
 // write makes the database say who the bridge's controller is, and which zones it has.
 func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.Bridge, zones map[string]map[string]string) error {
-	if target := k.target(bridge); !attached(have, target) {
-		if err := k.guard(ctx, bridge, have); err != nil {
-			return err
-		}
-		if err := k.db.Attach(ctx, bridge, target); err != nil {
-			return err
-		}
-		s.wrote = k.seen
-		k.log.WithFields(logrus.Fields{"bridge": bridge, "controller": target}).Info("attached")
+	if err := k.secure(ctx, bridge, s, have); err != nil {
+		return err
 	}
 	set, remove := zoneChanges(have.ExternalIDs, zones[bridge], k.model)
 	if len(set)+len(remove) == 0 {
@@ -240,6 +251,32 @@ func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.B
 		return err
 	}
 	s.wrote = k.seen
+	return nil
+}
+
+// secure makes the database say who the bridge's controller is, and that it is not to do
+// without one. A bridge that was ours already is one that somebody has changed.
+func (k *keeper) secure(ctx context.Context, bridge string, s *site, have ovsdb.Bridge) error {
+	target := k.target(bridge)
+	wrong := astray(have, target)
+	if len(wrong) == 0 {
+		s.attached = true
+		return nil
+	}
+	if !s.attached || k.foreignFlows(bridge) == intent.ForeignKeep {
+		if err := k.guard(ctx, bridge, have); err != nil {
+			return err
+		}
+	}
+	if s.attached {
+		if err := k.reattach(ctx, bridge, s, target, wrong); err != nil {
+			return err
+		}
+	} else if err := k.db.Attach(ctx, bridge, target); err != nil {
+		return err
+	}
+	s.attached, s.wrote = false, k.seen // the next snapshots may still be of before
+	k.log.WithFields(logrus.Fields{"bridge": bridge, "controller": target}).Info("attached")
 	return nil
 }
 
@@ -261,12 +298,6 @@ func (k *keeper) target(bridge string) string {
 // being replaced. Another is on its way.
 func changing(b ovsdb.Bridge) bool {
 	return slices.ContainsFunc(b.Controllers, func(c ovsdb.Controller) bool { return c.Target == "" })
-}
-
-// attached reports whether a bridge is as Attach leaves it.
-func attached(b ovsdb.Bridge, target string) bool {
-	return len(b.Controllers) == 1 && b.Controllers[0].Target == target &&
-		b.FailMode == "secure" && slices.Contains(b.Protocols, "OpenFlow13")
 }
 
 // tell gives the controller the facts of a bridge, once all are known and whenever

@@ -14,6 +14,7 @@ import (
 	"weir/internal/unixctl"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
+	"weir/quirk"
 )
 
 // maxHandshakes is how many peers of one door may be shaking hands at once. A bridge
@@ -155,8 +156,11 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 		<-conn.Done()
 		s.cancel()
 	}()
-	k.hurry(ctx, s.bridge)
-	k.probe(ctx, s.bridge)
+	version := k.version(ctx, s.bridge, conn)
+	if version.Has(quirk.FirstBackoff, true) {
+		k.manners(ctx, s.bridge)
+	}
+	k.probe(ctx, s.bridge, version)
 	err := k.ctl.Serve(ctx, s.bridge, conn)
 	_ = conn.Close() // what matters is in err, and in conn.Err
 	if cut := conn.Err(); cut != nil {
@@ -167,22 +171,35 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	}
 }
 
-// hurry has the bridge come back soon, should it lose us.
-func (k *keeper) hurry(ctx context.Context, bridge string) {
+// version returns what the switch says that it is; zero: nothing that can be understood.
+func (k *keeper) version(ctx context.Context, bridge string, conn *ofconn.Conn) quirk.Version {
+	desc, err := conn.Desc(ctx)
+	var v quirk.Version
+	if err == nil {
+		v, err = quirk.Parse(desc.Software)
+	}
+	if err != nil {
+		k.log.WithField("bridge", bridge).WithError(err).Warn("the version of the switch is not known: it is taken to have every quirk")
+	}
+	return v
+}
+
+// manners has the bridge come back soon, should it lose us, and not flood us.
+func (k *keeper) manners(ctx context.Context, bridge string) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	if err := k.db.Hurry(ctx, bridge); err != nil {
-		k.log.WithField("bridge", bridge).WithError(err).Debug("it may take its time to come back")
+	if err := k.db.Manners(ctx, bridge); err != nil {
+		k.log.WithField("bridge", bridge).WithError(err).Warn("max_backoff and controller_rate_limit were not written again: after a loss it may take the bridge 8 s to come back")
 	}
 }
 
 // probe asks ovs-vswitchd what the bridge's datapath can do, and tells the keeper.
-func (k *keeper) probe(ctx context.Context, bridge string) {
+func (k *keeper) probe(ctx context.Context, bridge string, version quirk.Version) {
 	if v, err := vswitchVersion(ctx, k.desk.flags.rundir); err == nil {
 		k.desk.version.Store(&v)
 	}
 	said, err := ovsdb.Features(ctx, k.desk.flags.rundir, bridge)
-	o := observed{bridge: bridge, err: err}
+	o := observed{bridge: bridge, version: version, err: err}
 	o.features.NDExtension = said["IPv6 ND Extension"] == "Yes"
 	select {
 	case k.features <- o:
@@ -212,6 +229,7 @@ func (k *keeper) note(o observed) {
 	if s := k.sites[o.bridge]; s != nil {
 		features := o.features
 		s.features = &features
+		k.warn(o.bridge, s, o.version)
 	}
 }
 

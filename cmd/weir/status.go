@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,9 +45,9 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 		fmt.Fprintf(w, "the last change of the model was refused; revision %d stays in force:\n%s\n", s.Model.Revision, indent(s.Model.Error))
 	}
 	fmt.Fprintln(w)
-	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT")
+	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
 	for _, b := range s.Bridges {
-		row(w, b.Name, bridgeState(b), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent)
+		row(w, b.Name, bridgeState(b), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent, drifts(b.Drift))
 	}
 	fmt.Fprintln(w)
 	row(w, "TENANT", "ZONE", "EPOCH")
@@ -67,7 +68,63 @@ func reasons(w io.Writer, bridges []api.Bridge, wide bool) {
 		}
 		reasonList(w, b.Name+" refused", b.Refused, wide)
 		reasonList(w, b.Name+" waits for", b.Pending, wide)
+		driftList(w, b.Name, b.Drift, wide)
+		quirkList(w, b.Name, b.Quirks, wide)
 	}
+}
+
+// drifts counts what somebody else has changed.
+func drifts(d api.Drift) (n int64) {
+	for _, c := range d.Counts {
+		n += c.N
+	}
+	return n
+}
+
+func driftList(w io.Writer, bridge string, d api.Drift, wide bool) {
+	if len(d.Recent) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s was changed by somebody else (repairs: %d); last:\n", bridge, d.Repairs)
+	for i, e := range d.Recent {
+		if i == shownReasons && !wide {
+			fmt.Fprintf(w, "  and %d more (-o wide)\n", len(d.Recent)-i)
+			break
+		}
+		fmt.Fprintf(w, "  %s\n", driftText(e))
+	}
+	for _, what := range d.Contested {
+		fmt.Fprintf(w, "  somebody changes this again as soon as it is repaired: %s\n", what)
+	}
+}
+
+// driftText is one event in one line.
+func driftText(e api.DriftEvent) string {
+	text := e.At.Format(time.RFC3339) + " " + e.What + " " + e.Change
+	for _, part := range []struct{ name, value string }{{" of ", e.Intent}, {": was ", e.Was}, {": is ", e.Is}, {": not repaired: ", e.Error}} {
+		if part.value != "" {
+			text += part.name + part.value
+		}
+	}
+	if e.More > 0 {
+		text += fmt.Sprintf(", and %d more", e.More)
+	}
+	return text
+}
+
+func quirkList(w io.Writer, bridge string, quirks []api.Reason, wide bool) {
+	if len(quirks) == 0 {
+		return
+	}
+	if wide {
+		reasonList(w, bridge+": quirks of this version of Open vSwitch", quirks, wide)
+		return
+	}
+	var names []string
+	for _, q := range quirks {
+		names = append(names, q.ID)
+	}
+	fmt.Fprintf(w, "\n%s: quirks of this version of Open vSwitch (-o wide): %s\n", bridge, strings.Join(names, ", "))
 }
 
 func reasonList(w io.Writer, title string, list []api.Reason, wide bool) {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"weir/controller"
+	"weir/intent"
+	"weir/ovsdb"
+)
+
+// attached reports whether a bridge is as Attach leaves it.
+func attached(b ovsdb.Bridge, target string) bool { return len(astray(b, target)) == 0 }
+
+// astray returns what the database says of a bridge that is not as Attach leaves it.
+func astray(b ovsdb.Bridge, target string) (wrong []controller.Drift) {
+	add := func(what, was, is string) {
+		change := "changed"
+		if is == "" {
+			change = "deleted"
+		}
+		wrong = append(wrong, controller.Drift{What: what, Change: change, Was: was, Is: is})
+	}
+	if is := targets(b); is != target {
+		add("controller", target, is)
+	}
+	if b.FailMode != "secure" {
+		add("failMode", "secure", b.FailMode)
+	}
+	if !slices.Contains(b.Protocols, "OpenFlow13") {
+		add("protocols", "OpenFlow13", strings.Join(b.Protocols, ","))
+	}
+	return wrong
+}
+
+// targets returns the controllers of a bridge.
+func targets(b ovsdb.Bridge) string {
+	var all []string
+	for _, c := range b.Controllers {
+		all = append(all, c.Target)
+	}
+	return strings.Join(all, ",")
+}
+
+// reattach makes the database say again what somebody else has changed, and tells of it.
+// Whoever changes it again at once makes it take longer.
+func (k *keeper) reattach(ctx context.Context, bridge string, s *site, target string, wrong []controller.Drift) error {
+	began := time.Now()
+	var things []string
+	for _, d := range wrong {
+		things = append(things, d.What)
+	}
+	s.truce = s.fights.Due(things)
+	if wait := time.Until(s.truce); wait > 0 {
+		return fmt.Errorf("somebody sets %s of %s again as soon as it is repaired, to %q: it is repaired again in %v",
+			wrong[0].What, bridge, wrong[0].Is, wait.Round(100*time.Millisecond))
+	}
+	for _, what := range s.fights.Repaired(things, began) {
+		k.log.WithField("bridge", bridge).WithField("what", what).Warn("somebody changes this again as soon as it is repaired: from now on it is repaired less and less often, down to every 10 s")
+	}
+	err := k.db.Attach(ctx, bridge, target)
+	for i := range wrong {
+		wrong[i].At, wrong[i].After, wrong[i].Err = began, time.Since(began), err
+		wrong[i].Intent = intent.ID("bridge/" + bridge)
+	}
+	if told := k.ctl.Drifted(ctx, bridge, wrong...); told != nil {
+		return told
+	}
+	return err
+}

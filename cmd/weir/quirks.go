@@ -1,0 +1,33 @@
+package main
+
+import (
+	"weir/ovsdb"
+	"weir/quirk"
+)
+
+// warn says, once for each version, what it gets wrong.
+func (k *keeper) warn(bridge string, s *site, v quirk.Version) {
+	s.quirks = quirk.InForce(v, userspace(k.snapshot.Bridges[bridge]))
+	for _, q := range s.quirks {
+		once := said{v, q.ID}
+		if k.warned[once] {
+			continue
+		}
+		k.warned[once] = true
+		k.log.WithField("version", v.String()).WithField("quirk", string(q.ID)).Warn("Open vSwitch: " + q.What)
+	}
+	all := map[string][]quirk.Quirk{}
+	for name, s := range k.sites {
+		all[name] = s.quirks
+	}
+	k.desk.quirks.Store(&all)
+}
+
+// A said is a warning that has been given.
+type said struct {
+	version quirk.Version
+	id      quirk.ID
+}
+
+// userspace reports whether the packets of a bridge go through the userspace datapath.
+func userspace(b ovsdb.Bridge) bool { return b.DatapathType != "" && b.DatapathType != "system" }
