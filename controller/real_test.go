@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -90,6 +91,34 @@ func TestEachForeignChangeIsRepairedAndToldOnARealSwitch(t *testing.T) {
 	}
 	if s := r.ctl.Status(); s.Drift["br0"].Repairs != uint64(len(foreignChanges())) || !s.Programmed("br0") {
 		t.Errorf("%+v", s)
+	}
+}
+
+// TestMetersAreRepairedWithinASecond shows how fast, over as many rounds as make a figure.
+func TestMetersAreRepairedWithinASecond(t *testing.T) {
+	r := newReal(t, withGroup)
+	rounds := 1
+	if os.Getenv("WEIR_INTEGRATION") != "" {
+		rounds = 50
+	}
+	pace := time.NewTicker(550 * time.Millisecond) // faster, and it would be a fight
+	defer pace.Stop()
+	names := []string{"a meter is changed", "a meter is deleted"}
+	all := map[string][]time.Duration{}
+	for range rounds {
+		<-pace.C
+		for _, name := range names {
+			_, took := r.changed(name, foreignChanges()[name].change)
+			all[name] = append(all[name], took)
+		}
+	}
+	for _, name := range names {
+		took := slices.Sorted(slices.Values(all[name]))
+		p99 := took[rounds*99/100]
+		t.Logf("%s %d times: repaired in %v (median), %v (p99)", name, rounds, took[rounds/2].Round(time.Millisecond), p99.Round(time.Millisecond))
+		if p99 > time.Second {
+			t.Error("that is too long")
+		}
 	}
 }
 
