@@ -162,6 +162,7 @@ func (s *Spec) object(r *reader, n ast.Node) {
 	} else if m.name.set {
 		m.name = r.name(m.node, m.name.path)
 	}
+	m.node = nil // it has the whole document behind it
 	r.lost = r.lost || !m.name.set
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {

@@ -27,7 +27,7 @@ type meta struct {
 	tenant value[string]
 	labels map[string]string
 	place  place    // of the object
-	node   ast.Node // of the name
+	node   ast.Node // of the name, until the kind is known, which says what a name is
 }
 
 type (
