@@ -73,7 +73,7 @@ func bench(ctx context.Context, o options) error {
 	r := &report{}
 	if tool := missingOVN(); o.ovn && tool != "" {
 		o.ovn = false
-		r.note("OVN is not measured: %s is not installed (scripts/deps.sh bench installs it)", tool)
+		r.note("OVN is not measured: %s is not installed (scripts/deps.sh ovn installs it)", tool)
 	}
 	err := o.measure(ctx, r)
 	r.print(os.Stdout)

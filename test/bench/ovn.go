@@ -110,7 +110,7 @@ func (o *ovn) hasBridge(ctx context.Context, controller *child) error {
 	err := until(ctx, 30*time.Second, 20*time.Millisecond, func() (bool, error) {
 		select {
 		case <-controller.done:
-			return false, fmt.Errorf("it has ended: %s", &controller.said)
+			return false, fmt.Errorf("it has ended: %s", controller.lastWords())
 		default:
 		}
 		n, err := flowCount(o)

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -26,9 +27,27 @@ type nursery struct {
 type child struct {
 	name string
 	cmd  *exec.Cmd
-	said bytes.Buffer
+	said logBuffer
 	deaf bool          // it heeds no SIGTERM
 	done chan struct{} // closed when it has ended
+}
+
+// A logBuffer keeps what a child says.
+type logBuffer struct {
+	mu  sync.Mutex // exec copies into it until the child has ended, we read before
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
 }
 
 func newNursery() *nursery {
@@ -86,12 +105,18 @@ func (c *child) stop() {
 	}
 }
 
+// lastWords is the end of what the child said.
+func (c *child) lastWords() string {
+	lines := strings.SplitAfter(c.said.String(), "\n")
+	return strings.Join(lines[max(len(lines)-10, 0):], "")
+}
+
 // answers returns when the child accepts connections on a unix socket.
 func (c *child) answers(ctx context.Context, socket string) error {
 	return until(ctx, 30*time.Second, 2*time.Millisecond, func() (bool, error) {
 		select {
 		case <-c.done:
-			return false, fmt.Errorf("%s has ended: %s", c.name, c.said.String())
+			return false, fmt.Errorf("%s has ended: %s", c.name, c.lastWords())
 		default:
 		}
 		conn, err := net.Dial("unix", socket)

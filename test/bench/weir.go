@@ -128,7 +128,7 @@ func (w *weir) programmed(ctx context.Context, revision uint64) (s api.Status, e
 		return s.Model.Revision >= revision && len(s.Bridges) == 1 && s.Bridges[0].Programmed && len(s.Bridges[0].Pending) == 0, nil
 	})
 	if err != nil {
-		err = fmt.Errorf("weir, programmed: %w; it said:\n%s", err, &w.daemon.said)
+		err = fmt.Errorf("revision %d is not programmed: %w; the daemon said at last:\n%s", revision, err, w.daemon.lastWords())
 	}
 	return s, err
 }
