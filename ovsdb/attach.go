@@ -56,22 +56,25 @@ const (
 
 // Attach makes target the only controller of a bridge, has the bridge speak OpenFlow 1.3,
 // and sets fail_mode to secure, with which it keeps its flows while there is no
-// controller. What was there before is kept with the bridge, once.
-func (c *Client) Attach(ctx context.Context, bridge, target string) error {
-	return c.change(ctx, bridge, func(db client.Client, r rows, b *bridgeRow) ([]ovsdb.Operation, error) {
+// controller. What was there before is kept with the bridge, once. It returns what the bridge
+// was; nil: it was as it should be, and nothing was changed.
+func (c *Client) Attach(ctx context.Context, bridge, target string) (was *Bridge, err error) {
+	err = c.change(ctx, bridge, func(db client.Client, r rows, b *bridgeRow) ([]ovsdb.Operation, error) {
 		if r.attached(b, target) {
 			return nil, nil
 		}
+		now := r.bridge(*b)
+		was = &now
 		ids := map[string]string{}
 		for k, v := range b.ExternalIDs {
 			ids[k] = v
 		}
 		if ids[beforeKey] == "" {
-			was := before{Protocols: b.Protocols, FailMode: deref(b.FailMode)}
+			first := before{Protocols: b.Protocols, FailMode: deref(b.FailMode)}
 			for _, uuid := range b.Controller {
-				was.Controllers = append(was.Controllers, controllerBefore(r.controllers[uuid]))
+				first.Controllers = append(first.Controllers, controllerBefore(r.controllers[uuid]))
 			}
-			text, err := json.Marshal(was)
+			text, err := json.Marshal(first)
 			if err != nil {
 				return nil, err
 			}
@@ -88,6 +91,7 @@ func (c *Client) Attach(ctx context.Context, bridge, target string) error {
 		k := &controllerRow{UUID: "weir", Target: target, MaxBackoff: &backoff, InactivityProbe: &probe, ControllerRateLimit: &rate, ControllerBurst: &rate}
 		return replace(db, b, []*controllerRow{k}, protocols, "secure", ids)
 	})
+	return was, err
 }
 
 // attached reports whether a bridge is as Attach makes it.

@@ -88,7 +88,7 @@ func TestDetachGivesBackWhatAttachTook(t *testing.T) {
 			}
 			until := watch(t, box.DB())
 			for i, target := range []string{"unix:" + box.RunDir() + "/br.controller", "tcp:127.0.0.1:2", "tcp:127.0.0.1:2"} {
-				if err := c.Attach(t.Context(), "br", target); err != nil {
+				if _, err := c.Attach(t.Context(), "br", target); err != nil {
 					t.Fatal(i, err)
 				}
 				until(fmt.Sprint("attached ", i), func(s Snapshot) bool {
@@ -121,7 +121,7 @@ func TestABridgeThatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Attach(t.Context(), "br9", "tcp:127.0.0.1:2"); err == nil || !strings.Contains(err.Error(), "br9") {
+	if _, err := c.Attach(t.Context(), "br9", "tcp:127.0.0.1:2"); err == nil || !strings.Contains(err.Error(), "br9") {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"weir/controller"
 	"weir/intent"
 	"weir/ovsdb"
@@ -45,29 +47,42 @@ func targets(b ovsdb.Bridge) string {
 	return strings.Join(all, ",")
 }
 
-// reattach makes the database say again what somebody else has changed, and tells of it.
-// Whoever changes it again at once makes it take longer.
+// reattach makes the database say what it should. If the bridge was ours already somebody has
+// changed it, and that is told; whoever changes it again at once makes it take longer. wrong
+// is what is known to be otherwise, and may be out of date.
 func (k *keeper) reattach(ctx context.Context, bridge string, s *site, target string, wrong []controller.Drift) error {
-	began := time.Now()
-	var things []string
-	for _, d := range wrong {
-		things = append(things, d.What)
-	}
-	s.truce = s.fights.Due(things)
+	s.truce = s.fights.Due(things(wrong))
 	if wait := time.Until(s.truce); wait > 0 {
 		return fmt.Errorf("somebody sets %s of %s again as soon as it is repaired, to %q: it is repaired again in %v",
 			wrong[0].What, bridge, wrong[0].Is, wait.Round(100*time.Millisecond))
 	}
-	for _, what := range s.fights.Repaired(things, began) {
+	began := time.Now()
+	was, err := k.db.Attach(ctx, bridge, target)
+	if err != nil || was == nil {
+		return err
+	}
+	k.log.WithFields(logrus.Fields{"bridge": bridge, "controller": target}).Info("attached")
+	if !s.attached {
+		return nil
+	}
+	return k.repaired(ctx, bridge, s, astray(*was, target), began)
+}
+
+// repaired tells of what somebody had changed.
+func (k *keeper) repaired(ctx context.Context, bridge string, s *site, wrong []controller.Drift, began time.Time) error {
+	for _, what := range s.fights.Repaired(things(wrong), began) {
 		k.log.WithField("bridge", bridge).WithField("what", what).Warn("somebody changes this again as soon as it is repaired: from now on it is repaired less and less often, down to every 10 s")
 	}
-	err := k.db.Attach(ctx, bridge, target)
 	for i := range wrong {
-		wrong[i].At, wrong[i].After, wrong[i].Err = began, time.Since(began), err
-		wrong[i].Intent = intent.ID("bridge/" + bridge)
+		wrong[i].At, wrong[i].After, wrong[i].Intent = began, time.Since(began), intent.ID("bridge/"+bridge)
 	}
-	if told := k.ctl.Drifted(ctx, bridge, wrong...); told != nil {
-		return told
+	return k.ctl.Drifted(ctx, bridge, wrong...)
+}
+
+// things are what was changed.
+func things(wrong []controller.Drift) (all []string) {
+	for _, d := range wrong {
+		all = append(all, d.What)
 	}
-	return err
+	return all
 }

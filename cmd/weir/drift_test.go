@@ -291,3 +291,21 @@ func TestAQuirkIsSaidOnceAndTheBridgeHasManners(t *testing.T) {
 		t.Errorf("of %s only %d quirks are known", version, len(s.Bridges[0].Quirks))
 	}
 }
+
+func TestAFightOverTheDatabaseBacksOffAndIsSaid(t *testing.T) {
+	m := newMeddler(t)
+	var took []time.Duration
+	for range 9 {
+		began := time.Now()
+		vsctl(t, m.box, "set-fail-mode", "br0", "standalone")
+		took = append(took, m.repaired(meddling{name: "fail_mode", settings: true}, began))
+	}
+	t.Logf("repaired in %v", took)
+	if first, last := took[0], took[len(took)-1]; last < 200*time.Millisecond || first > time.Second {
+		t.Errorf("%v; want the last ones to take longer", took)
+	}
+	m.stop()
+	if n := strings.Count(m.log.String(), "somebody changes this again"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+}

@@ -51,7 +51,7 @@ type site struct {
 	told     *pipeline.Facts    // what the controller was told last; nil: nothing
 	wrote    uint64             // the snapshot that the last write to the database was based on
 	trouble  string             // what was logged last, so that it is said once
-	attached bool               // the last snapshot that could say so said it is
+	attached bool               // a snapshot has said that it is
 	fights   controller.Fights  // over what the database says
 	truce    time.Time          // when what is fought over will be repaired
 	quirks   []quirk.Quirk      // of its switch
@@ -268,15 +268,10 @@ func (k *keeper) secure(ctx context.Context, bridge string, s *site, have ovsdb.
 			return err
 		}
 	}
-	if s.attached {
-		if err := k.reattach(ctx, bridge, s, target, wrong); err != nil {
-			return err
-		}
-	} else if err := k.db.Attach(ctx, bridge, target); err != nil {
+	if err := k.reattach(ctx, bridge, s, target, wrong); err != nil {
 		return err
 	}
-	s.attached, s.wrote = false, k.seen // the next snapshots may still be of before
-	k.log.WithFields(logrus.Fields{"bridge": bridge, "controller": target}).Info("attached")
+	s.wrote = k.seen
 	return nil
 }
 
