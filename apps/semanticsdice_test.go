@@ -110,11 +110,14 @@ func (d *dice) rule(r int) string {
 	}
 	action := d.one("action", "allow", "allow", "deny", "stateless")
 	s := fmt.Sprintf("  - {name: r%d, direction: %s, action: %s", r, direction, action)
-	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6")
+	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6", "sctp", "gre", "dccp", "89")
 	if protocol != "any" {
 		s += ", protocol: " + protocol
 	}
-	if (protocol == "tcp" || protocol == "udp") && rapid.Bool().Draw(d.T, "ports") {
+	if types := icmpTypes[protocol]; types != nil && rapid.Bool().Draw(d.T, "types") {
+		s += ", types: [" + strings.Join(d.some("type", 1, 3, types...), ", ") + "]"
+	}
+	if (protocol == "tcp" || protocol == "udp" || protocol == "sctp") && rapid.Bool().Draw(d.T, "ports") {
 		s += ", ports: [" + strings.Join(d.some("port", 1, 3, portRanges...), ", ") + "]"
 	}
 	if of := d.selector("peer", protocol != "icmp" && protocol != "icmpv6"); of != "" {
@@ -124,6 +127,12 @@ func (d *dice) rule(r int) string {
 		s += ", mark: " + d.one("class", "17", "18")
 	}
 	return s + "}\n"
+}
+
+// icmpTypes are the types of rules, by protocol.
+var icmpTypes = map[string][]string{
+	"icmp":   {"echo-request", "echo-reply", "destination-unreachable/port-unreachable", "3/4", "8/1", "13"},
+	"icmpv6": {"echo-request", "129/0", "packet-too-big", "1/4"},
 }
 
 // The ports and prefixes of rules. What they do not have in common are the boundaries
@@ -192,15 +201,17 @@ func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
 	pair := rapid.SampledFrom(pairs).Draw(t, "addresses")
 	p.Src, p.Dst = pair[0], pair[1]
 	v6 := p.Src.Is6()
-	p.Protocol = rapid.SampledFrom([]uint8{reference.TCP, reference.UDP, reference.ICMP, reference.ICMPv6, 47}).Draw(t, "protocol")
+	p.Protocol = rapid.SampledFrom([]uint8{reference.TCP, reference.UDP, reference.ICMP, reference.ICMPv6, reference.SCTP, 47, 33, 89}).Draw(t, "protocol")
 	switch {
-	case p.Protocol == reference.TCP || p.Protocol == reference.UDP:
+	case p.Protocol == reference.TCP || p.Protocol == reference.UDP || p.Protocol == reference.SCTP:
 		p.SrcPort = rapid.SampledFrom(edges).Draw(t, "source port")
 		p.DstPort = rapid.SampledFrom(edges).Draw(t, "destination port")
 	case p.Protocol == reference.ICMP && !v6:
-		p.Type = rapid.SampledFrom([]uint8{8, 0, 3}).Draw(t, "type")
+		p.Type = rapid.SampledFrom([]uint8{8, 0, 3, 13, 14}).Draw(t, "type")
+		p.Code = rapid.SampledFrom([]uint8{0, 1, 3, 4}).Draw(t, "code")
 	case p.Protocol == reference.ICMPv6 && v6:
-		p.Type = rapid.SampledFrom([]uint8{128, 129, 1}).Draw(t, "type")
+		p.Type = rapid.SampledFrom([]uint8{128, 129, 1, 2}).Draw(t, "type")
+		p.Code = rapid.SampledFrom([]uint8{0, 4}).Draw(t, "code")
 	}
 	return p, true
 }

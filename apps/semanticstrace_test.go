@@ -57,10 +57,12 @@ func service(p reference.Packet) map[ofproto.Field]uint16 {
 		return map[ofproto.Field]uint16{ofproto.TCPSrc: p.SrcPort, ofproto.TCPDst: p.DstPort}
 	case p.Protocol == reference.UDP:
 		return map[ofproto.Field]uint16{ofproto.UDPSrc: p.SrcPort, ofproto.UDPDst: p.DstPort}
+	case p.Protocol == reference.SCTP:
+		return map[ofproto.Field]uint16{ofproto.SCTPSrc: p.SrcPort, ofproto.SCTPDst: p.DstPort}
 	case p.Protocol == reference.ICMP && p.Src.Is4():
-		return map[ofproto.Field]uint16{ofproto.ICMPv4Type: uint16(p.Type)}
+		return map[ofproto.Field]uint16{ofproto.ICMPv4Type: uint16(p.Type), ofproto.ICMPv4Code: uint16(p.Code)}
 	case p.Protocol == reference.ICMPv6 && p.Src.Is6():
-		return map[ofproto.Field]uint16{ofproto.ICMPv6Type: uint16(p.Type)}
+		return map[ofproto.Field]uint16{ofproto.ICMPv6Type: uint16(p.Type), ofproto.ICMPv6Code: uint16(p.Code)}
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package firewall
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 
@@ -113,10 +112,7 @@ func (r rule) overlaps(q rule) bool {
 	if !slices.ContainsFunc(r.subjects, func(c *pipeline.Class) bool { return slices.Contains(q.subjects, c) }) {
 		return false
 	}
-	if r.Protocol != q.Protocol && r.Protocol != intent.AnyProtocol && q.Protocol != intent.AnyProtocol {
-		return false
-	}
-	return portsOverlap(r.Ports, q.Ports) && r.peersOverlap(q)
+	return servicesOverlap(r.Service, q.Service) && r.peersOverlap(q)
 }
 
 func (r rule) peersOverlap(q rule) bool {
@@ -125,15 +121,6 @@ func (r rule) peersOverlap(q rule) bool {
 	}
 	return slices.ContainsFunc(r.peers, func(c *pipeline.Class) bool { return slices.Contains(q.peers, c) }) ||
 		slices.ContainsFunc(r.Peer.CIDRs, func(p netip.Prefix) bool { return slices.ContainsFunc(q.Peer.CIDRs, p.Overlaps) })
-}
-
-func portsOverlap(a, b []intent.PortRange) bool {
-	if len(a) == 0 || len(b) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(a, func(x intent.PortRange) bool {
-		return slices.ContainsFunc(b, func(y intent.PortRange) bool { return x.Lo <= y.Hi && y.Lo <= x.Hi })
-	})
 }
 
 // A side is one end of a packet, and how it is matched.
@@ -175,7 +162,7 @@ func (r rule) matches(n pipeline.Numbers, s stage, way towards) [][]ofproto.Cond
 	for _, subject := range r.subjects {
 		for _, v := range r.versions {
 			for _, peer := range r.peerConds(n, s.peer, v) {
-				for _, service := range r.services(v, way) {
+				for _, service := range r.services(way) {
 					conds := append([]ofproto.Cond{s.subject.class(n, subject), ipVersion(v)}, peer...)
 					all = append(all, append(conds, service...))
 				}
@@ -210,54 +197,4 @@ func (r rule) peerConds(n pipeline.Numbers, s side, v version) [][]ofproto.Cond 
 		}
 	}
 	return all
-}
-
-// services returns the conditions on protocol and ports, one for each mask that the
-// ports need.
-func (r rule) services(v version, way towards) [][]ofproto.Cond {
-	proto := map[intent.Protocol]uint64{
-		intent.TCP: pipeline.ProtoTCP, intent.UDP: pipeline.ProtoUDP,
-		intent.ICMP: pipeline.ProtoICMP, intent.ICMPv6: pipeline.ProtoICMPv6,
-	}[r.Protocol]
-	if proto == 0 {
-		return [][]ofproto.Cond{nil}
-	}
-	is := ofproto.Is(ofproto.IPProto, proto)
-	if len(r.Ports) == 0 {
-		return [][]ofproto.Cond{{is}}
-	}
-	field := portField(r.Protocol, way)
-	var all [][]ofproto.Cond
-	for _, p := range merged(r.Ports) {
-		for _, c := range ofproto.CoverPorts(field, p.Lo, p.Hi) {
-			all = append(all, []ofproto.Cond{is, c})
-		}
-	}
-	return all
-}
-
-// merged returns the ranges in order, with those that overlap or touch made one: of two
-// that overlap each would ask for the same flows.
-func merged(ranges []intent.PortRange) (all []intent.PortRange) {
-	sorted := slices.SortedFunc(slices.Values(ranges), func(a, b intent.PortRange) int { return cmp.Compare(a.Lo, b.Lo) })
-	for _, p := range sorted {
-		if n := len(all); n > 0 && uint32(p.Lo) <= uint32(all[n-1].Hi)+1 {
-			all[n-1].Hi = max(all[n-1].Hi, p.Hi)
-			continue
-		}
-		all = append(all, p)
-	}
-	return all
-}
-
-func portField(p intent.Protocol, way towards) ofproto.Field {
-	switch {
-	case p == intent.TCP && way == forward:
-		return ofproto.TCPDst
-	case p == intent.TCP:
-		return ofproto.TCPSrc
-	case way == forward:
-		return ofproto.UDPDst
-	}
-	return ofproto.UDPSrc
 }

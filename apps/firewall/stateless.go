@@ -92,7 +92,7 @@ func (r rule) addressMatches(h half, way towards) [][]ofproto.Cond {
 	for _, v := range r.versions {
 		for _, own := range addressesOf(r.subjects, v) {
 			for _, other := range r.peerPrefixes(v) {
-				for _, service := range r.services(v, way) {
+				for _, service := range r.services(way) {
 					conds := []ofproto.Cond{ipVersion(v), h.own.prefix(own), h.other.prefix(other)}
 					all = append(all, append(conds, service...))
 				}

@@ -35,6 +35,7 @@ const (
 	TCP    = 6
 	UDP    = 17
 	ICMPv6 = 58
+	SCTP   = 132
 )
 
 // A State is what the connection tracker knows about a packet's connection, in the
@@ -140,7 +141,28 @@ func stateless(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, p
 // Reversed returns the packet that p answers, or that answers p.
 func (p Packet) Reversed() Packet {
 	p.From, p.To, p.Src, p.Dst, p.SrcPort, p.DstPort = p.To, p.From, p.Dst, p.Src, p.DstPort, p.SrcPort
+	switch p.Protocol {
+	case ICMP:
+		p.Type = exchanged(p.Type, 8, 0)
+		p.Type = exchanged(p.Type, 13, 14)
+		p.Type = exchanged(p.Type, 15, 16)
+		p.Type = exchanged(p.Type, 17, 18)
+	case ICMPv6:
+		p.Type = exchanged(p.Type, 128, 129)
+	}
 	return p
+}
+
+// exchanged returns the answer to a request, and the request of an answer; a type that is
+// neither stays.
+func exchanged(typ, request, answer uint8) uint8 {
+	switch typ {
+	case request:
+		return answer
+	case answer:
+		return request
+	}
+	return typ
 }
 
 // first returns the action of the first rule of a direction that is for subject and
@@ -163,7 +185,7 @@ func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer 
 }
 
 func matches(t *intent.Tenant, r *intent.Rule, peer netip.Addr, p Packet) bool {
-	return isPeer(t, r.Peer, peer, p.From.Network) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort)
+	return isPeer(t, r.Peer, peer, p.From.Network) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort) && isType(r.Types, p)
 }
 
 // isPeer reports whether s selects an address, of whomever it is. A link-local address
@@ -190,20 +212,22 @@ func selects(s intent.Selector, e *intent.Endpoint) bool {
 	return len(s.Labels) > 0
 }
 
+// isProtocol reports whether a packet is of a protocol. ICMP is of IPv4 and ICMPv6 of IPv6.
 func isProtocol(want intent.Protocol, p Packet) bool {
-	switch want {
-	case intent.AnyProtocol:
+	number, ok := want.Number()
+	switch {
+	case want == intent.AnyProtocol:
 		return true
-	case intent.TCP:
-		return p.Protocol == TCP
-	case intent.UDP:
-		return p.Protocol == UDP
-	case intent.ICMP:
-		return p.Protocol == ICMP && p.Dst.Is4()
-	case intent.ICMPv6:
-		return p.Protocol == ICMPv6 && p.Dst.Is6()
+	case !ok, want == intent.ICMP && p.Dst.Is6(), want == intent.ICMPv6 && p.Dst.Is4():
+		return false
 	}
-	return false
+	return p.Protocol == number
+}
+
+func isType(types []intent.ICMPType, p Packet) bool {
+	return len(types) == 0 || slices.ContainsFunc(types, func(t intent.ICMPType) bool {
+		return t.Type == p.Type && (t.AnyCode || t.Code == p.Code)
+	})
 }
 
 func isPort(ranges []intent.PortRange, port uint16) bool {
