@@ -57,7 +57,7 @@ func (d *dice) model() {
 	for n := range rapid.IntRange(1, 2).Draw(d.T, "networks") {
 		d.network(n)
 	}
-	for p := range rapid.IntRange(0, 3).Draw(d.T, "policies") {
+	for p := range rapid.IntRange(0, 4).Draw(d.T, "policies") {
 		d.policy(p)
 	}
 }
@@ -92,7 +92,7 @@ func (d *dice) network(n int) {
 }
 
 func (d *dice) policy(p int) {
-	spec := "\n"
+	spec := fmt.Sprintf("\n  tier: %s\n  priority: %s\n", d.one("tier", "application", "admin", "baseline"), d.one("priority", "1", "100", "2"))
 	if s := d.selector("applies to", false); s != "" {
 		spec += "  appliesTo: " + s + "\n"
 	}
@@ -108,7 +108,7 @@ func (d *dice) rule(r int) string {
 	if direction == "egress" {
 		peer = "to"
 	}
-	action := d.one("action", "allow", "allow", "deny", "stateless")
+	action := d.one("action", "allow", "allow", "deny", "stateless", "pass")
 	s := fmt.Sprintf("  - {name: r%d, direction: %s, action: %s", r, direction, action)
 	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6", "sctp", "gre", "dccp", "89")
 	if protocol != "any" {

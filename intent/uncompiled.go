@@ -60,7 +60,6 @@ var uncompiled = map[feature]bool{
 	revokeKeep:       true,
 	revokeReset:      true,
 	actionReject:     true,
-	actionPass:       true,
 	algs:             true,
 	logNew:           true,
 	logSampled:       true,

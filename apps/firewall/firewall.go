@@ -80,29 +80,38 @@ func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 		closeScope(b, t, r, s)
 		return
 	}
-	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))}
-	if r.Action == intent.Deny {
-		actions = append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByRule)), ofproto.GotoTable(pipeline.PolMiss))
-	} else {
-		if r.Mark != 0 {
-			actions = append(actions, ofproto.Set(pipeline.ConnClass, uint64(r.Mark)))
-		}
-		actions = append(actions, ofproto.GotoTable(s.next))
-	}
+	actions := decision(b, r, s)
 	for _, m := range r.matches(b.Numbers, s, forward) {
-		b.Flow(r.ID(), s.table, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), actions...)
+		m = append(append(m, pipeline.InZone(t.Zone)), r.unpassed(s.table)...)
+		b.Flow(r.ID(), s.table, r.priority, ofproto.MatchOn(m...), actions...)
 	}
 }
 
-// closeScope stands in for a deny that the switch has refused: everything that the
+// decision returns what a rule does with what it matches.
+func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
+	if r.Action == intent.Pass {
+		return pipeline.Pass(s.table, r.Policy.Tier)
+	}
+	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))}
+	if !grants(r.Action) {
+		return append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByRule)), ofproto.GotoTable(pipeline.PolMiss))
+	}
+	if r.Mark != 0 {
+		actions = append(actions, ofproto.Set(pipeline.ConnClass, uint64(r.Mark)))
+	}
+	return append(actions, ofproto.GotoTable(s.next))
+}
+
+// closeScope stands in for a rule that the switch has refused: everything that the
 // policy's endpoints would have to have judged by it is denied. A policy must never
-// open because a part of it does not fit. An allow that was refused is left out.
+// open because a part of it does not fit. One that grants is left out.
 func closeScope(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
-	if r.Action != intent.Deny {
+	if grants(r.Action) {
 		return
 	}
 	for _, c := range r.subjects {
-		b.Flow(serves(b, t, r), s.table, r.priority, ofproto.MatchOn(pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c)),
+		m := append(r.unpassed(s.table), pipeline.InZone(t.Zone), s.subject.class(b.Numbers, c))
+		b.Flow(serves(b, t, r), s.table, r.priority, ofproto.MatchOn(m...),
 			ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.RefusedRule)), ofproto.GotoTable(pipeline.PolMiss))
 	}
 }

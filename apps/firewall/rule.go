@@ -9,9 +9,11 @@ import (
 	"weir/ofproto"
 )
 
-// topPriority is that of the first rules. Each rule goes below all earlier ones that
-// it overlaps, and shares a priority with those that it does not, so that a rule put
-// in front of others moves only those that it overlaps.
+// tops are the priorities of the first rules of each tier. A rule goes below all earlier
+// ones of its tier that it overlaps, and shares a priority with those that it does not, so
+// that a rule put in front of others moves only those that it overlaps.
+var tops = map[intent.Tier]uint16{intent.AdminTier: 50000, intent.ApplicationTier: topPriority, intent.BaselineTier: 10000}
+
 const topPriority = 30000
 
 // A rule is an intent.Rule resolved against the tenant's classes.
@@ -22,6 +24,7 @@ type rule struct {
 	anyPeer  bool
 	versions []version
 	priority uint16
+	passable bool // its tier has a pass rule, so that it is asked only if the tier has not been left
 	refused  bool // by the switch, and not stateless: it stands for everything its endpoints have judged
 }
 
@@ -41,7 +44,7 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, ref
 				x = resolve(widened(r), classes)
 				x.refused = true
 			}
-			x.priority = topPriority
+			x.priority = tops[p.Tier]
 			for _, earlier := range rules {
 				if earlier.priority <= x.priority && earlier.overlaps(x) {
 					x.priority = earlier.priority - 1
@@ -50,8 +53,33 @@ func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, ref
 			rules = append(rules, x)
 		}
 	}
+	return passed(rules)
+}
+
+// passed notes which rules a pass rule of their tier may jump over.
+func passed(rules []rule) []rule {
+	left := map[intent.Tier]bool{}
+	for _, r := range rules {
+		left[r.Policy.Tier] = left[r.Policy.Tier] || r.Action == intent.Pass
+	}
+	for i, r := range rules {
+		rules[i].passable = left[r.Policy.Tier]
+	}
 	return rules
 }
+
+// unpassed is the condition under which r is asked in a table: that its tier has not been
+// left there. There is none in a tier that nobody can leave.
+func (r rule) unpassed(t ofproto.Table) []ofproto.Cond {
+	if !r.passable {
+		return nil
+	}
+	return []ofproto.Cond{pipeline.NotPassed(t, r.Policy.Tier)}
+}
+
+// grants reports whether an action only lets more pass, so that a rule that cannot be is
+// left out. What stands in the way of later rules, or jumps over them, must not be missing.
+func grants(a intent.Action) bool { return a == intent.Allow || a == intent.Stateless }
 
 // widened returns r for every peer and service.
 func widened(r *intent.Rule) *intent.Rule {

@@ -66,6 +66,10 @@ func untrackOneWay(b *pipeline.Builder, t *pipeline.TenantSite, rules []rule, th
 		case stateless(r):
 			untrackRule(b, t, r, append([]ofproto.Action{number}, there.pass...), back.pass, there, back)
 		case slices.ContainsFunc(rules[i+1:], func(q rule) bool { return stateless(q) && q.overlaps(r) }):
+			if r.Action == intent.Pass && !r.refused {
+				untrackRule(b, t, r, pipeline.Pass(there.packets, r.Policy.Tier), pipeline.Pass(back.answers, r.Policy.Tier), there, back)
+				continue
+			}
 			no := func(next ofproto.Table) []ofproto.Action { return []ofproto.Action{ofproto.GotoTable(next)} }
 			untrackRule(b, t, r, no(there.answers), no(pipeline.CtIn), there, back)
 		}
@@ -76,10 +80,12 @@ func untrackOneWay(b *pipeline.Builder, t *pipeline.TenantSite, rules []rule, th
 // their answers.
 func untrackRule(b *pipeline.Builder, t *pipeline.TenantSite, r rule, packets, answers []ofproto.Action, there, back half) {
 	for _, m := range r.addressMatches(there, forward) {
-		b.Flow(serves(b, t, r), there.packets, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), packets...)
+		m = append(append(m, pipeline.InZone(t.Zone)), r.unpassed(there.packets)...)
+		b.Flow(serves(b, t, r), there.packets, r.priority, ofproto.MatchOn(m...), packets...)
 	}
 	for _, m := range r.addressMatches(back, backward) {
-		b.Flow(serves(b, t, r), back.answers, r.priority, ofproto.MatchOn(append(m, pipeline.InZone(t.Zone))...), answers...)
+		m = append(append(m, pipeline.InZone(t.Zone)), r.unpassed(back.answers)...)
+		b.Flow(serves(b, t, r), back.answers, r.priority, ofproto.MatchOn(m...), answers...)
 	}
 }
 

@@ -45,6 +45,16 @@ func denies(f ofproto.Flow) bool {
 	return ok && (ofproto.Table(next) == PolMiss || ofproto.Table(next) == Drop)
 }
 
+// passes reports whether f leaves what it matches to the next tier, which may decide
+// otherwise than the rules that it jumps over.
+func passes(f ofproto.Flow) bool {
+	if len(f.Actions) == 0 {
+		return false
+	}
+	again, ok := f.Actions[len(f.Actions)-1].(ofproto.Resubmit)
+	return ok && again.Table == f.Table
+}
+
 // narrowedZones returns the zones in which want lets less pass than have.
 func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 	old := map[ofproto.FlowKey]ofproto.Flow{}
@@ -60,7 +70,7 @@ func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 		}
 		was, there := old[f.Key()]
 		delete(old, f.Key())
-		if there && !was.Equal(f) || !there && denies(f) {
+		if there && !was.Equal(f) || !there && (denies(f) || passes(f)) {
 			mark(zones, f)
 		}
 	}

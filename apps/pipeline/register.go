@@ -1,6 +1,11 @@
 package pipeline
 
-import "weir/ofproto"
+import (
+	"slices"
+
+	"weir/intent"
+	"weir/ofproto"
+)
 
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
@@ -17,6 +22,7 @@ import "weir/ofproto"
 //	reg11     reason to drop it (Reason)
 //	reg12     bits 16 to 31: class, given by a rule
 //	reg14     next hop; zero: the destination itself
+//	reg15     tiers of policy that a pass rule has left, a bit for each table and tier
 //	metadata  network in bits 0 to 23, VRF (the zone) in bits 24 to 47
 const (
 	regFlags   = ofproto.Reg0
@@ -28,6 +34,7 @@ const (
 	RegRuleIn  = ofproto.Reg7
 	RegReason  = ofproto.Reg11
 	RegNextHop = ofproto.Reg14
+	regPassed  = ofproto.Reg15
 )
 
 // Parts of registers.
@@ -56,6 +63,30 @@ func (f Flag) Set() ofproto.Action {
 
 // Is is the condition that f is raised.
 func (f Flag) Is() ofproto.Cond { return ofproto.Masked(regFlags, 1<<f, 1<<f) }
+
+// passable are the tables that have policy, and tiers its tiers, in the order of the bits
+// of reg15.
+var (
+	passable = []ofproto.Table{Stateless, StatelessReply, StatelessIn, StatelessInReply, PolOut, PolIn}
+	tiers    = []intent.Tier{intent.AdminTier, intent.ApplicationTier, intent.BaselineTier}
+)
+
+// passedBit is the bit of reg15 that says that a packet has left a tier in a table.
+func passedBit(t ofproto.Table, tier intent.Tier) uint16 {
+	return uint16(slices.Index(passable, t)*len(tiers) + slices.Index(tiers, tier))
+}
+
+// Pass returns the actions that leave a tier: they ask the same table again, in which the
+// rules of the tier no longer match.
+func Pass(t ofproto.Table, tier intent.Tier) []ofproto.Action {
+	bit := passedBit(t, tier)
+	return []ofproto.Action{ofproto.Load{Dst: regPassed.Range(bit, bit), Value: 1}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: t}}
+}
+
+// NotPassed is the condition that a tier has not been left in a table.
+func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
+	return ofproto.Masked(regPassed, 0, 1<<passedBit(t, tier))
+}
 
 // Bits of ct_mark:
 //

@@ -168,14 +168,20 @@ func exchanged(typ, request, answer uint8) uint8 {
 // first returns the action of the first rule of a direction that is for subject and
 // matches, or the tenant's default.
 func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer netip.Addr, p Packet) (intent.Action, intent.ID) {
+	var left intent.Tier // by a pass rule
 	for _, policy := range t.Policies {
-		if !policy.AppliesTo.Empty() && !selects(policy.AppliesTo, subject) {
+		if policy.Tier == left || !policy.AppliesTo.Empty() && !selects(policy.AppliesTo, subject) {
 			continue
 		}
 		for _, r := range policy.Rules {
-			if r.Direction == d && matches(t, r, peer, p) {
+			if r.Direction != d || !matches(t, r, peer, p) {
+				continue
+			}
+			if r.Action != intent.Pass {
 				return r.Action, r.ID()
 			}
+			left = policy.Tier
+			break
 		}
 	}
 	if d == intent.Egress {
