@@ -162,6 +162,10 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 		return o
 	case v.Result == reference.Admitted:
 		o.commit = admitted(v.Egress, v.Ingress, cmp.Or(w.mark(v.Ingress), w.mark(v.Egress)))
+	case v.Result == reference.Audited && v.Egress == "":
+		o.commit = "audited: " + admitted(v.By, "", 0)
+	case v.Result == reference.Audited:
+		o.commit = "audited: " + admitted(v.Egress, v.By, w.mark(v.Egress))
 	case v.Result == reference.Denied && (s == reference.OldOriginal || s == reference.OldBlocked):
 		o.commit = "blocked"
 	}
@@ -198,11 +202,15 @@ func (w *world) commit(mark uint32, label ofproto.Bits) string {
 	if mark&pipeline.MarkBlocked != 0 {
 		return "blocked"
 	}
+	audited := ""
+	if mark&pipeline.MarkAudited != 0 {
+		audited = "audited: "
+	}
 	ids := [2]intent.ID{}
 	for i, at := range []int{12, 8} {
 		ids[i], _ = w.in.Numbers.Origin(be32(label[at:]))
 	}
-	return admitted(ids[0], ids[1], uint16(mark>>pipeline.MarkClassShift))
+	return audited + admitted(ids[0], ids[1], uint16(mark>>pipeline.MarkClassShift))
 }
 
 func admitted(egress, ingress intent.ID, class uint16) string {

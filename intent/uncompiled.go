@@ -43,9 +43,6 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	bridgeDisruption: true,
-	modeAudit:        true,
-	modeOff:          true,
-	strictTCP:        true,
 	connectionLimit:  true,
 	tenantRate:       true,
 	tenantTimeouts:   true,

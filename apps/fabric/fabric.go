@@ -45,7 +45,7 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSi
 		b.Flow(n.ID(), pipeline.ArpNd, 50, ofproto.MatchOn(append(conds, pipeline.InNet(n.Number))...),
 			pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.L2))
 	}
-	if t.ImplicitARP {
+	if t.ImplicitARP || t.Mode != intent.Enforce {
 		pass(ofproto.IsARP)
 		for _, typ := range []uint64{pipeline.NdNS, pipeline.NdNA} {
 			pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))

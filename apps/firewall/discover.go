@@ -19,7 +19,9 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.C
 				continue
 			}
 			actions := []ofproto.Action{pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.L2)}
-			if r.Action == intent.Deny {
+			if r.Action == intent.Deny && t.Mode == intent.Audit {
+				actions = append([]ofproto.Action{ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.UnansweredArp))}, actions...)
+			} else if r.Action == intent.Deny {
 				actions = pipeline.ToDrop(pipeline.UnansweredArp)
 			}
 			for _, m := range discoveries(t.Zone, resolveNeighbours(r, classes)) {

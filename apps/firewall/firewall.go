@@ -27,6 +27,9 @@ func Compile(b *pipeline.Builder) {
 	b.Flow(id, pipeline.PolIn, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
 	b.Flow(id, pipeline.StatelessInReply, 0, nil, receiving.pass...)
 	for _, t := range b.Tenants {
+		if t.Mode == intent.Off {
+			continue
+		}
 		classes := pipeline.Classes(t.Tenant)
 		identify(b, t, classes)
 		egress := ranked(t.Tenant, intent.Egress, classes, b.Refused)

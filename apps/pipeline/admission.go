@@ -40,7 +40,10 @@ func skeleton(b *Builder) {
 			}
 			flood(b, n)
 		}
-		states(b, t)
+		states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
+		if t.Mode == intent.Off {
+			untracked(b, t)
+		}
 	}
 	track(b, id)
 	commit(b, id)

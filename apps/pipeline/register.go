@@ -10,10 +10,10 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23                                   6   4  3   2  1 0
-//	         +---------+------------------------------------+---+--+---+---+---+
-//	         |  epoch  |                                    |sl |  |jdg|est|   |
-//	         +---------+------------------------------------+---+--+---+---+---+
+//	reg0      31     24 23      17  16  15                   6   4  3   2  1 0
+//	         +---------+----------+---+---------------------+---+--+---+---+---+
+//	         |  epoch  |          |aud|                     |sl |  |jdg|est|   |
+//	         +---------+----------+---+---------------------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag), or network (tag): to all of it
 //	reg3      identity of the source          reg4  identity of the destination
@@ -54,6 +54,8 @@ const (
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
+
+	Audited Flag = 16 // denied, and let pass all the same
 )
 
 // Set returns the action that raises f.
@@ -92,14 +94,15 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 //
 //	 31            16 15 14           9  8  7      0
 //	+----------------+--+--------------+---+--------+
-//	|     class      |c |              |blk| epoch  |
+//	|     class      |c |a             |blk| epoch  |
 //	+----------------+--+--------------+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
-// taken for one of ours. Bits 9 to 14 belong to NAT and load balancing.
+// taken for one of ours; a by those that only an audit let through. Bits 9 to 13 belong to NAT and load balancing.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
+	MarkAudited    uint32 = 1 << 14
 	MarkCommitted  uint32 = 1 << 15
 	MarkClassShift        = 16
 )
@@ -107,6 +110,7 @@ const (
 var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
+	markAudited   = ofproto.CTMark.Range(14, 14)
 	markCommitted = ofproto.CTMark.Range(15, 15)
 	markClass     = ofproto.CTMark.Range(16, 31)
 )
@@ -141,6 +145,7 @@ const (
 	InvalidState    Reason = 22 // the tracker calls the packet invalid
 	BlockedBefore   Reason = 20 // the connection was stopped by a change of policy
 	NoState         Reason = 23 // no state flow of the tenant fits
+	NotSYN          Reason = 24 // a TCP connection that does not begin with a SYN
 	NoRoute         Reason = 40
 	NoNeighbour     Reason = 41 // the next hop is not there
 	UnknownMAC      Reason = 42 // nobody in the network has the destination's MAC and IP address
@@ -155,7 +160,7 @@ var Reasons = map[Reason]string{
 	NoReason: "no reason given", UnknownPort: "no endpoint is bound to the port",
 	Spoofed: "not the endpoint's address", UnansweredArp: "ARP or ND that no rule lets pass",
 	NotIP: "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
-	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state",
+	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",
 	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
 	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
 	RefusedRule: "the switch refused a rule; its scope is closed", NoPort: "the endpoint's port has gone",

@@ -37,6 +37,12 @@ func states(b *Builder, t *TenantSite) {
 		b.Flow(id, CtState, priority, ofproto.MatchOn(conds...), actions...)
 	}
 	known := []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
+	stop := func(r Reason) []ofproto.Action {
+		if t.Mode == intent.Audit { // counted, with the reason, and let go on
+			return append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r))}, known...)
+		}
+		return ToDrop(r)
+	}
 	epoch := ofproto.Set(Epoch, e)
 	now := uint32(e)
 
@@ -44,16 +50,57 @@ func states(b *Builder, t *TenantSite) {
 	// One-way traffic stays +new for ever: without this every packet would be judged.
 	state(395, ofproto.CT(ofproto.New|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted, known...)
 	state(390, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New), 0, MarkBlocked, known...)
-	state(380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now|MarkBlocked, MarkEpoch|MarkBlocked, ToDrop(BlockedBefore)...)
+	state(380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now|MarkBlocked, MarkEpoch|MarkBlocked, stop(BlockedBefore)...)
 	state(370, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), 0, MarkBlocked, known...)
-	state(365, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), MarkBlocked, MarkBlocked, ToDrop(BlockedBefore)...)
+	state(365, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), MarkBlocked, MarkBlocked, stop(BlockedBefore)...)
 	state(360, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl), 0, 0, epoch, JudgeAgain.Set(), ofproto.GotoTable(IDSrc))
 	if t.InvalidAllow {
 		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, known...)
 	} else {
-		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, ToDrop(InvalidState)...)
+		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, stop(InvalidState)...)
 	}
-	state(300, ofproto.CT(ofproto.New|ofproto.Trk, 0), 0, 0, epoch, ofproto.GotoTable(IDSrc))
+	judge := []ofproto.Action{epoch, ofproto.GotoTable(IDSrc)}
+	state(300, ofproto.CT(ofproto.New|ofproto.Trk, 0), 0, 0, judge...)
+	if t.StrictTCP {
+		beginWithSYN(b, t, judge)
+	}
+	if t.Mode == intent.Audit {
+		state(10, ofproto.CT(ofproto.Rel|ofproto.Trk, 0), 0, 0, stop(BlockedBefore)...) // an ICMP error about a connection that was stopped
+		audit(b, t)
+	}
+}
+
+// beginWithSYN judges a TCP connection that is new only if it begins with a SYN (RFC 9293,
+// 3.5). The tracker would take up one that begins with any other segment as well.
+func beginWithSYN(b *Builder, t *TenantSite, judge []ofproto.Action) {
+	otherwise := ToDrop(NotSYN)
+	switch {
+	case t.InvalidAllow:
+		otherwise = []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
+	case t.Mode == intent.Audit:
+		otherwise = append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(NotSYN)), Audited.Set()}, judge...)
+	}
+	const syn, begin = 0x002, 0x017 // of FIN, SYN, RST and ACK a beginning has SYN alone
+	for _, ip := range ipVersions {
+		tcp := []ofproto.Cond{InZone(t.Zone), ofproto.CT(ofproto.New|ofproto.Trk, 0), ip, ofproto.Is(ofproto.IPProto, ProtoTCP)}
+		b.Flow(t.ID(), CtState, 310, ofproto.MatchOn(append(tcp, ofproto.Masked(ofproto.TCPFlags, syn, begin))...), judge...)
+		b.Flow(t.ID(), CtState, 305, ofproto.MatchOn(tcp...), otherwise...)
+	}
+}
+
+// audit lets pass what the policy of a tenant denies. It is counted, by reason, and the
+// connection is remembered with the rule that would have stopped it.
+func audit(b *Builder, t *TenantSite) {
+	for _, r := range []Reason{DeniedByRule, DeniedByDefault, RefusedRule} {
+		b.Flow(t.ID(), PolMiss, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.Is(RegReason, uint64(r))),
+			Audited.Set(), ofproto.GotoTable(Commit))
+	}
+}
+
+// untracked lets the packets of a tenant pass that wants no firewall, without a lookup.
+// What its own port security has refused does not come here.
+func untracked(b *Builder, t *TenantSite) {
+	b.Flow(t.ID(), Stateless, 65535, ofproto.MatchOn(InZone(t.Zone)), Untracked.Set(), ofproto.GotoTable(Route))
 }
 
 // commit remembers a connection that both ends have admitted, with the rules that
@@ -63,6 +110,7 @@ func commit(b *Builder, id intent.ID) {
 		b.Flow(id, Commit, 100, ofproto.MatchOn(ip), commitAction(
 			ofproto.Load{Dst: markCommitted, Value: 1},
 			ofproto.Load{Dst: markBlocked, Value: 0},
+			ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
 			ofproto.Move{Src: ConnClass, Dst: markClass},
 			ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
 			ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},

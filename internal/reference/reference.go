@@ -71,6 +71,7 @@ const (
 	Untracked Result = "untracked" // passes, and the tracker never sees it
 	Admitted  Result = "admitted"  // judged, passes, and its connection is remembered
 	Known     Result = "known"     // passes, for its connection does
+	Audited   Result = "audited"   // denied, and passes all the same: its connection is remembered
 	Denied    Result = "denied"
 )
 
@@ -84,7 +85,7 @@ type Verdict struct {
 
 // Passes reports whether the packet goes on to its receiver.
 func (v Verdict) Passes() bool {
-	return v.Result == Untracked || v.Result == Admitted || v.Result == Known
+	return v.Result == Untracked || v.Result == Admitted || v.Result == Audited || v.Result == Known
 }
 
 // Judge says what becomes of a packet in a state of its connection.
@@ -95,9 +96,27 @@ func Judge(m *intent.Model, p Packet, s State) Verdict {
 		return Verdict{Result: Refused}
 	case p.From.Tenant != p.To.Tenant || !Owns(p.To, p.Dst): // somebody else is asked, and this one would get it
 		return Verdict{Result: Astray}
-	case unwatched(t, p):
+	case t.Mode == intent.Off, unwatched(t, p):
 		return Verdict{Result: Untracked}
+	case t.Mode == intent.Audit:
+		return audited(watch(t, p, s))
 	}
+	return watch(t, p, s)
+}
+
+// audited lets everything pass.
+func audited(v Verdict) Verdict {
+	switch {
+	case v.Result == Denied && v.By != "":
+		v.Result = Audited
+	case v.Result == Denied:
+		v.Result = Known
+	}
+	return v
+}
+
+// watch says what becomes of a packet that is tracked.
+func watch(t *intent.Tenant, p Packet, s State) Verdict {
 	switch s {
 	case Established, Reply, OldReply, OneWay, Related:
 		return Verdict{Result: Known}
