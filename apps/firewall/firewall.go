@@ -18,8 +18,22 @@ import (
 	"weir/ofproto"
 )
 
+// A style says how a rule with several endpoints, peers and services becomes flows.
+type style bool
+
+const (
+	product  style = false // each with each
+	cheapest style = true  // as a conjunction where that is fewer
+)
+
 // Compile adds the flows of the firewall to b.
-func Compile(b *pipeline.Builder) {
+func Compile(b *pipeline.Builder) { compileAs(b, cheapest) }
+
+// CompileProducts adds flows that decide alike, without a conjunction among them. It is
+// there to be compared with.
+func CompileProducts(b *pipeline.Builder) { compileAs(b, product) }
+
+func compileAs(b *pipeline.Builder, s style) {
 	id := b.Bridge.ID()
 	b.Flow(id, pipeline.IDSrc, 0, nil, ofproto.GotoTable(pipeline.IDDst))
 	b.Flow(id, pipeline.IDDst, 0, nil, ofproto.GotoTable(pipeline.Route))
@@ -32,8 +46,8 @@ func Compile(b *pipeline.Builder) {
 		}
 		classes := pipeline.Classes(t.Tenant)
 		identify(b, t, classes)
-		egress := ranked(t.Tenant, intent.Egress, classes, b.Refused)
-		ingress := ranked(t.Tenant, intent.Ingress, classes, b.Refused)
+		egress := ranked(b, t.Tenant, intent.Egress, classes, s)
+		ingress := ranked(b, t.Tenant, intent.Ingress, classes, s)
 		for _, r := range slices.Concat(egress, ingress) {
 			judge(b, t, r)
 		}
@@ -81,6 +95,10 @@ func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
 	s := stages[r.Direction]
 	if r.refused {
 		closeScope(b, t, r, s)
+		return
+	}
+	if r.as != nil {
+		conjoin(b, t, r, s)
 		return
 	}
 	actions := decision(b, r, s)

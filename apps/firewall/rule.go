@@ -24,36 +24,52 @@ type rule struct {
 	anyPeer  bool
 	versions []version
 	priority uint16
-	passable bool // its tier has a pass rule, so that it is asked only if the tier has not been left
-	refused  bool // by the switch, and not stateless: it stands for everything its endpoints have judged
+	passable bool         // its tier has a pass rule, so that it is asked only if the tier has not been left
+	as       *conjunction // nil: as the product of its endpoints, peers and services
+	refused  bool         // by the switch, and not stateless: it stands for everything its endpoints have judged
 }
 
 // version is 4 or 6, of IP.
 type version uint8
 
 // ranked returns the tenant's rules for a direction, in order, with their priorities.
-func ranked(t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, refused func(intent.ID) bool) []rule {
-	var rules []rule
+func ranked(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, style style) []rule {
+	rules := passed(resolved(b, t, d, classes))
+	conjunctions := shared{}
+	for i := range rules {
+		r := &rules[i]
+		r.priority = tops[r.Policy.Tier]
+		for _, earlier := range rules[:i] {
+			if earlier.priority <= r.priority && earlier.overlaps(*r) {
+				r.priority = earlier.priority - 1
+			}
+		}
+		if r.as = r.conjunctive(b.Numbers, stages[d]); style == product {
+			r.as = nil
+		}
+		if r.as != nil {
+			r.priority = conjunctions.apart(r.priority, r.as.keys(r.unpassed(stages[d].table)))
+		}
+	}
+	return rules
+}
+
+// resolved returns the tenant's rules for a direction, in order.
+func resolved(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {
 				continue
 			}
 			x := resolve(r, classes)
-			if refused(r.ID()) && r.Action != intent.Stateless {
+			if b.Refused(r.ID()) && r.Action != intent.Stateless {
 				x = resolve(widened(r), classes)
 				x.refused = true
-			}
-			x.priority = tops[p.Tier]
-			for _, earlier := range rules {
-				if earlier.priority <= x.priority && earlier.overlaps(x) {
-					x.priority = earlier.priority - 1
-				}
 			}
 			rules = append(rules, x)
 		}
 	}
-	return passed(rules)
+	return rules
 }
 
 // passed notes which rules a pass rule of their tier may jump over.

@@ -55,6 +55,30 @@ func passes(f ofproto.Flow) bool {
 	return ok && again.Table == f.Table
 }
 
+// deciders returns the flows that say what conjunctions do, by id.
+func deciders(flows []ofproto.Flow) map[uint32]ofproto.Flow {
+	all := map[uint32]ofproto.Flow{}
+	for _, f := range flows {
+		for _, c := range f.Match {
+			if c.Field == ofproto.ConjID {
+				all[uint32(c.Value.Uint64())] = f
+			}
+		}
+	}
+	return all
+}
+
+// decided returns the flow that says what f does: itself, unless f is a clause of a
+// conjunction.
+func decided(f ofproto.Flow, by map[uint32]ofproto.Flow) ofproto.Flow {
+	if len(f.Actions) > 0 {
+		if clause, ok := f.Actions[0].(ofproto.Conjunction); ok {
+			return by[clause.ID]
+		}
+	}
+	return f
+}
+
 // narrowedZones returns the zones in which want lets less pass than have.
 func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 	old := map[ofproto.FlowKey]ofproto.Flow{}
@@ -64,18 +88,20 @@ func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 		}
 	}
 	zones := map[uint16]bool{}
+	now, then := deciders(want), deciders(have)
 	for _, f := range want {
 		if !judges(f) {
 			continue
 		}
 		was, there := old[f.Key()]
 		delete(old, f.Key())
-		if there && !was.Equal(f) || !there && (denies(f) || passes(f)) {
+		what := decided(f, now)
+		if there && !was.Equal(f) || !there && (denies(what) || passes(what)) {
 			mark(zones, f)
 		}
 	}
 	for _, f := range old {
-		if !denies(f) {
+		if !denies(decided(f, then)) {
 			mark(zones, f)
 		}
 	}
