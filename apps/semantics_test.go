@@ -77,6 +77,7 @@ func checks(t *testing.T, few, many int) {
 type world struct {
 	text    string
 	model   *intent.Model
+	numbers *store.Numbers
 	in      pipeline.Input
 	program *pipeline.Program
 	sim     *flowsim.Switch
@@ -90,8 +91,9 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
-	w := &world{text: text, model: m, ports: map[intent.ID]uint32{}}
-	if w.in, err = inputOf(m, numbers); err != nil {
+	w := &world{text: text, model: m, numbers: numbers, ports: map[intent.ID]uint32{}}
+	in, err := inputOf(m, numbers)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, tenant := range m.Tenants() {
@@ -99,11 +101,16 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
 			w.ports[e.ID()] = uint32(len(w.ports) + 1)
 		}
 	}
-	if w.program, err = Compile(w.in); err != nil {
-		t.Fatalf("%s\n%v", text, err)
-	}
-	w.sim = flowsim.New(w.program.Tables())
+	w.compile(t, in)
 	return w
+}
+
+func (w *world) compile(t *rapid.T, in pipeline.Input) {
+	p, err := Compile(in)
+	if err != nil {
+		t.Fatalf("%s\n%v", w.text, err)
+	}
+	w.in, w.program, w.sim = in, p, flowsim.New(p.Tables())
 }
 
 // An opinion is what becomes of a packet, in the words that all three have in common.
