@@ -39,8 +39,9 @@ type DriftKind struct{ What, Change string }
 
 // Bounds of what is remembered, so that a storm costs no more than this.
 const (
-	recentDrift = 100 // of a bridge
-	toldDrift   = 10  // of what is found at one time
+	recentDrift = 100  // of a bridge
+	toldDrift   = 10   // of what is found at one time
+	textDrift   = 2000 // bytes of the text of one: a group may have 64 KiB
 )
 
 // add returns the log with some more, and leaves l as it is.
@@ -73,9 +74,18 @@ func condense(found []Drift) (told []Drift) {
 			continue
 		}
 		last[k] = len(told)
+		d.Was, d.Is = short(d.Was), short(d.Is)
 		told = append(told, d)
 	}
 	return told
+}
+
+// short returns a text, or the beginning of a long one.
+func short(text string) string {
+	if len(text) <= textDrift {
+		return text
+	}
+	return text[:textDrift] + "..."
 }
 
 // drifted compares what a bridge has with what it was given: plan is the way back.

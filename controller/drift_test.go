@@ -326,9 +326,9 @@ func TestManyAlikeAreToldAsFew(t *testing.T) {
 	for i := range 25 {
 		found = append(found, Drift{What: "flow", Change: "deleted", Was: fmt.Sprint(i)})
 	}
-	found = append(found, Drift{What: "group", Change: "added"})
+	found = append(found, Drift{What: "group", Change: "added", Is: strings.Repeat("bucket=", 9000)})
 	told := condense(found)
-	if len(told) != toldDrift+1 || told[toldDrift-1].More != 15 || told[toldDrift].What != "group" {
+	if len(told) != toldDrift+1 || told[toldDrift-1].More != 15 || len(told[toldDrift].Is) != textDrift+3 {
 		t.Errorf("%+v", told)
 	}
 	l := DriftLog{}.add(told)
