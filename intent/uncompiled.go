@@ -57,7 +57,6 @@ var uncompiled = map[feature]bool{
 	revokeKeep:       true,
 	revokeReset:      true,
 	actionReject:     true,
-	algs:             true,
 	logNew:           true,
 	logSampled:       true,
 }

@@ -120,6 +120,12 @@ func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
 	if r.Mark != 0 {
 		actions = append(actions, ofproto.Set(pipeline.ConnClass, uint64(r.Mark)))
 	}
+	switch r.ALG {
+	case intent.FTP:
+		actions = append(actions, pipeline.FTP.Set())
+	case intent.TFTP:
+		actions = append(actions, pipeline.TFTP.Set())
+	}
 	return append(actions, ofproto.GotoTable(s.next))
 }
 

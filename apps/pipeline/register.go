@@ -10,9 +10,9 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23      17  16  15                   6   4  3   2  1 0
+//	reg0      31     24 23  19..17  16  15                   6   4  3   2  1 0
 //	         +---------+----------+---+---------------------+---+--+---+---+---+
-//	         |  epoch  |          |aud|                     |sl |  |jdg|est|   |
+//	         |  epoch  | alg, rel |aud|                     |sl |  |jdg|est|   |
 //	         +---------+----------+---+---------------------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag), or network (tag): to all of it
@@ -56,6 +56,9 @@ const (
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
 
 	Audited Flag = 16 // denied, and let pass all the same
+	Related Flag = 17 // a new connection that a known one has announced
+	FTP     Flag = 18 // the tracker is to read the connection as FTP's control connection
+	TFTP    Flag = 19 // the same of TFTP
 )
 
 // Set returns the action that raises f.

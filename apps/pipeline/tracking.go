@@ -47,6 +47,9 @@ func states(b *Builder, t *TenantSite) {
 	now := uint32(e)
 
 	state(400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch|MarkBlocked, known...)
+	// It has its parent's mark, and would be taken for one-way traffic: never committed.
+	state(396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted,
+		epoch, Related.Set(), ofproto.GotoTable(Route))
 	// One-way traffic stays +new for ever: without this every packet would be judged.
 	state(395, ofproto.CT(ofproto.New|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted, known...)
 	state(390, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New), 0, MarkBlocked, known...)
@@ -107,15 +110,11 @@ func untracked(b *Builder, t *TenantSite) {
 // did, and stops one that is judged again and fails.
 func commit(b *Builder, id intent.ID) {
 	for _, ip := range ipVersions {
-		b.Flow(id, Commit, 100, ofproto.MatchOn(ip), commitAction(
-			ofproto.Load{Dst: markCommitted, Value: 1},
-			ofproto.Load{Dst: markBlocked, Value: 0},
-			ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
-			ofproto.Move{Src: ConnClass, Dst: markClass},
-			ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
-			ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
-			ofproto.Load{Dst: labelLayout, Value: LabelLayout},
-		), ofproto.GotoTable(Out))
+		b.Flow(id, Commit, 100, ofproto.MatchOn(ip), admittedBy(0), ofproto.GotoTable(Out))
+		b.Flow(id, Commit, 110, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is()), admittedBy(algFTP), ofproto.GotoTable(Out))
+		b.Flow(id, Commit, 110, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()), admittedBy(algTFTP), ofproto.GotoTable(Out))
+		// The tracker has given it the mark and the label of its parent already.
+		b.Flow(id, Commit, 120, ofproto.MatchOn(ip, Related.Is()), commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), ofproto.GotoTable(Out))
 		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), commitAction(
 			ofproto.Load{Dst: markBlocked, Value: 1},
 		), ofproto.GotoTable(Drop))
@@ -124,13 +123,37 @@ func commit(b *Builder, id intent.ID) {
 	b.Flow(id, Commit, 0, nil, ToDrop(NotIP)...)
 	b.Flow(id, EstNat, 0, nil, ofproto.GotoTable(Out))
 	b.Flow(id, PolSkip, 200, ofproto.MatchOn(Untracked.Is()), ofproto.GotoTable(Out))
+	b.Flow(id, PolSkip, 150, ofproto.MatchOn(Related.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, PolSkip, 100, ofproto.MatchOn(Established.Is()), ofproto.GotoTable(EstNat))
 	b.Flow(id, PolSkip, 0, nil, ofproto.GotoTable(PolOut))
 }
 
+// The ports by which the tracker's gateways are known.
+const (
+	algFTP  = 21
+	algTFTP = 69
+)
+
+// admittedBy remembers a connection with the rules that admitted it, and has a gateway
+// read it, if alg is not zero. Only the commit names the gateway: the lookup finds it in
+// the entry, where the port is the protocol's own.
+func admittedBy(alg uint16) ofproto.Action {
+	a := commitAction(
+		ofproto.Load{Dst: markCommitted, Value: 1},
+		ofproto.Load{Dst: markBlocked, Value: 0},
+		ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
+		ofproto.Move{Src: ConnClass, Dst: markClass},
+		ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
+		ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
+		ofproto.Load{Dst: labelLayout, Value: LabelLayout},
+	)
+	a.ALG = alg
+	return a
+}
+
 // commitAction writes the epoch that the packet was judged in, and more. It has no
 // NAT: one that changes nothing aborts the userspace datapath of older versions.
-func commitAction(exec ...ofproto.Action) ofproto.Action {
+func commitAction(exec ...ofproto.Action) ofproto.ConnTrack {
 	return ofproto.ConnTrack{
 		Commit: true, ZoneIn: Zone, Table: ofproto.NoTable,
 		Exec: append([]ofproto.Action{ofproto.Move{Src: Epoch, Dst: markEpoch}}, exec...),
