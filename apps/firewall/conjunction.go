@@ -63,7 +63,7 @@ func (r rule) conjunctive(n pipeline.Numbers, s stage) *conjunction {
 		c.several = append(c.several, d)
 		sum += len(d)
 	}
-	if len(c.several) < 2 || sum >= product {
+	if len(c.several) < 2 || sum >= product || c.repeats() {
 		return nil
 	}
 	return &c
@@ -83,31 +83,32 @@ func conjoin(b *pipeline.Builder, t *pipeline.TenantSite, r rule, s stage) {
 	id := b.Numbers.Tag(r.ID())
 	common := append(r.unpassed(s.table), pipeline.InZone(t.Zone))
 	for _, c := range r.as.clauses(id, common) {
-		b.Flow(r.ID(), s.table, r.priority, c.match, c.met...)
+		b.Flow(r.ID(), s.table, r.priority, c.match, c.met)
 	}
 	met := append([]ofproto.Cond{ofproto.Is(ofproto.ConjID, uint64(id))}, common...)
 	b.Flow(r.ID(), s.table, r.priority, ofproto.MatchOn(met...), decision(b, r, s)...)
 }
 
-// A clause is a match, and which dimensions are met with it: those of 0.0.0.0/0 and of any
-// service of IPv4 are one match.
+// repeats reports whether two dimensions are met by the same match, as ::/0 and any
+// service of IPv6 are. Open vSwitch wants as many flows as there are dimensions: one flow
+// for two of them would never match.
+func (c *conjunction) repeats() bool {
+	keys := c.keys(nil)
+	slices.Sort(keys)
+	return len(slices.Compact(keys)) < len(keys)
+}
+
+// A clause is a match, and the dimension that is met with it.
 type clause struct {
 	match ofproto.Match
-	met   []ofproto.Action
+	met   ofproto.Action
 }
 
 func (c *conjunction) clauses(id uint32, common []ofproto.Cond) (all []clause) {
-	at := map[string]int{}
 	for i, d := range c.several {
 		met := ofproto.Conjunction{Clause: uint8(i), Of: uint8(len(c.several)), ID: id}
 		for _, alternative := range d {
-			m := c.clause(common, alternative)
-			if n, ok := at[m.Key()]; ok {
-				all[n].met = append(all[n].met, met)
-				continue
-			}
-			at[m.Key()] = len(all)
-			all = append(all, clause{m, []ofproto.Action{met}})
+			all = append(all, clause{c.clause(common, alternative), met})
 		}
 	}
 	return all

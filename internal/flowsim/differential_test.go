@@ -58,7 +58,9 @@ func text(t ofproto.Tables) string {
 
 func portsOf(t *Trace) (ports []uint64) {
 	for _, o := range t.Outputs {
-		ports = append(ports, uint64(o.Port))
+		if o.Port != ofproto.PortController { // a TTL that has ended
+			ports = append(ports, uint64(o.Port))
+		}
 	}
 	return ports
 }
@@ -101,7 +103,7 @@ func drawTables(t *rapid.T) (tables ofproto.Tables) {
 
 // What tables are made of.
 var (
-	matches = []string{"reg0=0", "reg0=1", "reg0=2/2", "reg1=0", "reg1=1/1", "reg2=0", "tp_dst=80", "tp_dst=80/0xfffe", "tp_dst=81", "nw_dst=10.0.0.0/24", "nw_dst=10.0.0.2", "nw_dst=10.0.0.0/23", "conj_id=7", "conj_id=8", "nw_ttl=64"}
+	matches = []string{"reg0=0", "reg0=1", "reg0=2/2", "reg1=0", "reg1=1/1", "reg2=0", "tp_dst=80", "tp_dst=80/0xfffe", "tp_dst=81", "nw_dst=10.0.0.0/24", "nw_dst=10.0.0.2", "nw_dst=10.0.0.0/23", "conj_id=7", "conj_id=8", "conj_id=9", "nw_ttl=64"}
 	writes  = []string{"set_field:1->reg0", "set_field:2->reg0", "load:3->NXM_NX_REG1[4..7]", "load:1->NXM_NX_REG1[0]", "move:NXM_NX_REG0[0..3]->NXM_NX_REG2[8..11]",
 		"move:NXM_OF_TCP_DST[]->NXM_NX_REG3[0..15]", "set_field:0x100000002->xreg0", "dec_ttl", "set_field:81->tcp_dst", "output:2", "output:3", "output:1", "in_port",
 		"resubmit(,1)", "resubmit(,3)", "resubmit(,4)", "resubmit(3,2)", "group:1", "group:2", "clone(set_field:2->reg0,resubmit(,4),output:2)", "push:NXM_NX_REG0[],set_field:9->reg0,pop:NXM_NX_REG0[]"}
@@ -111,7 +113,7 @@ var (
 func drawActions(one func(string, ...string) string, table int) string {
 	switch one("kind", "plain", "plain", "plain", "conjunction", "drop") {
 	case "conjunction":
-		return one("clause", "conjunction(7,1/2)", "conjunction(7,2/2)", "conjunction(8,1/2),conjunction(7,1/2)", "conjunction(8,2/2)")
+		return one("clause", "conjunction(7,1/2)", "conjunction(7,2/2)", "conjunction(8,1/2),conjunction(7,1/2)", "conjunction(8,2/2)", "conjunction(9,1/3),conjunction(9,2/3)", "conjunction(9,3/3)")
 	case "drop":
 		return "drop"
 	}

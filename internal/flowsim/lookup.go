@@ -169,13 +169,15 @@ func (h *hit) offer(f *ofproto.Flow) {
 	}
 }
 
-// satisfied returns the conjunctions of which every clause is among the entries.
+// satisfied returns the conjunctions of which every clause is among the entries. Open
+// vSwitch looks at none that has more clauses than there are entries: a flow that is two
+// clauses of one conjunction never matches.
 func satisfied(soft []*entry) (ids []uint32) {
 	met := map[uint32]uint64{}
 	for _, e := range soft {
 		for _, c := range e.clauses {
 			met[c.ID] |= 1 << c.Clause
-			if met[c.ID] == 1<<c.Of-1 && !slices.Contains(ids, c.ID) {
+			if int(c.Of) <= len(soft) && met[c.ID] == 1<<c.Of-1 && !slices.Contains(ids, c.ID) {
 				ids = append(ids, c.ID)
 			}
 		}
