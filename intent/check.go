@@ -42,8 +42,10 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 
 // Read parses sources and checks what they say. The error is of type Problems and has
 // all that either has found.
-func Read(sources ...Source) (*Model, error) {
-	s, err := Parse(sources...)
+func Read(sources ...Source) (*Model, error) { return model(Parse(sources...)) }
+
+// model makes a model of what was parsed, and tells all that is wrong at once.
+func model(s Spec, err error) (*Model, error) {
 	var all, more Problems
 	errors.As(err, &all)
 	m, err := New(s)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -134,4 +135,75 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// largeFiles is large, with a file for each tenant.
+func largeFiles() (all []Source) {
+	docs := strings.SplitAfter(string(large()), "---\n")
+	of := map[string]string{}
+	var names []string
+	for _, d := range docs {
+		name := "bridge"
+		for _, line := range strings.Split(d, "\n") {
+			if rest, ok := strings.CutPrefix(line, "metadata: "); ok && strings.Contains(rest, "tenant: ") {
+				name = strings.Trim(strings.SplitAfter(rest, "tenant: ")[1], "}")
+			} else if ok && strings.Contains(d, "kind: Tenant") {
+				name = strings.Trim(strings.SplitAfter(rest, "name: ")[1], "}")
+			}
+		}
+		if of[name] == "" {
+			names = append(names, name)
+		}
+		of[name] += d
+	}
+	for _, name := range names {
+		all = append(all, Source{name, []byte(of[name])})
+	}
+	return all
+}
+
+func TestAReaderSeesWhatHasChanged(t *testing.T) {
+	tenant := func(name string) Source {
+		return Source{name + ".yaml", []byte("apiVersion: weir/v1\nkind: Tenant\nmetadata: {name: " + name + "}\n")}
+	}
+	wrong := Source{"c.yaml", []byte("apiVersion: weir/v1\nkind: Tenant\nmetadata: {nam: c}\n")}
+	var r Reader
+	for _, c := range []struct {
+		name    string
+		sources []Source
+		tenants int // -1: the model is refused
+	}{
+		{"two files", []Source{tenant("a"), tenant("b")}, 2},
+		{"the same again", []Source{tenant("a"), tenant("b")}, 2},
+		{"one is gone", []Source{tenant("b")}, 1},
+		{"another one has come", []Source{tenant("b"), tenant("c")}, 2},
+		{"a mistake", []Source{tenant("b"), wrong}, -1},
+		{"the same mistake", []Source{tenant("b"), wrong}, -1},
+		{"it is put right", []Source{tenant("b"), tenant("c")}, 2},
+		{"a file says what another one has said", []Source{{"b.yaml", tenant("a").Data}, tenant("c")}, 2},
+	} {
+		m, err := r.Read(c.sources...)
+		want, wanted := Read(c.sources...)
+		if (err == nil) != (c.tenants >= 0) || fmt.Sprint(err) != fmt.Sprint(wanted) {
+			t.Errorf("%s: %v, want %v", c.name, err, wanted)
+		} else if err == nil && (len(m.Tenants()) != c.tenants || !slices.Equal(m.IDs(), want.IDs())) {
+			t.Errorf("%s: %v, want %v", c.name, m.IDs(), want.IDs())
+		}
+	}
+}
+
+func BenchmarkReadOneChangedFileOf101(b *testing.B) {
+	sources := largeFiles()
+	var r Reader
+	if _, err := r.Read(sources...); err != nil {
+		b.Fatal(err)
+	}
+	one := sources[50].Data
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		sources[50].Data = append(one[:len(one):len(one)], fmt.Sprintf("# %d\n", i)...)
+		if _, err := r.Read(sources...); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -24,11 +24,44 @@ type Source struct {
 // all that is wrong with the form of them; the Spec has what could be read, so that New
 // can find more.
 func Parse(sources ...Source) (Spec, error) {
+	var r Reader
+	return r.parse(sources)
+}
+
+// A Reader reads a configuration again and again, as a daemon does. What has not changed
+// since it was last read is not parsed again: parsing is most of the way from a file to a
+// compiled model. It is for one goroutine. The zero Reader is ready for use.
+type Reader struct {
+	last map[string]contents // by name
+}
+
+// contents is what one file says. It never changes: models share it.
+type contents struct {
+	text     string
+	lines    []string
+	spec     Spec
+	problems Problems
+}
+
+// Read is like the function Read.
+func (r *Reader) Read(sources ...Source) (*Model, error) { return model(r.parse(sources)) }
+
+// parse is Parse, and remembers what these sources say, and no others.
+func (r *Reader) parse(sources []Source) (Spec, error) {
 	s := Spec{lines: map[string][]string{}}
+	now := make(map[string]contents, len(sources))
 	var all Problems
 	for _, src := range sources {
-		all = append(all, s.parse(src)...)
+		p, known := r.last[src.Name]
+		if !known || p.text != string(src.Data) {
+			p = parse(src)
+		}
+		now[src.Name] = p
+		s.lines[src.Name] = p.lines
+		s.add(p.spec)
+		all = append(all, p.problems...)
 	}
+	r.last = now
 	if s.objects == 0 && len(all) == 0 {
 		at := Position{File: "no file"}
 		if len(sources) > 0 {
@@ -40,28 +73,29 @@ func Parse(sources ...Source) (Spec, error) {
 	return s, all.err()
 }
 
-// parse reads the documents of one file, several at a time, and returns what is wrong.
-func (s *Spec) parse(src Source) (all Problems) {
+// parse reads the documents of one file, several at a time.
+func parse(src Source) (p contents) {
+	p.text = string(src.Data)
 	if why := unreadable(src.Data); why != "" {
-		s.lost = true
-		return Problems{{At: Position{File: src.Name}, Why: why}}
+		p.spec.lost = true
+		p.problems = Problems{{At: Position{File: src.Name}, Why: why}}
+		return p
 	}
-	text := strings.TrimPrefix(string(src.Data), byteOrderMark)
-	lines := strings.Split(text, "\n")
-	s.lines[src.Name] = lines
+	text := strings.TrimPrefix(p.text, byteOrderMark)
+	p.lines = strings.Split(text, "\n")
 	docs := documents(text)
 	var parts []<-chan part
 	for docs := range slices.Chunk(docs, max(minPart, len(docs)/maxParts)) {
 		done := make(chan part, 1)
-		go func() { done <- parsePart(&reader{file: src.Name, lines: lines}, docs) }()
+		go func() { done <- parsePart(&reader{file: src.Name, lines: p.lines}, docs) }()
 		parts = append(parts, done)
 	}
 	for _, done := range parts {
-		p := <-done
-		s.add(p.spec)
-		all = append(all, p.problems...)
+		part := <-done
+		p.spec.add(part.spec)
+		p.problems = append(p.problems, part.problems...)
 	}
-	return all
+	return p
 }
 
 // A file is read in parts, each by a goroutine of its own: reading YAML is most of the way

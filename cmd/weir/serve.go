@@ -23,6 +23,7 @@ import (
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
+	"weir/intent"
 	"weir/ovsdb"
 	"weir/store"
 )
@@ -109,8 +110,8 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 		return err
 	}
 	defer lock.Close()
-	seen := fingerprint(f.path)
-	first := read(f.path, cmd.InOrStdin())
+	watch := modelWatch{path: f.path, files: new(intent.Reader), seen: fingerprint(f.path)}
+	first := read(watch.files, f.path, cmd.InOrStdin())
 	if first.err != nil {
 		return first.err
 	}
@@ -130,7 +131,7 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	})
 	server := &http.Server{Handler: api.New(d), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
-	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, seen)) })
+	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, watch)) })
 	log.WithFields(logrus.Fields{"model": f.path, "contents": census(first.model), "socket": f.socket}).Info("weir " + version() + " serves")
 	err = group.Wait()
 	if err == nil {
@@ -140,7 +141,7 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 }
 
 // drive opens the numbers and runs the controller and the keeper of the bridges.
-func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovsdb.Snapshot, seen string) error {
+func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovsdb.Snapshot, watch modelWatch) error {
 	numbers, known, err := d.openNumbers(ctx, log, snapshots)
 	if err != nil {
 		return err
@@ -160,13 +161,14 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	watch.hup = hup
 
 	group, ctx := errgroup.WithContext(ctx)
 	readings := make(chan *reading, 1)
 	readings <- d.last.Load()
 	group.Go(func() error { return ended(ctx, ctl.Run(ctx)) })
 	group.Go(func() error {
-		modelWatch{path: d.flags.path, hup: hup, seen: seen}.run(ctx, func(r *reading) { latest(readings, r) })
+		watch.run(ctx, func(r *reading) { latest(readings, r) })
 		return nil
 	})
 	group.Go(func() error {

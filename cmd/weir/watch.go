@@ -16,19 +16,25 @@ type reading struct {
 	err   error
 }
 
-// read reads the model at path.
-func read(path string, stdin io.Reader) *reading {
-	m, sources, err := load(path, stdin)
-	r := &reading{model: m, err: err}
-	for _, s := range sources {
-		r.files = append(r.files, s.Name)
+// read reads the model at path. Files that r has read before, and that have not changed,
+// are not parsed again.
+func read(r *intent.Reader, path string, stdin io.Reader) *reading {
+	sources, err := readSources(path, stdin)
+	if err != nil {
+		return &reading{err: err}
 	}
-	return r
+	var now reading
+	now.model, now.err = r.Read(sources...)
+	for _, s := range sources {
+		now.files = append(now.files, s.Name)
+	}
+	return &now
 }
 
 // A modelWatch reads the model again when its files change.
 type modelWatch struct {
 	path  string
+	files *intent.Reader   // what the files said when they were read last; nil: nothing
 	hup   <-chan os.Signal // read at once, changed or not
 	every time.Duration    // between two looks; zero: 250 ms
 	seen  string           // fingerprint of what was read last
@@ -38,6 +44,9 @@ type modelWatch struct {
 // read when two looks in a row have seen the same: a file that is being written is
 // not a model yet.
 func (w modelWatch) run(ctx context.Context, changed func(*reading)) {
+	if w.files == nil {
+		w.files = new(intent.Reader)
+	}
 	every := w.every
 	if every == 0 {
 		every = 250 * time.Millisecond
@@ -69,7 +78,7 @@ func (w modelWatch) run(ctx context.Context, changed func(*reading)) {
 func (w modelWatch) again(changed func(*reading)) (seen, last string) {
 	before := fingerprint(w.path)
 	if w.path != stdinPath { // standard input cannot be read twice
-		changed(read(w.path, nil))
+		changed(read(w.files, w.path, nil))
 	}
 	return before, before
 }
