@@ -55,6 +55,9 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSi
 		pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))
 	}
 	pass(ofproto.IsIPv4, ofproto.Is(ofproto.IPProto, pipeline.ProtoUDP), ofproto.Is(ofproto.UDPSrc, 68))
+	for _, m := range n.RoleMessages() {
+		pass(m...)
+	}
 }
 
 // route sends what is bound for a subnet, from any of the tenant's networks, to its

@@ -29,6 +29,7 @@ func skeleton(b *Builder) {
 	b.Flow(id, PhyIn, 0, nil, ToDrop(UnknownPort)...)
 	b.Flow(id, PortSec, 0, nil, ToDrop(Spoofed)...)
 	dhcpClient(b, id)
+	guard(b, id)
 	for _, typ := range []uint64{NdNS, NdNA, ndRS} { // what no endpoint's own flow lets pass; nobody answers an RS
 		b.Flow(id, PortSec, 110, ofproto.MatchOn(icmpv6(typ)...), ToDrop(Spoofed)...)
 	}
@@ -78,6 +79,10 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 	}
 	if hasIPv6(e.IPs) {
 		admitIPv6(e, sec)
+	}
+	roles(n, e, sec)
+	if e.Trusted {
+		trust(b, e)
 	}
 }
 

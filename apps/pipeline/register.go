@@ -144,6 +144,7 @@ const (
 	UnknownPort     Reason = 1  // no endpoint is bound to the port
 	Spoofed         Reason = 2  // an address that is not the endpoint's
 	UnansweredArp   Reason = 3  // ARP or ND that nobody may see
+	NotItsRole      Reason = 4  // a router's or DHCP server's message of somebody else
 	NotIP           Reason = 5  // neither IP nor ARP
 	InvalidState    Reason = 22 // the tracker calls the packet invalid
 	BlockedBefore   Reason = 20 // the connection was stopped by a change of policy
@@ -162,7 +163,8 @@ const (
 var Reasons = map[Reason]string{
 	NoReason: "no reason given", UnknownPort: "no endpoint is bound to the port",
 	Spoofed: "not the endpoint's address", UnansweredArp: "ARP or ND that no rule lets pass",
-	NotIP: "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
+	NotItsRole: "router's or DHCP server's message of somebody who is none",
+	NotIP:      "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",
 	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
 	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",

@@ -94,7 +94,7 @@ func beginWithSYN(b *Builder, t *TenantSite, judge []ofproto.Action) {
 // audit lets pass what the policy of a tenant denies. It is counted, by reason, and the
 // connection is remembered with the rule that would have stopped it.
 func audit(b *Builder, t *TenantSite) {
-	for _, r := range []Reason{DeniedByRule, DeniedByDefault, RefusedRule} {
+	for _, r := range []Reason{NotItsRole, DeniedByRule, DeniedByDefault, RefusedRule} {
 		b.Flow(t.ID(), PolMiss, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.Is(RegReason, uint64(r))),
 			Audited.Set(), ofproto.GotoTable(Commit))
 	}
