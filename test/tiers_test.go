@@ -2,9 +2,9 @@ package test
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
+	"weir/examples"
 	"weir/test/ovstest"
 )
 
@@ -12,7 +12,7 @@ import (
 // to all stays closed for guests, whom the admin tier keeps out, and open for the scanner,
 // who has a policy of a higher priority there; what nobody else decides, the baseline does.
 func TestTiersAndPrioritiesAreTheOrderOfPolicies(t *testing.T) {
-	model, err := os.ReadFile("../examples/tiers.yaml")
+	model, err := examples.Files.ReadFile("tiers.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ var rooms = map[string]room{
 	"internal/sandbox":             {},
 	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox"}},
 	"internal/deps":                {},
+	"examples":                     {},
 	"internal/sidebyside":          {},
 	"internal/reference":           {pure: true, may: []string{"intent"}},
 	"internal/flowsim":             {pure: true, may: []string{"ofproto"}},
