@@ -89,7 +89,7 @@ func TestNoListOfActionsTakesMoreThan16TimesItsSize(t *testing.T) {
 
 func FuzzDecodeActions(f *testing.F) {
 	for _, name := range []string{"actions_of13.jsonl", "mutations_of13.jsonl"} {
-		for _, v := range actionVectors(f, name) {
+		for _, v := range vectors(f, name) {
 			if b, err := hex.DecodeString(v.Hex); err == nil && v.Kind == "action_list" {
 				f.Add(b)
 			}
@@ -114,7 +114,7 @@ func FuzzDecodeActions(f *testing.F) {
 }
 
 func FuzzDecodeInstructions(f *testing.F) {
-	for _, v := range actionVectors(f, "actions_of13.jsonl") {
+	for _, v := range vectors(f, "actions_of13.jsonl") {
 		b, err := hex.DecodeString(v.Hex)
 		if err != nil {
 			f.Fatal(err)
@@ -174,7 +174,7 @@ func settles(t *testing.T, actions []Action, encode func([]byte, []Action) ([]by
 
 func FuzzParseActions(f *testing.F) {
 	for _, name := range []string{"actions_of13.jsonl", "mutations_of13.jsonl"} {
-		for _, v := range actionVectors(f, name) {
+		for _, v := range vectors(f, name) {
 			if v.Text != "" {
 				f.Add(v.Text)
 			}

@@ -222,7 +222,7 @@ func wrap(head string, b []byte) []byte {
 
 func seedsOf(t testing.TB, kind string) (seeds [][]byte) {
 	for _, name := range []string{"actions_of13.jsonl", "mutations_of13.jsonl"} {
-		for _, v := range actionVectors(t, name) {
+		for _, v := range vectors(t, name) {
 			if b, err := hex.DecodeString(v.Hex); err == nil && v.Kind == kind && v.Error == "" {
 				seeds = append(seeds, b)
 			}

@@ -12,31 +12,6 @@ import (
 	"testing"
 )
 
-// A matchVector is the TLVs of a match, and what Open vSwitch 3.1 makes of them.
-type matchVector struct {
-	ID        string  `json:"id"`
-	Kind      string  `json:"kind"`
-	Hex       string  `json:"hex"`
-	Text      *string `json:"text"`
-	Canonical string  `json:"canonical_hex"` // what it writes after it has read them
-	Error     string  `json:"error"`
-}
-
-func matchVectors(t testing.TB) (all []matchVector) {
-	b, err := os.ReadFile("testdata/oxm.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range bytes.Lines(b) {
-		var v matchVector
-		if err := json.Unmarshal(line, &v); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, v)
-	}
-	return all
-}
-
 func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
@@ -151,7 +126,7 @@ func BenchmarkParseMatch(b *testing.B) {
 
 // addMatches adds the recorded matches to the seeds of f, and killers that others found.
 func addMatches(f *testing.F) {
-	for _, v := range matchVectors(f) {
+	for _, v := range vectors(f, "oxm.jsonl") {
 		f.Add(unhex(f, v.Hex))
 	}
 	f.Add([]byte{0, 1, 0x50, 0, 0, 1, 0x53, 0})
@@ -245,9 +220,9 @@ func printsWhole(m Match) bool {
 var digitFirst = regexp.MustCompile(`/[0-9]`)
 
 func FuzzParseMatch(f *testing.F) {
-	for _, v := range matchVectors(f) {
-		if v.Text != nil {
-			f.Add(*v.Text)
+	for _, v := range vectors(f, "oxm.jsonl") {
+		if v.Text != "" {
+			f.Add(v.Text)
 		}
 	}
 	for _, s := range valueTexts {

@@ -21,7 +21,7 @@ type tlvMaker struct {
 
 func newTLVMaker(t testing.TB, seed uint64) tlvMaker {
 	m := tlvMaker{Rand: rand.New(rand.NewPCG(seed, 2))}
-	for _, v := range matchVectors(t) {
+	for _, v := range vectors(t, "oxm.jsonl") {
 		m.seeds = append(m.seeds, unhex(t, v.Hex))
 	}
 	return m

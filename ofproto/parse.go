@@ -193,6 +193,23 @@ type actionSyntax func(p *parser, kv pair) []Action
 // action puts its own here, beside its code.
 var syntaxes = map[string]actionSyntax{}
 
+// splitAt returns what stands before a list such as "actions=", and what behind. Open vSwitch
+// looks for no more than word, which is the name without its last letter, and for the next
+// equals sign.
+func (p *parser) splitAt(t text, word, hint string) (before, list text) {
+	n := strings.Index(t.s, word)
+	if n < 0 {
+		p.bad(t.from(len(t.s)), "%ss=... is missing at the end%s", word, hint)
+		return t, list
+	}
+	equals := strings.IndexByte(t.s[n:], '=')
+	if equals < 0 {
+		p.bad(t.from(n), "want %ss=...", word)
+		return t, list
+	}
+	return t.to(n), t.from(n + equals + 1)
+}
+
 // inText says how an action is read from a text.
 func inText(name string, s actionSyntax) { syntaxes[name] = s }
 

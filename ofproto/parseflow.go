@@ -83,7 +83,7 @@ func (p *parser) flowMod(cmd FlowCommand, t text) FlowMod {
 	}
 	match, actions := t, text{}
 	if takenBy[cmd]&ofSets != 0 {
-		match, actions = p.splitActions(t)
+		match, actions = p.splitAt(t, "action", ": actions=drop does nothing")
 	}
 	for kv, ok := p.next(&match); ok && p.err == nil; kv, ok = p.next(&match) {
 		p.flowKey(&m, kv)
@@ -115,22 +115,6 @@ func (m Match) typed() Match {
 		m[i].Value = Uint(packet & 0xffff)
 	}
 	return m
-}
-
-// splitActions returns what stands before "actions=", and what behind. Open vSwitch looks
-// for no more than "action", and for the next equals sign.
-func (p *parser) splitActions(t text) (match, actions text) {
-	n := strings.Index(t.s, "action")
-	if n < 0 {
-		p.bad(t.from(len(t.s)), "actions=... is missing at the end: actions=drop does nothing")
-		return t, actions
-	}
-	equals := strings.IndexByte(t.s[n:], '=')
-	if equals < 0 {
-		p.bad(t.from(n), "want actions=...")
-		return t, actions
-	}
-	return t.to(n), t.from(n + equals + 1)
 }
 
 // flowKey reads one field of a flow before its actions.

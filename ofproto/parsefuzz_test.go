@@ -9,12 +9,12 @@ import (
 
 // seedTexts adds the recorded texts of a kind, the refused ones too, and some random ones.
 func seedTexts(f *testing.F, kind string) {
-	for _, v := range sentTexts(f, "flowmods_of13.jsonl") {
+	for _, v := range vectors(f, "flowmods_of13.jsonl") {
 		if v.Kind == "message_"+kind {
-			f.Add(v.In)
+			f.Add(v.TextIn)
 		}
 	}
-	for _, v := range sentTexts(f, "texts_rejected_of13.jsonl") {
+	for _, v := range vectors(f, "texts_rejected_of13.jsonl") {
 		if v.Kind == "text_rejected_"+kind {
 			f.Add(v.Text)
 		}

@@ -48,29 +48,13 @@ func (p *parser) meterMod(cmd uint16, t text) MeterMod {
 	case cmd == MeterDelete:
 		p.meterHead(&m.Meter, t, false)
 	case cmd == MeterAdd || cmd == MeterModify:
-		head, bands := p.splitBands(t)
+		head, bands := p.splitAt(t, "band", "")
 		p.meterHead(&m.Meter, head, true)
 		p.meterBands(&m.Meter, bands)
 	default:
 		p.bad(t, "there is no command %d for meters", cmd)
 	}
 	return m
-}
-
-// splitBands returns what stands before "bands=", and what behind. Open vSwitch looks for
-// no more than "band", and for the next equals sign.
-func (p *parser) splitBands(t text) (head, bands text) {
-	n := strings.Index(t.s, "band")
-	if n < 0 {
-		p.bad(t.from(len(t.s)), "bands=... is missing at the end")
-		return t, bands
-	}
-	equals := strings.IndexByte(t.s[n:], '=')
-	if equals < 0 {
-		p.bad(t.from(n), "want bands=...")
-		return t, bands
-	}
-	return t.to(n), t.from(n + equals + 1)
 }
 
 // word takes a word off t that one of ends ends, after any number of them.

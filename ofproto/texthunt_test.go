@@ -112,9 +112,9 @@ func TestWellFormedTextsGiveTheBytesThatOpenVSwitchSends(t *testing.T) {
 func TestDamagedTextsAreAnsweredAsOpenVSwitchAnswersThem(t *testing.T) {
 	integration(t)
 	valid := map[string][]string{}
-	for _, v := range sentTexts(t, "flowmods_of13.jsonl") {
+	for _, v := range vectors(t, "flowmods_of13.jsonl") {
 		kind := strings.TrimPrefix(v.Kind, "message_")
-		valid[kind] = append(valid[kind], v.In)
+		valid[kind] = append(valid[kind], v.TextIn)
 	}
 	for _, c := range actionTexts {
 		valid["flow"] = append(valid["flow"], c.text)

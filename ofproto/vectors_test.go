@@ -2,7 +2,6 @@ package ofproto
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -304,40 +303,4 @@ func rejectedText(v vector, _ []byte) (error, bool) {
 		_, err = Append(nil, 0, m)
 	}
 	return sameRefusal(err, v.Error), true
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, v := range vectors(f, "flowmods_of13.jsonl") {
-		f.Add(v.bytes(f))
-	}
-	f.Add([]byte{4, 0, 0, 16, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0}) // a HELLO with an element of length 0
-	f.Add([]byte{4, 0, 0, 0, 0, 0, 0, 0})
-	f.Add([]byte{4, 14, 0, 7, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		xid, m, err := Decode(b)
-		if err != nil {
-			return
-		}
-		again, err := Append(nil, xid, m)
-		if err != nil {
-			return // longer than a message may be, once padding is put in
-		}
-		_, m2, err := Decode(again)
-		if err != nil {
-			t.Fatalf("what was written cannot be read: %v\n%x\n%x", err, b, again)
-		}
-		third, err := Append(nil, xid, m2)
-		if err != nil || !bytes.Equal(again, third) {
-			t.Fatalf("reading and writing does not settle: %v\n%x\n%x", err, again, third)
-		}
-	})
-}
-
-func FuzzMultipart(f *testing.F) {
-	f.Add([]byte{0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		DecodeFlowStats(nil, b)
-		DecodeGroupDesc(nil, b)
-		DecodeMeterConfig(nil, b)
-	})
 }

@@ -120,7 +120,7 @@ func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
 
 func selected(s intent.Selector, classes []*pipeline.Class) (in []*pipeline.Class) {
 	for _, c := range classes {
-		if pipeline.Selects(s, c.Members[0]) { // the members of a class are alike to every selector
+		if s.Selects(c.Members[0]) { // the members of a class are alike to every selector
 			in = append(in, c)
 		}
 	}

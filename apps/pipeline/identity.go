@@ -91,28 +91,11 @@ func selectorText(s intent.Selector) string {
 func membership(selectors []selector, e *intent.Endpoint) string {
 	var in []string
 	for _, s := range selectors {
-		if Selects(s.sel, e) {
+		if s.sel.Selects(e) {
 			in = append(in, s.text)
 		}
 	}
 	return strings.Join(in, ";")
-}
-
-// Selects reports whether s selects e by its labels or its name. A selector that has
-// only CIDRs selects no endpoint: it matches the addresses in packets.
-func Selects(s intent.Selector, e *intent.Endpoint) bool {
-	if s.Empty() || slices.Contains(s.Endpoints, e.Name) {
-		return true
-	}
-	if len(s.Labels) == 0 {
-		return false
-	}
-	for k, values := range s.Labels {
-		if v, ok := e.Labels[k]; !ok || !slices.Contains(values, v) {
-			return false
-		}
-	}
-	return true
 }
 
 // Addresses returns the addresses from which the members of c send: the declared
