@@ -183,7 +183,7 @@ func TestAStormIsRepairedInFewPlans(t *testing.T) {
 		for i := range 5000 {
 			r.must(s.Do(ofproto.FlowMod{Flow: ofproto.Flow{Table: 7, Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg1, uint64(i)))}}))
 			if i%100 == 0 {
-				time.Sleep(time.Millisecond)
+				time.Sleep(time.Millisecond) // virtual
 			}
 		}
 		log := r.after(time.Second)

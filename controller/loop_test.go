@@ -334,7 +334,7 @@ func TestARefusedSkeletonIsTriedAgain(t *testing.T) {
 			t.Fatalf("%+v", st.Bridges["br0"])
 		}
 		s.refuse(0)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // virtual
 		synctest.Wait()
 		if !r.Status().Programmed("br0") {
 			t.Errorf("%+v", r.Status().Bridges["br0"])
@@ -396,7 +396,7 @@ func TestARetiredZoneIsFlushedOnceWhenNobodyUsesIt(t *testing.T) {
 			t.Fatal("the zone was flushed while a bridge may still use it")
 		}
 		r.connect("br1", switches[1])
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // virtual
 		synctest.Wait()
 		all := slices.Concat(switches[0].flushed(), switches[1].flushed())
 		if !slices.Equal(all, []uint16{103}) || len(r.numbering.retired) > 0 {
@@ -423,13 +423,13 @@ func TestAZoneThatCannotBeFlushedIsTriedAgainASecondLater(t *testing.T) {
 			t.Fatalf("flushed %d times in 10 s, still retired %v", n, r.numbering.retired)
 		}
 		s.React(nil)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // virtual
 		synctest.Wait()
 		n := len(s.flushed())
 		if len(r.numbering.retired) != 0 {
 			t.Errorf("still retired: %v", r.numbering.retired)
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // virtual
 		if synctest.Wait(); len(s.flushed()) != n {
 			t.Errorf("flushed %d times more", len(s.flushed())-n)
 		}
@@ -490,7 +490,7 @@ func TestACommitThatIsCutOffIsLookedAtAfterTheReconnect(t *testing.T) {
 				}
 				s.React(nil)
 				r.connect("br0", s)
-				time.Sleep(time.Second)
+				time.Sleep(time.Second) // virtual
 				synctest.Wait()
 				plans := 2
 				if carriedOut {
@@ -513,7 +513,7 @@ func TestASwitchThatHasLostItsFlowsIsFilledAgain(t *testing.T) {
 		r.must(s.Do(ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: ofproto.AllTables}}))
 		synctest.Wait()
 		r.connect("br0", s)
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // virtual
 		if synctest.Wait(); !r.Status().Programmed("br0") || len(s.flows()) != 3 {
 			t.Errorf("%v, %+v", s.flows(), r.Status().Bridges)
 		}
@@ -580,7 +580,7 @@ func TestAnAuditMendsWhatSomebodyElseHasChanged(t *testing.T) {
 		r.settled(model(t, br0, "remove", "a"))
 		r.must(s.Do(ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: 24}}))
 		r.must(s.Do(ofproto.FlowMod{Flow: ofproto.Flow{Table: 9, Cookie: 42}}))
-		time.Sleep(31 * time.Second)
+		time.Sleep(31 * time.Second) // virtual
 		synctest.Wait()
 		if b := r.Status().Drift["br0"]; b.Repairs != 1 || len(s.flows()) != 3 {
 			t.Errorf("%+v, %v", b, s.flows())
@@ -597,7 +597,7 @@ func TestAModelWithoutNumbersIsTriedAgain(t *testing.T) {
 		if st := r.settled(model(t, br0, "refuse", "a", "b")); st.Err == nil || st.Revision != 1 || len(s.flows()) != 3 {
 			t.Fatalf("%v, revision %d", st.Err, st.Revision)
 		}
-		time.Sleep(3 * time.Second)
+		time.Sleep(3 * time.Second) // virtual
 		synctest.Wait()
 		if st := r.Status(); st.Err != nil || st.Revision != 2 || !st.Programmed("br0") {
 			t.Errorf("%v, revision %d", st.Err, st.Revision)

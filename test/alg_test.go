@@ -47,24 +47,12 @@ func TestFTPOpensTheDataConnectionsThatItAnnounces(t *testing.T) {
 // announceFTP greets whoever connects, and answers each line with an announcement.
 func announceFTP(t *testing.T, h *sandbox.Host, address, announcement string) {
 	t.Helper()
-	l, err := h.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			fmt.Fprint(c, "220 ready\r\n")
-			for lines := bufio.NewScanner(c); lines.Scan(); {
-				fmt.Fprint(c, announcement)
-			}
-			c.Close()
+	accept(t, h, address, func(c net.Conn) {
+		fmt.Fprint(c, "220 ready\r\n")
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			fmt.Fprint(c, announcement)
 		}
-	}()
+	})
 }
 
 // askFTP connects, says PASV and reads the answer.

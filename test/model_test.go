@@ -57,6 +57,15 @@ func pairModel(spec string, rules ...string) string {
 // serve answers every connection in a host with a page, and closes it.
 func serve(t *testing.T, h *sandbox.Host, address, page string) {
 	t.Helper()
+	accept(t, h, address, func(c net.Conn) {
+		c.SetDeadline(time.Now().Add(ovstest.Patience))
+		io.WriteString(c, page)
+	})
+}
+
+// accept talks on every connection to an address of a host, until the test ends.
+func accept(t *testing.T, h *sandbox.Host, address string, talk func(net.Conn)) {
+	t.Helper()
 	l, err := h.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -70,8 +79,7 @@ func serve(t *testing.T, h *sandbox.Host, address, page string) {
 			}
 			go func() {
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(ovstest.Patience))
-				io.WriteString(c, page)
+				talk(c)
 			}()
 		}
 	}()

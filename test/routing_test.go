@@ -2,6 +2,8 @@ package test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -98,32 +100,7 @@ func TestRecirculations(t *testing.T) {
 // echo answers in a host with what it hears.
 func echo(t *testing.T, h *sandbox.Host, address string) {
 	t.Helper()
-	l, err := h.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				buf := make([]byte, 512)
-				for {
-					n, err := c.Read(buf)
-					if err != nil {
-						return
-					}
-					if _, err := c.Write(buf[:n]); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
+	accept(t, h, address, func(c net.Conn) { io.Copy(c, c) })
 }
 
 // talk exchanges lines over one connection.

@@ -168,7 +168,7 @@ func TestASwitchThatStallsAnswersLater(t *testing.T) {
 	virtual(t, Config{}, func(r *rig) {
 		release := r.Stall()
 		go func() {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3 * time.Second) // virtual
 			release()
 		}()
 		start := time.Now()
