@@ -247,3 +247,15 @@ func (d *demo) chatter(ctx context.Context) {
 		d.link, _ = d.connect(ctx, "app-1", time.Second)
 	}
 }
+
+// pause waits, and reports whether ctx is still not done.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

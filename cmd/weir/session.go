@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -17,90 +15,41 @@ import (
 	"weir/quirk"
 )
 
-// maxHandshakes is how many peers of one door may be shaking hands at once. A bridge
-// needs one; the rest wait in the listener's queue.
-const maxHandshakes = 16
-
-// A door is a listener, and the goroutines that shake hands with those who come.
+// A door is where bridges connect: their sessions come out of it as arrivals.
 type door struct {
-	listener net.Listener
+	listener *ofconn.Listener
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
 }
 
-// openDoor accepts peers and hands those who speak OpenFlow 1.3 to arrivals. bridge
-// is who they must be, or empty if they have to say so themselves.
+// openDoor hands those who connect to l and speak OpenFlow 1.3 to arrivals. bridge is who
+// they must be, or empty if they have to say so themselves.
 func openDoor(ctx context.Context, l net.Listener, bridge string, arrivals chan<- arrival, log *logrus.Logger) *door {
 	ctx, cancel := context.WithCancel(ctx)
-	d := &door{listener: l, cancel: cancel}
-	d.done.Add(1)
-	go d.accept(ctx, bridge, arrivals, log.WithField("listener", l.Addr().String()))
+	at := log.WithField("listener", l.Addr().String())
+	refused := func(peer net.Addr, why error) { at.WithField("peer", peer.String()).WithError(why).Warn("handshake") }
+	d := &door{listener: ofconn.ListenOn(l, ofconn.Config{Refused: refused}), cancel: cancel}
+	d.done.Go(func() {
+		for {
+			conn, err := d.listener.Accept(ctx)
+			if err != nil {
+				return
+			}
+			select {
+			case arrivals <- arrival{bridge, conn}:
+			case <-ctx.Done():
+				_ = conn.Close() // it always succeeds
+			}
+		}
+	})
 	return d
 }
 
 // close stops listening, removes the socket, and waits for those who shake hands.
 func (d *door) close() {
-	d.cancel()
-	// A listener that cannot be closed is one that is closed already.
-	_ = d.listener.Close()
+	d.cancel()             // it may be handing over a session, to whom waits here
+	_ = d.listener.Close() // one that cannot be closed is closed already
 	d.done.Wait()
-}
-
-func (d *door) accept(ctx context.Context, bridge string, arrivals chan<- arrival, log *logrus.Entry) {
-	defer d.done.Done()
-	places := make(chan struct{}, maxHandshakes)
-	for {
-		nc, err := d.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil { // out of descriptors, perhaps: that passes
-			log.WithError(err).Error("accept")
-			if !pause(ctx, time.Second) {
-				return
-			}
-			continue
-		}
-		select {
-		case places <- struct{}{}:
-		case <-ctx.Done():
-			_ = nc.Close()
-			return
-		}
-		d.done.Add(1)
-		go func() {
-			defer d.done.Done()
-			defer func() { <-places }()
-			shake(ctx, nc, bridge, arrivals, log)
-		}()
-	}
-}
-
-// shake makes a session of a connection, and hands it over.
-func shake(ctx context.Context, nc net.Conn, bridge string, arrivals chan<- arrival, log *logrus.Entry) {
-	conn, err := ofconn.New(ctx, nc, ofconn.Config{})
-	if err != nil {
-		_ = nc.Close() // it may be closed already
-		log.WithError(err).Warn("handshake")
-		return
-	}
-	select {
-	case arrivals <- arrival{bridge, conn}:
-	case <-ctx.Done():
-		_ = conn.Close()
-	}
-}
-
-// pause waits, and reports whether ctx is still not done.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // A session is a bridge that is being served.

@@ -45,18 +45,27 @@ func Listen(target string, c Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln := &Listener{config: c.withDefaults(), arrived: make(chan *Conn)}
+	var keys *tls.Config
 	if secret {
-		if ln.secret, err = mutual(c.TLS, true); err != nil {
+		if keys, err = mutual(c.TLS, true); err != nil {
 			return nil, fmt.Errorf("%s: %w", target, err)
 		}
 	}
-	if ln.l, err = listen(network, address); err != nil {
+	l, err := listen(network, address)
+	if err != nil {
 		return nil, err
 	}
+	return accepting(l, keys, c), nil
+}
+
+// ListenOn waits for switches that connect to l, without TLS, and closes l in the end.
+func ListenOn(l net.Listener, c Config) *Listener { return accepting(l, nil, c) }
+
+func accepting(l net.Listener, secret *tls.Config, c Config) *Listener {
+	ln := &Listener{config: c.withDefaults(), secret: secret, l: l, arrived: make(chan *Conn)}
 	ln.ctx, ln.stop = context.WithCancel(context.Background())
 	ln.tasks.Go(ln.accept)
-	return ln, nil
+	return ln
 }
 
 func listen(network, address string) (net.Listener, error) {

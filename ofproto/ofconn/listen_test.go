@@ -101,6 +101,24 @@ func TestASwitchConnectsToUs(t *testing.T) {
 	}
 }
 
+func TestASwitchConnectsToAListenerOfOurs(t *testing.T) {
+	box := sandboxtest.Rootless(t, "br")
+	nl, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	l := ListenOn(nl, Config{})
+	_, err = box.Vsctl("set-controller", "br", "tcp:"+l.Addr().String())
+	must(t, err)
+	s, err := l.Accept(t.Context())
+	must(t, err)
+	use(t, s)
+	must(t, l.Close())
+	if _, err := nl.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener is still open: %v", err)
+	}
+	use(t, s) // what has been accepted lives on
+	must(t, s.Close())
+}
+
 func TestWeConnectToASwitch(t *testing.T) {
 	box := sandboxtest.Rootless(t, "br")
 	for _, kind := range []string{"tcp", "ssl", "unix"} {
