@@ -120,6 +120,7 @@ var edits = [][2]string{
 	{"tier: app", "tier: db"}, {"tier: db", "tier: app"}, {"tier: [app]", "tier: [db, app]"}, {"tier: [db, app]", "tier: [db]"},
 	{"/25", "/26"}, {"10.0.0.0/24", "10.0.0.0/16"}, {"fd00::/16", "fd00:1::/64"}, {"ports: [80]", "ports: [80-82]"}, {"protocol: tcp", "protocol: udp"},
 	{", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
+	{"endpoints: [e00, e01]", "endpoints: [e01]"}, {"groups: [g1]", "groups: [g0]"}, {"groups: [g0]", "groups: [g2]"}, {"groups: [g1]", "groups: [g1, g0]"},
 }
 
 // drawEdit changes, removes or moves a line.
@@ -150,10 +151,12 @@ func drawEdit(t *rapid.T, text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// edible are the lines that say what may talk to what: rules, selectors, labels, defaults.
+// edible are the lines that say what may talk to what: rules, selectors, groups, labels,
+// defaults.
 func edible(lines []string) (at []int) {
 	for i, l := range lines {
-		if strings.HasPrefix(l, "  - {name") || strings.Contains(l, "appliesTo") || strings.Contains(l, "labels: {tier") || strings.Contains(l, "defaults:") {
+		group := i > 1 && lines[i-2] == "kind: Group"
+		if group || strings.HasPrefix(l, "  - {name") || strings.Contains(l, "appliesTo") || strings.Contains(l, "labels: {tier") || strings.Contains(l, "defaults:") {
 			at = append(at, i)
 		}
 	}

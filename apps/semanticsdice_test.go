@@ -32,6 +32,8 @@ type dice struct {
 	s         *strings.Builder
 	tenant    string
 	endpoints []string
+	groups    []string // of endpoints only
+	mixed     []string // groups that may have CIDRs as well
 }
 
 func (d *dice) one(label string, of ...string) string { return rapid.SampledFrom(of).Draw(d.T, label) }
@@ -56,6 +58,9 @@ func (d *dice) model() {
 		d.one("mode", "enforce", "enforce", "enforce", "audit", "off"), d.one("ingress", "deny", "allow"), d.one("egress", "allow", "deny"), d.one("invalid", "drop", "allow")))
 	for n := range rapid.IntRange(1, 2).Draw(d.T, "networks") {
 		d.network(n)
+	}
+	for g := range rapid.IntRange(0, 3).Draw(d.T, "groups") {
+		d.group(g)
 	}
 	for p := range rapid.IntRange(0, 4).Draw(d.T, "policies") {
 		d.policy(p)
@@ -91,9 +96,23 @@ func (d *dice) network(n int) {
 	}
 }
 
+// group draws a group, which nobody need be in.
+func (d *dice) group(g int) {
+	name, cidrs := fmt.Sprint("g", g), g > 0
+	members := d.selector("members", cidrs, nil)
+	if members == "" {
+		members = "{labels: {tier: [web]}}"
+	}
+	d.object("Group", name, "", " "+members)
+	d.mixed = append(d.mixed, name)
+	if !cidrs {
+		d.groups = append(d.groups, name)
+	}
+}
+
 func (d *dice) policy(p int) {
 	spec := fmt.Sprintf("\n  tier: %s\n  priority: %s\n", d.one("tier", "application", "admin", "baseline"), d.one("priority", "1", "100", "2"))
-	if s := d.selector("applies to", false); s != "" {
+	if s := d.selector("applies to", false, d.groups); s != "" {
 		spec += "  appliesTo: " + s + "\n"
 	}
 	spec += "  rules:\n"
@@ -120,7 +139,7 @@ func (d *dice) rule(r int) string {
 	if (protocol == "tcp" || protocol == "udp" || protocol == "sctp") && rapid.Bool().Draw(d.T, "ports") {
 		s += ", ports: [" + strings.Join(d.some("port", 1, 3, portRanges...), ", ") + "]"
 	}
-	if of := d.selector("peer", protocol != "icmp" && protocol != "icmpv6"); of != "" {
+	if of := d.selector("peer", protocol != "icmp" && protocol != "icmpv6", d.mixed); of != "" {
 		s += fmt.Sprintf(", %s: %s", peer, of)
 	}
 	if action == "allow" && rapid.Bool().Draw(d.T, "mark") {
@@ -146,10 +165,16 @@ var (
 )
 
 // selector draws a selector, or nothing.
-func (d *dice) selector(label string, cidrs bool) string {
+func (d *dice) selector(label string, cidrs bool, groups []string) string {
 	kinds := []string{"", "labels", "endpoints", "labels+endpoints"}
 	if cidrs {
 		kinds = append(kinds, "cidrs", "cidrs+labels", "cidrs+endpoints")
+	}
+	if len(groups) > 0 {
+		kinds = append(kinds, "groups", "groups+labels", "groups")
+	}
+	if cidrs && len(groups) > 0 {
+		kinds = append(kinds, "groups+cidrs")
 	}
 	var parts []string
 	for _, k := range strings.Split(d.one(label, kinds...), "+") {
@@ -158,6 +183,8 @@ func (d *dice) selector(label string, cidrs bool) string {
 			parts = append(parts, "labels: {tier: ["+strings.Join(d.some("tiers", 1, 2, "app", "db", "web"), ", ")+"]}")
 		case "endpoints":
 			parts = append(parts, "endpoints: ["+strings.Join(d.some("names", 1, 2, d.endpoints...), ", ")+"]")
+		case "groups":
+			parts = append(parts, "groups: ["+strings.Join(d.some("groups", 1, 2, groups...), ", ")+"]")
 		case "cidrs":
 			parts = append(parts, fmt.Sprintf("cidrs: [%s]", strings.Join(quoted(canonical(d.some("prefixes", 1, 3, prefixes...))), ", ")))
 		}

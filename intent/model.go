@@ -14,6 +14,7 @@
 package intent
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -252,6 +253,23 @@ type Selector struct {
 // Empty reports whether s is the zero Selector, which selects everything.
 func (s Selector) Empty() bool {
 	return len(s.CIDRs) == 0 && len(s.Labels) == 0 && len(s.Endpoints) == 0 && len(s.Groups) == 0
+}
+
+// Prefixes returns the addresses that s matches in packets, its groups' too, without those
+// that are inside of others.
+func (s Selector) Prefixes() []netip.Prefix {
+	all := slices.Clone(s.CIDRs)
+	for _, g := range s.Groups {
+		all = append(all, g.Members.CIDRs...)
+	}
+	slices.SortFunc(all, func(a, b netip.Prefix) int { return cmp.Or(a.Addr().Compare(b.Addr()), a.Bits()-b.Bits()) })
+	var wide []netip.Prefix // in the order of their addresses, the large before the small
+	for _, p := range all {
+		if len(wide) == 0 || !wide[len(wide)-1].Contains(p.Addr()) {
+			wide = append(wide, p)
+		}
+	}
+	return wide
 }
 
 // A Group is a selection with a name, which rules share.

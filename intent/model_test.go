@@ -1,7 +1,9 @@
 package intent
 
 import (
+	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -152,6 +154,22 @@ spec:
 	}
 	if !rules[0].Peer.Selects(blue.Endpoints[0]) {
 		t.Error("a is in the group, and not selected by it")
+	}
+	if got := fmt.Sprint(rules[1].Peer.Prefixes()); got != "[10.8.0.0/16 10.9.0.0/16]" {
+		t.Errorf("r2 matches the addresses %s", got)
+	}
+}
+
+func TestPrefixesAreThoseThatLieInNoOther(t *testing.T) {
+	s := Selector{Groups: []*Group{{}, {}}}
+	for _, text := range []string{"10.1.2.0/24", "10.0.0.0/8", "::/0"} {
+		s.CIDRs = append(s.CIDRs, netip.MustParsePrefix(text))
+	}
+	for _, text := range []string{"10.0.0.0/8", "10.0.0.0/9", "192.0.2.0/24", "fd00::/8"} {
+		s.Groups[1].Members.CIDRs = append(s.Groups[1].Members.CIDRs, netip.MustParsePrefix(text))
+	}
+	if got := fmt.Sprint(s.Prefixes()); got != "[10.0.0.0/8 192.0.2.0/24 ::/0]" {
+		t.Error(got)
 	}
 }
 

@@ -20,7 +20,8 @@ const topPriority = 30000
 type rule struct {
 	*intent.Rule
 	subjects []*pipeline.Class // nil: every packet of the tenant
-	peers    []*pipeline.Class // with Peer.CIDRs; both empty: anybody
+	peers    []*pipeline.Class
+	cidrs    []netip.Prefix // with peers; none lies in another
 	anyPeer  bool
 	versions []version
 	priority uint16
@@ -105,7 +106,7 @@ func widened(r *intent.Rule) *intent.Rule {
 func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
 	x := rule{Rule: r, subjects: selected(r.Policy.AppliesTo, classes), anyPeer: r.Peer.Empty()}
 	if !x.anyPeer {
-		x.peers = selected(r.Peer, classes)
+		x.peers, x.cidrs = selected(r.Peer, classes), r.Peer.Prefixes()
 	}
 	x.versions = []version{4, 6}
 	switch r.Protocol {
@@ -140,7 +141,7 @@ func spoken(classes []*pipeline.Class, v version) bool {
 }
 
 func (r rule) peersSpeak(v version) bool {
-	return r.anyPeer || spoken(r.peers, v) || slices.ContainsFunc(r.Peer.CIDRs, func(p netip.Prefix) bool { return versionOf(p.Addr()) == v })
+	return r.anyPeer || spoken(r.peers, v) || slices.ContainsFunc(r.cidrs, func(p netip.Prefix) bool { return versionOf(p.Addr()) == v })
 }
 
 func versionOf(a netip.Addr) version {
@@ -160,11 +161,11 @@ func (r rule) overlaps(q rule) bool {
 }
 
 func (r rule) peersOverlap(q rule) bool {
-	if r.anyPeer || q.anyPeer || len(r.Peer.CIDRs) > 0 && len(q.peers) > 0 || len(q.Peer.CIDRs) > 0 && len(r.peers) > 0 {
+	if r.anyPeer || q.anyPeer || len(r.cidrs) > 0 && len(q.peers) > 0 || len(q.cidrs) > 0 && len(r.peers) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(r.peers, func(c *pipeline.Class) bool { return slices.Contains(q.peers, c) }) ||
-		slices.ContainsFunc(r.Peer.CIDRs, func(p netip.Prefix) bool { return slices.ContainsFunc(q.Peer.CIDRs, p.Overlaps) })
+		slices.ContainsFunc(r.cidrs, func(p netip.Prefix) bool { return slices.ContainsFunc(q.cidrs, p.Overlaps) })
 }
 
 // A side is one end of a packet, and how it is matched.
@@ -235,7 +236,7 @@ func (r rule) peerConds(n pipeline.Numbers, s side, v version) [][]ofproto.Cond 
 			all = append(all, []ofproto.Cond{s.class(n, c)})
 		}
 	}
-	for _, p := range r.Peer.CIDRs {
+	for _, p := range r.cidrs {
 		if versionOf(p.Addr()) == v {
 			all = append(all, []ofproto.Cond{s.prefix(p)})
 		}

@@ -117,7 +117,7 @@ func (r rule) peerPrefixes(v version) []netip.Prefix {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 	}
 	all := addressesOf(r.peers, v)
-	for _, p := range r.Peer.CIDRs {
+	for _, p := range r.cidrs {
 		if versionOf(p.Addr()) == v && !slices.Contains(all, p) {
 			all = append(all, p)
 		}

@@ -85,7 +85,20 @@ func selectorText(s intent.Selector) string {
 	if len(s.Endpoints) > 0 {
 		text += "@" + strings.Join(slices.Sorted(slices.Values(s.Endpoints)), "|")
 	}
+	if len(s.Groups) > 0 {
+		text += "+" + strings.Join(groupNames(s.Groups), "|")
+	}
 	return text
+}
+
+// groupNames names groups, and does not say who is in them: so that the classes stay the
+// same, and with them the rules, when a member comes or goes.
+func groupNames(groups []*intent.Group) (names []string) {
+	for _, g := range groups {
+		names = append(names, g.Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 func membership(selectors []selector, e *intent.Endpoint) string {

@@ -216,6 +216,11 @@ func matches(t *intent.Tenant, r *intent.Rule, peer netip.Addr, p Packet) bool {
 // isPeer reports whether s selects an address, of whomever it is. A link-local address
 // says that only inside the packet's network.
 func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr, n *intent.Network) bool {
+	for _, g := range s.Groups {
+		if isPeer(t, g.Members, a, n) {
+			return true
+		}
+	}
 	if s.Empty() || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) {
 		return true
 	}
@@ -224,10 +229,16 @@ func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr, n *intent.Network
 	})
 }
 
-// selects reports whether s, which is not empty, selects an endpoint by name or labels.
+// selects reports whether s, which is not empty, selects an endpoint by name, labels or
+// group.
 func selects(s intent.Selector, e *intent.Endpoint) bool {
 	if slices.Contains(s.Endpoints, e.Name) {
 		return true
+	}
+	for _, g := range s.Groups {
+		if selects(g.Members, e) {
+			return true
+		}
 	}
 	for key, values := range s.Labels {
 		if v, ok := e.Labels[key]; !ok || !slices.Contains(values, v) {

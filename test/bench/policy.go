@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -144,7 +145,10 @@ func (t tenant) allows() string {
 	if len(t.rules) == 0 {
 		return "# nothing yet\n"
 	}
-	var rules strings.Builder
+	var rules, groups strings.Builder
+	for _, name := range t.groups() {
+		groups.WriteString(object("Group", name, t.of(), fmt.Sprintf("  labels: {%s: member}\n", name)))
+	}
 	if t.subjects != "" {
 		fmt.Fprintf(&rules, "  appliesTo: {labels: {%s: member}}\n", t.subjects)
 	}
@@ -152,12 +156,22 @@ func (t tenant) allows() string {
 	for _, r := range t.rules {
 		fmt.Fprintf(&rules, "  - {name: %s, direction: ingress, action: allow, from: {%s}, protocol: tcp, ports: [%d]}\n", r.name, r.from(), r.port)
 	}
-	return object("Policy", "in", t.of(), rules.String())
+	return groups.String() + object("Policy", "in", t.of(), rules.String())
+}
+
+// groups are the groups that t's rules name.
+func (t tenant) groups() (names []string) {
+	for _, r := range t.rules {
+		if r.group != "" && !slices.Contains(names, r.group) {
+			names = append(names, r.group)
+		}
+	}
+	return names
 }
 
 func (r rule) from() string {
 	if r.group != "" {
-		return fmt.Sprintf("labels: {%s: member}", r.group)
+		return fmt.Sprintf("groups: [%s]", r.group)
 	}
 	return fmt.Sprintf("cidrs: [%s]", r.cidr)
 }
