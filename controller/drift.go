@@ -92,7 +92,7 @@ func short(text string) string {
 func drifted(plan ofproto.Plan, have ofproto.Tables, in pipeline.Input, now time.Time) []Drift {
 	found := flowDrift(plan, have.Flows, in.Numbers)
 	found = append(found, groupDrift(plan, have.Groups, in)...)
-	found = append(found, meterDrift(plan, have.Meters)...)
+	found = append(found, meterDrift(plan, have.Meters, in.Numbers)...)
 	for i := range found {
 		found[i].At = now
 	}
@@ -161,9 +161,11 @@ func groupDrift(plan ofproto.Plan, have []ofproto.Group, in pipeline.Input) (fou
 	return found
 }
 
-func meterDrift(plan ofproto.Plan, have []ofproto.MeterConfig) (found []Drift) {
+func meterDrift(plan ofproto.Plan, have []ofproto.MeterConfig, n pipeline.Numbers) (found []Drift) {
 	for _, m := range plan.PutMeters {
 		d := Drift{What: "meter", Change: "deleted", Was: meterText(m), subject: meterName(m.ID)}
+		tag, _ := pipeline.MeterTag(m.ID)
+		d.Intent, _ = n.Origin(tag)
 		if i := slices.IndexFunc(have, func(n ofproto.MeterConfig) bool { return n.ID == m.ID }); i >= 0 {
 			d.Change, d.Is = "changed", meterText(have[i])
 		}

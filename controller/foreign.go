@@ -41,7 +41,7 @@ func divide(have ofproto.Tables, want *pipeline.Program, mode intent.ForeignFlow
 		return ours, theirs, fmt.Errorf("the bridge has %d flows of somebody else, among them %v: remove them, or say foreignFlows: keep or remove", len(theirs), theirs[0])
 	}
 	for _, m := range have.Meters { // others may have meters of their own
-		if m.ID == pipeline.PuntMeter {
+		if _, owned := pipeline.MeterTag(m.ID); owned {
 			ours.Meters = append(ours.Meters, m)
 		}
 	}

@@ -265,7 +265,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	if !plan.Empty() {
 		if err := s.conn.Apply(ctx, plan); err != nil {
 			s.given = nil
-			return s.refuse(ctx, err, in)
+			return s.refuse(ctx, err, plan, in)
 		}
 		s.log(plan)
 	}
@@ -347,8 +347,8 @@ func notOurs(flows []ofproto.Flow) (some []ofproto.Flow) {
 // about no intent, or about one that cannot be done without, is an error of the bridge.
 //
 // It is not believed before the bridge has been read: a flow is refused, too, whose group
-// somebody has deleted.
-func (s *session) refuse(ctx context.Context, err error, in pipeline.Input) (again bool, _ error) {
+// somebody has deleted. The meters of the plan may be there although all else is not.
+func (s *session) refuse(ctx context.Context, err error, p ofproto.Plan, in pipeline.Input) (again bool, _ error) {
 	var r *ofproto.Rejected
 	if !errors.As(err, &r) {
 		return false, err
@@ -356,16 +356,38 @@ func (s *session) refuse(ctx context.Context, err error, in pipeline.Input) (aga
 	if !s.fresh {
 		return true, s.read(ctx)
 	}
-	id, ok := refusedIntent(r, in)
-	if !ok || s.refused[id] != nil {
+	ids, ok := refusedIntents(r, p, in)
+	if !ok || s.refused[ids[0]] != nil {
 		return false, err
 	}
 	if s.refused == nil {
 		s.refused = map[intent.ID]error{}
 	}
-	s.refused[id] = r
-	s.config.Log.WithField("bridge", s.name).WithField("intent", id).WithError(r).Error("refused by the switch; everything else goes on")
+	for _, id := range ids {
+		s.refused[id] = r
+		s.config.Log.WithField("bridge", s.name).WithField("intent", id).WithError(r).Error("refused by the switch; everything else goes on")
+	}
+	if len(p.PutMeters) > 0 {
+		s.have.Groups, s.have.Meters, err = s.conn.GroupsAndMeters(ctx)
+		return err == nil, err
+	}
 	return true, nil
+}
+
+// refusedIntents returns the intents that have to be done without. A switch that refuses a
+// meter has none, or no more, and would refuse the next: then it is all whose meters are new.
+func refusedIntents(r *ofproto.Rejected, p ofproto.Plan, in pipeline.Input) (ids []intent.ID, ok bool) {
+	if r.Meter == nil {
+		id, ok := refusedIntent(r, in)
+		return []intent.ID{id}, ok
+	}
+	for _, m := range p.PutMeters {
+		tag, _ := pipeline.MeterTag(m.ID)
+		if id, known := in.Numbers.Origin(tag); known {
+			ids = append(ids, id)
+		}
+	}
+	return ids, len(ids) > 0
 }
 
 func refusedIntent(r *ofproto.Rejected, in pipeline.Input) (intent.ID, bool) {

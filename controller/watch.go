@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"weir/apps/pipeline"
 	"weir/ofproto"
 )
 
@@ -76,9 +78,33 @@ func (s *session) catchUp(ctx context.Context, news ofproto.TableChange) (err er
 		have.Flows = ofproto.Updated(have.Flows, news.Flows)
 	}
 	if have.Groups, have.Meters, err = s.conn.GroupsAndMeters(ctx); err == nil {
+		have.Flows = metered(have)
 		s.have = have
 	}
 	return err
+}
+
+// metered returns the flows of a bridge, without those that send to the controller through
+// a meter of Weir's that is not there. A flow whose instruction is a meter goes with it; one whose
+// action says it stays, and keeps the place in the datapath where the meter was. It has to
+// be put again when the meter is.
+func metered(t ofproto.Tables) []ofproto.Flow {
+	there := make(map[uint32]bool, len(t.Meters))
+	for _, m := range t.Meters {
+		there[m.ID] = true
+	}
+	astray := func(a ofproto.Action) bool {
+		c, _ := a.(ofproto.Controller)
+		_, ours := pipeline.MeterTag(c.Meter)
+		return ours && !there[c.Meter]
+	}
+	for i, f := range t.Flows {
+		if slices.ContainsFunc(f.Actions, astray) { // seldom: only then a copy is made
+			rest := slices.DeleteFunc(slices.Clone(t.Flows[i:]), func(f ofproto.Flow) bool { return slices.ContainsFunc(f.Actions, astray) })
+			return slices.Concat(t.Flows[:i], rest)
+		}
+	}
+	return t.Flows
 }
 
 // read reads what the bridge really has.
@@ -87,6 +113,7 @@ func (s *session) read(ctx context.Context) (err error) {
 	if s.have, err = s.conn.Tables(ctx); err != nil {
 		return err
 	}
+	s.have.Flows = metered(s.have)
 	s.fresh, s.cost = true, time.Since(began)
 	s.news = ofproto.TableChange{}
 	return nil

@@ -12,24 +12,16 @@ import (
 
 // A Program is all that should be in a bridge.
 type Program struct {
-	Flows   []ofproto.Flow  // by table, then from the highest priority down
-	Groups  []ofproto.Group // by id
-	Meters  []ofproto.MeterConfig
-	Pending []Pending // by id
+	Flows   []ofproto.Flow        // by table, then from the highest priority down
+	Groups  []ofproto.Group       // by id
+	Meters  []ofproto.MeterConfig // by id
+	Pending []Pending             // by id
 }
 
 // Tables returns p as ofproto.Diff takes it.
 func (p *Program) Tables() ofproto.Tables {
 	return ofproto.Tables{Flows: p.Flows, Groups: p.Groups, Meters: p.Meters}
 }
-
-// PuntMeter is the number of the meter through which packets go to the controller. It is
-// one for a bridge, and well above those that people choose by hand.
-const PuntMeter = 60001
-
-// puntRate is how many packets a second are sent to the controller at most, so that
-// nobody can keep it, or the switch's main loop, from its work.
-const puntRate = 200
 
 // A Pending is an intent that cannot be served yet, and why.
 type Pending struct {
@@ -46,6 +38,7 @@ type Builder struct {
 	flows   []ofproto.Flow
 	groups  []ofproto.Group
 	meters  []ofproto.MeterConfig
+	punts   bool // PuntMeter is among the meters
 }
 
 // Flow adds a flow in the service of id. What serves an intent that the switch has
@@ -65,17 +58,6 @@ func (b *Builder) Group(id intent.ID, t ofproto.GroupType, buckets []ofproto.Buc
 		return
 	}
 	b.groups = append(b.groups, ofproto.Group{ID: b.Numbers.Group(id), Type: t, Buckets: buckets})
-}
-
-// Punt returns the actions that send a packet to the controller, metered.
-func (b *Builder) Punt() []ofproto.Action {
-	if len(b.meters) == 0 {
-		b.meters = []ofproto.MeterConfig{{
-			ID: PuntMeter, Flags: ofproto.MeterPacketsPerSecond | ofproto.MeterBurst,
-			Bands: []ofproto.MeterBand{{Type: ofproto.MeterDrop, Rate: puntRate, Burst: puntRate}},
-		}}
-	}
-	return []ofproto.Action{ofproto.Meter(PuntMeter), ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff}}
 }
 
 // Refused reports whether the switch has refused what serves id.
@@ -123,6 +105,7 @@ func (p *Program) sort(n Numbers) error {
 		}
 	}
 	slices.SortFunc(p.Groups, func(a, b ofproto.Group) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(p.Meters, func(a, b ofproto.MeterConfig) int { return cmp.Compare(a.ID, b.ID) })
 	return nil
 }
 

@@ -92,8 +92,8 @@ func removeFlows(ctx context.Context, rundir, bridge string) (int, error) {
 	return len(p.DeleteFlows), c.Apply(ctx, p)
 }
 
-// removal is the plan that removes Weir's flows, and the groups that only they use. A
-// group does not say whose it is.
+// removal is the plan that removes Weir's flows and meters, and the groups that only these
+// flows use. A group does not say whose it is.
 func removal(have ofproto.Tables) ofproto.Plan {
 	var p ofproto.Plan
 	ours, others := map[uint32]bool{}, map[uint32]bool{}
@@ -112,6 +112,11 @@ func removal(have ofproto.Tables) ofproto.Plan {
 	for _, g := range have.Groups {
 		if ours[g.ID] && !others[g.ID] {
 			p.DeleteGroups = append(p.DeleteGroups, g)
+		}
+	}
+	for _, m := range have.Meters {
+		if _, owned := pipeline.MeterTag(m.ID); owned {
+			p.DeleteMeters = append(p.DeleteMeters, m)
 		}
 	}
 	return p
