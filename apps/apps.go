@@ -9,6 +9,9 @@ import (
 
 // Compile returns all that should be in a bridge. It is a pure function: equal inputs
 // give equal programs.
-func Compile(in pipeline.Input) (*pipeline.Program, error) {
-	return pipeline.Build(in, fabric.Compile, firewall.Compile)
+func Compile(in pipeline.Input) (*pipeline.Program, error) { return Recompile(new(pipeline.Cache), in) }
+
+// Recompile is Compile, and takes what has not changed from the cache of the bridge.
+func Recompile(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+	return c.Build(in, fabric.App, firewall.App)
 }

@@ -34,7 +34,7 @@ func largeModel(tb testing.TB) *intent.Model {
 
 func BenchmarkCompile10000Rules(b *testing.B) {
 	p, in := compileModel(b, largeModel(b))
-	b.ReportMetric(float64(len(p.Flows)), "flows")
+	b.ReportMetric(float64(len(p.Tables().Flows)), "flows")
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Compile(in); err != nil {

@@ -17,9 +17,10 @@ import (
 // withGroup has the program have a group and a meter as well, that its flows use.
 func withGroup(in pipeline.Input) (*pipeline.Program, error) {
 	p, err := compile(in)
-	p.Groups = []ofproto.Group{{ID: 1, Type: ofproto.GroupAll, Buckets: []ofproto.Bucket{{Actions: []ofproto.Action{ofproto.Output{Port: 1}}}}}}
-	p.Meters = []ofproto.MeterConfig{{ID: pipeline.PuntMeter, Flags: ofproto.MeterPacketsPerSecond | ofproto.MeterBurst, Bands: []ofproto.MeterBand{{Type: ofproto.MeterDrop, Rate: 200, Burst: 200}}}}
-	p.Flows = append(p.Flows, ofproto.Flow{Table: 80, Cookie: pipeline.Cookie(1), Actions: []ofproto.Action{ofproto.Meter(pipeline.PuntMeter), ofproto.ToGroup(1)}})
+	u := p.Units[0]
+	u.Groups = []ofproto.Group{{ID: 1, Type: ofproto.GroupAll, Buckets: []ofproto.Bucket{{Actions: []ofproto.Action{ofproto.Output{Port: 1}}}}}}
+	u.Meters = []ofproto.MeterConfig{{ID: pipeline.PuntMeter, Flags: ofproto.MeterPacketsPerSecond | ofproto.MeterBurst, Bands: []ofproto.MeterBand{{Type: ofproto.MeterDrop, Rate: 200, Burst: 200}}}}
+	u.Flows = append(u.Flows, ofproto.Flow{Table: 80, Cookie: pipeline.Cookie(1), Actions: []ofproto.Action{ofproto.Meter(pipeline.PuntMeter), ofproto.ToGroup(1)}})
 	return p, err
 }
 

@@ -23,8 +23,9 @@ func foreignFlows(in pipeline.Input) intent.ForeignFlows {
 // A foreign flow in the place of one of the program's counts as ours: it is replaced.
 // Where foreign flows are refused they are an error that names the first.
 func divide(have ofproto.Tables, want *pipeline.Program, mode intent.ForeignFlows) (ours ofproto.Tables, theirs []ofproto.Flow, err error) {
-	wanted := make(map[ofproto.FlowKey]bool, len(want.Flows))
-	for _, f := range want.Flows {
+	flows, _ := want.Size()
+	wanted := make(map[ofproto.FlowKey]bool, flows)
+	for _, f := range want.Tables().Flows {
 		if f.Cookie != 0 {
 			wanted[f.Key()] = true
 		}
@@ -58,9 +59,11 @@ func divide(have ofproto.Tables, want *pipeline.Program, mode intent.ForeignFlow
 }
 
 func wantsGroup(p *pipeline.Program, id uint32) bool {
-	for _, g := range p.Groups {
-		if g.ID == id {
-			return true
+	for _, u := range p.Units {
+		for _, g := range u.Groups {
+			if g.ID == id {
+				return true
+			}
 		}
 	}
 	return false

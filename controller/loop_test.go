@@ -131,7 +131,7 @@ func (n *memNumbering) Release(zone uint16) error { delete(n.retired, zone); ret
 // compile makes one flow for the bridge, and for each tenant one that says its epoch and one
 // that says its zone, which the tests take for its policy.
 func compile(in pipeline.Input) (*pipeline.Program, error) {
-	p := &pipeline.Program{Flows: []ofproto.Flow{{Cookie: pipeline.Cookie(tags[intent.ID("bridge/"+in.Bridge)])}}}
+	p := &pipeline.Unit{Flows: []ofproto.Flow{{Cookie: pipeline.Cookie(tags[intent.ID("bridge/"+in.Bridge)])}}}
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {
 			continue
@@ -145,7 +145,7 @@ func compile(in pipeline.Input) (*pipeline.Program, error) {
 			ofproto.Flow{Table: 24, Priority: uint16(in.Numbers.Epoch(t.ID())), Cookie: pipeline.Cookie(tags[t.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone))},
 			ofproto.Flow{Table: 56, Priority: policy, Cookie: pipeline.Cookie(tags[t.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone))})
 	}
-	return p, nil
+	return &pipeline.Program{Units: []*pipeline.Unit{p}}, nil
 }
 
 // narrowed names tenant a if its policy goes from 1 to 2 and its epoch has not been raised.
@@ -159,7 +159,7 @@ func narrowed(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, _
 		}
 		return 0
 	}
-	if find(have.Flows, 56) == 1 && find(want.Flows, 56) == 2 && find(have.Flows, 24) == uint16(n.Epoch("a")) {
+	if find(have.Flows, 56) == 1 && find(want.Tables().Flows, 56) == 2 && find(have.Flows, 24) == uint16(n.Epoch("a")) {
 		return []intent.ID{"a"}
 	}
 	return nil

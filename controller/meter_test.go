@@ -23,13 +23,14 @@ func meterOf(id intent.ID) ofproto.MeterConfig {
 // it is, and one that only has the copy metered that it sends to the controller.
 func withMeters(in pipeline.Input) (*pipeline.Program, error) {
 	p, err := compile(in)
+	u := p.Units[0]
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {
 			continue
 		}
 		m, cookie, zone := meterOf(t.ID()), pipeline.Cookie(tags[t.ID()]), ofproto.Is(ofproto.Reg5, uint64(in.Numbers.Zone(t.ID())))
-		p.Meters = append(p.Meters, m)
-		p.Flows = append(p.Flows,
+		u.Meters = append(u.Meters, m)
+		u.Flows = append(u.Flows,
 			ofproto.Flow{Table: 26, Priority: 7, Cookie: cookie, Match: ofproto.MatchOn(zone), Actions: []ofproto.Action{ofproto.Meter(m.ID), ofproto.GotoTable(36)}},
 			ofproto.Flow{Table: 68, Priority: 7, Cookie: cookie, Match: ofproto.MatchOn(zone), Actions: []ofproto.Action{ofproto.Controller{MaxLen: 128, Reason: 1, Meter: m.ID}}})
 	}

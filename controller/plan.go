@@ -30,7 +30,7 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	}
 	ours, _, err := divide(have, program, s.mode(in))
 	p := BridgePlan{
-		Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending,
+		Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending(),
 		Narrowed: narrowed, Before: have, Numbers: in.Numbers, Err: err,
 	}
 	p.count()

@@ -131,8 +131,9 @@ func TestDriftAmongManyFlows(t *testing.T) {
 	}
 	r := newReal(t, func(in pipeline.Input) (*pipeline.Program, error) {
 		p, err := compile(in)
+		u := p.Units[0]
 		for i := range n {
-			p.Flows = append(p.Flows, ofproto.Flow{Table: 60, Priority: 5, Cookie: pipeline.Cookie(3), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, 103), ofproto.Is(ofproto.Reg1, i))})
+			u.Flows = append(u.Flows, ofproto.Flow{Table: 60, Priority: 5, Cookie: pipeline.Cookie(3), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, 103), ofproto.Is(ofproto.Reg1, i))})
 		}
 		return p, err
 	})

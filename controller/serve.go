@@ -279,9 +279,9 @@ func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
 	s.given, s.done, s.fresh = program, true, false
 	clear(s.exposed)
 	s.have = program.Tables()
+	s.report.Flows, s.report.Groups = len(s.have.Flows), len(s.have.Groups)
 	s.have.Flows = append(s.have.Flows[:len(s.have.Flows):len(s.have.Flows)], theirs...)
-	s.report.Revision, s.report.Flows, s.report.Groups = s.job.revision, len(program.Flows), len(program.Groups)
-	s.report.Pending, s.report.Refused = program.Pending, maps.Clone(s.refused)
+	s.report.Revision, s.report.Pending, s.report.Refused = s.job.revision, program.Pending(), maps.Clone(s.refused)
 }
 
 // mode is what is done with flows of others. Where they are refused, those that come to a

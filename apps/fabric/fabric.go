@@ -15,8 +15,11 @@ import (
 	"weir/ofproto"
 )
 
-// Compile adds the flows of the fabric to b.
-func Compile(b *pipeline.Builder) {
+// App is the fabric.
+var App = pipeline.App{Bridge: bridge, Tenant: tenant}
+
+// bridge adds what every bridge has.
+func bridge(b *pipeline.Builder) {
 	id := b.Bridge.ID()
 	b.Flow(id, pipeline.ArpNd, 0, nil, pipeline.ToDrop(pipeline.UnansweredArp)...)
 	b.Flow(id, pipeline.Route, 0, nil, ofproto.GotoTable(pipeline.L2))
@@ -24,17 +27,19 @@ func Compile(b *pipeline.Builder) {
 	b.Flow(id, pipeline.Neigh, 0, nil, pipeline.ToDrop(pipeline.NoNeighbour)...)
 	b.Flow(id, pipeline.L2, 0, nil, pipeline.ToDrop(pipeline.UnknownMAC)...)
 	ndAnswer(b, id)
-	for _, t := range b.Tenants {
-		for _, n := range t.Networks {
-			discover(b, t, n)
-			for _, s := range n.Subnets {
-				route(b, t, n, s)
-			}
-			for _, e := range n.Endpoints {
-				reach(b, t, n, e)
-			}
-			broadcast(b, n)
+}
+
+// tenant adds the networks of a tenant.
+func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
+	for _, n := range t.Networks {
+		discover(b, t, n)
+		for _, s := range n.Subnets {
+			route(b, t, n, s)
 		}
+		for _, e := range n.Endpoints {
+			reach(b, t, n, e)
+		}
+		broadcast(b, n)
 	}
 }
 

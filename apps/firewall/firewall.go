@@ -26,37 +26,40 @@ const (
 	cheapest style = true  // as a conjunction where that is fewer
 )
 
-// Compile adds the flows of the firewall to b.
-func Compile(b *pipeline.Builder) { compileAs(b, cheapest) }
-
-// CompileProducts adds flows that decide alike, without a conjunction among them. It is
+// App is the firewall. Products is one that decides alike, without a conjunction in it: it is
 // there to be compared with.
-func CompileProducts(b *pipeline.Builder) { compileAs(b, product) }
+var (
+	App      = pipeline.App{Bridge: bridge, Tenant: func(b *pipeline.Builder, t *pipeline.TenantSite) { tenant(b, t, cheapest) }}
+	Products = pipeline.App{Bridge: bridge, Tenant: func(b *pipeline.Builder, t *pipeline.TenantSite) { tenant(b, t, product) }}
+)
 
-func compileAs(b *pipeline.Builder, s style) {
+// bridge adds what every bridge has.
+func bridge(b *pipeline.Builder) {
 	id := b.Bridge.ID()
 	b.Flow(id, pipeline.IDSrc, 0, nil, ofproto.GotoTable(pipeline.IDDst))
 	b.Flow(id, pipeline.IDDst, 0, nil, ofproto.GotoTable(pipeline.Route))
 	b.Flow(id, pipeline.PolOut, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
 	b.Flow(id, pipeline.PolIn, 0, nil, pipeline.ToDrop(pipeline.NoState)...)
 	b.Flow(id, pipeline.StatelessInReply, 0, nil, receiving.pass...)
-	for _, t := range b.Tenants {
-		if t.Mode == intent.Off {
-			continue
-		}
-		classes := pipeline.Classes(t.Tenant)
-		identify(b, t, classes)
-		egress := ranked(b, t.Tenant, intent.Egress, classes, s)
-		ingress := ranked(b, t.Tenant, intent.Ingress, classes, s)
-		for _, r := range slices.Concat(egress, ingress) {
-			judge(b, t, r)
-		}
-		byDefault(b, t, intent.Egress)
-		byDefault(b, t, intent.Ingress)
-		untrack(b, t, egress, ingress)
-		if !t.ImplicitARP {
-			discover(b, t, classes)
-		}
+}
+
+// tenant adds the policy of a tenant.
+func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
+	if t.Mode == intent.Off {
+		return
+	}
+	classes := pipeline.Classes(t.Tenant)
+	identify(b, t, classes)
+	egress := ranked(b, t.Tenant, intent.Egress, classes, s)
+	ingress := ranked(b, t.Tenant, intent.Ingress, classes, s)
+	for _, r := range slices.Concat(egress, ingress) {
+		judge(b, t, r)
+	}
+	byDefault(b, t, intent.Egress)
+	byDefault(b, t, intent.Ingress)
+	untrack(b, t, egress, ingress)
+	if !t.ImplicitARP {
+		discover(b, t, classes)
 	}
 }
 

@@ -39,7 +39,7 @@ func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Prog
 	for _, id := range refused {
 		in.Refused[id] = true
 	}
-	p, err := pipeline.Build(in, Compile)
+	p, err := pipeline.Build(in, App)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Prog
 // priorities returns the priority of each rule, by its number.
 func priorities(p *pipeline.Program, n pipeline.Numbers) map[intent.ID]uint16 {
 	all := map[intent.ID]uint16{}
-	for _, f := range p.Flows {
+	for _, f := range p.Tables().Flows {
 		if f.Table == pipeline.PolIn {
 			tag, _ := pipeline.TagOf(f.Cookie)
 			id, _ := n.Origin(tag)
@@ -86,7 +86,7 @@ func TestARuleGoesBelowTheEarlierOnesThatItOverlaps(t *testing.T) {
 func TestARefusedDenyClosesItsScope(t *testing.T) {
 	p, n, tenant := compile(t, []intent.ID{"t/policy/p/r0"}, "action: deny, from: {cidrs: [10.9.0.0/16]}, protocol: tcp, ports: [23]", "action: allow")
 	closed := map[uint64]bool{}
-	for _, f := range p.Flows {
+	for _, f := range p.Tables().Flows {
 		tag, _ := pipeline.TagOf(f.Cookie)
 		id, _ := n.Origin(tag)
 		if id == "t/policy/p/r0" {
@@ -117,7 +117,7 @@ func TestARefusedAllowIsLeftOut(t *testing.T) {
 func TestPortsThatOverlapAreMatchedOnce(t *testing.T) {
 	p, n, _ := compile(t, nil, `action: allow, from: {labels: {tier: web}}, protocol: tcp, ports: [1, "1-1023", "1024-2047"]`)
 	matches := map[string]bool{}
-	for _, f := range p.Flows {
+	for _, f := range p.Tables().Flows {
 		tag, _ := pipeline.TagOf(f.Cookie)
 		if id, _ := n.Origin(tag); id == "t/policy/p/r0" {
 			matches[f.Match.String()] = true

@@ -33,22 +33,24 @@ func skeleton(b *Builder) {
 	for _, typ := range []uint64{NdNS, NdNA, ndRS} { // what no endpoint's own flow lets pass; nobody answers an RS
 		b.Flow(id, PortSec, 110, ofproto.MatchOn(icmpv6(typ)...), ToDrop(Spoofed)...)
 	}
-	for _, t := range b.Tenants {
-		for _, n := range t.Networks {
-			for _, e := range n.Endpoints {
-				admit(b, t, n, e)
-				output(b, e)
-			}
-			flood(b, n)
-		}
-		states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
-		if t.Mode == intent.Off {
-			untracked(b, t)
-		}
-	}
 	track(b, id)
 	commit(b, id)
 	drop(b, id)
+}
+
+// serveTenant adds what every tenant has, whatever the apps do for it.
+func serveTenant(b *Builder, t *TenantSite) {
+	for _, n := range t.Networks {
+		for _, e := range n.Endpoints {
+			admit(b, t, n, e)
+			output(b, e)
+		}
+		flood(b, n)
+	}
+	states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
+	if t.Mode == intent.Off {
+		untracked(b, t)
+	}
 }
 
 // admit lets an endpoint in, with its own addresses only.

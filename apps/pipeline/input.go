@@ -1,6 +1,10 @@
 package pipeline
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"weir/intent"
 )
 
@@ -77,20 +81,25 @@ func WantsOf(m *intent.Model) Wants {
 	return w
 }
 
-// A Site is the part of the model that concerns one bridge, with the numbers and
-// the facts put beside it. What the switch refused is not in it.
-type Site struct {
-	Bridge   *intent.Bridge
-	Features Features
-	Tenants  []*TenantSite
-}
-
-// A TenantSite is a tenant on a bridge.
+// A TenantSite is a tenant on a bridge, with the numbers and the facts put beside it. What
+// the switch refused is not in it. It is all that the tenant's unit is made of.
 type TenantSite struct {
 	*intent.Tenant
 	Zone     uint16
 	Epoch    uint8
 	Networks []*NetworkSite // those that are on the bridge
+
+	features Features
+	refused  []intent.ID // of the tenant, in order
+	pending  []Pending
+}
+
+// same reports whether a unit made of t is as good as one made of s.
+func (s *TenantSite) same(t *TenantSite) bool {
+	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Epoch == t.Epoch && s.features == t.features &&
+		slices.Equal(s.refused, t.refused) && slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
+		return n.Network == m.Network && n.Number == m.Number && n.Tag == m.Tag && slices.Equal(n.Endpoints, m.Endpoints)
+	})
 }
 
 // A NetworkSite is a network on a bridge.
@@ -108,36 +117,66 @@ type EndpointSite struct {
 	Port uint32 // OpenFlow port
 }
 
-// site returns what of in concerns its bridge, and what waits for a port. It
-// returns nil if the model does not have the bridge.
-func (in Input) site() (*Site, []Pending) {
-	var s *Site
+// bridge returns the bridge, or nil if the model does not have it.
+func (in Input) bridge() *intent.Bridge {
 	for _, b := range in.Model.Bridges() {
 		if b.Name == in.Bridge {
-			s = &Site{Bridge: b, Features: in.Facts.Features}
+			return b
 		}
 	}
-	if s == nil {
-		return nil, nil
-	}
-	var pending []Pending
-	ports := byBinding(in.Facts.Ports)
+	return nil
+}
+
+// sites returns the tenants that are on the bridge.
+func (in Input) sites() (all []*TenantSite, err error) {
+	ports, refused, bound := byBinding(in.Facts.Ports), in.refusedOf(), map[uint32]intent.ID{}
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {
 			continue
 		}
-		ts, waiting := in.tenantSite(t, ports)
-		pending = append(pending, waiting...)
-		if len(ts.Networks) > 0 {
-			s.Tenants = append(s.Tenants, ts)
+		s := in.tenantSite(t, ports)
+		if len(s.Networks) == 0 {
+			continue
 		}
+		s.refused = refused[t.ID()]
+		if err := s.bind(bound); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
 	}
-	return s, pending
+	return all, nil
 }
 
-func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) (*TenantSite, []Pending) {
-	ts := &TenantSite{Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID())}
-	var pending []Pending
+// refusedOf returns what is refused by tenant, in order.
+func (in Input) refusedOf() map[intent.ID][]intent.ID {
+	by := map[intent.ID][]intent.ID{}
+	for id, is := range in.Refused {
+		if tenant, _, of := strings.Cut(string(id), "/"); of && is {
+			by[intent.ID(tenant)] = append(by[intent.ID(tenant)], id)
+		}
+	}
+	for _, ids := range by {
+		slices.Sort(ids)
+	}
+	return by
+}
+
+// bind notes whose each port is. A port has a name and may have an iface-id, so that two
+// endpoints may mean the same one, and no check of the model could have known.
+func (s *TenantSite) bind(bound map[uint32]intent.ID) error {
+	for _, n := range s.Networks {
+		for _, e := range n.Endpoints {
+			if other, taken := bound[e.Port]; taken {
+				return fmt.Errorf("%q and %q are bound to the same port, %d", other, e.ID(), e.Port)
+			}
+			bound[e.Port] = e.ID()
+		}
+	}
+	return nil
+}
+
+func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) *TenantSite {
+	ts := &TenantSite{Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()), features: in.Facts.Features}
 	nets := map[*intent.Network]*NetworkSite{}
 	for _, n := range t.Networks {
 		if !on(n, in.Bridge) || in.Refused[n.ID()] {
@@ -154,12 +193,12 @@ func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) (*TenantS
 		b := bindingOf(e)
 		port, ok := ports[b]
 		if !ok {
-			pending = append(pending, Pending{e.ID(), b.absent(in.Bridge)})
+			ts.pending = append(ts.pending, Pending{e.ID(), b.absent(in.Bridge)})
 			continue
 		}
 		n.Endpoints = append(n.Endpoints, EndpointSite{e, in.Numbers.Tag(e.ID()), port})
 	}
-	return ts, pending
+	return ts
 }
 
 func on(n *intent.Network, bridge string) bool {

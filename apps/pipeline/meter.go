@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"weir/intent"
 	"weir/ofproto"
 )
@@ -39,11 +41,11 @@ func MeterTag(number uint32) (tag uint32, owned bool) {
 // is more. It returns the meter's number, and false if the switch has refused the intent:
 // then there is none.
 func (b *Builder) Meter(id intent.ID, rate uint32) (number uint32, ok bool) {
-	if b.refused[id] {
+	if b.Refused(id) {
 		return 0, false
 	}
 	number = MeterOf(b.Numbers.Tag(id))
-	b.meters = append(b.meters, meter(number, rate))
+	b.unit.Meters = append(b.unit.Meters, meter(number, rate))
 	return number, true
 }
 
@@ -58,9 +60,8 @@ func meter(number, rate uint32) ofproto.MeterConfig {
 
 // Punt returns the actions that send a packet to the controller, metered for the bridge.
 func (b *Builder) Punt() []ofproto.Action {
-	if !b.punts {
-		b.punts = true
-		b.meters = append(b.meters, meter(PuntMeter, puntRate))
+	if !slices.ContainsFunc(b.unit.Meters, func(m ofproto.MeterConfig) bool { return m.ID == PuntMeter }) {
+		b.unit.Meters = append(b.unit.Meters, meter(PuntMeter, puntRate))
 	}
 	return []ofproto.Action{ofproto.Meter(PuntMeter), ofproto.Output{Port: ofproto.PortController, MaxLen: 0xffff}}
 }

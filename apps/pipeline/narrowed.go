@@ -14,7 +14,7 @@ import (
 // named again.
 func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []intent.ID {
 	installed := installedEpochs(have.Flows)
-	narrowed := narrowedZones(want.Flows, have.Flows)
+	narrowed := narrowedZones(want.Tables().Flows, have.Flows)
 	var ids []intent.ID
 	for _, t := range m.Tenants() {
 		zone := n.Zone(t.ID())

@@ -77,7 +77,8 @@ func compile(w io.Writer, stdin io.Reader, f compileFlags) error {
 // compileHeader says in comments what the file is for and what it rests on.
 func compileHeader(bridge string, f compileFlags, ports []pipeline.Port, p *pipeline.Program) string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "# bridge %s: %s, %s\n", bridge, count(len(p.Flows), "flow", "flows"), count(len(p.Groups), "group", "groups"))
+	flows, groups := p.Size()
+	fmt.Fprintf(&s, "# bridge %s: %s, %s\n", bridge, count(flows, "flow", "flows"), count(groups, "group", "groups"))
 	fmt.Fprintf(&s, "# ovs-ofctl -O OpenFlow13 bundle %s FILE\n", bridge)
 	origin := "given"
 	if len(f.ports) == 0 {
@@ -86,7 +87,7 @@ func compileHeader(bridge string, f compileFlags, ports []pipeline.Port, p *pipe
 	for _, port := range ports {
 		fmt.Fprintf(&s, "# port %s, %s: %s\n", port.Name, origin, strconv.FormatUint(uint64(port.OFPort), 10))
 	}
-	for _, pending := range p.Pending {
+	for _, pending := range p.Pending() {
 		fmt.Fprintf(&s, "# left out: %s: %s\n", pending.ID, pending.Why)
 	}
 	return s.String()

@@ -1,0 +1,185 @@
+package pipeline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// A Unit is what one tenant needs in a bridge, or what the bridge has whatever its tenants
+// are. It never changes: as long as what it is made of is the same it is the same pointer,
+// so that what compares programs need not look into it.
+type Unit struct {
+	Of      intent.ID // the tenant or the bridge
+	Flows   []ofproto.Flow
+	Groups  []ofproto.Group
+	Meters  []ofproto.MeterConfig
+	Pending []Pending
+}
+
+// An App is a part of the compiler: what it adds to every bridge, and what for a tenant
+// that is on it. What it adds for a tenant depends on that tenant, on numbers, and on the
+// bridge's features, and on no other tenant.
+type App struct {
+	Bridge func(*Builder)
+	Tenant func(*Builder, *TenantSite)
+}
+
+// A Cache has the units of a bridge as they were compiled last, with what they were made
+// of. It is for one goroutine, one bridge, and numbers that are one another's successors: a
+// number once given stays. The zero Cache is empty.
+type Cache struct {
+	bridge  made[bridgeSite]
+	tenants map[intent.ID]made[*TenantSite]
+}
+
+// made is a unit, and what it was made of.
+type made[S any] struct {
+	of   S
+	unit *Unit
+}
+
+// bridgeSite is what the unit of a bridge is made of.
+type bridgeSite struct {
+	id       intent.ID
+	features Features
+}
+
+// Build compiles in: the skeleton, and then what each app adds. A bridge that the
+// model does not have gets an empty program. The error names two intents that want
+// different things of the same flow, which is a contradiction in our own code, or the
+// same port, which is one in the model.
+func Build(in Input, apps ...App) (*Program, error) { return new(Cache).Build(in, apps...) }
+
+// Build is the function Build, and compiles only what has changed since the last time. The
+// apps have to be the same each time.
+func (c *Cache) Build(in Input, apps ...App) (*Program, error) {
+	bridge := in.bridge()
+	if bridge == nil {
+		*c = Cache{}
+		return &Program{}, nil
+	}
+	sites, err := in.sites()
+	if err != nil {
+		return nil, err
+	}
+	p := &Program{Units: make([]*Unit, 1+len(sites))}
+	if p.Units[0], err = c.bridgeUnit(in, bridge, apps); err != nil {
+		return nil, err
+	}
+	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
+		return nil, err
+	}
+	c.tenants = make(map[intent.ID]made[*TenantSite], len(sites))
+	for i, s := range sites {
+		c.tenants[s.ID()] = made[*TenantSite]{s, p.Units[1+i]}
+	}
+	return p, nil
+}
+
+func (c *Cache) bridgeUnit(in Input, bridge *intent.Bridge, apps []App) (*Unit, error) {
+	site := bridgeSite{bridge.ID(), in.Facts.Features}
+	if c.bridge.unit != nil && c.bridge.of == site {
+		return c.bridge.unit, nil
+	}
+	b := newBuilder(in, bridge, bridge.ID(), nil)
+	skeleton(b)
+	for _, app := range apps {
+		app.Bridge(b)
+	}
+	unit, err := b.sorted()
+	c.bridge = made[bridgeSite]{site, unit}
+	return unit, err
+}
+
+// maxParts is how many goroutines compile tenants, which have nothing to do with one
+// another, at the same time.
+const maxParts = 16
+
+// tenantUnits puts the units of sites into units.
+func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite, apps []App, units []*Unit) error {
+	var stale []int
+	for i, s := range sites {
+		if was, known := c.tenants[s.ID()]; known && was.of.same(s) {
+			units[i] = was.unit
+		} else {
+			stale = append(stale, i)
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	part := func(some []int) (err error) {
+		for _, i := range some {
+			if units[i], err = tenantUnit(in, bridge, sites[i], apps); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var parts []<-chan error
+	for some := range slices.Chunk(stale, (len(stale)+maxParts-1)/maxParts) {
+		done := make(chan error, 1)
+		go func() { done <- part(some) }()
+		parts = append(parts, done)
+	}
+	var first error
+	for _, done := range parts {
+		if err := <-done; first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
+	b := newBuilder(in, bridge, s.ID(), s.refused)
+	serveTenant(b, s)
+	for _, app := range apps {
+		app.Tenant(b, s)
+	}
+	b.unit.Pending = s.pending
+	return b.sorted()
+}
+
+// sorted returns the unit in canonical order: flows by table, then from the highest
+// priority down.
+func (b *Builder) sorted() (*Unit, error) {
+	u := b.unit
+	flows := inCanonicalOrder(u.Flows)
+	for i, f := range flows {
+		u.Flows[i] = f.flow
+		if i > 0 && flows[i-1].same(f) {
+			return nil, fmt.Errorf("%q and %q both define the flow %v", origin(b.Numbers, flows[i-1].flow), origin(b.Numbers, f.flow), f.flow)
+		}
+	}
+	slices.SortFunc(u.Groups, func(a, b ofproto.Group) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(u.Meters, func(a, b ofproto.MeterConfig) int { return cmp.Compare(a.ID, b.ID) })
+	return u, nil
+}
+
+// keyed is a flow with the key of its match.
+type keyed struct {
+	key  string
+	flow ofproto.Flow
+}
+
+func inCanonicalOrder(flows []ofproto.Flow) []keyed {
+	all := make([]keyed, len(flows))
+	for i, f := range flows {
+		all[i] = keyed{f.Match.Key(), f}
+	}
+	slices.SortFunc(all, func(a, b keyed) int {
+		return cmp.Or(cmp.Compare(a.flow.Table, b.flow.Table), -cmp.Compare(a.flow.Priority, b.flow.Priority), strings.Compare(a.key, b.key))
+	})
+	return all
+}
+
+// same reports whether the two would be one flow of a switch.
+func (a keyed) same(b keyed) bool {
+	return a.key == b.key && a.flow.Table == b.flow.Table && a.flow.Priority == b.flow.Priority
+}
