@@ -70,6 +70,7 @@ const (
 	FirstBackoff   ID = "first-backoff"
 	InsertBucket   ID = "insert-bucket"
 	ALGOnLookup    ID = "alg-on-lookup"
+	FTPExtended    ID = "ftp-extended-ipv4"
 	GroupTwice     ID = "group-used-twice"
 	GroupInUse     ID = "group-in-failed-bundle"
 	MonitorError   ID = "monitor-error"
@@ -92,6 +93,7 @@ var All = []Quirk{
 	{InsertBucket, "a bucket inserted into a group (OpenFlow 1.5) gets all of its traffic: groups are always written whole",
 		versions("3.2.6"), false},
 	{ALGOnLookup, "the helper of a protocol would have to be named at the lookup too, which it is not: alg: ftp and tftp work on ports 21 and 69 only", versions("3.3.0"), false},
+	{FTPExtended, "the FTP helper does not read EPSV and EPRT over IPv4, with which data connections fail: PASV and PORT work, and all over IPv6", versions("3.7.0"), true},
 	{GroupTwice, "deleting a group that one flow uses twice kills ovs-vswitchd: no flow does, and flows are deleted first", nil, false},
 	{GroupInUse, "a bundle that deletes a group in use, and then fails, kills ovs-vswitchd: flows are deleted first", nil, false},
 	{MonitorError, "the error about a flow monitor has a header of random bytes: it is known by its place among the answers", nil, false},
