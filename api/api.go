@@ -124,6 +124,19 @@ type Tenant struct {
 	Name  string `json:"name"`
 	Zone  uint16 `json:"zone"`  // conntrack zone; zero: none given yet
 	Epoch uint8  `json:"epoch"` // raised whenever policy is narrowed; connections carry the one they were judged in
+
+	Ended         uint64  `json:"ended"`                   // connections that were ended since the daemon began, for policy no longer admitted them
+	RecentlyEnded []Ended `json:"recentlyEnded,omitempty"` // the newest fifty, the last one first
+}
+
+// An Ended is connections that were ended at one time, all of which the same rules had
+// admitted.
+type Ended struct {
+	At          time.Time `json:"at"`
+	Egress      string    `json:"egress"`  // the intent that had let them out
+	Ingress     string    `json:"ingress"` // the intent that had let them in
+	Connections int       `json:"connections"`
+	Example     string    `json:"example"` // one of them
 }
 
 // A Connection is one entry of a tenant's conntrack zone.

@@ -35,6 +35,9 @@ type Conn interface {
 	Apply(ctx context.Context, p ofproto.Plan) error
 	// FlushZone removes all connections of a zone and returns once that is done.
 	FlushZone(ctx context.Context, zone uint16) error
+	// FlushConnections removes single connections and returns once that is done. If the
+	// switch does not know how, the error is an *ofproto.Error.
+	FlushConnections(ctx context.Context, flushes []ofproto.CTFlush) error
 	// PacketIns returns the packets that flows send to the controller.
 	PacketIns() <-chan ofproto.PacketIn
 	// PacketOut sends a packet.
@@ -68,6 +71,13 @@ type Config struct {
 	Narrowed func(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, m *intent.Model) []intent.ID
 	// Answer answers a packet that a flow sent to the controller. If nil, nobody does.
 	Answer func(pipeline.Input, ofproto.PacketIn) []ofproto.PacketOut
+
+	// Connections reads the connections of a zone, and Judge returns how a program judges
+	// those of a tenant, which a sweep asks. If either is nil there are no sweeps, and what
+	// policy no longer admits is stopped by the flows alone. They are called by goroutines
+	// of their own.
+	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
+	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
 	Settle time.Duration // how long to wait for more changes before acting; zero: 5 ms
 	Audit  time.Duration // between readings of the whole tables; zero: 30 s
@@ -108,8 +118,9 @@ type Status struct {
 	Revision uint64 // counts the models; zero: none yet
 	Err      error  // why the newest model could not be taken; the one before is in force
 	Bridges  map[string]Bridge
-	Tenants  []Tenant            // of the model, by name
-	Drift    map[string]DriftLog // by bridge, connected or not
+	Tenants  []Tenant               // of the model, by name
+	Drift    map[string]DriftLog    // by bridge, connected or not
+	Ended    map[intent.ID]EndedLog // by tenant: connections that policy no longer admits
 
 	changed chan struct{}
 }

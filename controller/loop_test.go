@@ -142,7 +142,8 @@ func compile(in pipeline.Input) (*pipeline.Program, error) {
 			policy = 2
 		}
 		p.Flows = append(p.Flows,
-			ofproto.Flow{Table: 24, Priority: uint16(in.Numbers.Epoch(t.ID())), Cookie: pipeline.Cookie(tags[t.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone))},
+			ofproto.Flow{Table: 24, Priority: uint16(in.Numbers.Epoch(t.ID())), Cookie: pipeline.Cookie(tags[t.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone)),
+				Actions: []ofproto.Action{ofproto.Set(pipeline.Epoch, uint64(in.Numbers.Epoch(t.ID())))}},
 			ofproto.Flow{Table: 56, Priority: policy, Cookie: pipeline.Cookie(tags[t.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone))})
 	}
 	return &pipeline.Program{Units: []*pipeline.Unit{p}}, nil

@@ -23,9 +23,10 @@ type state struct {
 	reports  map[string]Bridge
 	alone    map[string]bool // bridges with nothing of others in them, when we last had to do with them
 	drift    map[string]DriftLog
-	flushing map[uint16]bool // zones that a bridge has been told to flush, and those that are failing
-	failing  map[uint16]bool // zones that were not flushed, or are not free; tried again in a second
-	stale    bool            // the bridges have not been told of the newest state
+	ended    map[intent.ID]EndedLog // connections of tenants, by sweeps
+	flushing map[uint16]bool        // zones that a bridge has been told to flush, and those that are failing
+	failing  map[uint16]bool        // zones that were not flushed, or are not free; tried again in a second
+	stale    bool                   // the bridges have not been told of the newest state
 }
 
 // An event changes the state.
@@ -169,7 +170,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer close(c.done)
 	s := &state{
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
-		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
+		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, ended: map[intent.ID]EndedLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
 	var settle, again, flush <-chan time.Time
 	for {
@@ -245,7 +246,7 @@ func (s *state) flushRetired() {
 }
 
 func (s *state) status() Status {
-	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift)}
+	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended)}
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})

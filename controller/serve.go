@@ -74,6 +74,7 @@ type session struct {
 	exposed map[intent.ID]uint8 // tenants to be judged again, if they still have this epoch
 	fights  Fights
 	truce   <-chan time.Time // when what is fought over will be repaired
+	sweep   sweeper
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
@@ -82,6 +83,7 @@ type session struct {
 func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
 	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
+	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}}
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
 	defer unwatch()
 	if err := s.read(ctx); err != nil {
@@ -93,6 +95,9 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	err := s.serve(ctx)
 	c.send(context.WithoutCancel(ctx), bridgeDown{b}) // it fails only if nobody is there to be told
 	s.hangUp()
+	if s.sweep.busy {
+		<-s.sweep.looked
+	}
 	return err
 }
 
@@ -149,6 +154,10 @@ func (s *session) serve(ctx context.Context) error {
 		case <-audit:
 			err = s.audit(ctx)
 			audit = s.nextAudit()
+		case <-s.sweep.turn:
+			err = s.sweepOn(ctx)
+		case f := <-s.sweep.looked:
+			err = s.swept(ctx, f)
 		case zone := <-s.flush:
 			s.send(ctx, zoneFlushed{zone, s.conn.FlushZone(ctx, zone)})
 		case a := <-s.asks:
@@ -268,6 +277,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 			return s.refuse(ctx, err, plan, in)
 		}
 		s.log(plan)
+		s.sweepAfter(plan, in)
 	}
 	s.programmed(program, theirs)
 	s.alone = mode != intent.ForeignKeep

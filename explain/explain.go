@@ -3,8 +3,6 @@
 package explain
 
 import (
-	"encoding/binary"
-
 	"weir/apps/pipeline"
 	"weir/intent"
 )
@@ -28,9 +26,8 @@ func Connection(label [16]byte, mark uint32, n pipeline.Numbers) Admission {
 		Epoch:     uint8(mark & pipeline.MarkEpoch),
 		Class:     uint16(mark >> pipeline.MarkClassShift),
 	}
-	if a.Committed && label[0] == pipeline.LabelLayout {
-		a.Egress, _ = n.Origin(binary.BigEndian.Uint32(label[12:]))
-		a.Ingress, _ = n.Origin(binary.BigEndian.Uint32(label[8:]))
-	}
+	out, in := pipeline.RulesOf(label, mark)
+	a.Egress, _ = n.Origin(out)
+	a.Ingress, _ = n.Origin(in)
 	return a
 }

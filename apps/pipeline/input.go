@@ -33,6 +33,7 @@ type Port struct {
 // Features is what a bridge's datapath can do.
 type Features struct {
 	NDExtension bool // nd_reserved and nd_options_type can be set
+	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
 }
 
 // Numbers are the ids given to intents, for life. An implementation never changes

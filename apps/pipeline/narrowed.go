@@ -13,7 +13,7 @@ import (
 // tenant whose epoch in n is not the one in have is on its way already, and is not
 // named again.
 func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []intent.ID {
-	installed := installedEpochs(have.Flows)
+	installed := Epochs(have.Flows)
 	narrowed := narrowedZones(want.Tables().Flows, have.Flows)
 	var ids []intent.ID
 	for _, t := range m.Tenants() {
@@ -109,13 +109,13 @@ func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 }
 
 func mark(zones map[uint16]bool, f ofproto.Flow) {
-	if zone, ok := zoneOf(f); ok {
+	if zone, ok := ZoneOf(f); ok {
 		zones[zone] = true
 	}
 }
 
-// zoneOf returns the zone that f matches, if it matches one.
-func zoneOf(f ofproto.Flow) (uint16, bool) {
+// ZoneOf returns the zone that f matches, if it matches one.
+func ZoneOf(f ofproto.Flow) (uint16, bool) {
 	for _, c := range f.Match {
 		if c.Field == Zone.Field {
 			return uint16(c.Value.Uint64()), true
@@ -124,9 +124,9 @@ func zoneOf(f ofproto.Flow) (uint16, bool) {
 	return 0, false
 }
 
-// installedEpochs reads the epoch of each zone off the flows that give it to new
+// Epochs reads the epoch of each zone off the flows that give it to new
 // connections.
-func installedEpochs(flows []ofproto.Flow) map[uint16]uint8 {
+func Epochs(flows []ofproto.Flow) map[uint16]uint8 {
 	epochs := map[uint16]uint8{}
 	for _, f := range flows {
 		if _, owned := TagOf(f.Cookie); !owned || f.Table != CtState {
@@ -134,7 +134,7 @@ func installedEpochs(flows []ofproto.Flow) map[uint16]uint8 {
 		}
 		for _, a := range f.Actions {
 			if l, ok := a.(ofproto.Load); ok && l.Dst == Epoch {
-				if zone, ok := zoneOf(f); ok {
+				if zone, ok := ZoneOf(f); ok {
 					epochs[zone] = uint8(l.Value)
 				}
 			}

@@ -146,6 +146,11 @@ func tenantStatus(t *intent.Tenant, now *controller.Status) api.Tenant {
 			s.Zone, s.Epoch = have.Zone, have.Epoch
 		}
 	}
+	ended := now.Ended[t.ID()]
+	s.Ended = ended.N
+	for _, e := range slices.Backward(ended.Recent) {
+		s.RecentlyEnded = append(s.RecentlyEnded, api.Ended{At: e.At.UTC(), Egress: string(e.Egress), Ingress: string(e.Ingress), Connections: e.N, Example: e.Example})
+	}
 	return s
 }
 

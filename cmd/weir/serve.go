@@ -151,7 +151,11 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
 		Answer:    fabric.Answer,
-		Log:       log.WithField("part", "controller"),
+
+		Connections: d.trackedIn,
+		Judge:       judge,
+
+		Log: log.WithField("part", "controller"),
 	})
 	d.ctl.Store(ctl)
 	db, err := ovsdb.Open(ctx, d.flags.ovsdb)

@@ -177,6 +177,7 @@ func (k *keeper) note(o observed) {
 	}
 	if s := k.sites[o.bridge]; s != nil {
 		features := o.features
+		features.FlushICMPv6 = !o.version.Has(quirk.FlushICMPv6, userspace(k.snapshot.Bridges[o.bridge]))
 		s.features = &features
 		k.warn(o.bridge, s, o.version)
 	}

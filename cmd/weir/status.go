@@ -54,7 +54,25 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	for _, t := range s.Tenants {
 		row(w, t.Name, t.Zone, t.Epoch)
 	}
+	endedList(w, s.Tenants, wide)
 	reasons(w, s.Bridges, wide)
+}
+
+// endedList says which connections were ended because policy no longer admits them.
+func endedList(w io.Writer, tenants []api.Tenant, wide bool) {
+	for _, t := range tenants {
+		if t.Ended == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s: %d connections were ended that its policy no longer admits; last:\n", t.Name, t.Ended)
+		for i, e := range t.RecentlyEnded {
+			if i == shownReasons && !wide {
+				fmt.Fprintf(w, "  and %d more (-o wide)\n", len(t.RecentlyEnded)-i)
+				break
+			}
+			fmt.Fprintf(w, "  %s %d let out by %s, in by %s: %s\n", e.At.Format(time.RFC3339), e.Connections, e.Egress, e.Ingress, e.Example)
+		}
+	}
 }
 
 // shownReasons is how many intents of a kind the narrow table names.

@@ -89,11 +89,14 @@ const (
 )
 
 // Send sends a packet into the table 0. It changes ct; with nil, no connection is known.
-func (s *Switch) Send(p Packet, ct *Tracker) *Trace {
+func (s *Switch) Send(p Packet, ct *Tracker) *Trace { return s.SendTo(0, p, ct) }
+
+// SendTo sends a packet into a table, as if it had come there from another one.
+func (s *Switch) SendTo(t ofproto.Table, p Packet, ct *Tracker) *Trace {
 	if ct == nil {
 		ct = &Tracker{}
 	}
-	r := &run{sw: s, ct: ct, trace: &Trace{}, waiting: []forked{{packet: p}}}
+	r := &run{sw: s, ct: ct, trace: &Trace{}, waiting: []forked{{p, t}}}
 	for ; len(r.waiting) > 0 && r.pass < maxPasses; r.pass++ {
 		now := r.waiting
 		r.waiting = nil

@@ -297,3 +297,16 @@ func (c *Conn) FlushZone(ctx context.Context, zone uint16) error {
 	}
 	return nil
 }
+
+// FlushConnections removes single connections, and returns when that is done. The error is
+// an *ofproto.Error if the switch does not know how, which Open vSwitch does from 3.1 on.
+func (c *Conn) FlushConnections(ctx context.Context, flushes []ofproto.CTFlush) error {
+	messages := make([]ofproto.Message, len(flushes))
+	for i, f := range flushes {
+		messages[i] = f
+	}
+	if err := c.Do(ctx, messages...); err != nil {
+		return fmt.Errorf("flush connections: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package pipeline
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"weir/ofproto"
+)
+
+// A Connection is what a connection tracker remembers of a connection, as far as the
+// pipeline has to do with it.
+type Connection struct {
+	Protocol uint8   // IP protocol
+	Orig     CTTuple // as its first packet came
+	Reply    CTTuple // as the answers come
+	Zone     uint16
+	Mark     uint32
+	RuleOut  uint32 // tag of the rule or default that let it out; zero: not said
+	RuleIn   uint32 // tag of the one that let it in
+	Open     bool   // of TCP: both ends have opened it, and neither has closed it
+}
+
+// A CTTuple is one direction of a Connection. Ports are of protocols that have them, the
+// other numbers of ICMP and ICMPv6.
+type CTTuple struct {
+	Src, Dst           netip.Addr
+	SrcPort, DstPort   uint16
+	ICMPID             uint16
+	ICMPType, ICMPCode uint8
+}
+
+// Epoch is the epoch in which the connection was judged last.
+func (c Connection) Epoch() uint8 { return uint8(c.Mark & MarkEpoch) }
+
+// Blocked reports whether it was judged again, and stopped.
+func (c Connection) Blocked() bool { return c.Mark&MarkBlocked != 0 }
+
+// Flush is the message that has the tracker forget this connection and no other.
+func (c Connection) Flush() ofproto.CTFlush {
+	t := ofproto.CTTuple{Src: c.Orig.Src, Dst: c.Orig.Dst, SrcPort: c.Orig.SrcPort, DstPort: c.Orig.DstPort}
+	if c.Protocol == ProtoICMP || c.Protocol == ProtoICMPv6 {
+		t.SrcPort, t.ICMPType, t.ICMPCode = c.Orig.ICMPID, c.Orig.ICMPType, c.Orig.ICMPCode
+		t.DstPort = uint16(t.ICMPCode)<<8 | uint16(t.ICMPType)
+	}
+	return ofproto.CTFlush{Proto: c.Protocol, Zone: c.Zone, HasZone: true, Original: t}
+}
+
+var protocolNames = map[uint8]string{ProtoICMP: "icmp", ProtoTCP: "tcp", ProtoUDP: "udp", ProtoICMPv6: "icmpv6"}
+
+// String returns "tcp 10.1.0.11:40000 -> 10.1.0.12:80".
+func (c Connection) String() string {
+	name := protocolNames[c.Protocol]
+	if name == "" {
+		name = fmt.Sprint("protocol ", c.Protocol)
+	}
+	if c.Orig.SrcPort == 0 && c.Orig.DstPort == 0 {
+		return fmt.Sprintf("%s %v -> %v", name, c.Orig.Src, c.Orig.Dst)
+	}
+	return fmt.Sprintf("%s %v -> %v", name, netip.AddrPortFrom(c.Orig.Src, c.Orig.SrcPort), netip.AddrPortFrom(c.Orig.Dst, c.Orig.DstPort))
+}
+
+// RulesOf reads the tags of the rules that admitted a connection out of its label, the
+// highest byte first. They are zero in a label that is not one of Weir's.
+func RulesOf(label [16]byte, mark uint32) (out, in uint32) {
+	if mark&MarkCommitted == 0 || label[0] != LabelLayout {
+		return 0, 0
+	}
+	return binary.BigEndian.Uint32(label[12:]), binary.BigEndian.Uint32(label[8:])
+}
+
+// A Ruling says what the policy of a program makes of a connection that there is.
+type Ruling uint8
+
+// The rulings.
+const (
+	Unclear  Ruling = iota // it depends on more than is known of the connection
+	Admitted               // it would be admitted
+	Denied                 // it would not, nor would its answers
+	Answers                // it would not, but its answers would be taken for another connection that is
+)

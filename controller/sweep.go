@@ -1,0 +1,288 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// When a tenant's policy was narrowed, its flows stop each connection that it no longer
+// admits as soon as a packet of it comes. A sweep then goes through the tenant's zone, and
+// has the tracker forget these connections, also those that are idle. It comes after the
+// switch has said that the flows are in force: a connection that is forgotten before could
+// come again.
+
+// What a sweep does at a time, so that neither this bridge's other work nor the main loop of
+// ovs-vswitchd has to wait for long.
+const (
+	sweepBatch = 256
+	sweepPause = 5 * time.Millisecond
+)
+
+// sweeper belongs to one Serve.
+type sweeper struct {
+	due    []intent.ID // tenants whose connections have to be looked at
+	turn   <-chan time.Time
+	looked chan found         // what was found in the zone that is being read
+	busy   bool               // one is
+	doomed found              // what of it has not been flushed yet
+	left   map[intent.ID]bool // tenants with connections that a later change may settle
+	unable bool               // the switch cannot flush single connections
+}
+
+// found is what a sweep has found in the zone of a tenant.
+type found struct {
+	tenant  intent.ID
+	program *pipeline.Program
+	end     []pipeline.Connection // to be flushed: their policy does not admit them
+	revive  []pipeline.Connection // to be flushed: they are blocked, and would be admitted now
+	raise   bool                  // some are blocked, would be admitted, and cannot be flushed
+	left    bool                  // some are held by the flows alone
+	ended   []Ended
+	err     error
+}
+
+// An Ended is connections that a sweep has ended, all of which the same rules had admitted.
+type Ended struct {
+	At              time.Time
+	Egress, Ingress intent.ID // the rules, or defaults; empty: not known
+	N               int
+	Example         string // one of them
+}
+
+// An EndedLog is what sweeps have ended of one tenant since the daemon began.
+type EndedLog struct {
+	N      uint64
+	Recent []Ended // the newest, which comes last
+}
+
+// recentEnded is how much is remembered of a tenant, and toldEnded how much of one sweep.
+const (
+	recentEnded = 50
+	toldEnded   = 20
+)
+
+// add returns the log with some more, and leaves l as it is.
+func (l EndedLog) add(ended []Ended) EndedLog {
+	for _, e := range ended {
+		l.N += uint64(e.N)
+	}
+	recent := slices.Concat(l.Recent, ended[:min(len(ended), toldEnded)])
+	l.Recent = slices.Clip(recent[max(0, len(recent)-recentEnded):])
+	return l
+}
+
+// sweepAfter notes whose connections have to be looked at after a plan: of the tenants whose
+// epoch it has brought, and where something was left that it may have settled.
+func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
+	if s.config.Connections == nil || s.config.Judge == nil {
+		return
+	}
+	epochs := pipeline.Epochs(plan.PutFlows)
+	for _, t := range in.Model.Tenants() {
+		_, raised := epochs[in.Numbers.Zone(t.ID())]
+		if t.Mode != intent.Off && (raised || s.sweep.left[t.ID()]) && !slices.Contains(s.sweep.due, t.ID()) {
+			s.sweep.due = append(s.sweep.due, t.ID())
+		}
+	}
+	if len(s.sweep.due) > 0 && s.sweep.turn == nil {
+		s.sweep.turn = time.After(0)
+	}
+}
+
+// sweepOn goes on with what there is to sweep: it flushes some of what was found, or has the
+// next zone read.
+func (s *session) sweepOn(ctx context.Context) error {
+	s.sweep.turn = nil
+	switch {
+	case s.given == nil: // it is not known what is in force; once that is, a sweep follows
+	case len(s.sweep.doomed.end)+len(s.sweep.doomed.revive) > 0:
+		return s.flushSome(ctx)
+	case !s.sweep.busy && len(s.sweep.due) > 0:
+		s.sweep.busy = s.readZone(ctx, s.sweep.due[0])
+		s.sweep.due = s.sweep.due[1:]
+	}
+	return nil
+}
+
+// readZone reads and judges the connections of a tenant, beside what else there is to do.
+func (s *session) readZone(ctx context.Context, id intent.ID) bool {
+	in, program := s.job.input, s.given
+	t := in.Model.Tenant(string(id))
+	if t == nil || t.Mode == intent.Off {
+		s.sweep.turn = time.After(0)
+		return false
+	}
+	go func() {
+		f := found{tenant: id, program: program}
+		var all []pipeline.Connection
+		if all, f.err = s.config.Connections(ctx, in.Numbers.Zone(id)); f.err == nil && len(all) > 0 {
+			f.look(all, s.court(program, in, t))
+		}
+		s.sweep.looked <- f
+	}()
+	return true
+}
+
+// A court is what it takes to say what becomes of a tenant's connections.
+type court struct {
+	judge  func(pipeline.Connection) pipeline.Ruling
+	epoch  uint8
+	strict bool // what has been flushed does not come again in its midst
+	icmpv6 bool // a connection of ICMPv6 can be flushed
+}
+
+func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) court {
+	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6}
+}
+
+// look finds what has to be done with connections.
+func (f *found) look(all []pipeline.Connection, c court) {
+	for _, conn := range all {
+		if conn.Epoch() == c.epoch && !conn.Blocked() {
+			continue
+		}
+		flushable := c.icmpv6 || conn.Protocol != pipeline.ProtoICMPv6
+		switch ruling := c.judge(conn); {
+		case ruling == pipeline.Denied && flushable:
+			f.end = append(f.end, conn)
+		case ruling == pipeline.Denied, ruling == pipeline.Answers:
+			f.left = true
+		case ruling != pipeline.Admitted || !conn.Blocked() || conn.Epoch() != c.epoch: // its next packet settles it
+		case flushable && !(c.strict && conn.Protocol == pipeline.ProtoTCP):
+			f.revive = append(f.revive, conn)
+		default:
+			f.raise = true
+		}
+	}
+}
+
+// swept takes what was found in a zone.
+func (s *session) swept(ctx context.Context, f found) error {
+	s.sweep.busy = false
+	s.sweep.turn = time.After(0)
+	if f.err != nil {
+		s.config.Log.WithField("bridge", s.name).WithField("tenant", f.tenant).WithError(f.err).
+			Warn("connections cannot be read: those that policy no longer admits are stopped by the flows, each when it speaks")
+		s.sweep.left[f.tenant] = true
+		return nil
+	}
+	if f.left {
+		s.sweep.left[f.tenant] = true
+	} else {
+		delete(s.sweep.left, f.tenant)
+	}
+	if s.sweep.unable {
+		f.end, f.revive = nil, nil
+	}
+	s.sweep.doomed = f
+	if f.raise {
+		return s.raiseAgain(ctx, f.tenant)
+	}
+	return nil
+}
+
+// raiseAgain has the connections of a tenant judged once more by the flows.
+func (s *session) raiseAgain(ctx context.Context, id intent.ID) error {
+	answer := make(chan error, 1)
+	if err := s.send(ctx, epochsStale{map[intent.ID]uint8{id: s.job.input.Numbers.Epoch(id)}, answer}); err != nil {
+		return err
+	}
+	if err := <-answer; err != nil {
+		s.config.Log.WithField("tenant", id).WithError(err).Warn("connections that policy admits again stay blocked until it changes")
+	}
+	return nil
+}
+
+// flushSome has the tracker forget some of what was found. What was judged by a program that
+// has been replaced is judged again: nothing is ended that is allowed by now.
+func (s *session) flushSome(ctx context.Context) error {
+	f := &s.sweep.doomed
+	if f.program != s.given {
+		s.judgeAgain(f)
+	}
+	s.sweep.turn = time.After(sweepPause)
+	end := f.end[:min(len(f.end), sweepBatch)]
+	revive := f.revive[:min(len(f.revive), sweepBatch-len(end))]
+	f.end, f.revive = f.end[len(end):], f.revive[len(revive):]
+	var flushes []ofproto.CTFlush
+	for _, c := range slices.Concat(end, revive) {
+		flushes = append(flushes, c.Flush())
+	}
+	if len(flushes) > 0 {
+		if err := s.conn.FlushConnections(ctx, flushes); err != nil {
+			return s.cannotFlush(ctx, f, err)
+		}
+	}
+	f.count(end, s.job.input.Numbers)
+	if len(f.end)+len(f.revive) > 0 {
+		return nil
+	}
+	return s.tellEnded(ctx, f)
+}
+
+// judgeAgain looks at what was found once more.
+func (s *session) judgeAgain(f *found) {
+	all := slices.Concat(f.end, f.revive)
+	f.end, f.revive, f.program = nil, nil, s.given
+	if t := s.job.input.Model.Tenant(string(f.tenant)); t != nil && t.Mode != intent.Off {
+		f.look(all, s.court(s.given, s.job.input, t))
+	}
+}
+
+// cannotFlush gives up what was found: the flows hold it.
+func (s *session) cannotFlush(ctx context.Context, f *found, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var refused *ofproto.Error
+	s.sweep.unable = errors.As(err, &refused)
+	s.sweep.left[f.tenant] = true
+	s.config.Log.WithField("bridge", s.name).WithField("tenant", f.tenant).WithError(err).
+		Warn("connections that policy no longer admits cannot be removed: the flows stop each when it speaks")
+	f.end, f.revive = nil, nil
+	return s.tellEnded(ctx, f)
+}
+
+// count notes connections that have been ended, by the rules that had admitted them.
+func (f *found) count(some []pipeline.Connection, n pipeline.Numbers) {
+	for _, c := range some {
+		out, _ := n.Origin(c.RuleOut)
+		in, _ := n.Origin(c.RuleIn)
+		i := slices.IndexFunc(f.ended, func(e Ended) bool { return e.Egress == out && e.Ingress == in })
+		if i < 0 {
+			i = len(f.ended)
+			f.ended = append(f.ended, Ended{At: time.Now(), Egress: out, Ingress: in, Example: c.String()})
+		}
+		f.ended[i].N++
+	}
+}
+
+// tellEnded says what a sweep has ended.
+func (s *session) tellEnded(ctx context.Context, f *found) error {
+	ended := f.ended
+	f.ended = nil
+	if len(ended) == 0 {
+		return nil
+	}
+	for _, e := range ended[:min(len(ended), toldEnded)] {
+		s.config.Log.WithFields(logrus.Fields{"bridge": s.name, "tenant": f.tenant, "connections": e.N, "egress": e.Egress, "ingress": e.Ingress, "one": e.Example}).
+			Info("ended: policy no longer admits what these rules had admitted")
+	}
+	return s.send(ctx, connectionsEnded{f.tenant, ended})
+}
+
+// connectionsEnded says what was ended of a tenant.
+type connectionsEnded struct {
+	tenant intent.ID
+	ended  []Ended
+}
+
+func (e connectionsEnded) apply(s *state) { s.ended[e.tenant] = s.ended[e.tenant].add(e.ended) }

@@ -1,0 +1,191 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"weir/conntrack"
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// toPort is a rule that lets h1 in at a port of h2.
+func toPort(port int) string {
+	return fmt.Sprintf("{name: p%d, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: tcp, ports: [%d]}", port, port)
+}
+
+// opened opens a connection that works.
+func opened(t *testing.T, from *sandbox.Host, to string) net.Conn {
+	t.Helper()
+	c, err := from.Dial(t.Context(), "tcp", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	answered(t, c)
+	return c
+}
+
+func answered(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := say(c, "still there?", ovstest.Patience); err != nil {
+		t.Errorf("%v -> %v: %v", c.LocalAddr(), c.RemoteAddr(), err)
+	}
+}
+
+func silent(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := say(c, "still there?", time.Second); err == nil {
+		t.Errorf("%v -> %v lives on, and its rule is gone", c.LocalAddr(), c.RemoteAddr())
+	}
+}
+
+// gone waits until the tracker knows no connection to a port of h2 any more, and returns how
+// long that took.
+func gone(t *testing.T, n *ovstest.Net, port uint16) time.Duration {
+	t.Helper()
+	began := time.Now()
+	zone := n.Weir.Zone("t")
+	ovstest.Eventually(t, fmt.Sprint("no entry for port ", port), func() error {
+		for _, e := range n.Entries(zone) {
+			if e.Orig.DstPort == port {
+				return fmt.Errorf("%+v", e)
+			}
+		}
+		return nil
+	})
+	return time.Since(began)
+}
+
+func entriesTo(all []conntrack.Entry, port uint16) (some []conntrack.Entry) {
+	for _, e := range all {
+		if e.Orig.DstPort == port {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// TestTakenBack ends a live connection when its rule is taken away, and no other. The rule is
+// given back, and the same connection goes on.
+func TestTakenBack(t *testing.T) {
+	n, h1, h2 := pair(t)
+	w := n.Run(pairModel("") + forH2(toPort(81), toPort(82)))
+	echo(t, h2, "10.1.1.2:81")
+	echo(t, h2, "10.1.1.2:82")
+	taken, other := opened(t, h1, "10.1.1.2:81"), opened(t, h1, "10.1.1.2:82")
+	before := entriesTo(n.Entries(w.Zone("t")), 82)
+	w.Apply(pairModel("") + forH2(toPort(82)))
+	if took := gone(t, n, 81); took > time.Second {
+		t.Errorf("the entry was there for %v", took)
+	}
+	answered(t, other)
+	silent(t, taken)
+	if left := entriesTo(n.Entries(w.Zone("t")), 81); len(left) > 0 {
+		t.Errorf("it has come again: %+v", left)
+	}
+	if after := entriesTo(n.Entries(w.Zone("t")), 82); len(after) != 1 || after[0].Orig != before[0].Orig {
+		t.Errorf("the other's entry was %+v, is %+v", before, after)
+	}
+	s, err := w.Status()
+	if err != nil || s.Tenants[0].Ended != 1 || s.Tenants[0].RecentlyEnded[0].Ingress != "t/policy/h2/p81" {
+		t.Errorf("the status says %+v, %v", s.Tenants, err)
+	}
+	w.Apply(pairModel("") + forH2(toPort(81), toPort(82)))
+	answered(t, taken) // what it said meanwhile comes with it, once its TCP tries again
+}
+
+// TestExactlyTheConnectionsWithoutARuleEnd takes the rule of every third of 200 live
+// connections away.
+func TestExactlyTheConnectionsWithoutARuleEnd(t *testing.T) {
+	n, h1, h2 := pair(t)
+	w := n.Run(pairModel("") + forH2(toPort(81), toPort(82), toPort(83)))
+	var all []net.Conn
+	for port := 81; port <= 83; port++ {
+		echo(t, h2, fmt.Sprint("10.1.1.2:", port))
+	}
+	for i := range 200 {
+		all = append(all, opened(t, h1, fmt.Sprint("10.1.1.2:", 81+i%3)))
+	}
+	zone := w.Zone("t")
+	began := time.Now()
+	s := w.Apply(pairModel("") + forH2(toPort(81), toPort(83)))
+	gone(t, n, 82)
+	t.Logf("67 of 200 connections ended, and their entries gone, %v after the file was changed", time.Since(began).Round(time.Millisecond))
+	ovstest.Eventually(t, "67 are said to have ended", func() (err error) {
+		if s, err = w.Status(); err == nil && s.Tenants[0].Ended != 67 { // 200 = 67 + 67 + 66
+			return fmt.Errorf("%+v", s.Tenants[0])
+		}
+		return err
+	})
+	if left := n.Entries(zone); len(left) != 133 {
+		t.Errorf("%d entries are left, want 133", len(left))
+	}
+	for i, c := range all {
+		if i%3 != 1 {
+			answered(t, c)
+			continue
+		}
+		c.Write([]byte("still there?"))
+	}
+	for i, c := range all {
+		if i%3 == 1 {
+			c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+			if _, err := c.Read(make([]byte, 1)); err == nil {
+				t.Errorf("%v lives on", c.LocalAddr())
+			}
+		}
+	}
+	if left := n.Entries(zone); len(left) != 133 {
+		t.Errorf("%d entries after the others have spoken, want 133", len(left))
+	}
+}
+
+// TestStormOfSweeps has 16 clients connect and reset while another rule is given and taken
+// back, and with it, each time, the connections that it had admitted. None of the clients
+// fails.
+func TestStormOfSweeps(t *testing.T) {
+	n, web, app, _ := routed(t)
+	echo(t, app, "10.1.0.12:80")
+	echo(t, app, "10.1.0.12:443")
+	extra := policy("t", "extra", "{name: tls, direction: ingress, action: allow, protocol: tcp, ports: [443]}")
+	w := n.Weir
+	w.Apply(routedModel + extra)
+	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
+	defer stop()
+	var done, failed atomic.Int64
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() {
+			for k := 0; ctx.Err() == nil; k++ {
+				if err := once(web, 20000+100*i+k%100, "10.1.0.12:80"); err != nil {
+					failed.Add(1)
+					t.Log(err)
+				} else {
+					done.Add(1)
+				}
+			}
+		})
+	}
+	rounds := 0
+	for ; ctx.Err() == nil; rounds++ {
+		taken := opened(t, web, "10.1.0.12:443")
+		w.Apply(routedModel)
+		taken.Close()
+		w.Apply(routedModel + extra)
+	}
+	clients.Wait()
+	s, err := w.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d connections, %d failed; %d times a rule was taken back, and %d connections with it", done.Load(), failed.Load(), rounds, s.Tenants[0].Ended)
+	if failed.Load() > 0 || done.Load() < 100 || s.Tenants[0].Ended < uint64(rounds) {
+		t.Errorf("%d of %d connections failed, %d were ended in %d rounds", failed.Load(), done.Load()+failed.Load(), s.Tenants[0].Ended, rounds)
+	}
+}
