@@ -85,6 +85,9 @@ func TestAChangeGivesWhatANewStartGives(t *testing.T) {
 // model, tracked and admitted.
 func (w *world) admits(p reference.Packet) bool {
 	p.From, p.To = w.endpoint(p.From), w.endpoint(p.To)
+	if p.From == nil || p.To == nil {
+		return false
+	}
 	return reference.Judge(w.model, p, reference.New).Result == reference.Admitted && reference.Reaches(p)
 }
 
@@ -92,10 +95,14 @@ func (w *world) lets(p reference.Packet) bool {
 	return reference.Judge(w.model, p, reference.New).Passes()
 }
 
-// endpoint returns what is in w's model for an endpoint of another.
+// endpoint returns what is in w's model for an endpoint of another, or nil.
 func (w *world) endpoint(e *intent.Endpoint) *intent.Endpoint {
-	all := w.model.Tenant(e.Tenant).Endpoints
-	return all[slices.IndexFunc(all, func(x *intent.Endpoint) bool { return x.Name == e.Name })]
+	for _, own := range w.model.Tenant(e.Tenant).Endpoints {
+		if own.Name == e.Name {
+			return own
+		}
+	}
+	return nil
 }
 
 // drawChange draws a model and one that differs from it in a line or two.

@@ -15,6 +15,16 @@ type Cond struct {
 	Len   uint8 // of a tunnel option: see TunMetadata; zero for all other fields
 }
 
+// Covers reports whether all that d requires of its field satisfies c.
+func (c Cond) Covers(d Cond) bool {
+	return c.Field == d.Field && c.Len == d.Len && c.Mask.without(d.Mask) == Bits{} && d.Value.and(c.Mask) == c.Value
+}
+
+// Overlaps reports whether some value of their field satisfies both c and d.
+func (c Cond) Overlaps(d Cond) bool {
+	return c.Field == d.Field && c.Len == d.Len && c.Value.and(d.Mask) == d.Value.and(c.Mask)
+}
+
 // A Match is a set of conditions in canonical order: by field, one per field,
 // prerequisites present, nothing fully wildcarded. The zero Match matches all.
 //

@@ -26,92 +26,102 @@ func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []
 	return ids
 }
 
-// judges reports whether f decides who may talk to whom.
-func judges(f ofproto.Flow) bool {
-	switch f.Table {
-	case IDSrc, IDDst, PolOut, PolIn, PolMiss: // in PolMiss, what an audit lets pass
-		_, owned := TagOf(f.Cookie)
-		return owned
-	}
-	return false
-}
-
-// denies reports whether f stops what it matches.
-func denies(f ofproto.Flow) bool {
-	if len(f.Actions) == 0 {
-		return true
-	}
-	next, ok := f.Actions[len(f.Actions)-1].(ofproto.GotoTable)
-	return ok && (ofproto.Table(next) == PolMiss || ofproto.Table(next) == Drop)
-}
-
-// passes reports whether f leaves what it matches to the next tier, which may decide
-// otherwise than the rules that it jumps over.
-func passes(f ofproto.Flow) bool {
-	if len(f.Actions) == 0 {
-		return false
-	}
-	again, ok := f.Actions[len(f.Actions)-1].(ofproto.Resubmit)
-	return ok && again.Table == f.Table
-}
-
-// deciders returns the flows that say what conjunctions do, by id.
-func deciders(flows []ofproto.Flow) map[uint32]ofproto.Flow {
-	all := map[uint32]ofproto.Flow{}
-	for _, f := range flows {
-		for _, c := range f.Match {
-			if c.Field == ofproto.ConjID {
-				all[uint32(c.Value.Uint64())] = f
-			}
-		}
-	}
-	return all
-}
-
-// decided returns the flow that says what f does: itself, unless f is a clause of a
-// conjunction.
-func decided(f ofproto.Flow, by map[uint32]ofproto.Flow) ofproto.Flow {
-	if len(f.Actions) > 0 {
-		if clause, ok := f.Actions[0].(ofproto.Conjunction); ok {
-			return by[clause.ID]
-		}
-	}
-	return f
-}
-
-// narrowedZones returns the zones in which want lets less pass than have.
+// narrowedZones returns the zones in which want may let less pass than have. It never
+// misses one, and may name one in which nothing is taken back: it looks at the flows, and
+// not at the packets that they match together.
 func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
-	old := map[ofproto.FlowKey]ofproto.Flow{}
-	for _, f := range have {
-		if judges(f) {
-			old[f.Key()] = f
+	now, then := byZone(want), byZone(have)
+	all := narrows(now[noZone], then[noZone])
+	narrowed := map[uint16]bool{}
+	for zone, flows := range then {
+		if zone != noZone && (all || narrows(now[zone], flows)) {
+			narrowed[uint16(zone)] = true
 		}
 	}
-	zones := map[uint16]bool{}
-	now, then := deciders(want), deciders(have)
-	for _, f := range want {
-		if !judges(f) {
+	return narrowed
+}
+
+// noZone stands for flows that are for all zones.
+const noZone = -1
+
+// byZone returns the flows that have to do with judging, by the zone that they are for:
+// those that let somebody in, that give identities, and that judge.
+func byZone(flows []ofproto.Flow) map[int][]ofproto.Flow {
+	zones := map[int][]ofproto.Flow{}
+	ports, nets := map[uint64]int{}, map[uint64]int{}
+	for _, f := range flows {
+		zone, entry := loaded(f.Actions, Zone)
+		if !entry {
 			continue
 		}
-		was, there := old[f.Key()]
-		delete(old, f.Key())
-		what := decided(f, now)
-		if there && !was.Equal(f) || !there && (denies(what) || passes(what)) {
-			mark(zones, f)
+		if tag, ok := loaded(f.Actions, RegIn.Whole()); ok {
+			ports[tag] = int(zone)
 		}
+		if net, ok := loaded(f.Actions, ofproto.Metadata.Whole()); ok {
+			nets[net&(1<<VRF.Offset-1)] = int(zone)
+		}
+		zones[int(zone)] = append(zones[int(zone)], f)
 	}
-	for _, f := range old {
-		if !denies(decided(f, then)) {
-			mark(zones, f)
+	for _, f := range flows {
+		if _, entry := loaded(f.Actions, Zone); entry || !judges(f) && !identifies(f) && f.Table != PortSec {
+			continue
 		}
+		zone := zoneThrough(f, ports, nets)
+		zones[zone] = append(zones[zone], f)
 	}
 	return zones
 }
 
-func mark(zones map[uint16]bool, f ofproto.Flow) {
-	if zone, ok := ZoneOf(f); ok {
-		zones[zone] = true
+// zoneThrough returns the zone that f matches: itself, or the port or the network of one.
+func zoneThrough(f ofproto.Flow, ports, nets map[uint64]int) int {
+	for _, c := range f.Match {
+		value := c.Value.Uint64()
+		switch c.Field {
+		case Zone.Field:
+			return int(uint16(value))
+		case RegIn:
+			if zone, ok := ports[value]; ok {
+				return zone
+			}
+		case ofproto.Metadata:
+			if zone := int(value >> VRF.Offset); zone != 0 {
+				return zone
+			}
+			if zone, ok := nets[value]; ok {
+				return zone
+			}
+		}
 	}
+	return noZone
+}
+
+func sameFlows(a, b []ofproto.Flow) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].Equal(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// loaded returns what actions write into a part of a register.
+func loaded(actions []ofproto.Action, to ofproto.Subfield) (uint64, bool) {
+	for _, a := range actions {
+		switch a := a.(type) {
+		case ofproto.SetField:
+			if a.Field.Whole() == to {
+				return a.Value.Uint64(), true
+			}
+		case ofproto.Load:
+			if a.Dst == to {
+				return a.Value, true
+			}
+		}
+	}
+	return 0, false
 }
 
 // ZoneOf returns the zone that f matches, if it matches one.

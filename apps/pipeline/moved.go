@@ -1,0 +1,148 @@
+package pipeline
+
+import (
+	"slices"
+
+	"weir/ofproto"
+)
+
+// A place is what an identity is given to: the condition on an address, or, where there is
+// none, the whole match of the flow that gives it.
+type place struct {
+	addr ofproto.Cond
+	flow string
+}
+
+// addresses are the fields of the addresses of the ends.
+var addresses = [2][]ofproto.Field{{ofproto.IPv4Src, ofproto.IPv6Src}, {ofproto.IPv4Dst, ofproto.IPv6Dst}}
+
+// identifies reports whether f gives somebody an identity, in whichever table.
+func identifies(f ofproto.Flow) bool {
+	if _, owned := TagOf(f.Cookie); !owned {
+		return false
+	}
+	for _, reg := range identity {
+		if _, ok := loaded(f.Actions, reg.Whole()); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// identities are those of one end, by place. Where there are several for a place, for it is
+// in several networks, it has them all.
+type identities map[place][]uint64
+
+// identitiesOf returns the identities that flows give an end.
+func identitiesOf(flows []ofproto.Flow, at int) identities {
+	all := identities{}
+	for _, f := range flows {
+		id, ok := loaded(f.Actions, identity[at].Whole())
+		if _, owned := TagOf(f.Cookie); !ok || !owned {
+			continue
+		}
+		p := place{flow: f.Match.Key()}
+		if i := slices.IndexFunc(f.Match, func(c ofproto.Cond) bool { return slices.Contains(addresses[at], c.Field) }); i >= 0 {
+			p = place{addr: f.Match[i]}
+		}
+		if !slices.Contains(all[p], id) {
+			all[p] = append(all[p], id)
+		}
+	}
+	return all
+}
+
+// of returns the identities of a place: its own, or those of the longest prefix around it,
+// or none.
+func (ids identities) of(p place) []uint64 {
+	if own, ok := ids[p]; ok {
+		return own
+	}
+	around, nearest := []uint64{0}, place{}
+	for q, id := range ids {
+		if q.flow == "" && p.flow == "" && q.addr.Covers(p.addr) && (nearest.addr.Mask == ofproto.Bits{} || nearest.addr.Covers(q.addr)) {
+			around, nearest = id, q
+		}
+	}
+	return around
+}
+
+// An admission is from where the flows of a zone let somebody send.
+type admission struct {
+	open bool                  // from anywhere
+	from map[ofproto.Bits]bool // else from these addresses
+}
+
+// admissionOf reads the admission off the flows of a zone. A packet comes in by a port, and
+// then only from the addresses that PortSec knows; whatever else lets it in is open.
+func admissionOf(flows []ofproto.Flow) admission {
+	a := admission{from: map[ofproto.Bits]bool{}}
+	for _, f := range flows {
+		if _, entry := loaded(f.Actions, Zone); entry && f.Table != PhyIn {
+			a.open = true
+		}
+		if f.Table != PortSec || unjudged(f) {
+			continue
+		}
+		i := slices.IndexFunc(f.Match, func(c ofproto.Cond) bool {
+			return slices.Contains(addresses[0], c.Field) && isHost(c)
+		})
+		if i < 0 {
+			a.open = true
+			continue
+		}
+		a.from[f.Match[i].Value] = true
+	}
+	return a
+}
+
+// isHost reports whether c is about one address.
+func isHost(c ofproto.Cond) bool {
+	return c.Mask == ofproto.Uint(0xffffffff) || c.Mask == ofproto.IsAddr(ofproto.IPv6Src, allDHCPServers).Mask
+}
+
+// unjudged reports whether what f lets pass never comes to policy.
+func unjudged(f ofproto.Flow) bool {
+	if len(f.Actions) == 0 {
+		return true
+	}
+	next, ok := f.Actions[len(f.Actions)-1].(ofproto.GotoTable)
+	return ok && (ofproto.Table(next) == ArpNd || ofproto.Table(next) == Drop)
+}
+
+// Moves are what became of the identities of one end.
+type moves struct {
+	to   map[uint64][]uint64 // what those with an identity have now
+	from map[uint64][]uint64 // what those with an identity had before
+}
+
+// movesOf compares the identities of an end. It returns false if an address has lost its
+// own: the connections that it had stay in the tracker, and must not be somebody else's who
+// is given the address later. An address that is new has had none, unless it was let in.
+func movesOf(now, then identities, before admission) (m moves, ok bool) {
+	m = moves{map[uint64][]uint64{}, map[uint64][]uint64{}}
+	for p := range then {
+		if _, still := now[p]; !still {
+			return m, false
+		}
+	}
+	m.add(0, 0)
+	for p, ids := range now {
+		if _, known := then[p]; !known && !before.open && p.flow == "" && !before.from[p.addr.Value] {
+			continue
+		}
+		for _, a := range then.of(p) {
+			for _, b := range ids {
+				m.add(a, b)
+			}
+		}
+	}
+	return m, true
+}
+
+func (m moves) add(a, b uint64) {
+	if !slices.Contains(m.to[a], b) {
+		m.to[a] = append(m.to[a], b)
+		m.from[b] = append(m.from[b], a)
+	}
+}

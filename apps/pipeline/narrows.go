@@ -1,0 +1,204 @@
+package pipeline
+
+import (
+	"slices"
+
+	"weir/ofproto"
+)
+
+// narrows reports whether the flows of a zone may let less pass now than then.
+//
+// What was granted is granted still if each flow that granted it has its equal, for all the
+// identities that its connections have now; and if no flow stops connections that were not
+// stopped, or comes before a grant now and did not before.
+func narrows(now, then []ofproto.Flow) bool {
+	if sameFlows(now, then) {
+		return false
+	}
+	before, after := admissionOf(then), admissionOf(now)
+	if before.open && !after.open {
+		return true // what strangers had opened must not be that of an endpoint that comes later
+	}
+	c := comparison{now: indexed(judgements(now)), then: indexed(judgements(then))}
+	for at := range c.moves {
+		var kept bool
+		if c.moves[at], kept = movesOf(identitiesOf(now, at), identitiesOf(then, at), before); !kept {
+			return true
+		}
+	}
+	return !c.grantsStay() || !c.stopsWereThere() || c.reordered()
+}
+
+// A comparison is what judges in a zone, now and before.
+type comparison struct {
+	now, then index
+	moves     [2]moves
+	grants    []pair // flows that granted or passed, and those that do so in their stead
+	stops     []pair // flows that deny or pass, and those that did so
+}
+
+// A pair is a flow of now and its priority before.
+type pair struct {
+	*judgement
+	before uint16
+}
+
+// An index finds judgements.
+type index struct {
+	all    []*judgement
+	equal  map[asked][]*judgement
+	serves map[served][]*judgement
+}
+
+// asked is what a judgement matches.
+type asked struct {
+	table ofproto.Table
+	ends  [2]end
+	key   string
+}
+
+// served is where an intent has its flows.
+type served struct {
+	table  ofproto.Table
+	cookie uint64
+}
+
+func indexed(all []*judgement) index {
+	x := index{all, map[asked][]*judgement{}, map[served][]*judgement{}}
+	for _, j := range all {
+		a, s := asked{j.flow.Table, j.ends, j.key}, served{j.flow.Table, j.flow.Cookie}
+		x.equal[a] = append(x.equal[a], j)
+		x.serves[s] = append(x.serves[s], j)
+	}
+	return x
+}
+
+// find returns a judgement that matches all that j would, with other ends, and is fit: of
+// those that match just that, the one of j's priority, if there is one.
+func (x index) find(j *judgement, ends [2]end, fit func(*judgement) bool) *judgement {
+	var found *judgement
+	for _, k := range x.equal[asked{j.flow.Table, ends, j.key}] {
+		if fit(k) && (found == nil || k.flow.Priority == j.flow.Priority) {
+			found = k
+		}
+	}
+	if found != nil {
+		return found
+	}
+	moved := *j
+	moved.ends = ends
+	for _, k := range x.serves[served{j.flow.Table, j.flow.Cookie}] {
+		if fit(k) && k.covers(&moved) {
+			return k
+		}
+	}
+	return nil
+}
+
+// grantsStay pairs what granted, or passed, with what does so now for the same connections.
+func (c *comparison) grantsStay() bool {
+	for _, j := range c.then.all {
+		if j.effect == denies {
+			continue
+		}
+		for _, ends := range across(j.ends, c.moves[0].to, c.moves[1].to) {
+			k := c.now.find(j, ends, j.same)
+			if k == nil {
+				return false
+			}
+			moved := *j
+			moved.ends, moved.flow.Priority = ends, k.flow.Priority
+			c.grants = append(c.grants, pair{&moved, j.flow.Priority})
+		}
+	}
+	return true
+}
+
+// stopsWereThere pairs what denies, or passes, with what did so before for the same
+// connections.
+func (c *comparison) stopsWereThere() bool {
+	audited := slices.ContainsFunc(c.then.all, func(j *judgement) bool { return j.flow.Table == PolMiss && j.effect == grants })
+	for _, k := range c.now.all {
+		if k.effect == grants {
+			continue
+		}
+		stopped := func(j *judgement) bool {
+			return k.same(j) || j.effect == denies && k.effect == denies && !audited && c.alike(j, k)
+		}
+		before := k.flow.Priority
+		for _, ends := range across(k.ends, c.moves[0].from, c.moves[1].from) {
+			j := c.then.find(k, ends, stopped)
+			if j == nil {
+				return false
+			}
+			before = min(before, j.flow.Priority)
+		}
+		c.stops = append(c.stops, pair{k, before})
+	}
+	return true
+}
+
+// alike reports whether two flows are both whole, or the same clause of a conjunction.
+func (c *comparison) alike(j, k *judgement) bool {
+	a, is := clauseOf(j.flow)
+	b, too := clauseOf(k.flow)
+	return is == too && a == b && j.decider == k.decider
+}
+
+// across returns the pairs of ends that connections of some ends have on the other side of
+// a change.
+func across(ends [2]end, src, dst map[uint64][]uint64) (all [][2]end) {
+	for _, s := range counterparts(ends[0], src) {
+		for _, d := range counterparts(ends[1], dst) {
+			all = append(all, [2]end{s, d})
+		}
+	}
+	return all
+}
+
+func counterparts(e end, of map[uint64][]uint64) (all []end) {
+	if !e.asked {
+		return []end{e}
+	}
+	for _, id := range of[e.id] {
+		all = append(all, end{true, id})
+	}
+	return all
+}
+
+// enough bounds how many pairs of flows are looked at closely.
+const enough = 200000
+
+// reordered reports whether something that stops comes before something that grants, and
+// did not before. At least one of the two then has another priority than it had.
+func (c *comparison) reordered() bool {
+	var other []pair
+	for _, stop := range c.stops {
+		if stop.before != stop.flow.Priority {
+			other = append(other, stop)
+		}
+	}
+	looked := 0
+	for _, grant := range c.grants {
+		stops := other
+		if grant.before != grant.flow.Priority {
+			stops = c.stops
+		}
+		for _, stop := range stops {
+			if !grant.fallsBehind(stop) {
+				continue
+			}
+			if looked++; looked > enough || grant.overlaps(stop.judgement) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fallsBehind reports whether what grants came before what stops, and does no more. What
+// decides for a conjunction has the priority of its clauses, which say what it is for.
+func (grant pair) fallsBehind(stop pair) bool {
+	return grant.before > stop.before && grant.flow.Priority <= stop.flow.Priority &&
+		grant.flow.Table == stop.flow.Table && !grant.decider && !stop.decider
+}
