@@ -208,3 +208,41 @@ func (c change) model(t *testing.T) *intent.Model {
 	}
 	return m
 }
+
+// TestAPortThatGoesIsRemembered takes the port of a group's member from the bridge: while it
+// is away nothing is judged again, unless its endpoint leaves the group meanwhile.
+func TestAPortThatGoesIsRemembered(t *testing.T) {
+	const rule = "  - {name: a, direction: ingress, action: allow, from: {groups: [peers]}, protocol: tcp, ports: [80]}\n"
+	numbers := store.Mem()
+	member, stranger := change{peers: "e1, e2", rules: rule}.model(t), change{peers: "e2", rules: rule}.model(t)
+	compiled := func(m *intent.Model, away string) (*pipeline.Program, pipeline.Input) {
+		in, err := inputOf(m, numbers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Facts.Ports = slices.DeleteFunc(in.Facts.Ports, func(p pipeline.Port) bool { return p.Name == away })
+		p, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, in
+	}
+	whole, in := compiled(member, "")
+	away, _ := compiled(member, "p1")
+	left, after := compiled(stranger, "p1")
+	for name, c := range map[string]struct {
+		from, to *pipeline.Program
+		named    int
+	}{
+		"it goes":                          {whole, away, 0},
+		"it comes back":                    {away, whole, 0},
+		"its endpoint leaves the group":    {away, left, 1},
+		"it goes as its endpoint does so":  {whole, left, 1},
+		"its endpoint joins the group":     {left, away, 0},
+		"it comes as its endpoint does so": {left, whole, 0},
+	} {
+		if got := pipeline.Narrowed(c.to, c.from.Tables(), after.Numbers, in.Model); len(got) != c.named {
+			t.Errorf("%s: %v are judged again", name, got)
+		}
+	}
+}

@@ -18,6 +18,7 @@ type Judge struct {
 	picks  bool                    // a TCP connection may begin in its midst
 	opaque bool                    // the tenant has stations of which no address is known
 	known  map[netip.Addr]struct{} // addresses of endpoints, if opaque
+	who    map[netip.Addr]uint32   // identities that the ports and the neighbours say
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -25,6 +26,9 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 	j := &Judge{zone: in.Numbers.Zone(t.ID()), picks: !t.StrictTCP}
 	tables := ofproto.Tables{Flows: []ofproto.Flow{{Table: pipeline.Route, Actions: []ofproto.Action{ofproto.GotoTable(pipeline.PolOut)}}}}
 	for _, u := range p.Units {
+		if u.Of == t.ID() {
+			j.who = pipeline.Identities(u.Flows)
+		}
 		for _, f := range u.Flows {
 			zone, one := pipeline.ZoneOf(f)
 			if !decides[f.Table] || one && zone != j.zone {
@@ -102,6 +106,8 @@ func (j *Judge) knows(a netip.Addr) bool {
 func (j *Judge) send(protocol uint8, t pipeline.CTTuple, again bool) pipeline.Ruling {
 	p := packetOf(protocol, t)
 	p.SetUint(ofproto.Reg5, uint64(j.zone))
+	p.SetUint(pipeline.RegSrcID, uint64(j.who[t.Src]))
+	p.SetUint(pipeline.RegDstID, uint64(j.who[t.Dst]))
 	if again {
 		p.SetUint(ofproto.Reg0, 1<<pipeline.JudgeAgain)
 	}

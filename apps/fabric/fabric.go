@@ -9,6 +9,7 @@ package fabric
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -27,41 +28,64 @@ func bridge(b *pipeline.Builder) {
 	b.Flow(id, pipeline.Neigh, 0, nil, pipeline.ToDrop(pipeline.NoNeighbour)...)
 	b.Flow(id, pipeline.L2, 0, nil, pipeline.ToDrop(pipeline.UnknownMAC)...)
 	ndAnswer(b, id)
+	discover(b, id)
+	broadcast(b, id)
 }
 
 // tenant adds the networks of a tenant.
 func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
+	if !t.ImplicitARP && t.Mode == intent.Enforce {
+		hide(b, t)
+	}
 	for _, n := range t.Networks {
-		discover(b, t, n)
+		asked(b, n)
 		for _, s := range n.Subnets {
 			route(b, t, n, s)
 		}
 		for _, e := range n.Endpoints {
 			reach(b, t, n, e)
 		}
-		broadcast(b, n)
+		broadcastOf(b, n)
 	}
 }
 
-// discover lets ARP, ND and the like pass inside a network, without the tracker.
-// Where the tenant wants a rule for ARP and ND the firewall lets them pass instead.
-func discover(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite) {
-	pass := func(conds ...ofproto.Cond) {
-		b.Flow(n.ID(), pipeline.ArpNd, 50, ofproto.MatchOn(append(conds, pipeline.InNet(n.Number))...),
-			pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.L2))
-	}
-	if t.ImplicitARP || t.Mode != intent.Enforce {
-		pass(ofproto.IsARP)
-		for _, typ := range []uint64{pipeline.NdNS, pipeline.NdNA} {
-			pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))
-		}
-	}
+// untracked is what lets ARP, ND and the like pass inside a network, without the tracker.
+var untracked = []ofproto.Action{pipeline.Untracked.Set(), ofproto.GotoTable(pipeline.L2)}
+
+// discoveries are the conditions on ARP and ND.
+func discoveries() [][]ofproto.Cond {
+	return [][]ofproto.Cond{{ofproto.IsARP}, icmpv6(pipeline.NdNS), icmpv6(pipeline.NdNA)}
+}
+
+func icmpv6(typ uint64) []ofproto.Cond {
+	return []ofproto.Cond{ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ)}
+}
+
+// discover lets ARP, ND, reports about multicast groups and requests of DHCP clients pass.
+// The packet stays in its network, so that the same flows do for all.
+func discover(b *pipeline.Builder, id intent.ID) {
+	all := discoveries()
 	for _, typ := range pipeline.MLDTypes {
-		pass(ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ))
+		all = append(all, icmpv6(typ))
 	}
-	pass(ofproto.IsIPv4, ofproto.Is(ofproto.IPProto, pipeline.ProtoUDP), ofproto.Is(ofproto.UDPSrc, 68))
-	for _, m := range n.RoleMessages() {
-		pass(m...)
+	all = append(all, []ofproto.Cond{ofproto.IsIPv4, ofproto.Is(ofproto.IPProto, pipeline.ProtoUDP), ofproto.Is(ofproto.UDPSrc, 68)})
+	for _, conds := range all {
+		b.Flow(id, pipeline.ArpNd, 50, ofproto.MatchOn(conds...), untracked...)
+	}
+}
+
+// hide keeps the ARP and ND of a tenant back that wants a rule for it: the firewall lets
+// pass what has one.
+func hide(b *pipeline.Builder, t *pipeline.TenantSite) {
+	for _, conds := range discoveries() {
+		b.Flow(t.ID(), pipeline.ArpNd, 60, ofproto.MatchOn(append(conds, pipeline.InZone(t.Zone))...), pipeline.ToDrop(pipeline.UnansweredArp)...)
+	}
+}
+
+// asked lets pass what the routers and DHCP servers of a network say, and are asked.
+func asked(b *pipeline.Builder, n *pipeline.NetworkSite) {
+	for _, conds := range n.RoleMessages() {
+		b.Flow(n.ID(), pipeline.ArpNd, 50, ofproto.MatchOn(append(conds, pipeline.InNet(n.Number))...), untracked...)
 	}
 }
 
@@ -88,32 +112,56 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 // packet with that of one endpoint and the MAC address of another would be judged as the
 // one's, and delivered to the other.
 func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite, e pipeline.EndpointSite) {
-	to := ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag))
-	deliver := func(what ofproto.Cond) {
-		b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), what),
-			to, ofproto.GotoTable(pipeline.PolSkip))
+	deliver := func(what ofproto.Cond, to []ofproto.Action) {
+		b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), what), to...)
 	}
-	deliver(ofproto.IsARP)
+	deliver(ofproto.IsARP, []ofproto.Action{ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag)), ofproto.GotoTable(pipeline.PolSkip)})
 	for _, ip := range pipeline.AddressesOf(e.Endpoint) {
-		deliver(ofproto.IsAddr(dstField(ip), ip))
+		deliver(ofproto.IsAddr(dstField(ip), ip), t.To(e))
 	}
 	for _, ip := range e.IPs {
-		b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
-			pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(dstField(ip), ip),
-		), setMAC(ofproto.EthDst, e.MAC), to, ofproto.GotoTable(pipeline.PolSkip))
+		if routed(n.Network, ip) {
+			b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
+				pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(dstField(ip), ip),
+			), append([]ofproto.Action{setMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
+		}
 	}
+}
+
+// routed reports whether the router leads to an address of n: whether its subnet has a
+// gateway.
+func routed(n *intent.Network, a netip.Addr) bool {
+	return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway.IsValid() && s.CIDR.Contains(a) })
 }
 
 // broadcast sends broadcast and multicast frames to the whole network, if what is in
 // them is for all as well: a frame for all around a packet for one would bring it to
 // those whom the policy has not been asked about.
-func broadcast(b *pipeline.Builder, n *pipeline.NetworkSite) {
-	const groupBit = uint64(1) << 40 // IEEE 802: the lowest bit of the first byte
-	for _, what := range toAll(n.Network) {
-		b.Flow(n.ID(), pipeline.L2, 50, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Masked(ofproto.EthDst, groupBit, groupBit), what),
-			ofproto.Set(pipeline.RegOut.Whole(), uint64(n.Tag)), ofproto.GotoTable(pipeline.PolSkip))
+func broadcast(b *pipeline.Builder, id intent.ID) {
+	for _, what := range []ofproto.Cond{
+		ofproto.IsARP, ofproto.InPrefix(ofproto.IPv4Dst, multicastIPv4), ofproto.IsAddr(ofproto.IPv4Dst, broadcastIPv4),
+		ofproto.InPrefix(ofproto.IPv6Dst, multicastIPv6),
+	} {
+		b.Flow(id, pipeline.L2, 50, ofproto.MatchOn(toMany, what), toAll...)
 	}
 }
+
+// broadcastOf does the same for the broadcast addresses of a network's subnets.
+func broadcastOf(b *pipeline.Builder, n *pipeline.NetworkSite) {
+	for _, s := range n.Subnets {
+		if s.CIDR.Addr().Is4() && s.CIDR.Bits() < 31 {
+			b.Flow(n.ID(), pipeline.L2, 50, ofproto.MatchOn(pipeline.InNet(n.Number), toMany, ofproto.IsAddr(ofproto.IPv4Dst, lastOf(s.CIDR))), toAll...)
+		}
+	}
+}
+
+// IEEE 802: the lowest bit of the first byte of a group's address.
+const groupBit = uint64(1) << 40
+
+var (
+	toMany = ofproto.Masked(ofproto.EthDst, groupBit, groupBit)
+	toAll  = []ofproto.Action{pipeline.ToAll.Set(), ofproto.GotoTable(pipeline.PolSkip)}
+)
 
 // Addresses of many hosts: RFC 5771, RFC 919, RFC 4291.
 var (
@@ -121,20 +169,6 @@ var (
 	broadcastIPv4 = netip.MustParseAddr("255.255.255.255")
 	multicastIPv6 = netip.MustParsePrefix("ff00::/8")
 )
-
-// toAll returns the conditions on what is for many hosts of a network.
-func toAll(n *intent.Network) []ofproto.Cond {
-	all := []ofproto.Cond{
-		ofproto.IsARP, ofproto.InPrefix(ofproto.IPv4Dst, multicastIPv4), ofproto.IsAddr(ofproto.IPv4Dst, broadcastIPv4),
-		ofproto.InPrefix(ofproto.IPv6Dst, multicastIPv6),
-	}
-	for _, s := range n.Subnets {
-		if s.CIDR.Addr().Is4() && s.CIDR.Bits() < 31 {
-			all = append(all, ofproto.IsAddr(ofproto.IPv4Dst, lastOf(s.CIDR)))
-		}
-	}
-	return all
-}
 
 // lastOf returns the broadcast address of an IPv4 subnet.
 func lastOf(p netip.Prefix) netip.Addr {

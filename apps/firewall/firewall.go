@@ -6,8 +6,9 @@
 // must agree before anything is committed, so that what is denied leaves no trace in
 // the connection tracker.
 //
-// Rules match identities, not addresses: the tables IDSrc and IDDst turn an address
-// into the class of all endpoints that the rules cannot tell apart.
+// Rules match identities, not addresses: numbers of the classes of all endpoints that the
+// rules cannot tell apart. Port security says that of the sender, and the tables L2 and
+// Neigh that of the receiver; the tables IDSrc and IDDst do for addresses of others.
 package firewall
 
 import (
@@ -48,10 +49,9 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 	if t.Mode == intent.Off {
 		return
 	}
-	classes := pipeline.Classes(t.Tenant)
-	identify(b, t, classes)
-	egress := ranked(b, t.Tenant, intent.Egress, classes, s)
-	ingress := ranked(b, t.Tenant, intent.Ingress, classes, s)
+	identify(b, t)
+	egress := ranked(b, t.Tenant, intent.Egress, t.Classes, s)
+	ingress := ranked(b, t.Tenant, intent.Ingress, t.Classes, s)
 	for _, r := range slices.Concat(egress, ingress) {
 		judge(b, t, r)
 	}
@@ -59,23 +59,32 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 	byDefault(b, t, intent.Ingress)
 	untrack(b, t, egress, ingress)
 	if !t.ImplicitARP {
-		discover(b, t, classes)
+		discover(b, t, t.Classes)
 	}
 }
 
-// identify gives each address of an endpoint the identity of the endpoint's class, as
-// a source and as a destination.
-func identify(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.Class) {
-	for _, c := range classes {
-		number := uint64(b.Numbers.Tag(c.ID))
+// identify gives the addresses of endpoints the identity of their class, where no port and
+// no neighbour says it: a trusted port sends from any of them, and those of endpoints that
+// are not on the bridge are kept, so that it remembers as whom they were judged.
+func identify(b *pipeline.Builder, t *pipeline.TenantSite) {
+	trusted := slices.ContainsFunc(t.Tenant.Endpoints, func(e *intent.Endpoint) bool { return e.Trusted })
+	for _, c := range t.Classes {
 		for _, e := range c.Members {
-			for _, ip := range pipeline.AddressesOf(e) {
-				b.Flow(e.ID(), pipeline.IDSrc, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), src.addr(ip)),
-					ofproto.Set(pipeline.RegSrcID.Whole(), number), ofproto.GotoTable(pipeline.IDDst))
-				b.Flow(e.ID(), pipeline.IDDst, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), dst.addr(ip)),
-					ofproto.Set(pipeline.RegDstID.Whole(), number), ofproto.GotoTable(pipeline.Route))
+			if here := t.Here(e); !here || trusted {
+				name(b, t, c, e, src, pipeline.IDSrc, pipeline.IDDst)
+				if !here {
+					name(b, t, c, e, dst, pipeline.IDDst, pipeline.Route)
+				}
 			}
 		}
+	}
+}
+
+// name gives the addresses of an endpoint the identity of its class, at one end.
+func name(b *pipeline.Builder, t *pipeline.TenantSite, c *pipeline.Class, e *intent.Endpoint, s side, at, next ofproto.Table) {
+	for _, ip := range pipeline.AddressesOf(e) {
+		b.Flow(e.ID(), at, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), s.addr(ip)),
+			ofproto.Set(s.identity.Whole(), uint64(b.Numbers.Tag(c.ID))), ofproto.GotoTable(next))
 	}
 }
 

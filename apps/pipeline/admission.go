@@ -34,6 +34,7 @@ func skeleton(b *Builder) {
 		b.Flow(id, PortSec, 110, ofproto.MatchOn(icmpv6(typ)...), ToDrop(Spoofed)...)
 	}
 	track(b, id)
+	known(b, id)
 	commit(b, id)
 	drop(b, id)
 }
@@ -53,7 +54,8 @@ func serveTenant(b *Builder, t *TenantSite) {
 	}
 }
 
-// admit lets an endpoint in, with its own addresses only.
+// admit lets an endpoint in, with its own addresses only. By them it is known, too: what
+// it sends has the identity of its class from here on.
 func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 	id := e.ID()
 	b.Flow(id, PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(e.Port))),
@@ -64,16 +66,18 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 		ofproto.GotoTable(PortSec))
 
 	from := []ofproto.Cond{ofproto.Is(RegIn, uint64(e.Tag)), ofproto.IsMAC(ofproto.EthSrc, e.MAC)}
+	from = from[:len(from):len(from)]
 	sec := func(priority uint16, next ofproto.Table, conds ...ofproto.Cond) {
 		b.Flow(id, PortSec, priority, ofproto.MatchOn(append(conds, from...)...), ofproto.GotoTable(next))
 	}
+	for _, ip := range AddressesOf(e.Endpoint) {
+		b.Flow(id, PortSec, 100, ofproto.MatchOn(append(from, ofproto.IsAddr(srcField(ip), ip))...), t.as(e, RegSrcID, ofproto.GotoTable(Stateless))...)
+	}
 	for _, ip := range e.IPs {
 		if ip.Is4() {
-			sec(100, Stateless, ofproto.IsAddr(ofproto.IPv4Src, ip))
 			sec(100, ArpNd, ofproto.IsAddr(ofproto.ARPSPA, ip), ofproto.IsMAC(ofproto.ARPSHA, e.MAC))
 			continue
 		}
-		sec(100, Stateless, ofproto.IsAddr(ofproto.IPv6Src, ip))
 		sec(120, ArpNd, icmpv6(NdNA, ofproto.IsAddr(ofproto.NDTarget, ip))...)
 	}
 	if hasIPv4(e.IPs) { // RFC 5227: a probe for an address not yet taken has no sender address
@@ -88,12 +92,32 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 	}
 }
 
+// as returns the actions that give a packet of e, or to it, the identity of e's class, if
+// somebody judges, and go on.
+func (t *TenantSite) as(e EndpointSite, identity ofproto.Field, next ofproto.Action) []ofproto.Action {
+	if number := t.identities[e.Endpoint]; number != 0 {
+		return []ofproto.Action{ofproto.Set(identity.Whole(), uint64(number)), next}
+	}
+	return []ofproto.Action{next}
+}
+
+// To returns the actions that send a packet to e, and let it be judged if it has to be.
+func (t *TenantSite) To(e EndpointSite) []ofproto.Action {
+	return append([]ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(e.Tag))}, t.as(e, RegDstID, ofproto.GotoTable(PolSkip))...)
+}
+
+func srcField(a netip.Addr) ofproto.Field {
+	if a.Is4() {
+		return ofproto.IPv4Src
+	}
+	return ofproto.IPv6Src
+}
+
 // admitIPv6 lets the messages pass without which IPv6 does not work: solicitations,
 // and multicast listener reports, from the endpoint's addresses, from its link-local
 // address, or from none (RFC 4862, 5.4.2; RFC 3810, 5.2.13).
 func admitIPv6(e EndpointSite, sec func(uint16, ofproto.Table, ...ofproto.Cond)) {
 	local := LinkLocal(e.MAC)
-	sec(100, Stateless, ofproto.IsAddr(ofproto.IPv6Src, local))
 	sec(120, ArpNd, icmpv6(NdNA, ofproto.IsAddr(ofproto.NDTarget, local))...)
 	sources := append([]netip.Addr{local, netip.IPv6Unspecified()}, ipv6Of(e.IPs)...)
 	for _, src := range sources {

@@ -89,27 +89,34 @@ type TenantSite struct {
 	Zone     uint16
 	Epoch    uint8
 	Networks []*NetworkSite // those that are on the bridge
+	Classes  []*Class       // of its endpoints, wherever they are; none where nobody judges
 
 	features Features
 	refused  []intent.ID // of the tenant, in order
 	pending  []Pending
+
+	// Filled, as Classes, when the unit is made.
+	here       map[*intent.Endpoint]bool
+	identities map[*intent.Endpoint]uint32 // number of the class
 }
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *TenantSite) same(t *TenantSite) bool {
 	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Epoch == t.Epoch && s.features == t.features &&
 		slices.Equal(s.refused, t.refused) && slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
-		return n.Network == m.Network && n.Number == m.Number && n.Tag == m.Tag && slices.Equal(n.Endpoints, m.Endpoints)
+		return n.Network == m.Network && n.Number == m.Number && slices.Equal(n.Endpoints, m.Endpoints)
 	})
 }
 
 // A NetworkSite is a network on a bridge.
 type NetworkSite struct {
 	*intent.Network
-	Number    uint32 // of its group, and in metadata
-	Tag       uint32
+	Number    uint32         // of its group, and in metadata
 	Endpoints []EndpointSite // those whose port is on the bridge
 }
+
+// Here reports whether an endpoint of t is on the bridge.
+func (t *TenantSite) Here(e *intent.Endpoint) bool { return t.here[e] }
 
 // An EndpointSite is an endpoint whose port is on the bridge.
 type EndpointSite struct {
@@ -183,7 +190,7 @@ func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) *TenantSi
 		if !on(n, in.Bridge) || in.Refused[n.ID()] {
 			continue
 		}
-		nets[n] = &NetworkSite{Network: n, Number: in.Numbers.Group(n.ID()), Tag: in.Numbers.Tag(n.ID())}
+		nets[n] = &NetworkSite{Network: n, Number: in.Numbers.Group(n.ID())}
 		ts.Networks = append(ts.Networks, nets[n])
 	}
 	for _, e := range t.Endpoints {
@@ -200,6 +207,24 @@ func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) *TenantSi
 		n.Endpoints = append(n.Endpoints, EndpointSite{e, in.Numbers.Tag(e.ID()), port})
 	}
 	return ts
+}
+
+// classify finds the classes of t's endpoints, their numbers, and who is here.
+func (t *TenantSite) classify(n Numbers) {
+	t.here, t.identities = map[*intent.Endpoint]bool{}, make(map[*intent.Endpoint]uint32, len(t.Endpoints))
+	for _, in := range t.Networks {
+		for _, e := range in.Endpoints {
+			t.here[e.Endpoint] = true
+		}
+	}
+	if t.Mode != intent.Off {
+		t.Classes = Classes(t.Tenant)
+	}
+	for _, c := range t.Classes {
+		for _, e := range c.Members {
+			t.identities[e] = n.Tag(c.ID)
+		}
+	}
 }
 
 func on(n *intent.Network, bridge string) bool {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"net/netip"
 	"slices"
 
 	"weir/ofproto"
@@ -47,6 +48,24 @@ func identitiesOf(flows []ofproto.Flow, at int) identities {
 		}
 		if !slices.Contains(all[p], id) {
 			all[p] = append(all[p], id)
+		}
+	}
+	return all
+}
+
+// Identities returns the identity that flows of one tenant give each address, whichever end
+// it is.
+func Identities(flows []ofproto.Flow) map[netip.Addr]uint32 {
+	all := map[netip.Addr]uint32{}
+	for at := range identity {
+		for p, ids := range identitiesOf(flows, at) {
+			switch v := p.addr.Value; {
+			case p.flow != "" || !isHost(p.addr):
+			case p.addr.Field == ofproto.IPv4Src || p.addr.Field == ofproto.IPv4Dst:
+				all[netip.AddrFrom4([4]byte(v[12:]))] = uint32(ids[0])
+			default:
+				all[netip.AddrFrom16(v)] = uint32(ids[0])
+			}
 		}
 	}
 	return all

@@ -139,7 +139,7 @@ func ZoneOf(f ofproto.Flow) (uint16, bool) {
 func Epochs(flows []ofproto.Flow) map[uint16]uint8 {
 	epochs := map[uint16]uint8{}
 	for _, f := range flows {
-		if _, owned := TagOf(f.Cookie); !owned || f.Table != CtState {
+		if _, owned := TagOf(f.Cookie); !owned {
 			continue
 		}
 		for _, a := range f.Actions {

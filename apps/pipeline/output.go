@@ -13,15 +13,15 @@ func output(b *Builder, e EndpointSite) {
 	b.Flow(e.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(e.Tag))), ofproto.Output{Port: e.Port})
 }
 
-// flood puts out what is bound for a whole network. The switch leaves out the port
-// that the packet came from.
+// flood puts out what is bound for a whole network, by the network that it came from. The
+// switch leaves out the port that the packet came from.
 func flood(b *Builder, n *NetworkSite) {
 	buckets := make([]ofproto.Bucket, len(n.Endpoints))
 	for i, e := range n.Endpoints {
 		buckets[i].Actions = []ofproto.Action{ofproto.Output{Port: e.Port}}
 	}
 	b.Group(n.ID(), ofproto.GroupAll, buckets)
-	b.Flow(n.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(n.Tag))), ofproto.ToGroup(n.Number))
+	b.Flow(n.ID(), Out, 110, ofproto.MatchOn(ToAll.Is(), InNet(n.Number)), ofproto.ToGroup(n.Number))
 }
 
 // drop drops, and counts by reason.

@@ -23,9 +23,10 @@ const (
 	StatelessReply   ofproto.Table = 17  // ... if they do not apply: do they to what the packet answers?
 	StatelessIn      ofproto.Table = 18  // "do not track" rules of the receiving end
 	StatelessInReply ofproto.Table = 19  // ... and what the packet answers
-	CtIn             ofproto.Table = 20  // the one lookup
+	CtIn             ofproto.Table = 20  // the epoch of the tenant's policy
+	CtLookup         ofproto.Table = 21  // the one lookup
 	CtState          ofproto.Table = 24  // what the tracker said
-	IDSrc            ofproto.Table = 36  // source address: identity
+	IDSrc            ofproto.Table = 36  // source address: identity, where port security has not said it
 	IDDst            ofproto.Table = 40  // destination address: identity
 	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
 	Neigh            ofproto.Table = 48  // next hop: MAC and endpoint
@@ -45,7 +46,7 @@ var TableNames = map[ofproto.Table]string{
 	PhyIn: "PHY_IN", PortSec: "PORT_SEC", ArpNd: "ARP_ND", NdAnswer: "ND_ANSWER",
 	Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
-	CtIn: "CT_IN", CtState: "CT_STATE",
+	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	Commit: "COMMIT", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",

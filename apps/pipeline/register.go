@@ -10,12 +10,12 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23  19..17  16  15                   6   4  3   2  1 0
-//	         +---------+----------+---+---------------------+---+--+---+---+---+
-//	         |  epoch  | alg, rel |aud|                     |sl |  |jdg|est|   |
-//	         +---------+----------+---+---------------------+---+--+---+---+---+
+//	reg0      31     24 23  19..17  16  15  13              6   4  3   2  1 0
+//	         +---------+----------+---+--+---+-------------+---+--+---+---+---+
+//	         |  epoch  | alg, rel |aud|  |all|             |sl |  |jdg|est|   |
+//	         +---------+----------+---+--+---+-------------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
-//	reg2      endpoint it goes to (tag), or network (tag): to all of it
+//	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
 //	reg5      conntrack zone in bits 0 to 15
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
@@ -54,6 +54,8 @@ const (
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
+
+	ToAll Flag = 13 // for a whole network
 
 	Audited Flag = 16 // denied, and let pass all the same
 	Related Flag = 17 // a new connection that a known one has announced

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"weir/intent"
 	"weir/ofproto"
 )
@@ -12,74 +14,129 @@ func track(b *Builder, id intent.ID) {
 	b.Flow(id, Stateless, 0, nil, ofproto.GotoTable(StatelessReply))
 	b.Flow(id, StatelessReply, 0, nil, ofproto.GotoTable(CtIn))
 	b.Flow(id, StatelessIn, 0, nil, ofproto.GotoTable(StatelessInReply))
+	b.Flow(id, CtIn, 0, nil, ToDrop(NoState)...) // a zone whose connections nobody answers for
 	for _, ip := range ipVersions {
-		b.Flow(id, CtIn, 100, ofproto.MatchOn(ip), ofproto.ConnTrack{ZoneIn: Zone, Table: CtState, NAT: &ofproto.NAT{}})
+		b.Flow(id, CtLookup, 100, ofproto.MatchOn(ip), ofproto.ConnTrack{ZoneIn: Zone, Table: CtState, NAT: &ofproto.NAT{}})
 	}
-	b.Flow(id, CtIn, 0, nil, ToDrop(NotIP)...)
-	b.Flow(id, CtState, 0, nil, ToDrop(NoState)...)
+	b.Flow(id, CtLookup, 0, nil, ToDrop(NotIP)...)
 }
 
-// states classifies what the tracker said of a packet of a tenant, once and for all:
-// no later table looks at ct_state.
+// A state is what the tracker says of a packet, and what it has noted of the connection.
+type state struct {
+	priority   uint16
+	ct         ofproto.Cond
+	mark, mask uint32 // of ct_mark; no mask: whatever it is
+}
+
+// match is the condition of s, and more.
+func (s state) match(more ...ofproto.Cond) ofproto.Match {
+	conds := append(more, s.ct)
+	if s.mask != 0 {
+		conds = append(conds, ofproto.Masked(ofproto.CTMark, uint64(s.mark), uint64(s.mask)))
+	}
+	return ofproto.MatchOn(conds...)
+}
+
+// above returns s where it is asked before everybody's.
+func (s state) above() state {
+	s.priority++
+	return s
+}
+
+// The states that say nothing of an epoch, and so are the same for all tenants.
+var (
+	aboutKnown    = state{390, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New), 0, MarkBlocked}
+	replyKnown    = state{370, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), 0, MarkBlocked}
+	replyBlocked  = state{365, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), MarkBlocked, MarkBlocked}
+	ofAnotherTime = state{360, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl), 0, 0}
+	invalid       = state{350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0}
+	unknown       = state{300, ofproto.CT(ofproto.New|ofproto.Trk, 0), 0, 0}
+	aboutBlocked  = state{10, ofproto.CT(ofproto.Rel|ofproto.Trk, 0), 0, 0} // an ICMP error about a connection that was stopped
+)
+
+// The ends of CtState.
+var (
+	establish = []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
+	judge     = []ofproto.Action{ofproto.GotoTable(IDSrc)}
+)
+
+// known classifies what the tracker said of a packet, once and for all: no later table
+// looks at ct_state.
 //
 // A connection carries the epoch of the policy that admitted it. When the policy is
 // narrowed the tenant's epoch moves on, and each connection of an older one is judged
 // once more in its original direction. Replies pass meanwhile: they cannot be judged,
 // and the original direction is, or the connection is idle.
-func states(b *Builder, t *TenantSite) {
-	id := t.ID()
-	e := uint64(t.Epoch)
-	state := func(priority uint16, ct ofproto.Cond, mark, mask uint32, actions ...ofproto.Action) {
-		conds := []ofproto.Cond{InZone(t.Zone), ct}
-		if mask != 0 {
-			conds = append(conds, ofproto.Masked(ofproto.CTMark, uint64(mark), uint64(mask)))
-		}
-		b.Flow(id, CtState, priority, ofproto.MatchOn(conds...), actions...)
-	}
-	known := []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
-	stop := func(r Reason) []ofproto.Action {
-		if t.Mode == intent.Audit { // counted, with the reason, and let go on
-			return append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r))}, known...)
-		}
-		return ToDrop(r)
-	}
-	epoch := ofproto.Set(Epoch, e)
-	now := uint32(e)
+//
+// A state that names the epoch is each tenant's own, in states; the others are the same
+// for all. Where a tenant wants something else, its own flow stands above them.
+func known(b *Builder, id intent.ID) {
+	all := func(s state, actions ...ofproto.Action) { b.Flow(id, CtState, s.priority, s.match(), actions...) }
+	all(aboutKnown, establish...)
+	all(replyKnown, establish...)
+	all(replyBlocked, ToDrop(BlockedBefore)...)
+	all(ofAnotherTime, append([]ofproto.Action{JudgeAgain.Set()}, judge...)...)
+	all(invalid, ToDrop(InvalidState)...)
+	all(unknown, judge...)
+	b.Flow(id, CtState, 0, nil, ToDrop(NoState)...)
+}
 
-	state(400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch|MarkBlocked, known...)
-	// It has its parent's mark, and would be taken for one-way traffic: never committed.
-	state(396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted,
-		epoch, Related.Set(), ofproto.GotoTable(Route))
-	// One-way traffic stays +new for ever: without this every packet would be judged.
-	state(395, ofproto.CT(ofproto.New|ofproto.Trk, 0), now|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted, known...)
-	state(390, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New), 0, MarkBlocked, known...)
-	state(380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now|MarkBlocked, MarkEpoch|MarkBlocked, stop(BlockedBefore)...)
-	state(370, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), 0, MarkBlocked, known...)
-	state(365, ofproto.CT(ofproto.Est|ofproto.Rpl|ofproto.Trk, 0), MarkBlocked, MarkBlocked, stop(BlockedBefore)...)
-	state(360, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl), 0, 0, epoch, JudgeAgain.Set(), ofproto.GotoTable(IDSrc))
-	if t.InvalidAllow {
-		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, known...)
-	} else {
-		state(350, ofproto.CT(ofproto.Inv|ofproto.Trk, 0), 0, 0, stop(InvalidState)...)
+// states adds the epoch of a tenant, the states that name it, and what the tenant wants
+// otherwise than others.
+func states(b *Builder, t *TenantSite) {
+	own := func(s state, actions ...ofproto.Action) {
+		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone)), actions...)
 	}
-	judge := []ofproto.Action{epoch, ofproto.GotoTable(IDSrc)}
-	state(300, ofproto.CT(ofproto.New|ofproto.Trk, 0), 0, 0, judge...)
+	b.Flow(t.ID(), CtIn, 100, ofproto.MatchOn(InZone(t.Zone)), ofproto.Set(Epoch, uint64(t.Epoch)), ofproto.GotoTable(CtLookup))
+
+	now := uint32(t.Epoch)
+	own(state{400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch | MarkBlocked}, establish...)
+	if t.follows() { // it has its parent's mark, and is not committed yet
+		own(state{396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, Related.Set(), ofproto.GotoTable(Route))
+	}
+	// One-way traffic stays +new for ever: without this every packet would be judged.
+	own(state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
+	own(state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)
+
+	if t.InvalidAllow {
+		own(invalid.above(), establish...)
+	}
 	if t.StrictTCP {
-		beginWithSYN(b, t, judge)
+		beginWithSYN(b, t)
 	}
 	if t.Mode == intent.Audit {
-		state(10, ofproto.CT(ofproto.Rel|ofproto.Trk, 0), 0, 0, stop(BlockedBefore)...) // an ICMP error about a connection that was stopped
+		own(replyBlocked.above(), t.stop(BlockedBefore)...)
+		if !t.InvalidAllow {
+			own(invalid.above(), t.stop(InvalidState)...)
+		}
+		own(aboutBlocked, t.stop(BlockedBefore)...)
 		audit(b, t)
 	}
 }
 
+// follows reports whether t has a rule with a gateway, which announces connections.
+func (t *TenantSite) follows() bool {
+	return slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool {
+		return slices.ContainsFunc(p.Rules, func(r *intent.Rule) bool { return r.ALG != "" })
+	})
+}
+
+// stop returns the actions that end the way of a packet of t. In an audit it is counted,
+// with the reason, and goes on.
+func (t *TenantSite) stop(r Reason) []ofproto.Action {
+	if t.Mode == intent.Audit {
+		return append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r))}, establish...)
+	}
+	return ToDrop(r)
+}
+
 // beginWithSYN judges a TCP connection that is new only if it begins with a SYN (RFC 9293,
 // 3.5). The tracker would take up one that begins with any other segment as well.
-func beginWithSYN(b *Builder, t *TenantSite, judge []ofproto.Action) {
+func beginWithSYN(b *Builder, t *TenantSite) {
 	otherwise := ToDrop(NotSYN)
 	switch {
 	case t.InvalidAllow:
-		otherwise = []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
+		otherwise = establish
 	case t.Mode == intent.Audit:
 		otherwise = append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(NotSYN)), Audited.Set()}, judge...)
 	}

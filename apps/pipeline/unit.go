@@ -138,6 +138,7 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 
 func tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
 	b := newBuilder(in, bridge, s.ID(), s.refused)
+	s.classify(in.Numbers)
 	serveTenant(b, s)
 	for _, app := range apps {
 		app.Tenant(b, s)

@@ -162,7 +162,7 @@ func (m *meddler) repaired(k meddling, since time.Time) time.Duration {
 // timeless leaves out what says the epoch, which is raised if the change may have let
 // something in.
 func timeless(t ofproto.Tables) ofproto.Tables {
-	t.Flows = slices.DeleteFunc(slices.Clone(t.Flows), func(f ofproto.Flow) bool { return f.Table == pipeline.CtState })
+	t.Flows = slices.DeleteFunc(slices.Clone(t.Flows), func(f ofproto.Flow) bool { return f.Table == pipeline.CtState || f.Table == pipeline.CtIn })
 	return t
 }
 
