@@ -63,11 +63,14 @@ type Numbering interface {
 
 // Config is what a Controller is made from.
 type Config struct {
-	Compile   func(pipeline.Input) (*pipeline.Program, error) // required
-	Numbering Numbering                                       // required
+	// Compile returns what should be in a bridge, with those units out of the bridge's cache
+	// that have not changed. Required.
+	Compile   func(*pipeline.Cache, pipeline.Input) (*pipeline.Program, error)
+	Numbering Numbering // required
 
 	// Narrowed names the tenants whose epoch has to be raised before want is sent to a
-	// bridge that has have. If nil, none.
+	// bridge that has have. Of both, what is the same may be left out: the whole of what a
+	// tenant has. If nil, none.
 	Narrowed func(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, m *intent.Model) []intent.ID
 	// Answer answers a packet that a flow sent to the controller. If nil, nobody does.
 	Answer func(pipeline.Input, ofproto.PacketIn) []ofproto.PacketOut

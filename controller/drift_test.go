@@ -15,8 +15,8 @@ import (
 )
 
 // withGroup has the program have a group and a meter as well, that its flows use.
-func withGroup(in pipeline.Input) (*pipeline.Program, error) {
-	p, err := compile(in)
+func withGroup(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+	p, err := compile(c, in)
 	u := p.Units[0]
 	u.Groups = []ofproto.Group{{ID: 1, Type: ofproto.GroupAll, Buckets: []ofproto.Bucket{{Actions: []ofproto.Action{ofproto.Output{Port: 1}}}}}}
 	u.Meters = []ofproto.MeterConfig{{ID: pipeline.PuntMeter, Flags: ofproto.MeterPacketsPerSecond | ofproto.MeterBurst, Bands: []ofproto.MeterBand{{Type: ofproto.MeterDrop, Rate: 200, Burst: 200}}}}

@@ -130,7 +130,7 @@ func (n *memNumbering) Release(zone uint16) error { delete(n.retired, zone); ret
 
 // compile makes one flow for the bridge, and for each tenant one that says its epoch and one
 // that says its zone, which the tests take for its policy.
-func compile(in pipeline.Input) (*pipeline.Program, error) {
+func compile(_ *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
 	p := &pipeline.Unit{Flows: []ofproto.Flow{{Cookie: pipeline.Cookie(tags[intent.ID("bridge/"+in.Bridge)])}}}
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {

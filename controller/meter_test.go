@@ -21,8 +21,8 @@ func meterOf(id intent.ID) ofproto.MeterConfig {
 
 // withMeters has each tenant have a meter, and two flows that use it: one whose instruction
 // it is, and one that only has the copy metered that it sends to the controller.
-func withMeters(in pipeline.Input) (*pipeline.Program, error) {
-	p, err := compile(in)
+func withMeters(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+	p, err := compile(c, in)
 	u := p.Units[0]
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {

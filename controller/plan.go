@@ -14,7 +14,8 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	if err != nil {
 		return BridgePlan{Err: err}
 	}
-	program, err := s.config.Compile(in)
+	cache := s.cache // a copy: numbers that are not given must not stay in it
+	program, err := s.config.Compile(&cache, in)
 	if err != nil {
 		return BridgePlan{Err: err}
 	}
@@ -24,7 +25,7 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	}
 	if len(narrowed) > 0 { // their epochs would be raised first, and that is in the flows
 		in.Numbers = raised{in.Numbers, narrowed}
-		if program, err = s.config.Compile(in); err != nil {
+		if program, err = s.config.Compile(&cache, in); err != nil {
 			return BridgePlan{Err: err}
 		}
 	}

@@ -27,7 +27,7 @@ type real struct {
 	right  ofproto.Tables // what the bridge has when it is as it should be
 }
 
-func newReal(t *testing.T, compile func(pipeline.Input) (*pipeline.Program, error)) *real {
+func newReal(t *testing.T, compile func(*pipeline.Cache, pipeline.Input) (*pipeline.Program, error)) *real {
 	t.Helper()
 	box := sandboxtest.Rootless(t, "br0")
 	dial := func() *ofconn.Conn {
@@ -129,8 +129,8 @@ func TestDriftAmongManyFlows(t *testing.T) {
 	if os.Getenv("WEIR_INTEGRATION") != "" {
 		n = 40000
 	}
-	r := newReal(t, func(in pipeline.Input) (*pipeline.Program, error) {
-		p, err := compile(in)
+	r := newReal(t, func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+		p, err := compile(c, in)
 		u := p.Units[0]
 		for i := range n {
 			u.Flows = append(u.Flows, ofproto.Flow{Table: 60, Priority: 5, Cookie: pipeline.Cookie(3), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, 103), ofproto.Is(ofproto.Reg1, i))})

@@ -52,17 +52,17 @@ func (l latest[T]) put(v T) {
 type session struct {
 	*Controller
 	*bridge
-	conn    Conn
-	have    ofproto.Tables
+	conn Conn
+	carried
+	cache   pipeline.Cache
 	job     job
 	refused map[intent.ID]error
 	report  Bridge
 	retry   <-chan time.Time
 	delay   time.Duration
-	given   *pipeline.Program // what the bridge was given last; nil: not known
-	alone   bool              // there was nothing of others in the bridge: what comes is removed
-	fresh   bool              // have was read since something was sent
-	done    bool              // the bridge is as the job says
+	alone   bool // there was nothing of others in the bridge: what comes is removed
+	fresh   bool // the tables were read since something was sent
+	done    bool // the bridge is as the job says
 
 	watched bool // the switch tells what others change
 	changes chan ofproto.TableChange
@@ -86,7 +86,7 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}}
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
 	defer unwatch()
-	if err := s.read(ctx); err != nil {
+	if err := s.readTables(ctx); err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
 	if err := c.send(ctx, bridgeUp{b}); err != nil {
@@ -139,9 +139,8 @@ func (s *session) serve(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case s.job = <-s.want:
-			clear(s.refused) // what was changed may fit now
-			s.alone, s.fresh = s.alone || s.job.alone, false
+		case j := <-s.want:
+			s.take(j)
 			err = s.strive(ctx)
 		case c := <-s.changes:
 			s.notice(c)
@@ -174,6 +173,13 @@ func (s *session) serve(ctx context.Context) error {
 	}
 }
 
+// take makes a job the session's.
+func (s *session) take(j job) {
+	s.job = j
+	clear(s.refused) // what was changed may fit now
+	s.alone, s.fresh = s.alone || j.alone, false
+}
+
 // answer answers a packet that a flow sent here.
 func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
 	if s.config.Answer == nil || s.job.input.Model == nil {
@@ -189,7 +195,7 @@ func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
 
 // reread strives again from what the bridge really has.
 func (s *session) reread(ctx context.Context) error {
-	if err := s.read(ctx); err != nil {
+	if err := s.readTables(ctx); err != nil {
 		return err
 	}
 	return s.strive(ctx)
@@ -198,7 +204,7 @@ func (s *session) reread(ctx context.Context) error {
 // audit finds what somebody else has changed and the switch has not told, and mends it. What
 // was refused is tried again.
 func (s *session) audit(ctx context.Context) error {
-	if err := s.read(ctx); err != nil {
+	if err := s.readTables(ctx); err != nil {
 		return err
 	}
 	s.note(s.drift())
@@ -251,46 +257,50 @@ func (s *session) tell(ctx context.Context) error {
 
 // step compiles, compares and sends once. It says whether there is more to do.
 func (s *session) step(ctx context.Context) (again bool, err error) {
+	in := s.input()
+	program, err := s.config.Compile(&s.cache, in)
+	if err != nil {
+		return false, err
+	}
+	mode := s.mode(in)
+	x, err := s.to(program, mode)
+	s.report.Foreign = len(x.theirs)
+	if err != nil {
+		return false, err
+	}
+	s.expose(notOurs(x.plan.DeleteFlows), in)
+	if raised, err := s.raise(ctx, x, in); raised || err != nil {
+		return false, err // a new job is on its way
+	}
+	if !x.plan.Empty() {
+		if err := s.conn.Apply(ctx, x.plan); err != nil {
+			s.doubt()
+			return s.refuse(ctx, err, x.plan, in)
+		}
+		s.log(x.plan)
+		s.sweepAfter(x.plan, in)
+	}
+	s.programmed(program, x.theirs)
+	s.alone = mode != intent.ForeignKeep
+	return false, nil
+}
+
+// input returns the job's, with what the switch has refused.
+func (s *session) input() pipeline.Input {
 	in := s.job.input
 	in.Refused = make(map[intent.ID]bool, len(s.refused))
 	for id := range s.refused {
 		in.Refused[id] = true
 	}
-	program, err := s.config.Compile(in)
-	if err != nil {
-		return false, err
-	}
-	mode := s.mode(in)
-	ours, theirs, err := divide(s.have, program, mode)
-	s.report.Foreign = len(theirs)
-	if err != nil {
-		return false, err
-	}
-	plan := ofproto.Diff(program.Tables(), ours)
-	s.expose(notOurs(plan.DeleteFlows), in)
-	if raised, err := s.raise(ctx, program, in); raised || err != nil {
-		return false, err // a new job is on its way
-	}
-	if !plan.Empty() {
-		if err := s.conn.Apply(ctx, plan); err != nil {
-			s.given = nil
-			return s.refuse(ctx, err, plan, in)
-		}
-		s.log(plan)
-		s.sweepAfter(plan, in)
-	}
-	s.programmed(program, theirs)
-	s.alone = mode != intent.ForeignKeep
-	return false, nil
+	return in
 }
 
 // programmed notes what the bridge has now.
 func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
-	s.given, s.done, s.fresh = program, true, false
+	s.gave(program, theirs)
+	s.done, s.fresh = true, false
 	clear(s.exposed)
-	s.have = program.Tables()
-	s.report.Flows, s.report.Groups = len(s.have.Flows), len(s.have.Groups)
-	s.have.Flows = append(s.have.Flows[:len(s.have.Flows):len(s.have.Flows)], theirs...)
+	s.report.Flows, s.report.Groups = program.Size()
 	s.report.Revision, s.report.Pending, s.report.Refused = s.job.revision, program.Pending(), maps.Clone(s.refused)
 }
 
@@ -311,10 +321,10 @@ func (s *session) log(p ofproto.Plan) {
 
 // raise has the epochs of the tenants raised whose live connections have to be judged again,
 // before anything is sent: what their policy let pass it does no more, or somebody else did.
-func (s *session) raise(ctx context.Context, p *pipeline.Program, in pipeline.Input) (bool, error) {
+func (s *session) raise(ctx context.Context, x change, in pipeline.Input) (bool, error) {
 	epochs := map[intent.ID]uint8{}
 	if s.config.Narrowed != nil {
-		for _, id := range s.config.Narrowed(p, s.have, in.Numbers, in.Model) {
+		for _, id := range s.config.Narrowed(x.want, x.have, in.Numbers, in.Model) {
 			epochs[id] = in.Numbers.Epoch(id)
 		}
 	}
@@ -364,7 +374,7 @@ func (s *session) refuse(ctx context.Context, err error, p ofproto.Plan, in pipe
 		return false, err
 	}
 	if !s.fresh {
-		return true, s.read(ctx)
+		return true, s.readTables(ctx)
 	}
 	ids, ok := refusedIntents(r, p, in)
 	if !ok || s.refused[ids[0]] != nil {
@@ -378,7 +388,7 @@ func (s *session) refuse(ctx context.Context, err error, p ofproto.Plan, in pipe
 		s.config.Log.WithField("bridge", s.name).WithField("intent", id).WithError(r).Error("refused by the switch; everything else goes on")
 	}
 	if len(p.PutMeters) > 0 {
-		s.have.Groups, s.have.Meters, err = s.conn.GroupsAndMeters(ctx)
+		s.read.Groups, s.read.Meters, err = s.conn.GroupsAndMeters(ctx)
 		return err == nil, err
 	}
 	return true, nil

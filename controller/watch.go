@@ -71,15 +71,15 @@ func (s *session) inspect(ctx context.Context) error {
 // case: that a flow is gone may be for its group.
 func (s *session) catchUp(ctx context.Context, news ofproto.TableChange) (err error) {
 	if news.All || s.given == nil { // what was sent last may be there, or not
-		return s.read(ctx)
+		return s.readTables(ctx)
 	}
-	have := ofproto.Tables{Flows: s.have.Flows}
+	have := ofproto.Tables{Flows: s.tables().Flows}
 	if len(news.Flows) > 0 {
 		have.Flows = ofproto.Updated(have.Flows, news.Flows)
 	}
 	if have.Groups, have.Meters, err = s.conn.GroupsAndMeters(ctx); err == nil {
 		have.Flows = metered(have)
-		s.have = have
+		s.reads(have)
 	}
 	return err
 }
@@ -107,13 +107,15 @@ func metered(t ofproto.Tables) []ofproto.Flow {
 	return t.Flows
 }
 
-// read reads what the bridge really has.
-func (s *session) read(ctx context.Context) (err error) {
+// readTables reads what the bridge really has.
+func (s *session) readTables(ctx context.Context) error {
 	began := time.Now()
-	if s.have, err = s.conn.Tables(ctx); err != nil {
+	have, err := s.conn.Tables(ctx)
+	if err != nil {
 		return err
 	}
-	s.have.Flows = metered(s.have)
+	have.Flows = metered(have)
+	s.reads(have)
 	s.fresh, s.cost = true, time.Since(began)
 	s.news = ofproto.TableChange{}
 	return nil
@@ -142,9 +144,14 @@ func (s *session) drift() []Drift {
 	if s.given == nil {
 		return nil
 	}
-	ours, theirs, _ := divide(s.have, s.given, s.mode(s.job.input)) // that others are refused strive says
+	have := s.tables()
+	ours, theirs, err := divide(have, s.given, s.mode(s.job.input)) // that others are refused strive says
 	s.report.Foreign = len(theirs)
-	return drifted(ofproto.Diff(s.given.Tables(), ours), s.have, s.job.input, time.Now())
+	plan := ofproto.Diff(s.given.Tables(), ours)
+	if plan.Empty() && err == nil {
+		s.gave(s.given, theirs)
+	}
+	return drifted(plan, have, s.job.input, time.Now())
 }
 
 // note remembers what is going to be repaired, until it is.

@@ -147,7 +147,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		return err
 	}
 	ctl := controller.New(controller.Config{
-		Compile:   apps.Compile,
+		Compile:   apps.Recompile,
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
 		Answer:    fabric.Answer,
