@@ -82,7 +82,7 @@ type Config struct {
 	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
 	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
-	Settle time.Duration // how long to wait for more changes before acting; zero: 5 ms
+	Settle time.Duration // how long changes are collected that follow one that was acted upon; zero: 5 ms
 	Audit  time.Duration // between readings of the whole tables; zero: 30 s
 	Log    *logrus.Entry // nil: nothing is logged
 }

@@ -280,6 +280,27 @@ func TestABurstOfChangesIsOnePlan(t *testing.T) {
 	})
 }
 
+func TestAChangeAfterQuietIsMadeAtOnceAndThoseThatFollowTogether(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		plans := s.plans()
+		r.must(r.SetModel(r.ctx, model(t, br0, "refuse", "a deny"))) // an epoch has to be raised
+		synctest.Wait()                                              // no time passes
+		if st := r.Status(); s.plans() != plans+1 || !st.Programmed("br0") || st.Tenants[0].Epoch != 2 {
+			t.Errorf("%d plans, %+v", s.plans()-plans, st)
+		}
+		for range 4 {
+			r.must(r.SetModel(r.ctx, model(t, br0, "refuse", "a", "b")))
+		}
+		r.settled(model(t, br0, "refuse", "b"))
+		if s.plans() != plans+2 || !r.Status().Programmed("br0") {
+			t.Errorf("%d plans", s.plans()-plans)
+		}
+	})
+}
+
 func TestAReconnectToASwitchThatKeptItsFlowsSendsNothing(t *testing.T) {
 	virtual(t, func(r *rig) {
 		s := r.newSwitch()

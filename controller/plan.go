@@ -24,7 +24,7 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 		narrowed = s.config.Narrowed(program, have, in.Numbers, in.Model)
 	}
 	if len(narrowed) > 0 { // their epochs would be raised first, and that is in the flows
-		in.Numbers = raised{in.Numbers, narrowed}
+		in.Numbers = nextEpochs{in.Numbers, narrowed}
 		if program, err = s.config.Compile(&cache, in); err != nil {
 			return BridgePlan{Err: err}
 		}
@@ -54,15 +54,15 @@ func (p *BridgePlan) count() {
 	p.Deleted = len(p.Plan.DeleteFlows)
 }
 
-// raised are numbers in which some tenants have another epoch than now: the one that
+// nextEpochs are numbers in which some tenants have another epoch than now: the one that
 // they are likely to be given.
-type raised struct {
+type nextEpochs struct {
 	pipeline.Numbers
 	tenants []intent.ID
 }
 
 // Epoch returns the epoch of a tenant.
-func (r raised) Epoch(tenant intent.ID) uint8 {
+func (r nextEpochs) Epoch(tenant intent.ID) uint8 {
 	now := r.Numbers.Epoch(tenant)
 	for _, id := range r.tenants {
 		if id == tenant {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -26,7 +27,7 @@ type state struct {
 	ended    map[intent.ID]EndedLog // connections of tenants, by sweeps
 	flushing map[uint16]bool        // zones that a bridge has been told to flush, and those that are failing
 	failing  map[uint16]bool        // zones that were not flushed, or are not free; tried again in a second
-	stale    bool                   // the bridges have not been told of the newest state
+	stale    map[string]bool        // bridges that have not been told of the newest state
 }
 
 // An event changes the state.
@@ -50,10 +51,15 @@ type (
 		found  []Drift
 	}
 	// epochsStale says that a bridge must not be changed before these tenants have
-	// another epoch than the one given.
+	// another epoch than the one given. The answer is what it should be made from then.
 	epochsStale struct {
+		bridge *bridge
 		epochs map[intent.ID]uint8
-		answer chan<- error
+		answer chan<- raised
+	}
+	raised struct {
+		job job
+		err error
 	}
 	zoneFlushed struct {
 		zone uint16
@@ -72,7 +78,7 @@ type plansAsked struct {
 }
 
 func (e modelChanged) apply(s *state) {
-	numbers, err := s.config.Numbering.Assign(pipeline.WantsOf(e.model))
+	numbers, err := s.config.Numbering.Assign(pipeline.WantsSince(e.model, s.model))
 	if err != nil {
 		if s.err == nil || s.err.Error() != err.Error() {
 			s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force, and it is tried again")
@@ -83,18 +89,18 @@ func (e modelChanged) apply(s *state) {
 	s.waiting, s.err = nil, nil
 	s.model, s.numbers = e.model, numbers
 	s.revision++
-	s.stale = true
+	s.allStale()
 }
 
 func (e factsChanged) apply(s *state) {
 	s.facts[e.bridge] = e.facts
-	s.stale = true
+	s.stale[e.bridge] = true
 }
 
 func (e bridgeUp) apply(s *state) {
 	s.bridges[e.bridge.name] = e.bridge
 	s.reports[e.bridge.name] = Bridge{}
-	s.stale = true
+	s.stale[e.bridge.name] = true
 }
 
 func (e bridgeDown) apply(s *state) {
@@ -116,10 +122,17 @@ func (e driftFound) apply(s *state) { s.drift[e.bridge] = s.drift[e.bridge].add(
 
 func (e epochsStale) apply(s *state) {
 	numbers, err := s.config.Numbering.Raise(e.epochs)
-	if err == nil {
-		s.numbers, s.stale = numbers, true
+	switch {
+	case err != nil:
+	case s.bridges[e.bridge.name] != e.bridge:
+		err = errors.New("the bridge has another session by now")
+	default:
+		s.numbers = numbers
+		s.allStale()
+		delete(s.stale, e.bridge.name)
+		e.bridge.want.take() // the answer is newer
 	}
-	e.answer <- err
+	e.answer <- raised{s.job(e.bridge.name), err}
 }
 
 func (e zoneFlushed) apply(s *state) {
@@ -149,7 +162,7 @@ func (s *state) flushAgain() {
 func (e planWanted) apply(s *state) {
 	a := plansAsked{bridges: map[string]chan BridgePlan{}}
 	var numbers pipeline.Numbers
-	if numbers, a.err = s.config.Numbering.Preview(pipeline.WantsOf(e.model)); a.err == nil {
+	if numbers, a.err = s.config.Numbering.Preview(pipeline.WantsSince(e.model, s.model)); a.err == nil {
 		for name, b := range s.bridges {
 			answer := make(chan BridgePlan, 1)
 			in := pipeline.Input{Bridge: name, Model: e.model, Facts: s.facts[name], Numbers: numbers}
@@ -169,10 +182,10 @@ func (e planWanted) apply(s *state) {
 func (c *Controller) Run(ctx context.Context) error {
 	defer close(c.done)
 	s := &state{
-		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{},
+		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{}, stale: map[string]bool{},
 		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, ended: map[intent.ID]EndedLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
-	var settle, again, flush <-chan time.Time
+	var quiet, again, flush <-chan time.Time
 	for {
 		if s.waiting != nil && again == nil { // a disk may have room, a zone may be free
 			again = time.After(time.Second)
@@ -192,28 +205,39 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-flush:
 			flush = nil
 			s.flushAgain()
-		case <-settle:
-			settle, s.stale = nil, false
-			s.tell()
+		case <-quiet:
+			quiet = nil
 		}
-		if s.stale && settle == nil {
-			settle = time.After(c.config.Settle)
+		if len(s.stale) > 0 && quiet == nil { // the first at once; those that follow it together
+			s.tell()
+			quiet = time.After(c.config.Settle)
 		}
 		s.flushRetired()
 		c.publish(s.status())
 	}
 }
 
-// tell gives each bridge its newest job. One of which nothing is known has none.
-func (s *state) tell() {
-	if s.model == nil {
-		return
+// allStale notes that every bridge has to be told of something.
+func (s *state) allStale() {
+	for name := range s.bridges {
+		s.stale[name] = true
 	}
-	for name, b := range s.bridges {
-		if facts, known := s.facts[name]; known {
-			b.want.put(job{s.revision, pipeline.Input{Bridge: name, Model: s.model, Facts: facts, Numbers: s.numbers}, s.alone[name]})
+}
+
+// tell gives each bridge that has not been told its newest job. One of which nothing is known
+// has none.
+func (s *state) tell() {
+	for name := range s.stale {
+		if _, known := s.facts[name]; known && s.bridges[name] != nil && s.model != nil {
+			s.bridges[name].want.put(s.job(name))
 		}
 	}
+	clear(s.stale)
+}
+
+func (s *state) job(bridge string) job {
+	in := pipeline.Input{Bridge: bridge, Model: s.model, Facts: s.facts[bridge], Numbers: s.numbers}
+	return job{s.revision, in, s.alone[bridge]}
 }
 
 // flushRetired has the zones of tenants that are gone flushed, by one bridge and once,

@@ -41,11 +41,16 @@ type latest[T any] chan T
 
 // put never blocks. It must always be called from the same goroutine.
 func (l latest[T]) put(v T) {
+	l.take()
+	l <- v
+}
+
+// take takes back what nobody has taken.
+func (l latest[T]) take() {
 	select {
 	case <-l:
 	default:
 	}
-	l <- v
 }
 
 // session belongs to one Serve.
@@ -62,7 +67,6 @@ type session struct {
 	delay   time.Duration
 	alone   bool // there was nothing of others in the bridge: what comes is removed
 	fresh   bool // the tables were read since something was sent
-	done    bool // the bridge is as the job says
 
 	watched bool // the switch tells what others change
 	changes chan ofproto.TableChange
@@ -219,7 +223,7 @@ func (s *session) strive(ctx context.Context) error {
 	if s.job.input.Model == nil {
 		return nil
 	}
-	s.retry, s.done = nil, false
+	s.retry = nil
 	for {
 		again, err := s.step(ctx)
 		if again && err == nil {
@@ -235,10 +239,8 @@ func (s *session) strive(ctx context.Context) error {
 		} else {
 			s.delay = 0
 		}
-		if err != nil || s.done { // or an epoch has to be raised first
-			if err := s.account(ctx, err); err != nil {
-				return err
-			}
+		if err := s.account(ctx, err); err != nil {
+			return err
 		}
 		return s.tell(ctx)
 	}
@@ -269,8 +271,8 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	s.expose(notOurs(x.plan.DeleteFlows), in)
-	if raised, err := s.raise(ctx, x, in); raised || err != nil {
-		return false, err // a new job is on its way
+	if again, err := s.raise(ctx, x, in); again || err != nil {
+		return again, err
 	}
 	if !x.plan.Empty() {
 		if err := s.conn.Apply(ctx, x.plan); err != nil {
@@ -298,7 +300,7 @@ func (s *session) input() pipeline.Input {
 // programmed notes what the bridge has now.
 func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
 	s.gave(program, theirs)
-	s.done, s.fresh = true, false
+	s.fresh = false
 	clear(s.exposed)
 	s.report.Flows, s.report.Groups = program.Size()
 	s.report.Revision, s.report.Pending, s.report.Refused = s.job.revision, program.Pending(), maps.Clone(s.refused)
@@ -321,6 +323,7 @@ func (s *session) log(p ofproto.Plan) {
 
 // raise has the epochs of the tenants raised whose live connections have to be judged again,
 // before anything is sent: what their policy let pass it does no more, or somebody else did.
+// Then there is another job to begin with.
 func (s *session) raise(ctx context.Context, x change, in pipeline.Input) (bool, error) {
 	epochs := map[intent.ID]uint8{}
 	if s.config.Narrowed != nil {
@@ -336,11 +339,15 @@ func (s *session) raise(ctx context.Context, x change, in pipeline.Input) (bool,
 	if len(epochs) == 0 {
 		return false, nil
 	}
-	answer := make(chan error, 1)
-	if err := s.send(ctx, epochsStale{epochs, answer}); err != nil {
+	answer := make(chan raised, 1)
+	if err := s.send(ctx, epochsStale{s.bridge, epochs, answer}); err != nil {
 		return false, err
 	}
-	return true, <-answer
+	r := <-answer
+	if r.err == nil {
+		s.take(r.job)
+	}
+	return true, r.err
 }
 
 // expose remembers, until the bridge is as it should be, whose connections somebody else's

@@ -191,14 +191,17 @@ func (s *session) swept(ctx context.Context, f found) error {
 
 // raiseAgain has the connections of a tenant judged once more by the flows.
 func (s *session) raiseAgain(ctx context.Context, id intent.ID) error {
-	answer := make(chan error, 1)
-	if err := s.send(ctx, epochsStale{map[intent.ID]uint8{id: s.job.input.Numbers.Epoch(id)}, answer}); err != nil {
+	answer := make(chan raised, 1)
+	if err := s.send(ctx, epochsStale{s.bridge, map[intent.ID]uint8{id: s.job.input.Numbers.Epoch(id)}, answer}); err != nil {
 		return err
 	}
-	if err := <-answer; err != nil {
-		s.config.Log.WithField("tenant", id).WithError(err).Warn("connections that policy admits again stay blocked until it changes")
+	r := <-answer
+	if r.err != nil {
+		s.config.Log.WithField("tenant", id).WithError(r.err).Warn("connections that policy admits again stay blocked until it changes")
+		return nil
 	}
-	return nil
+	s.take(r.job)
+	return s.strive(ctx)
 }
 
 // flushSome has the tracker forget some of what was found. What was judged by a program that

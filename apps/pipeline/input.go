@@ -54,32 +54,48 @@ type Wants struct {
 }
 
 // WantsOf returns what compiling m will ask of Numbers.
-func WantsOf(m *intent.Model) Wants {
+func WantsOf(m *intent.Model) Wants { return WantsSince(m, nil) }
+
+// WantsSince is WantsOf without the tags and groups of the tenants that were the same in an
+// earlier model: those numbers have been given, and for life. If that is nil, there was none.
+func WantsSince(m, earlier *intent.Model) Wants {
+	given := map[*intent.Tenant]bool{}
+	if earlier != nil {
+		for _, t := range earlier.Tenants() {
+			given[t] = true
+		}
+	}
 	w := Wants{Zones: map[intent.ID]uint16{}}
 	for _, b := range m.Bridges() {
 		w.Tags = append(w.Tags, b.ID())
 	}
 	for _, t := range m.Tenants() {
-		w.Zones[t.ID()] = t.Zone
-		w.Tags = append(w.Tags, t.ID(), t.DefaultID(intent.Ingress), t.DefaultID(intent.Egress))
-		for _, n := range t.Networks {
-			w.Tags = append(w.Tags, n.ID())
-			w.Groups = append(w.Groups, n.ID())
-		}
-		for _, e := range t.Endpoints {
-			w.Tags = append(w.Tags, e.ID())
-		}
-		for _, p := range t.Policies {
-			w.Tags = append(w.Tags, p.ID())
-			for _, r := range p.Rules {
-				w.Tags = append(w.Tags, r.ID())
-			}
-		}
-		for _, c := range Classes(t) {
-			w.Tags = append(w.Tags, c.ID)
+		if w.Zones[t.ID()] = t.Zone; !given[t] {
+			w.add(t)
 		}
 	}
 	return w
+}
+
+// add adds the tags and groups of a tenant.
+func (w *Wants) add(t *intent.Tenant) {
+	w.Tags = append(w.Tags, t.ID(), t.DefaultID(intent.Ingress), t.DefaultID(intent.Egress))
+	for _, n := range t.Networks {
+		w.Tags = append(w.Tags, n.ID())
+		w.Groups = append(w.Groups, n.ID())
+	}
+	for _, e := range t.Endpoints {
+		w.Tags = append(w.Tags, e.ID())
+	}
+	for _, p := range t.Policies {
+		w.Tags = append(w.Tags, p.ID())
+		for _, r := range p.Rules {
+			w.Tags = append(w.Tags, r.ID())
+		}
+	}
+	for _, c := range Classes(t) {
+		w.Tags = append(w.Tags, c.ID)
+	}
 }
 
 // A TenantSite is a tenant on a bridge, with the numbers and the facts put beside it. What

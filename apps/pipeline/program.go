@@ -29,11 +29,14 @@ func (p *Program) Tables() (t ofproto.Tables) {
 }
 
 // Beside returns p without those of its tenants' units that q has as well. The bridge's unit
-// is always in it, for there is no telling what a tenant's mean without.
+// is always in it, for a tenant's mean nothing without; and if that is another one, all are.
 func (p *Program) Beside(q *Program) *Program {
+	if len(p.Units) == 0 || len(q.Units) == 0 || p.Units[0] != q.Units[0] {
+		return p
+	}
 	both := make(map[*Unit]bool, len(q.Units))
-	for i, u := range q.Units {
-		both[u] = i > 0
+	for _, u := range q.Units[1:] {
+		both[u] = true
 	}
 	return &Program{slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })}
 }
