@@ -16,63 +16,112 @@ import (
 	"weir/test/ovstest"
 )
 
-// TestRestart kills the daemon five times (kill -9) under 100 connections that talk and a
-// ping every 5 ms: nothing breaks, nothing is lost, and nothing is sent when nothing has
+// restarts is how often the daemon is killed in TestRestart, and how many connections feel it.
+const (
+	restarts    = 20
+	connections = 200
+)
+
+// TestRestart kills the daemon again and again (kill -9) under connections that talk and a
+// ping every 2 ms: nothing breaks, nothing is lost, and nothing is sent when nothing has
 // changed.
 func TestRestart(t *testing.T) {
 	n, h1, h2 := pair(t)
 	w := n.Run(pairModel("") + forH2(httpRule, "{name: ping, direction: ingress, action: allow, protocol: icmp}"))
-	echo(t, h2, "10.1.1.2:80")
-	ctx, stop := context.WithCancel(t.Context())
-	var lines, broken atomic.Int64
-	var talkers sync.WaitGroup
-	for range 100 {
-		c, err := h1.Dial(t.Context(), "tcp", "10.1.1.2:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		talkers.Go(func() {
-			defer c.Close()
-			keepTalking(ctx, c, &lines, &broken)
-		})
-	}
+	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	felt := true
 	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time
-		sent, ping := restartUnderPing(w, h1)
-		t.Logf("5 restarts: %d lines over 100 connections, %d connections broken, %d flow-mods sent; ping: %s",
-			lines.Load(), broken.Load(), sent, summary(ping))
+		var sent uint64
+		ping := pingUnder(h1, "10.1.1.2", func() {
+			for range restarts {
+				w.Kill()
+				w.Start()
+				sent += w.Programmed(1).Bridges[0].FlowModsSent
+			}
+		})
+		t.Logf("%d restarts: %d lines over %d connections, %d connections broken, %d flow-mods sent; ping: %v",
+			restarts, talk.lines.Load(), connections, talk.broken.Load(), sent, ping)
 		if sent != 0 {
 			t.Errorf("%d flow-mods were sent, though nothing had changed", sent)
 		}
-		felt = !strings.Contains(ping, "600 received")
+		felt = ping.sent != ping.received
 	}
-	stop()
-	talkers.Wait()
-	if broken.Load() != 0 || felt {
+	if broken := talk.stop(); broken != 0 || felt {
 		t.Errorf("the restarts were felt")
 	}
 }
 
-// restartUnderPing kills and starts the daemon five times, and returns how many flow-mods
-// it sent and what became of the pings meanwhile.
-func restartUnderPing(w *ovstest.Daemon, h *sandbox.Host) (sent uint64, ping string) {
-	pinged := make(chan string, 1)
+// A pinging is what became of pings, 2 ms apart.
+type pinging struct{ sent, received int }
+
+func (p pinging) String() string { return fmt.Sprintf("%d of %d answered", p.received, p.sent) }
+
+// pingUnder pings while something is done.
+func pingUnder(h *sandbox.Host, to string, do func()) (p pinging) {
+	done := make(chan struct{})
 	go func() {
-		out, err := h.Exec(context.Background(), "ping", "-n", "-q", "-i", "0.005", "-c", "600", "10.1.1.2")
-		pinged <- fmt.Sprint(out, err)
+		defer close(done)
+		do()
 	}()
-	for range 5 {
-		w.Kill()
-		w.Start()
-		s := w.Programmed(1)
-		sent += s.Bridges[0].FlowModsSent
+	for {
+		out, _ := h.Exec(context.Background(), "ping", "-n", "-q", "-i", "0.002", "-c", "500", to) // that some are lost is no error
+		p.add(out)
+		select {
+		case <-done:
+			return p
+		default:
+		}
 	}
-	return sent, <-pinged
 }
 
-// keepTalking says a line now and then until it is told to stop, or something breaks.
-func keepTalking(ctx context.Context, c net.Conn, lines, broken *atomic.Int64) {
-	tick := time.NewTicker(20 * time.Millisecond)
+// add adds what a run of ping says.
+func (p *pinging) add(out string) {
+	var sent, received int
+	if m := pinged.FindStringSubmatch(out); m != nil {
+		fmt.Sscan(m[1], &sent)
+		fmt.Sscan(m[2], &received)
+	}
+	p.sent, p.received = p.sent+sent, p.received+received
+}
+
+var pinged = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
+
+// A talking is connections from one host to another's port 80, that say a line now and then.
+type talking struct {
+	lines, broken atomic.Int64
+	cancel        context.CancelFunc
+	all           sync.WaitGroup
+}
+
+func talkers(t *testing.T, from, to *sandbox.Host, speak func(conn) error) *talking {
+	t.Helper()
+	echo(t, to, "10.1.1.2:80")
+	ctx, cancel := context.WithCancel(context.Background())
+	talk := &talking{cancel: cancel}
+	t.Cleanup(func() { talk.stop() })
+	for range connections {
+		c, err := from.Dial(t.Context(), "tcp", "10.1.1.2:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		talk.all.Go(func() {
+			defer c.Close()
+			talk.keep(ctx, c, speak)
+		})
+	}
+	return talk
+}
+
+// stop ends the connections, and returns how many have broken before.
+func (t *talking) stop() int64 {
+	t.cancel()
+	t.all.Wait()
+	return t.broken.Load()
+}
+
+// keep speaks on a connection now and then until it is told to stop, or something breaks.
+func (t *talking) keep(ctx context.Context, c conn, speak func(conn) error) {
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
@@ -80,16 +129,12 @@ func keepTalking(ctx context.Context, c net.Conn, lines, broken *atomic.Int64) {
 			return
 		case <-tick.C:
 		}
-		if err := say(c, "still there?", ovstest.Patience); err != nil {
-			broken.Add(1)
+		if err := speak(c); err != nil {
+			t.broken.Add(1)
 			return
 		}
-		lines.Add(1)
+		t.lines.Add(1)
 	}
-}
-
-func summary(ping string) string {
-	return regexp.MustCompile(`\d+ packets transmitted, \d+ received`).FindString(ping)
 }
 
 // TestRefusedFlowNamesItsIntentAndStopsNobodyElse gives a table a limit, so that the switch

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -99,6 +100,18 @@ func (n *Net) close() {
 	if err := n.Sandbox.Close(); err != nil {
 		n.T.Error(err)
 	}
+}
+
+// RestartVswitchd kills ovs-vswitchd (kill -9), and starts it again.
+func (n *Net) RestartVswitchd() {
+	n.T.Helper()
+	if err := n.KillVswitchd(syscall.SIGKILL); err != nil {
+		n.T.Fatal(err)
+	}
+	if err := n.StartVswitchd(n.T.Context()); err != nil {
+		n.T.Fatal(err)
+	}
+	n.vswitchPID = n.VswitchdPID()
 }
 
 // explain shows what may help to see why a test has failed.
