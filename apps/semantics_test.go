@@ -169,6 +169,11 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 		return o
 	case v.Result == reference.Admitted:
 		o.commit = admitted(v.Egress, v.Ingress, cmp.Or(w.mark(v.Ingress), w.mark(v.Egress)))
+		if v.Keep {
+			o.commit = "kept: " + o.commit
+		}
+	case v.Result == reference.Known && (s == reference.OldKept || s == reference.OldKeptOneWay):
+		o.commit = "kept: " + admitted("", "", 0) // it stays what it was
 	case v.Result == reference.Audited && v.Egress == "":
 		o.commit = "audited: " + admitted(v.By, "", 0)
 	case v.Result == reference.Audited:
@@ -212,6 +217,9 @@ func (w *world) commit(mark uint32, label ofproto.Bits) string {
 	audited := ""
 	if mark&pipeline.MarkAudited != 0 {
 		audited = "audited: "
+	}
+	if mark&pipeline.MarkKeep != 0 {
+		audited += "kept: "
 	}
 	ids := [2]intent.ID{}
 	for i, at := range []int{12, 8} {

@@ -18,7 +18,8 @@ import (
 
 // allStates are all that a connection may be in.
 var allStates = append(traced[2:], reference.Established, reference.Reply, reference.OneWay,
-	reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply)
+	reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply,
+	reference.OldKept, reference.OldKeptReply, reference.OldKeptOneWay)
 
 // TestSemanticsOfStates compares package reference with the flows in every state of a
 // connection, also in those that a trace cannot be told.
@@ -126,7 +127,7 @@ var edits = [][2]string{
 	{"ingress: deny", "ingress: allow"}, {"ingress: allow", "ingress: deny"}, {"egress: allow", "egress: deny"}, {"egress: deny", "egress: allow"},
 	{"tier: app", "tier: db"}, {"tier: db", "tier: app"}, {"tier: [app]", "tier: [db, app]"}, {"tier: [db, app]", "tier: [db]"},
 	{"/25", "/26"}, {"10.0.0.0/24", "10.0.0.0/16"}, {"fd00::/16", "fd00:1::/64"}, {"ports: [80]", "ports: [80-82]"}, {"protocol: tcp", "protocol: udp"},
-	{", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
+	{"onRevoke: keep", "onRevoke: enforce"}, {"onRevoke: enforce", "onRevoke: keep"}, {", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
 	{"endpoints: [e00, e01]", "endpoints: [e01]"}, {"groups: [g1]", "groups: [g0]"}, {"groups: [g0]", "groups: [g2]"}, {"groups: [g1]", "groups: [g1, g0]"},
 }
 
@@ -163,7 +164,7 @@ func drawEdit(t *rapid.T, text string) string {
 func edible(lines []string) (at []int) {
 	for i, l := range lines {
 		group := i > 1 && lines[i-2] == "kind: Group"
-		if group || strings.HasPrefix(l, "  - {name") || strings.Contains(l, "appliesTo") || strings.Contains(l, "labels: {tier") || strings.Contains(l, "defaults:") {
+		if group || strings.HasPrefix(l, "  - {name") || strings.Contains(l, "appliesTo") || strings.Contains(l, "labels: {tier") || strings.Contains(l, "defaults:") || strings.Contains(l, "onRevoke:") {
 			at = append(at, i)
 		}
 	}

@@ -77,8 +77,9 @@ var ctNext = map[reference.State]string{
 
 // What the states have in common.
 var (
-	answering = []reference.State{reference.Reply, reference.OldReply, reference.Related, reference.BlockedReply, reference.BlockedRelated, reference.OldBlockedReply}
-	old       = []reference.State{reference.OldOriginal, reference.OldReply, reference.OldBlocked, reference.OldBlockedReply}
+	answering = []reference.State{reference.Reply, reference.OldReply, reference.Related, reference.BlockedReply, reference.BlockedRelated, reference.OldBlockedReply, reference.OldKeptReply}
+	old       = []reference.State{reference.OldOriginal, reference.OldReply, reference.OldBlocked, reference.OldBlockedReply, reference.OldKept, reference.OldKeptReply, reference.OldKeptOneWay}
+	kept      = []reference.State{reference.OldKept, reference.OldKeptReply, reference.OldKeptOneWay}
 	blocked   = []reference.State{reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply}
 	related   = []reference.State{reference.Related, reference.BlockedRelated}
 )
@@ -96,9 +97,12 @@ func (w *world) tracker(p reference.Packet, s reference.State) *flowsim.Tracker 
 	if slices.Contains(answering, s) {
 		c.Orig = tuple.Reversed()
 	}
-	c.Replied = s != reference.OneWay
+	c.Replied = s != reference.OneWay && s != reference.OldKeptOneWay
 	if slices.Contains(old, s) {
 		c.Mark = pipeline.MarkCommitted
+	}
+	if slices.Contains(kept, s) {
+		c.Mark |= pipeline.MarkKeep
 	}
 	if slices.Contains(blocked, s) {
 		c.Mark |= pipeline.MarkBlocked

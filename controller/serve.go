@@ -280,8 +280,8 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 			return s.refuse(ctx, err, x.plan, in)
 		}
 		s.log(x.plan)
-		s.sweepAfter(x.plan, in)
 	}
+	s.sweepAfter(x.plan, in)
 	s.programmed(program, x.theirs)
 	s.alone = mode != intent.ForeignKeep
 	return false, nil

@@ -28,18 +28,25 @@ const (
 
 // sweeper belongs to one Serve.
 type sweeper struct {
-	due    []intent.ID // tenants whose connections have to be looked at
+	due    []sweepOf // tenants whose connections have to be looked at
 	turn   <-chan time.Time
 	looked chan found         // what was found in the zone that is being read
 	busy   bool               // one is
 	doomed found              // what of it has not been flushed yet
 	left   map[intent.ID]bool // tenants with connections that a later change may settle
 	unable bool               // the switch cannot flush single connections
+	model  *intent.Model      // that is in force; nil: not known
+}
+
+// A sweepOf is a sweep that is due.
+type sweepOf struct {
+	tenant intent.ID
+	before *intent.Model // that was in force before the change; nil: not known
 }
 
 // found is what a sweep has found in the zone of a tenant.
 type found struct {
-	tenant  intent.ID
+	sweepOf
 	program *pipeline.Program
 	end     []pipeline.Connection // to be flushed: their policy does not admit them
 	revive  []pipeline.Connection // to be flushed: they are blocked, and would be admitted now
@@ -85,16 +92,38 @@ func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
 	if s.config.Connections == nil || s.config.Judge == nil {
 		return
 	}
-	epochs := pipeline.Epochs(plan.PutFlows)
+	epochs, touched := pipeline.Epochs(plan.PutFlows), map[uint16]bool{}
+	if len(s.sweep.left) > 0 {
+		touched = zonesIn(plan.PutFlows, plan.DeleteFlows)
+	}
 	for _, t := range in.Model.Tenants() {
-		_, raised := epochs[in.Numbers.Zone(t.ID())]
-		if t.Mode != intent.Off && (raised || s.sweep.left[t.ID()]) && !slices.Contains(s.sweep.due, t.ID()) {
-			s.sweep.due = append(s.sweep.due, t.ID())
+		zone := in.Numbers.Zone(t.ID())
+		_, raised := epochs[zone]
+		if t.Mode != intent.Off && (raised || s.sweep.left[t.ID()] && touched[zone]) && !s.sweep.isDue(t.ID()) {
+			s.sweep.due = append(s.sweep.due, sweepOf{t.ID(), s.sweep.model})
 		}
 	}
+	s.sweep.model = in.Model
 	if len(s.sweep.due) > 0 && s.sweep.turn == nil {
 		s.sweep.turn = time.After(0)
 	}
+}
+
+// zonesIn returns the zones that flows match.
+func zonesIn(some ...[]ofproto.Flow) map[uint16]bool {
+	zones := map[uint16]bool{}
+	for _, flows := range some {
+		for _, f := range flows {
+			if zone, one := pipeline.ZoneOf(f); one {
+				zones[zone] = true
+			}
+		}
+	}
+	return zones
+}
+
+func (s *sweeper) isDue(tenant intent.ID) bool {
+	return slices.ContainsFunc(s.due, func(d sweepOf) bool { return d.tenant == tenant })
 }
 
 // sweepOn goes on with what there is to sweep: it flushes some of what was found, or has the
@@ -113,18 +142,18 @@ func (s *session) sweepOn(ctx context.Context) error {
 }
 
 // readZone reads and judges the connections of a tenant, beside what else there is to do.
-func (s *session) readZone(ctx context.Context, id intent.ID) bool {
+func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 	in, program := s.job.input, s.given
-	t := in.Model.Tenant(string(id))
+	t := in.Model.Tenant(string(of.tenant))
 	if t == nil || t.Mode == intent.Off {
 		s.sweep.turn = time.After(0)
 		return false
 	}
 	go func() {
-		f := found{tenant: id, program: program}
+		f := found{sweepOf: of, program: program}
 		var all []pipeline.Connection
-		if all, f.err = s.config.Connections(ctx, in.Numbers.Zone(id)); f.err == nil && len(all) > 0 {
-			f.look(all, s.court(program, in, t))
+		if all, f.err = s.config.Connections(ctx, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
+			f.look(all, s.court(program, in, t, of.before))
 		}
 		s.sweep.looked <- f
 	}()
@@ -137,25 +166,36 @@ type court struct {
 	epoch  uint8
 	strict bool // what has been flushed does not come again in its midst
 	icmpv6 bool // a connection of ICMPv6 can be flushed
+	keeps  keeping
 }
 
-func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) court {
-	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6}
+func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant, before *intent.Model) court {
+	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6, keepingOf(t, before, in.Numbers)}
 }
 
 // look finds what has to be done with connections.
 func (f *found) look(all []pipeline.Connection, c court) {
 	for _, conn := range all {
-		if conn.Epoch() == c.epoch && !conn.Blocked() {
+		current, kept := conn.Epoch() == c.epoch, conn.Kept()
+		if current && !conn.Blocked() && !kept {
 			continue
 		}
 		flushable := c.icmpv6 || conn.Protocol != pipeline.ProtoICMPv6
-		switch ruling := c.judge(conn); {
+		ruling := c.judge(conn)
+		if kept && !conn.Blocked() && ruling != pipeline.Unclear {
+			kept = c.keeps.on(conn)
+			f.left = f.left || kept && ruling != pipeline.Admitted
+			f.raise = f.raise || !kept && ruling == pipeline.Admitted && current // by now it is one that is not
+			if kept || ruling == pipeline.Admitted {
+				continue
+			}
+		}
+		switch {
 		case ruling == pipeline.Denied && flushable:
 			f.end = append(f.end, conn)
 		case ruling == pipeline.Denied, ruling == pipeline.Answers:
 			f.left = true
-		case ruling != pipeline.Admitted || !conn.Blocked() || conn.Epoch() != c.epoch: // its next packet settles it
+		case ruling != pipeline.Admitted || !conn.Blocked() || !current: // its next packet settles it
 		case flushable && !(c.strict && conn.Protocol == pipeline.ProtoTCP):
 			f.revive = append(f.revive, conn)
 		default:
@@ -236,7 +276,7 @@ func (s *session) judgeAgain(f *found) {
 	all := slices.Concat(f.end, f.revive)
 	f.end, f.revive, f.program = nil, nil, s.given
 	if t := s.job.input.Model.Tenant(string(f.tenant)); t != nil && t.Mode != intent.Off {
-		f.look(all, s.court(s.given, s.job.input, t))
+		f.look(all, s.court(s.given, s.job.input, t, f.before))
 	}
 }
 

@@ -205,3 +205,53 @@ func TestALogOfEndedConnectionsIsBounded(t *testing.T) {
 		t.Errorf("%d, of which %d are remembered", l.N, len(l.Recent))
 	}
 }
+
+func TestWhatLivesOn(t *testing.T) {
+	const p = "apiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\n"
+	policy := func(name, onRevoke string) string {
+		if onRevoke == "" {
+			return ""
+		}
+		return fmt.Sprintf("---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: %s, tenant: t}\nspec: {onRevoke: %s, rules: []}\n", name, onRevoke)
+	}
+	read := func(text string) *intent.Model {
+		m, err := intent.Read(intent.Source{Name: "test", Data: []byte(p + text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	n := origins{1: "t/default/egress", 2: "t/policy/a/r", 3: "t/policy/b/r"}
+	for name, c := range map[string]struct {
+		before, now string
+		out, in     uint32
+		want        bool
+	}{
+		"its policy says so":                                      {policy("a", "keep"), policy("a", "keep"), 1, 2, true},
+		"its policy is gone, and said so":                         {policy("a", "keep"), "", 1, 2, true},
+		"its policy has been gone for longer":                     {"", "", 1, 2, true},
+		"its policy says otherwise now":                           {policy("a", "keep"), policy("a", "enforce"), 1, 2, false},
+		"its policy is gone, and said otherwise last":             {policy("a", "enforce"), "", 1, 2, false},
+		"its policy is there again, and says so":                  {policy("a", "enforce"), policy("a", "keep"), 1, 2, true},
+		"both policies say so":                                    {"", policy("a", "keep") + policy("b", "keep"), 3, 2, true},
+		"only the one that has let it in":                         {"", policy("a", "keep") + policy("b", "enforce"), 3, 2, false},
+		"only the one that has let it out, and the other is gone": {policy("b", "enforce"), policy("a", "keep"), 2, 3, false},
+		"somebody else's flow has let it in":                      {"", policy("a", "keep"), 2, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := keepingOf(read(c.now).Tenant("t"), read(c.before), n)
+			if got := k.on(pipeline.Connection{RuleOut: c.out, RuleIn: c.in}); got != c.want {
+				t.Errorf("it lives on: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// origins are numbers that only know whose they are.
+type origins map[uint32]intent.ID
+
+func (origins) Zone(intent.ID) uint16                 { return 0 }
+func (origins) Epoch(intent.ID) uint8                 { return 0 }
+func (origins) Tag(intent.ID) uint32                  { return 0 }
+func (origins) Group(intent.ID) uint32                { return 0 }
+func (o origins) Origin(tag uint32) (intent.ID, bool) { id, ok := o[tag]; return id, ok }

@@ -25,8 +25,11 @@ type Judge struct {
 func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 	j := &Judge{zone: in.Numbers.Zone(t.ID()), picks: !t.StrictTCP}
 	tables := ofproto.Tables{Flows: []ofproto.Flow{{Table: pipeline.Route, Actions: []ofproto.Action{ofproto.GotoTable(pipeline.PolOut)}}}}
-	for _, u := range p.Units {
-		if u.Of == t.ID() {
+	for i, u := range p.Units {
+		if i > 0 && u.Of != t.ID() {
+			continue
+		}
+		if i > 0 {
 			j.who = pipeline.Identities(u.Flows)
 		}
 		for _, f := range u.Flows {

@@ -50,7 +50,6 @@ var uncompiled = map[feature]bool{
 	learnStations:    true,
 	endpointRate:     true,
 	withoutAddresses: true,
-	revokeKeep:       true,
 	revokeReset:      true,
 	actionReject:     true,
 	logNew:           true,

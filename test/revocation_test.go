@@ -189,3 +189,56 @@ func TestStormOfSweeps(t *testing.T) {
 		t.Errorf("%d of %d connections failed, %d were ended in %d rounds", failed.Load(), done.Load()+failed.Load(), s.Tenants[0].Ended, rounds)
 	}
 }
+
+// TestOF07RemovingARuleWithAndWithoutCuttingSessions: a policy that keeps goes, and what it
+// has admitted lives on; the same policy comes back as one that does not, and goes again.
+func TestOF07RemovingARuleWithAndWithoutCuttingSessions(t *testing.T) {
+	n, h1, h2 := pair(t)
+	with := func(onRevoke string) string {
+		return pairModel("") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", appliesTo: {endpoints: [h2]}, rules: ["+toPort(81)+"]")
+	}
+	w := n.Run(with("keep"))
+	echo(t, h2, "10.1.1.2:81")
+	zone := w.Zone("t")
+	session := opened(t, h1, "10.1.1.2:81")
+
+	w.Apply(pairModel(""))
+	for range 3 { // in the new epoch, too
+		answered(t, session)
+		w.Apply(pairModel("", fmt.Sprintf("{name: other, direction: ingress, action: deny, protocol: tcp, ports: [%d]}", time.Now().UnixNano()%1000+1)))
+	}
+	if e := entriesTo(n.Entries(zone), 81); len(e) != 1 || e[0].State != "ESTABLISHED" {
+		t.Errorf("kept, and the entries are %+v", e)
+	}
+	timesOut(t, h1, "10.1.1.2:81")
+
+	w.Apply(with("enforce"))
+	answered(t, session)
+	w.Apply(pairModel(""))
+	if took := gone(t, n, 81); took > time.Second {
+		t.Errorf("the entry was there for %v", took)
+	}
+	silent(t, session)
+	if left := entriesTo(n.Entries(zone), 81); len(left) > 0 {
+		t.Errorf("it has come again: %+v", left)
+	}
+}
+
+// TestAnIdleSessionIsCutToo is the second half of O-F07 with a session that says nothing
+// between the policies, so that its mark still says keep.
+func TestAnIdleSessionIsCutToo(t *testing.T) {
+	n, h1, h2 := pair(t)
+	with := func(onRevoke string) string {
+		return pairModel("") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", rules: ["+toPort(81)+"]")
+	}
+	w := n.Run(with("keep"))
+	echo(t, h2, "10.1.1.2:81")
+	session := opened(t, h1, "10.1.1.2:81")
+	w.Apply(pairModel(""))
+	w.Apply(with("enforce"))
+	w.Apply(pairModel(""))
+	if took := gone(t, n, 81); took > time.Second {
+		t.Errorf("the entry was there for %v", took)
+	}
+	silent(t, session)
+}

@@ -138,7 +138,29 @@ func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
 	case intent.TFTP:
 		actions = append(actions, pipeline.TFTP.Set())
 	}
+	actions = append(actions, revocation(r)...)
 	return append(actions, ofproto.GotoTable(s.next))
+}
+
+// revocation notes what becomes of a connection when its policy is changed. It is to live on
+// if a policy that has admitted it says so, and none says otherwise; the tenant's defaults
+// do not say.
+func revocation(r rule) []ofproto.Action {
+	keep, egress := r.Policy.OnRevoke == intent.RevokeKeep, r.Direction == intent.Egress
+	switch {
+	case keep && egress:
+		return []ofproto.Action{pipeline.Keep.Set(), pipeline.MayKeep.Set()}
+	case keep:
+		return []ofproto.Action{pipeline.Keep.As(pipeline.MayKeep)}
+	case r.keeps && !egress:
+		return []ofproto.Action{pipeline.Keep.Clear()}
+	}
+	return nil
+}
+
+// keeps reports whether some policy lets connections live on.
+func keeps(t *intent.Tenant) bool {
+	return slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool { return p.OnRevoke == intent.RevokeKeep })
 }
 
 // closeScope stands in for a rule that the switch has refused: everything that the
@@ -177,6 +199,9 @@ func byDefault(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction) 
 	}
 	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(id)))}
 	if action == intent.Allow {
+		if d == intent.Egress && keeps(t.Tenant) {
+			actions = append(actions, pipeline.MayKeep.Set())
+		}
 		actions = append(actions, ofproto.GotoTable(s.next))
 	} else {
 		actions = append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByDefault)), ofproto.GotoTable(pipeline.PolMiss))

@@ -27,6 +27,7 @@ type rule struct {
 	priority uint16
 	passable bool         // its tier has a pass rule, so that it is asked only if the tier has not been left
 	as       *conjunction // nil: as the product of its endpoints, peers and services
+	keeps    bool         // some policy of the tenant lets connections live on
 	refused  bool         // by the switch, and not stateless: it stands for everything its endpoints have judged
 }
 
@@ -57,6 +58,7 @@ func ranked(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes [
 
 // resolved returns the tenant's rules for a direction, in order.
 func resolved(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
+	keeps := keeps(t)
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {
@@ -67,6 +69,7 @@ func resolved(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes
 				x = resolve(widened(r), classes)
 				x.refused = true
 			}
+			x.keeps = keeps
 			rules = append(rules, x)
 		}
 	}

@@ -36,6 +36,10 @@ func (c Connection) Epoch() uint8 { return uint8(c.Mark & MarkEpoch) }
 // Blocked reports whether it was judged again, and stopped.
 func (c Connection) Blocked() bool { return c.Mark&MarkBlocked != 0 }
 
+// Kept reports whether it is to live on when the policy that admitted it is changed. What only
+// an audit has let pass no policy has admitted.
+func (c Connection) Kept() bool { return c.Mark&(MarkKeep|MarkAudited) == MarkKeep }
+
 // Flush is the message that has the tracker forget this connection and no other.
 func (c Connection) Flush() ofproto.CTFlush {
 	t := ofproto.CTTuple{Src: c.Orig.Src, Dst: c.Orig.Dst, SrcPort: c.Orig.SrcPort, DstPort: c.Orig.DstPort}

@@ -10,10 +10,10 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23  19..17  16  15  13              6   4  3   2  1 0
-//	         +---------+----------+---+--+---+-------------+---+--+---+---+---+
-//	         |  epoch  | alg, rel |aud|  |all|             |sl |  |jdg|est|   |
-//	         +---------+----------+---+--+---+-------------+---+--+---+---+---+
+//	reg0      31     24 23 22 21 20 19..17  16  15  14  13         6   4  3   2  1 0
+//	         +---------+--+--+-----+-------+---+---+---+---+------+---+--+---+---+---+
+//	         |  epoch  |  |mk|     |alg,rel|aud|   |kp |all|      |sl |  |jdg|est|   |
+//	         +---------+--+--+-----+-------+---+---+---+---+------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
@@ -55,7 +55,9 @@ const (
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
 
-	ToAll Flag = 13 // for a whole network
+	ToAll   Flag = 13 // for a whole network
+	Keep    Flag = 14 // whoever has admitted it so far wants it to live on when its policy is changed
+	MayKeep Flag = 22 // and nobody who has let it out does not
 
 	Audited Flag = 16 // denied, and let pass all the same
 	Related Flag = 17 // a new connection that a known one has announced
@@ -66,6 +68,16 @@ const (
 // Set returns the action that raises f.
 func (f Flag) Set() ofproto.Action {
 	return ofproto.Load{Dst: regFlags.Range(uint16(f), uint16(f)), Value: 1}
+}
+
+// Clear returns the action that lowers f.
+func (f Flag) Clear() ofproto.Action {
+	return ofproto.Load{Dst: regFlags.Range(uint16(f), uint16(f)), Value: 0}
+}
+
+// As returns the action that makes f what g is.
+func (f Flag) As(g Flag) ofproto.Action {
+	return ofproto.Move{Src: regFlags.Range(uint16(g), uint16(g)), Dst: regFlags.Range(uint16(f), uint16(f))}
 }
 
 // Is is the condition that f is raised.
@@ -97,16 +109,18 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 
 // Bits of ct_mark:
 //
-//	 31            16 15 14           9  8  7      0
-//	+----------------+--+--------------+---+--------+
-//	|     class      |c |a             |blk| epoch  |
-//	+----------------+--+--------------+---+--------+
+//	 31            16 15 14 13 12      9  8  7      0
+//	+----------------+--+--+--+--+------+---+--------+
+//	|     class      |c |a |  |k |      |blk| epoch  |
+//	+----------------+--+--+--+--+------+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
-// taken for one of ours; a by those that only an audit let through. Bits 9 to 13 belong to NAT and load balancing.
+// taken for one of ours; a by those that only an audit let through; k by those of which the
+// policy says that they live on when it is changed. Bits 9 to 11 belong to NAT and load balancing.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
+	MarkKeep       uint32 = 1 << 12
 	MarkAudited    uint32 = 1 << 14
 	MarkCommitted  uint32 = 1 << 15
 	MarkClassShift        = 16
@@ -115,6 +129,7 @@ const (
 var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
+	markKeep      = ofproto.CTMark.Range(12, 12)
 	markAudited   = ofproto.CTMark.Range(14, 14)
 	markCommitted = ofproto.CTMark.Range(15, 15)
 	markClass     = ofproto.CTMark.Range(16, 31)

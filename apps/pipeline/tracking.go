@@ -153,7 +153,7 @@ func beginWithSYN(b *Builder, t *TenantSite) {
 func audit(b *Builder, t *TenantSite) {
 	for _, r := range []Reason{NotItsRole, DeniedByRule, DeniedByDefault, RefusedRule} {
 		b.Flow(t.ID(), PolMiss, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.Is(RegReason, uint64(r))),
-			Audited.Set(), ofproto.GotoTable(Commit))
+			Audited.Set(), Keep.Clear(), ofproto.GotoTable(Commit))
 	}
 }
 
@@ -172,6 +172,8 @@ func commit(b *Builder, id intent.ID) {
 		b.Flow(id, Commit, 110, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()), admittedBy(algTFTP), ofproto.GotoTable(Out))
 		// The tracker has given it the mark and the label of its parent already.
 		b.Flow(id, Commit, 120, ofproto.MatchOn(ip, Related.Is()), commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), ofproto.GotoTable(Out))
+		b.Flow(id, PolMiss, 250, ofproto.MatchOn(ip, ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))),
+			commitAction(), ofproto.GotoTable(Out)) // it lives on, in the epoch that it was judged in
 		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), commitAction(
 			ofproto.Load{Dst: markBlocked, Value: 1},
 		), ofproto.GotoTable(Drop))
@@ -199,6 +201,7 @@ func admittedBy(alg uint16) ofproto.Action {
 		ofproto.Load{Dst: markCommitted, Value: 1},
 		ofproto.Load{Dst: markBlocked, Value: 0},
 		ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
+		ofproto.Move{Src: regFlags.Range(uint16(Keep), uint16(Keep)), Dst: markKeep},
 		ofproto.Move{Src: ConnClass, Dst: markClass},
 		ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
 		ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},

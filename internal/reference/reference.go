@@ -59,6 +59,10 @@ const (
 	BlockedRelated  State = "related to what is blocked"
 	OldBlocked      State = "blocked under an earlier epoch, original direction" // may be admitted now
 	OldBlockedReply State = "blocked under an earlier epoch, reply direction"
+
+	OldKept       State = "old, kept, original direction" // its policy said that it lives on when it is changed
+	OldKeptReply  State = "old, kept, reply direction"
+	OldKeptOneWay State = "old, kept, one-way"
 )
 
 // A Result is what becomes of a packet.
@@ -81,6 +85,7 @@ type Verdict struct {
 	Egress  intent.ID // the rule or default that let it out, if it came to that
 	Ingress intent.ID // the rule or default that let it in
 	By      intent.ID // who denies it
+	Keep    bool      // the connection is to live on when the policy is changed
 }
 
 // Passes reports whether the packet goes on to its receiver.
@@ -118,8 +123,10 @@ func audited(v Verdict) Verdict {
 // watch says what becomes of a packet that is tracked.
 func watch(t *intent.Tenant, p Packet, s State) Verdict {
 	switch s {
-	case Established, Reply, OldReply, OneWay, Related:
+	case Established, Reply, OldReply, OldKeptReply, OneWay, Related:
 		return Verdict{Result: Known}
+	case OldKept, OldKeptOneWay:
+		return kept(judge(t, p))
 	case Blocked, BlockedReply, BlockedRelated, OldBlockedReply:
 		return Verdict{Result: Denied}
 	case Invalid:
@@ -141,7 +148,32 @@ func judge(t *intent.Tenant, p Packet) Verdict {
 	if in == intent.Deny {
 		return Verdict{Result: Denied, Egress: by, By: let}
 	}
-	return Verdict{Result: Admitted, Egress: by, Ingress: let}
+	return Verdict{Result: Admitted, Egress: by, Ingress: let, Keep: keeps(t, by, let)}
+}
+
+// kept lets pass what is denied.
+func kept(v Verdict) Verdict {
+	if v.Result == Denied {
+		v.Result = Known
+	}
+	return v
+}
+
+// keeps reports whether some policy of those who have admitted a connection says that it is
+// to live on, and none says otherwise. A default does not say.
+func keeps(t *intent.Tenant, by ...intent.ID) (keep bool) {
+	for _, p := range t.Policies {
+		for _, r := range p.Rules {
+			switch {
+			case !slices.Contains(by, r.ID()):
+			case p.OnRevoke != intent.RevokeKeep:
+				return false
+			default:
+				keep = true
+			}
+		}
+	}
+	return keep
 }
 
 // unwatched reports whether both ends want a packet not to be tracked.
