@@ -242,3 +242,32 @@ func TestAnIdleSessionIsCutToo(t *testing.T) {
 	}
 	silent(t, session)
 }
+
+// TestAnEpochComesAgainOnlyWhenNoConnectionCarriesIt narrows a policy 260 times, with two idle
+// connections: the values of the epoch have gone round by then, and passed over the one that
+// both still carry. When the rule of one of them goes after all, that one ends.
+func TestAnEpochComesAgainOnlyWhenNoConnectionCarriesIt(t *testing.T) {
+	n, h1, h2 := pair(t)
+	with := func(i int, rules ...string) string { // each edit takes a port back, and gives another
+		return pairModel("") + forH2(append(rules, toPort(1000+i))...)
+	}
+	w := n.Run(with(0, toPort(81), toPort(82)))
+	echo(t, h2, "10.1.1.2:81")
+	echo(t, h2, "10.1.1.2:82")
+	taken, other := opened(t, h1, "10.1.1.2:81"), opened(t, h1, "10.1.1.2:82")
+	carried := w.Connections("t")[0].Epoch
+	seen, i := map[uint8]int{}, 1
+	for ; i <= 260; i++ {
+		epoch := w.Apply(with(i, toPort(81), toPort(82))).Tenants[0].Epoch
+		if seen[epoch]++; epoch == carried {
+			t.Fatalf("edit %d has epoch %d, which connections carry", i, epoch)
+		}
+	}
+	if len(seen) != 254 {
+		t.Errorf("260 edits had %d epochs, want all 255 but the one that is carried", len(seen))
+	}
+	w.Apply(with(i, toPort(82)))
+	gone(t, n, 81)
+	answered(t, other)
+	silent(t, taken)
+}
