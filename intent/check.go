@@ -57,7 +57,7 @@ func model(s Spec, err error) (*Model, error) {
 }
 
 // Empty returns a model that wants nothing.
-func Empty() *Model { return &Model{at: map[ID]Position{}} }
+func Empty() *Model { return &Model{at: map[string]map[ID]Position{}} }
 
 // A checker makes a model out of a spec, and notes what is wrong.
 type checker struct {
@@ -109,7 +109,7 @@ func (c *checker) is(id ID, at place) bool {
 		return false
 	}
 	c.seen[id] = at.at
-	c.model.at[id] = at.at
+	c.model.put(id, at.at)
 	return true
 }
 

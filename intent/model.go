@@ -18,6 +18,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // An ID names an intent for life: "blue", "blue/policy/db-ingress/app-to-postgres".
@@ -37,7 +38,7 @@ type Position struct {
 type Model struct {
 	bridges []*Bridge
 	tenants []*Tenant
-	at      map[ID]Position
+	at      map[string]map[ID]Position // by tenant; of bridges by "bridge"
 }
 
 // ForeignFlows says what to do with flows that somebody else put on the bridge.
@@ -299,10 +300,32 @@ func (m *Model) Tenant(name string) *Tenant {
 }
 
 // Position returns where an intent is written; zero: it is not.
-func (m *Model) Position(id ID) Position { return m.at[id] }
+func (m *Model) Position(id ID) Position { return m.at[owner(id)][id] }
+
+// put notes where an intent is written.
+func (m *Model) put(id ID, at Position) {
+	of := owner(id)
+	if m.at[of] == nil {
+		m.at[of] = map[ID]Position{}
+	}
+	m.at[of][id] = at
+}
+
+// owner returns the tenant of an intent, or "bridge".
+func owner(id ID) string {
+	name, _, _ := strings.Cut(string(id), "/")
+	return name
+}
 
 // IDs returns the ids of everything that is written somewhere, rules too, in order.
-func (m *Model) IDs() []ID { return slices.Sorted(maps.Keys(m.at)) }
+func (m *Model) IDs() []ID {
+	var ids []ID
+	for _, of := range m.at {
+		ids = slices.AppendSeq(ids, maps.Keys(of))
+	}
+	slices.Sort(ids)
+	return ids
+}
 
 // BridgesOf returns the names of the bridges that t has a network on, in order.
 func (m *Model) BridgesOf(t *Tenant) []string {

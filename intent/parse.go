@@ -24,48 +24,78 @@ type Source struct {
 // all that is wrong with the form of them; the Spec has what could be read, so that New
 // can find more.
 func Parse(sources ...Source) (Spec, error) {
-	var r Reader
-	return r.parse(sources)
+	return assemble(new(Reader).parse(sources))
 }
 
-// A Reader reads a configuration again and again, as a daemon does. What has not changed
-// since it was last read is not parsed again: parsing is most of the way from a file to a
-// compiled model. It is for one goroutine. The zero Reader is ready for use.
+// A Reader reads a configuration again and again, as a daemon does. Files that have not
+// changed since they were last read are not parsed again, and tenants that have not are
+// not checked again: they are the same *Tenant in the one Model and in the next. It is for
+// one goroutine. The zero Reader is ready for use.
 type Reader struct {
-	last map[string]contents // by name
+	last    map[string]contents // by name
+	bridges []string            // in the last model with which nothing was wrong
+	kept    map[string]kept     // its tenants, by name
 }
 
 // contents is what one file says. It never changes: models share it.
 type contents struct {
+	name     string
 	text     string
 	lines    []string
 	spec     Spec
+	of       map[string]*Spec // spec by tenant; of the bridges under no name
 	problems Problems
 }
 
 // Read is like the function Read.
-func (r *Reader) Read(sources ...Source) (*Model, error) { return model(r.parse(sources)) }
+func (r *Reader) Read(sources ...Source) (*Model, error) {
+	files := r.parse(sources)
+	if slices.ContainsFunc(files, func(f contents) bool { return len(f.of) > 0 }) && !slices.ContainsFunc(files, contents.wrong) {
+		if m := r.again(files, linesOf(files)); m != nil {
+			return m, nil
+		}
+	}
+	return model(assemble(files))
+}
 
-// parse is Parse, and remembers what these sources say, and no others.
-func (r *Reader) parse(sources []Source) (Spec, error) {
-	s := Spec{lines: map[string][]string{}}
+// parse returns what each source says, and remembers it, and nothing else.
+func (r *Reader) parse(sources []Source) (files []contents) {
 	now := make(map[string]contents, len(sources))
-	var all Problems
 	for _, src := range sources {
 		p, known := r.last[src.Name]
 		if !known || p.text != string(src.Data) {
 			p = parse(src)
 		}
 		now[src.Name] = p
-		s.lines[src.Name] = p.lines
-		s.add(p.spec)
-		all = append(all, p.problems...)
+		files = append(files, p)
 	}
 	r.last = now
+	return files
+}
+
+// wrong reports whether a file cannot be understood on its own.
+func (c contents) wrong() bool { return len(c.problems) > 0 || c.spec.lost }
+
+func linesOf(files []contents) map[string][]string {
+	lines := make(map[string][]string, len(files))
+	for _, f := range files {
+		lines[f.name] = f.lines
+	}
+	return lines
+}
+
+// assemble puts together what files say, and what is wrong with the form of them.
+func assemble(files []contents) (Spec, error) {
+	s := Spec{lines: linesOf(files)}
+	var all Problems
+	for _, f := range files {
+		s.add(f.spec)
+		all = append(all, f.problems...)
+	}
 	if s.objects == 0 && len(all) == 0 {
 		at := Position{File: "no file"}
-		if len(sources) > 0 {
-			at.File = sources[0].Name
+		if len(files) > 0 {
+			at.File = files[0].name
 		}
 		all = Problems{{At: at, Why: "there is no object in it", Hint: "a model with nothing in it would take everything off the bridges: detach them instead"}}
 	}
@@ -75,7 +105,7 @@ func (r *Reader) parse(sources []Source) (Spec, error) {
 
 // parse reads the documents of one file, several at a time.
 func parse(src Source) (p contents) {
-	p.text = string(src.Data)
+	p.name, p.text = src.Name, string(src.Data)
 	if why := unreadable(src.Data); why != "" {
 		p.spec.lost = true
 		p.problems = Problems{{At: Position{File: src.Name}, Why: why}}
@@ -95,6 +125,7 @@ func parse(src Source) (p contents) {
 		p.spec.add(part.spec)
 		p.problems = append(p.problems, part.problems...)
 	}
+	p.of = p.spec.byTenant()
 	return p
 }
 
@@ -197,6 +228,7 @@ func (s *Spec) object(r *reader, n ast.Node) {
 		m.name = r.name(m.node, m.name.path)
 	}
 	m.node = nil // it has the whole document behind it
+	m.text = r.document
 	r.lost = r.lost || !m.name.set
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {

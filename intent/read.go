@@ -16,7 +16,8 @@ import (
 type reader struct {
 	file     string
 	lines    []string
-	before   int // lines before the document that is being read
+	before   int    // lines before the document that is being read
+	document string // of that document
 	lost     bool
 	problems Problems
 }

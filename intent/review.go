@@ -35,13 +35,13 @@ type review struct {
 }
 
 func (v *review) note(id ID, path, hint, why string, args ...any) {
-	at := v.model.at[id]
+	at := v.model.Position(id)
 	v.found = append(v.found, Problem{at, path, fmt.Sprintf(why, args...), hint, excerpt(v.lines[at.File], at)})
 }
 
 // place is where an intent is written, in a sentence.
 func (v *review) place(id ID) string {
-	at := v.model.at[id]
+	at := v.model.Position(id)
 	return fmt.Sprintf("%s:%d", at.File, at.Line)
 }
 

@@ -61,9 +61,20 @@ func hasContent(line string) bool {
 	return l != "" && l != "---" && l != "..." && l[0] != '#' && line[0] != '%'
 }
 
+// withoutPreface returns a document without the lines before its first one with content.
+func withoutPreface(text string) string {
+	for l := range strings.Lines(text) {
+		if hasContent(l) {
+			break
+		}
+		text = text[len(l):]
+	}
+	return text
+}
+
 // nodes parses a document. It notes what is wrong with the form of it.
 func (r *reader) nodes(d document) (nodes []ast.Node) {
-	r.before = d.before
+	r.before, r.document = d.before, withoutPreface(d.text)
 	if line := blankRun(d.text); line > 0 {
 		r.refuse(Position{r.file, d.before + line, 1}, fmt.Sprintf("there are more than %d blank lines in a row", maxBlank))
 		return nil
