@@ -37,11 +37,12 @@ func (t UnknownTenant) Error() string { return `there is no tenant "` + string(t
 
 // Status is what a daemon drives, and how far it has come.
 type Status struct {
-	Version  string   `json:"version"`  // of the daemon
-	Model    Model    `json:"model"`    // what it works from
-	Database Database `json:"database"` // where it learns of bridges and ports
-	Bridges  []Bridge `json:"bridges"`  // of the model, by name
-	Tenants  []Tenant `json:"tenants"`  // of the model, by name
+	Version  string    `json:"version"`  // of the daemon
+	Model    Model     `json:"model"`    // what it works from
+	Database Database  `json:"database"` // where it learns of bridges and ports
+	Bridges  []Bridge  `json:"bridges"`  // of the model, by name
+	Tenants  []Tenant  `json:"tenants"`  // of the model, by name
+	Trackers []Tracker `json:"trackers"` // by type of datapath
 }
 
 // A Model is where the operator's wishes come from.
@@ -95,7 +96,7 @@ type Drift struct {
 
 // A DriftCount is how often a kind of thing was changed in a way.
 type DriftCount struct {
-	What   string `json:"what"`   // "flow", "group", "meter", "failMode", "controller" or "protocols"
+	What   string `json:"what"`   // "flow", "group", "meter", "limit", "failMode", "controller" or "protocols"
 	Change string `json:"change"` // "changed", "cookie" (nothing else was changed), "deleted" or "added"
 	N      int64  `json:"n"`
 }
@@ -125,6 +126,9 @@ type Tenant struct {
 	Zone  uint16 `json:"zone"`  // conntrack zone; zero: none given yet
 	Epoch uint8  `json:"epoch"` // raised whenever policy is narrowed; connections carry the one they were judged in
 
+	// Limit is how many connections it may have and has; nil: it has no limit in force.
+	Limit *Fill `json:"limit,omitempty"`
+
 	Ended         uint64  `json:"ended"`                   // connections that were ended since the daemon began, for policy no longer admitted them
 	RecentlyEnded []Ended `json:"recentlyEnded,omitempty"` // the newest fifty, the last one first
 }
@@ -137,6 +141,19 @@ type Ended struct {
 	Ingress     string    `json:"ingress"` // the intent that had let them in
 	Connections int       `json:"connections"`
 	Example     string    `json:"example"` // one of them
+}
+
+// A Fill is how many connections there are, of how many at most.
+type Fill struct {
+	Connections uint64 `json:"connections"` // of a tenant: those that were opened since it has had a limit
+	Max         uint64 `json:"max"`         // zero: not known
+}
+
+// A Tracker is the connection tracker of a datapath.
+type Tracker struct {
+	Datapath string `json:"datapath"` // its type: "netdev", "system"
+	Fill
+	Error string `json:"error,omitempty"` // why the limits of tenants are not as they should be
 }
 
 // A Connection is one entry of a tenant's conntrack zone.

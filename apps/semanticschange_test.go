@@ -17,7 +17,7 @@ import (
 )
 
 // allStates are all that a connection may be in.
-var allStates = append(traced[2:], reference.Established, reference.Reply, reference.OneWay,
+var allStates = append(traced[2:], reference.Established, reference.Reply, reference.OneWay, reference.Overflow,
 	reference.Blocked, reference.BlockedReply, reference.BlockedRelated, reference.OldBlocked, reference.OldBlockedReply,
 	reference.OldKept, reference.OldKeptReply, reference.OldKeptOneWay)
 

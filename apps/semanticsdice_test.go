@@ -54,7 +54,7 @@ func (d *dice) object(kind, name, labels, spec string) {
 }
 
 func (d *dice) model() {
-	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {mode: %s, defaults: {ingress: %s, egress: %s, invalid: %s}}",
+	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {%s mode: %s, defaults: {ingress: %s, egress: %s, invalid: %s}}", d.one("limits", "", "", "limits: {connections: 100},"),
 		d.one("mode", "enforce", "enforce", "enforce", "audit", "off"), d.one("ingress", "deny", "allow"), d.one("egress", "allow", "deny"), d.one("invalid", "drop", "allow")))
 	for n := range rapid.IntRange(1, 2).Draw(d.T, "networks") {
 		d.network(n)

@@ -91,7 +91,10 @@ func (w *world) tracker(p reference.Packet, s reference.State) *flowsim.Tracker 
 	tuple, _ := flowsim.TupleOf(&f.Packet)
 	now := uint32(w.in.Numbers.Epoch(id)) | pipeline.MarkCommitted
 	c := flowsim.Connection{Zone: w.in.Numbers.Zone(id), Orig: tuple, Mark: now}
-	if s == reference.New || s == reference.Invalid {
+	if s == reference.Overflow && w.model.Tenant(p.From.Tenant).Limits.Connections > 0 {
+		return &flowsim.Tracker{Limits: map[uint16]int{c.Zone: 0}}
+	}
+	if s == reference.New || s == reference.Invalid || s == reference.Overflow {
 		return &flowsim.Tracker{}
 	}
 	if slices.Contains(answering, s) {
@@ -183,9 +186,11 @@ func (w *world) read(trace string) (o opinion) {
 		n, _ := strconv.ParseUint(m[1], 10, 32)
 		o.port = uint32(n)
 	}
-	if m := markOf.FindStringSubmatch(last); m != nil {
-		mark, _ := strconv.ParseUint(m[1], 0, 32)
-		o.commit = w.commit(uint32(mark), labelIn(last))
+	for _, actions := range all { // what is committed may come back once more
+		if m := markOf.FindStringSubmatch(actions[1]); m != nil {
+			mark, _ := strconv.ParseUint(m[1], 0, 32)
+			o.commit = w.commit(uint32(mark), labelIn(actions[1]))
+		}
 	}
 	return o
 }

@@ -18,6 +18,16 @@ type Client struct{ target string }
 // Open returns a client for the database at "unix:PATH" or "tcp:ADDR:PORT".
 func Open(_ context.Context, target string) (*Client, error) { return &Client{target}, nil }
 
+// Snapshot reads the database once.
+func (c *Client) Snapshot(ctx context.Context) (Snapshot, error) {
+	db, err := connect(ctx, c.target, nil)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer db.Close()
+	return snapshot(ctx, db)
+}
+
 // beforeKey is the external_id in which a bridge remembers what it was before Attach.
 const beforeKey = "weir-before"
 

@@ -87,7 +87,7 @@ var All = []Quirk{
 		versions("2.17.10", "3.0.7", "3.1.5", "3.2.3", "3.3.1"), true},
 	{FlushByMark, "removing connections by mark or label removes all: it is never asked for", versions("3.3.0"), false},
 	{LimitDefault, "a default limit of connections cannot be deleted: none is set", versions("3.3.0"), false},
-	{NoLimitTable, "limits of connections are not in the database: they would be lost with ovs-vswitchd; none is set", versions("3.3.0"), false},
+	{NoLimitTable, "limits of connections are not in the database, and lost when ovs-vswitchd is started anew: they are set through its control socket, whenever a bridge connects", versions("3.3.0"), false},
 	{FirstBackoff, "max_backoff is not heeded when a controller is new: it is written again, with controller_rate_limit, once the bridge is connected",
 		versions("3.3.0"), false},
 	{InsertBucket, "a bucket inserted into a group (OpenFlow 1.5) gets all of its traffic: groups are always written whole",

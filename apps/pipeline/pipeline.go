@@ -36,6 +36,7 @@ const (
 	PolIn            ofproto.Table = 60  // policy of the receiving end
 	PolMiss          ofproto.Table = 62  // denied: stop the connection, if there is one
 	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
+	CommitCheck      ofproto.Table = 69  // is it remembered, or has its tenant too many?
 	EstNat           ofproto.Table = 72  // established
 	Out              ofproto.Table = 80  // endpoint: port
 	Drop             ofproto.Table = 120 // counted by reason
@@ -49,7 +50,7 @@ var TableNames = map[ofproto.Table]string{
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
-	Commit: "COMMIT", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",
+	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",
 }
 
 // RouterMAC is the Ethernet address of every gateway: locally administered, and

@@ -10,10 +10,10 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23 22 21 20 19..17  16  15  14  13         6   4  3   2  1 0
-//	         +---------+--+--+-----+-------+---+---+---+---+------+---+--+---+---+---+
-//	         |  epoch  |  |mk|     |alg,rel|aud|   |kp |all|      |sl |  |jdg|est|   |
-//	         +---------+--+--+-----+-------+---+---+---+---+------+---+--+---+---+---+
+//	reg0      31     24 23 22 21  20 19..17  16  15  14  13        6   4  3   2  1 0
+//	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
+//	         |  epoch  |  |mk|lim|  |alg,rel|aud|   |kp |all|     |sl |  |jdg|est|   |
+//	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
@@ -63,6 +63,7 @@ const (
 	Related Flag = 17 // a new connection that a known one has announced
 	FTP     Flag = 18 // the tracker is to read the connection as FTP's control connection
 	TFTP    Flag = 19 // the same of TFTP
+	Limited Flag = 21 // its tenant may have only so many connections
 )
 
 // Set returns the action that raises f.
@@ -173,6 +174,7 @@ const (
 	DeniedByRule    Reason = 50
 	DeniedByDefault Reason = 51
 	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
+	LimitReached    Reason = 57 // the tenant has as many connections as it may
 	NoPort          Reason = 60 // the endpoint's port has gone
 )
 
@@ -185,7 +187,8 @@ var Reasons = map[Reason]string{
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",
 	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
 	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
-	RefusedRule: "the switch refused a rule; its scope is closed", NoPort: "the endpoint's port has gone",
+	RefusedRule: "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
+	NoPort: "the endpoint's port has gone",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

@@ -81,13 +81,22 @@ func known(b *Builder, id intent.ID) {
 	b.Flow(id, CtState, 0, nil, ToDrop(NoState)...)
 }
 
+// begin gives a packet what the tenant's connections are judged by, and asks the tracker.
+func (t *TenantSite) begin() []ofproto.Action {
+	actions := []ofproto.Action{ofproto.Set(Epoch, uint64(t.Epoch))}
+	if t.Limits.Connections > 0 {
+		actions = append(actions, Limited.Set())
+	}
+	return append(actions, ofproto.GotoTable(CtLookup))
+}
+
 // states adds the epoch of a tenant, the states that name it, and what the tenant wants
 // otherwise than others.
 func states(b *Builder, t *TenantSite) {
 	own := func(s state, actions ...ofproto.Action) {
 		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone)), actions...)
 	}
-	b.Flow(t.ID(), CtIn, 100, ofproto.MatchOn(InZone(t.Zone)), ofproto.Set(Epoch, uint64(t.Epoch)), ofproto.GotoTable(CtLookup))
+	b.Flow(t.ID(), CtIn, 100, ofproto.MatchOn(InZone(t.Zone)), t.begin()...)
 
 	now := uint32(t.Epoch)
 	own(state{400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch | MarkBlocked}, establish...)
@@ -155,6 +164,9 @@ func audit(b *Builder, t *TenantSite) {
 		b.Flow(t.ID(), PolMiss, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.Is(RegReason, uint64(r))),
 			Audited.Set(), Keep.Clear(), ofproto.GotoTable(Commit))
 	}
+	if t.Limits.Connections > 0 {
+		b.Flow(t.ID(), CommitCheck, 50, ofproto.MatchOn(InZone(t.Zone)), ofproto.Set(RegReason.Whole(), uint64(LimitReached)), ofproto.GotoTable(Out))
+	}
 }
 
 // untracked lets the packets of a tenant pass that wants no firewall, without a lookup.
@@ -167,9 +179,9 @@ func untracked(b *Builder, t *TenantSite) {
 // did, and stops one that is judged again and fails.
 func commit(b *Builder, id intent.ID) {
 	for _, ip := range ipVersions {
-		b.Flow(id, Commit, 100, ofproto.MatchOn(ip), admittedBy(0), ofproto.GotoTable(Out))
-		b.Flow(id, Commit, 110, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is()), admittedBy(algFTP), ofproto.GotoTable(Out))
-		b.Flow(id, Commit, 110, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()), admittedBy(algTFTP), ofproto.GotoTable(Out))
+		remember(b, id, 100, 0, ip)
+		remember(b, id, 110, algFTP, ip, ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is())
+		remember(b, id, 110, algTFTP, ip, ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is())
 		// The tracker has given it the mark and the label of its parent already.
 		b.Flow(id, Commit, 120, ofproto.MatchOn(ip, Related.Is()), commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), ofproto.GotoTable(Out))
 		b.Flow(id, PolMiss, 250, ofproto.MatchOn(ip, ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))),
@@ -180,11 +192,24 @@ func commit(b *Builder, id intent.ID) {
 	}
 	b.Flow(id, PolMiss, 0, nil, ofproto.GotoTable(Drop))
 	b.Flow(id, Commit, 0, nil, ToDrop(NotIP)...)
+	b.Flow(id, CommitCheck, 100, ofproto.MatchOn(ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted), uint64(MarkCommitted))), ofproto.GotoTable(Out))
+	b.Flow(id, CommitCheck, 0, nil, ToDrop(LimitReached)...)
 	b.Flow(id, EstNat, 0, nil, ofproto.GotoTable(Out))
 	b.Flow(id, PolSkip, 200, ofproto.MatchOn(Untracked.Is()), ofproto.GotoTable(Out))
 	b.Flow(id, PolSkip, 150, ofproto.MatchOn(Related.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, PolSkip, 100, ofproto.MatchOn(Established.Is()), ofproto.GotoTable(EstNat))
 	b.Flow(id, PolSkip, 0, nil, ofproto.GotoTable(PolOut))
+}
+
+// remember commits what matches, and puts it out. Over the limit of a zone the userspace
+// datapath commits nothing and goes on as if it had; so a packet of a tenant that has a
+// limit comes back with what has become of it, at the price of a recirculation for each new
+// connection. (The kernel's datapath drops it by itself.)
+func remember(b *Builder, id intent.ID, priority uint16, alg uint16, conds ...ofproto.Cond) {
+	b.Flow(id, Commit, priority, ofproto.MatchOn(conds...), admittedBy(alg), ofproto.GotoTable(Out))
+	check := admittedBy(alg)
+	check.Table = CommitCheck
+	b.Flow(id, Commit, priority+5, ofproto.MatchOn(append(conds, Limited.Is())...), check)
 }
 
 // The ports by which the tracker's gateways are known.
@@ -196,7 +221,7 @@ const (
 // admittedBy remembers a connection with the rules that admitted it, and has a gateway
 // read it, if alg is not zero. Only the commit names the gateway: the lookup finds it in
 // the entry, where the port is the protocol's own.
-func admittedBy(alg uint16) ofproto.Action {
+func admittedBy(alg uint16) ofproto.ConnTrack {
 	a := commitAction(
 		ofproto.Load{Dst: markCommitted, Value: 1},
 		ofproto.Load{Dst: markBlocked, Value: 0},

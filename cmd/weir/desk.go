@@ -36,6 +36,7 @@ type desk struct {
 	version  atomic.Pointer[string]                   // of ovs-vswitchd; nil: not asked yet
 	trouble  atomic.Pointer[map[string]string]        // by bridge: why it is not attached
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
+	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
 }
 
 // errStarting is the answer until the controller runs.
@@ -43,7 +44,7 @@ var errStarting = errors.New("the daemon waits for the Open vSwitch database")
 
 // Status returns what the daemon drives, and how far it has come.
 func (d *desk) Status() api.Status {
-	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}}
+	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}}
 	var now *controller.Status
 	if ctl := d.ctl.Load(); ctl != nil {
 		now = ctl.Status()
@@ -58,6 +59,7 @@ func (d *desk) Status() api.Status {
 	for _, t := range d.inForce.Load().model.Tenants() {
 		s.Tenants = append(s.Tenants, tenantStatus(t, now))
 	}
+	d.fills(&s)
 	return s
 }
 

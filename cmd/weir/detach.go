@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"weir/api"
 	"weir/apps/pipeline"
+	"weir/conntrack"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
@@ -25,7 +27,8 @@ func detachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "detach BRIDGE",
 		Short: "give a bridge back as it was before Weir: controllers, protocols, fail mode",
-		Long: `detach removes Weir's flows and groups from a bridge and puts its controllers, protocols
+		Long: `detach removes Weir's flows and groups from a bridge, and the limits of its tenants'
+conntrack zones, and puts its controllers, protocols
 and fail mode back as they were. The daemon must not drive the bridge any more: stop
 it, or take the bridge out of the model.`,
 		Args: cobra.ExactArgs(1),
@@ -55,12 +58,53 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 	if err != nil {
 		return 0, err
 	}
+	if err := releaseZones(ctx, f, db, bridge); err != nil {
+		return 0, err
+	}
 	if !f.keepFlows {
 		if removed, err = removeFlows(ctx, f.rundir, bridge); err != nil {
 			return 0, fmt.Errorf("remove flows: %w (--keep-flows leaves them)", err)
 		}
 	}
 	return removed, db.Detach(ctx, bridge)
+}
+
+// releaseZones takes the limits of the zones away that the bridge remembers, unless another
+// bridge on the same datapath has them too.
+func releaseZones(ctx context.Context, f detachFlags, db *ovsdb.Client, bridge string) error {
+	s, err := db.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	zones := zonesLeftBy(s, bridge)
+	if len(zones) == 0 {
+		return nil
+	}
+	err = conntrack.NewDatapath(f.rundir, conntrack.Kind(s.Bridges[bridge].DatapathType)).DeleteLimits(ctx, zones...)
+	if err != nil && f.keepFlows { // ovs-vswitchd may be gone, and with it the limits
+		return nil
+	}
+	return err
+}
+
+// zonesLeftBy returns the zones that a bridge remembers, and no other on its datapath does.
+func zonesLeftBy(s ovsdb.Snapshot, bridge string) (zones []uint16) {
+	kind := conntrack.Kind(s.Bridges[bridge].DatapathType)
+	inUse := map[uint16]bool{}
+	for name, b := range s.Bridges {
+		if name != bridge && conntrack.Kind(b.DatapathType) == kind {
+			for _, zone := range rememberedZones(b) {
+				inUse[zone] = true
+			}
+		}
+	}
+	for _, zone := range rememberedZones(s.Bridges[bridge]) {
+		if !inUse[zone] {
+			zones = append(zones, zone)
+		}
+	}
+	slices.Sort(zones)
+	return zones
 }
 
 // undriven is an error if a daemon drives the bridge: it would attach it again at once.

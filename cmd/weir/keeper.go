@@ -29,6 +29,7 @@ const retryAfter = time.Second
 // all of its fields; other goroutines talk to it through channels.
 type keeper struct {
 	desk *desk
+	ward *warden
 	ctl  *controller.Controller
 	db   *ovsdb.Client
 	log  *logrus.Logger
@@ -71,9 +72,9 @@ type observed struct {
 	err      error
 }
 
-func newKeeper(d *desk, ctl *controller.Controller, db *ovsdb.Client, log *logrus.Logger) *keeper {
+func newKeeper(d *desk, ward *warden, ctl *controller.Controller, db *ovsdb.Client, log *logrus.Logger) *keeper {
 	return &keeper{
-		desk: d, ctl: ctl, db: db, log: log, sites: map[string]*site{},
+		desk: d, ward: ward, ctl: ctl, db: db, log: log, sites: map[string]*site{},
 		arrivals: make(chan arrival), features: make(chan observed), warned: map[said]bool{},
 	}
 }
@@ -246,6 +247,9 @@ func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.B
 	set, remove := zoneChanges(have.ExternalIDs, zones[bridge], k.model)
 	if len(set)+len(remove) == 0 {
 		return nil
+	}
+	if len(remove) > 0 { // with them goes the memory that a zone was ours
+		k.ward.ready(ctx)
 	}
 	if err := k.db.SetExternalIDs(ctx, bridge, set, remove); err != nil {
 		return err

@@ -175,8 +175,10 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		watch.run(ctx, func(r *reading) { latest(readings, r) })
 		return nil
 	})
+	ward := newWarden(d, ctl, log)
+	group.Go(func() error { return ended(ctx, ward.run(ctx)) })
 	group.Go(func() error {
-		return ended(ctx, newKeeper(d, ctl, db, log).run(ctx, known, snapshots, readings))
+		return ended(ctx, newKeeper(d, ward, ctl, db, log).run(ctx, known, snapshots, readings))
 	})
 	return group.Wait()
 }

@@ -110,6 +110,7 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 		k.manners(ctx, s.bridge)
 	}
 	k.probe(ctx, s.bridge, version)
+	k.ward.ready(ctx) // packets will come when the flows do
 	err := k.ctl.Serve(ctx, s.bridge, conn)
 	_ = conn.Close() // what matters is in err, and in conn.Err
 	if cut := conn.Err(); cut != nil {

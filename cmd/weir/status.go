@@ -50,12 +50,33 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 		row(w, b.Name, bridgeState(b), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent, drifts(b.Drift))
 	}
 	fmt.Fprintln(w)
-	row(w, "TENANT", "ZONE", "EPOCH")
+	row(w, "TENANT", "ZONE", "EPOCH", "LIMIT")
 	for _, t := range s.Tenants {
-		row(w, t.Name, t.Zone, t.Epoch)
+		row(w, t.Name, t.Zone, t.Epoch, limitText(t.Limit))
 	}
+	trackerList(w, s.Trackers)
 	endedList(w, s.Tenants, wide)
 	reasons(w, s.Bridges, wide)
+}
+
+// limitText is how much of a limit is used.
+func limitText(f *api.Fill) string {
+	if f == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d of %d", f.Connections, f.Max)
+}
+
+// trackerList says how full the connection trackers are.
+func trackerList(w io.Writer, trackers []api.Tracker) {
+	for _, t := range trackers {
+		if t.Max > 0 {
+			fmt.Fprintf(w, "\nconnection tracker of %s: %d of %d connections\n", t.Datapath, t.Connections, t.Max)
+		}
+		if t.Error != "" {
+			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", t.Datapath, t.Error)
+		}
+	}
 }
 
 // endedList says which connections were ended because policy no longer admits them.

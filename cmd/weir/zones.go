@@ -30,6 +30,11 @@ func zoneHints(s ovsdb.Snapshot) map[string]uint16 {
 	return hints
 }
 
+// rememberedZones returns the zones that one bridge remembers.
+func rememberedZones(b ovsdb.Bridge) []uint16 {
+	return slices.Collect(maps.Values(zoneHints(ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{b.Name: b}})))
+}
+
 // zonesOf returns what the external_ids of each bridge should remember, as far as the
 // controller has given zones.
 func zonesOf(m *intent.Model, now *controller.Status) map[string]map[string]string {

@@ -199,6 +199,9 @@ func (r *run) commit(p *Packet, a ofproto.ConnTrack, zone uint16, c *Connection,
 		c = nil
 	}
 	fresh := c == nil
+	if fresh && r.ct.full(zone) {
+		return nil
+	}
 	if fresh {
 		orig, _ := TupleOf(p)
 		r.ct.Put(Connection{Zone: zone, Orig: orig, Reply: translated(orig, a.NAT)})

@@ -34,6 +34,7 @@ type Connection struct {
 // new, established and related ones, and translates addresses; it knows neither time nor
 // TCP's states. The zero Tracker has no connection.
 type Tracker struct {
+	Limits  map[uint16]int // by zone: as many connections as it may have
 	byTuple map[inZone]*Connection
 }
 
@@ -60,6 +61,22 @@ func (t *Tracker) Find(zone uint16, tuple Tuple) (Connection, bool) {
 		return *c, true
 	}
 	return Connection{}, false
+}
+
+// full reports whether a zone has as many connections as it may. As in the userspace
+// datapath, a packet over the limit goes on, and stays new.
+func (t *Tracker) full(zone uint16) bool {
+	limit, limited := t.Limits[zone]
+	if !limited {
+		return false
+	}
+	n := 0
+	for at, c := range t.byTuple {
+		if at.zone == zone && at.tuple == c.Orig {
+			n++
+		}
+	}
+	return n >= limit
 }
 
 func (t *Tracker) remove(c *Connection) {

@@ -55,6 +55,8 @@ const (
 	Invalid     State = "invalid"
 	Blocked     State = "blocked" // judged again in this epoch, and denied
 
+	Overflow State = "new, and the tenant has as many connections as it may"
+
 	BlockedReply    State = "blocked, reply direction"
 	BlockedRelated  State = "related to what is blocked"
 	OldBlocked      State = "blocked under an earlier epoch, original direction" // may be admitted now
@@ -135,7 +137,12 @@ func watch(t *intent.Tenant, p Packet, s State) Verdict {
 		}
 		return Verdict{Result: Denied}
 	}
-	return judge(t, p)
+	v := judge(t, p)
+	wouldCount := v.Result == Admitted || t.Mode == intent.Audit
+	if s == Overflow && t.Limits.Connections > 0 && wouldCount {
+		return Verdict{Result: Denied}
+	}
+	return v
 }
 
 // judge asks both ends.

@@ -106,6 +106,9 @@ func (d *Daemon) Tool(args ...string) (string, error) {
 	return out.String(), err
 }
 
+// Log returns what the daemon has said.
+func (d *Daemon) Log() string { return d.log.String() }
+
 // Status returns weir status.
 func (d *Daemon) Status() (s api.Status, err error) {
 	text, err := d.Tool("status", "-o", "json")

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/api"
+	"weir/conntrack"
+	"weir/ovsdb"
+)
+
+// withLimit is twoHosts with a limit.
+func withLimit(n int) string {
+	return strings.Replace(twoHosts, "metadata: {name: blue}\n", fmt.Sprintf("metadata: {name: blue}\nspec: {limits: {connections: %d}}\n", n), 1)
+}
+
+// limits waits until these are the limits of the datapath.
+func (w *world) limits(what string, want ...conntrack.Limit) {
+	w.t.Helper()
+	d := conntrack.NewDatapath(w.box.RunDir(), "dummy")
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		have, err := d.Limits(w.t.Context())
+		if err == nil && slices.Equal(have, want) {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: the limits are %v, %v; want %v", what, have, err, want)
+		}
+		<-tick.C
+	}
+}
+
+// limited says that a tenant's limit is in force.
+func limited(most uint64) func(api.Status) bool {
+	return func(s api.Status) bool { return s.Tenants[0].Limit != nil && s.Tenants[0].Limit.Max == most }
+}
+
+// ours is the zone of the first tenant, and foreign that of somebody else.
+const ours, foreign = 4096, 7
+
+// TestLimitsAreKept follows a limit of connections from the file to the datapath, through a
+// change, somebody else's changes and a new ovs-vswitchd, until it goes. Limits of others
+// stay.
+func TestLimitsAreKept(t *testing.T) {
+	w := newWorld(t, withLimit(5000))
+	d := conntrack.NewDatapath(w.box.RunDir(), "dummy")
+	set := func(l conntrack.Limit) {
+		t.Helper()
+		if err := d.SetLimits(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	theirs := conntrack.Limit{Zone: foreign, Max: 9}
+	set(theirs)
+	w.start()
+	w.status("programmed", programmed(1))
+	w.limits("set", theirs, conntrack.Limit{Zone: ours, Max: 5000})
+	s := w.status("how full they are", func(s api.Status) bool { return limited(5000)(s) && len(s.Trackers) == 1 && s.Trackers[0].Max > 0 })
+	if f := s.Trackers[0]; f.Datapath != "dummy" || f.Max != 3000000 {
+		t.Errorf("the tracker is %+v", f)
+	}
+
+	for i, change := range []func(){
+		func() { set(conntrack.Limit{Zone: ours, Max: 1}) },
+		func() {
+			if err := d.DeleteLimits(t.Context(), ours); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		began := time.Now()
+		change()
+		w.limits("repaired", theirs, conntrack.Limit{Zone: ours, Max: 5000})
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("a limit was repaired after %v", took)
+		}
+		w.status("told", func(s api.Status) bool { return driftOfLimits(s) == int64(i+1) })
+	}
+
+	write(t, w.dir, "m.yaml", withLimit(6000))
+	w.limits("changed in the file", theirs, conntrack.Limit{Zone: ours, Max: 6000})
+	if err := w.box.KillVswitchd(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.StartVswitchd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.limits("set again in a new ovs-vswitchd", conntrack.Limit{Zone: ours, Max: 6000})
+	set(theirs)
+	write(t, w.dir, "m.yaml", twoHosts)
+	w.limits("gone from the file", theirs)
+	if n := driftOfLimits(w.status("programmed", programmed(3))); n != 2 {
+		t.Errorf("%d limits were changed by somebody else; two were", n)
+	}
+}
+
+func driftOfLimits(s api.Status) (n int64) {
+	for _, c := range s.Bridges[0].Drift.Counts {
+		if c.What == "limit" {
+			n += c.N
+		}
+	}
+	return n
+}
+
+// TestLimitsOfTenantsThatWentWhileNobodyLookedAreTakenAway is about a daemon that comes back.
+func TestLimitsOfTenantsThatWentWhileNobodyLookedAreTakenAway(t *testing.T) {
+	w := newWorld(t, withLimit(5000))
+	w.start()
+	w.status("programmed", programmed(1))
+	w.limits("set", conntrack.Limit{Zone: ours, Max: 5000})
+	w.stop()
+	w.limits("still there", conntrack.Limit{Zone: ours, Max: 5000})
+	write(t, w.dir, "m.yaml", twoHosts[:strings.Index(twoHosts, "---")])
+	w.start()
+	w.status("programmed", programmed(1))
+	w.limits("taken away")
+}
+
+// TestDetachLeavesNothingBesideFlows is about limits.
+func TestDetachLeavesNothingBesideFlows(t *testing.T) {
+	w := newWorld(t, withLimit(5000))
+	w.start()
+	w.status("programmed", programmed(1))
+	w.limits("set", conntrack.Limit{Zone: ours, Max: 5000})
+	w.status("remembered", func(api.Status) bool {
+		return strings.Contains(vsctl(t, w.box, "get", "bridge", "br0", "external_ids"), "weir-zone-blue")
+	})
+	w.stop()
+	if _, err := w.weir("detach", "br0", "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(), "--socket", w.path("weir.sock")); err != nil {
+		t.Fatal(err)
+	}
+	w.limits("taken away")
+}
+
+func TestZonesOfSeveralBridges(t *testing.T) {
+	bridge := func(kind string, zones ...string) ovsdb.Bridge {
+		b := ovsdb.Bridge{DatapathType: kind, ExternalIDs: map[string]string{"other": "4099"}}
+		for i, z := range zones {
+			b.ExternalIDs[fmt.Sprint(zonePrefix, "t", z, i)] = z
+		}
+		return b
+	}
+	s := ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{
+		"br0": bridge("netdev", "4096", "4097", "4098"), "br1": bridge("netdev", "4097"), "br2": bridge("system", "4096"),
+	}}
+	if got := zonesLeftBy(s, "br0"); !slices.Equal(got, []uint16{4096, 4098}) {
+		t.Errorf("br0 leaves %v behind", got)
+	}
+}
+
+func TestAnAlarmIsGivenOnce(t *testing.T) {
+	var g gauge
+	for i, c := range []struct {
+		count, most uint64
+		alarm       bool
+	}{{0, 0, false}, {89, 100, false}, {90, 100, true}, {100, 100, false}, {80, 100, false}, {95, 100, false}, {74, 100, false}, {90, 100, true}, {5, 0, false}} {
+		if got := g.crossed(c.count, c.most); got != c.alarm {
+			t.Errorf("%d: %d of %d: alarm is %v", i, c.count, c.most, got)
+		}
+	}
+}

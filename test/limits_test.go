@@ -1,0 +1,163 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gopacket/gopacket/layers"
+
+	"weir/apps/pipeline"
+	"weir/test/ovstest"
+)
+
+const udpRule = "{name: udp, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: udp}"
+
+// TestOF12ConnectionLimitPerTenant has h1 open six connections, of which the tenant may have
+// three. Open vSwitch calls the others new and would forward them; the kernel's datapath
+// drops them by itself, and nobody counts them.
+func TestOF12ConnectionLimitPerTenant(t *testing.T) {
+	limited := func(spec string) string { return labModel(spec, policy("t", "p", udpRule)) }
+	l := newLab(t, 2, limited("limits: {connections: 3}"))
+	for i := range 6 {
+		if arrived := l.send(udp(1, 2, layers.UDPPort(7000+i), 9)); arrived != (i < 3) {
+			t.Errorf("datagram %d arrives: %v", i, arrived)
+		}
+	}
+	zone := l.Weir.Zone("t")
+	if text, err := l.Appctl("dpctl/ct-get-limits", fmt.Sprintf("zone=%d", zone)); err != nil || !strings.Contains(text, fmt.Sprintf("zone=%d,limit=3,count=3", zone)) {
+		t.Errorf("the limit is %q, %v", text, err)
+	}
+	l.tracked(7000, 7001, 7002)
+	if n := l.dropped(pipeline.LimitReached); n != 3 && !l.Kernel() {
+		t.Errorf("%d packets are counted as over the limit, want 3", n)
+	}
+	if !l.send(udp(1, 2, 7000, 9)) {
+		t.Error("a connection within the limit has stopped")
+	}
+	full(t, l.Net, "t", 3)
+
+	l.Weir.Apply(limited(""))
+	ovstest.Eventually(t, "the limit is gone", func() error {
+		text, err := l.Appctl("dpctl/ct-get-limits")
+		if err == nil && strings.Contains(text, "zone=") {
+			err = fmt.Errorf("%s", text)
+		}
+		return err
+	})
+	if !l.send(udp(1, 2, 7006, 9)) {
+		t.Error("without a limit a connection does not pass")
+	}
+	l.tracked(7000, 7001, 7002, 7006)
+}
+
+// tracked fails unless the tenant's connections are those from some ports.
+func (l *lab) tracked(ports ...uint16) {
+	l.T.Helper()
+	have := map[uint16]bool{}
+	for _, e := range l.Entries(l.Weir.Zone("t")) {
+		have[e.Orig.SrcPort] = true
+	}
+	for _, p := range ports {
+		if !have[p] || len(have) != len(ports) {
+			l.T.Errorf("there are connections from %v, want %v", have, ports)
+			return
+		}
+	}
+}
+
+// full waits until weir status says that a tenant has as many connections as it may.
+func full(t *testing.T, n *ovstest.Net, tenant string, most uint64) {
+	t.Helper()
+	ovstest.Eventually(t, "the status says that the limit is reached", func() error {
+		s, err := n.Weir.Status()
+		if err != nil {
+			return err
+		}
+		for _, x := range s.Tenants {
+			if x.Name == tenant && x.Limit != nil && x.Limit.Connections == most && x.Limit.Max == most {
+				return nil
+			}
+		}
+		return fmt.Errorf("%+v", s.Tenants)
+	})
+}
+
+// TestRecirculationsWithALimit counts how often a packet comes back to the flow tables: of a
+// tenant with a limit, a new one once more.
+func TestRecirculationsWithALimit(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec string
+		want ovstest.Recirculations
+	}{
+		"without a limit": {"", ovstest.Recirculations{New: 1, Established: 1}},
+		"with a limit":    {"limits: {connections: 100}", ovstest.Recirculations{New: 2, Established: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, h1, h2 := pair(t)
+			n.Run(pairModel(c.spec, httpRule))
+			echo(t, h2, "10.1.1.2:80")
+			talk(t, h1, "10.1.1.2:80")
+			got := n.Recirculations("eth(src=02:00:00:00:00:01", "eth_type(0x0800)")
+			t.Logf("%s: recirculations new / established: %d / %d", name, got.New, got.Established)
+			if got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestAFloodOfOneTenantCostsOthersNothing has h1 open connections without end, of which its
+// tenant may have 500, while those of another tenant connect: each of these succeeds.
+func TestAFloodOfOneTenantCostsOthersNothing(t *testing.T) {
+	const most, connections = 500, 300
+	n := ovstest.New(t)
+	flooding := wire(t, n.Host("h1", mac(1), nil))
+	n.Host("h2", mac(2), nil)
+	h3, h4 := n.Host("h3", mac(3), []string{"10.1.1.3/24"}), n.Host("h4", mac(4), []string{"10.1.1.4/24"})
+	tenants := bridge
+	for name, spec := range map[string]string{"t": fmt.Sprintf("limits: {connections: %d}", most), "u": ""} {
+		tenants += tenant(name, spec, "{cidr: 10.1.1.0/24}") + policy(name, "p", "{name: any, direction: ingress, action: allow}")
+	}
+	for i, name := range []string{"t", "t", "u", "u"} {
+		tenants += endpoint(name, fmt.Sprintf("h%d", i+1), i+1, fmt.Sprintf("10.1.1.%d", i+1))
+	}
+	n.Run(tenants)
+	echo(t, h4, "10.1.1.4:80")
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var flood sync.WaitGroup
+	sent := 0
+	flood.Go(func() {
+		for ; ctx.Err() == nil; sent++ {
+			syn := tcp(1, 2, layers.TCPPort(1024+sent%60000), layers.TCPPort(1+sent/60000), "S")
+			if err := flooding.Send(syn.frame(t, uint16(sent))); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	failed := 0
+	for i := range connections {
+		if err := once(h3, 20000+i, "10.1.1.4:80"); err != nil {
+			failed++
+			t.Log(err)
+		}
+	}
+	stop()
+	flood.Wait()
+	t.Logf("%d connections beside a flood of %d SYNs: %d failed", connections, sent, failed)
+	if failed > 0 {
+		t.Errorf("%d of %d connections of another tenant failed", failed, connections)
+	}
+	if got := len(n.Entries(n.Weir.Zone("t"))); got != most || sent < 2*most {
+		t.Errorf("of %d connections the tenant has %d, want %d", sent, got, most)
+	}
+	full(t, n, "t", most)
+	if said := strings.Count(n.Weir.Log(), "nearly as many connections as it may"); said != 1 {
+		t.Errorf("that the tenant is near its limit is said %d times", said)
+	}
+}
