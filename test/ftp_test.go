@@ -163,7 +163,7 @@ func (s *ftpServer) listen() (port int, err error) {
 		return 0, err
 	}
 	s.open = func() (net.Conn, error) {
-		s.passive.(*net.TCPListener).SetDeadline(time.Now().Add(ovstest.Patience))
+		s.passive.(*net.TCPListener).SetDeadline(time.Now().Add(2 * time.Second))
 		return s.passive.Accept()
 	}
 	return s.passive.Addr().(*net.TCPAddr).Port, nil

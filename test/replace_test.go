@@ -26,6 +26,7 @@ func TestPoliciesReplaced(t *testing.T) {
 	w := n.Run(pairModel("") + versions[0])
 	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	denied := sendDenied(t, h1, h2)
+	replacements := n.Rounds(replacements)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := openAllTheTime(ctx, h1)
 	felt := true

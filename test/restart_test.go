@@ -27,6 +27,7 @@ const (
 func TestRestart(t *testing.T) {
 	n, h1, h2 := pair(t)
 	w := n.Run(pairModel("") + forH2(httpRule, "{name: ping, direction: ingress, action: allow, protocol: icmp}"))
+	restarts := n.Rounds(restarts)
 	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	felt := true
 	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time

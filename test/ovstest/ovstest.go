@@ -84,6 +84,15 @@ func need(t *testing.T) {
 // Kernel reports whether the datapath is the kernel's.
 func (n *Net) Kernel() bool { return n.Datapath() == "system" }
 
+// Rounds returns how often a test does something: full times, and a fifth of that in a guest,
+// which is much slower, unless WEIR_LONG asks for all.
+func (n *Net) Rounds(full int) int {
+	if n.Kernel() && os.Getenv("WEIR_LONG") == "" {
+		return max(full/5, 1)
+	}
+	return full
+}
+
 func (n *Net) close() {
 	if n.T.Failed() {
 		n.explain()
