@@ -50,7 +50,6 @@ var uncompiled = map[feature]bool{
 	endpointRate:     true,
 	withoutAddresses: true,
 	revokeReset:      true,
-	actionReject:     true,
 	logNew:           true,
 	logSampled:       true,
 }
