@@ -73,9 +73,9 @@ func packetsOf(t *intent.Tenant) func(func(reference.Packet) bool) {
 	return func(yield func(reference.Packet) bool) {
 		for _, from := range t.Endpoints {
 			for _, to := range t.Endpoints {
-				for _, pair := range addressPairs(from, to) {
+				for _, pair := range addressPairs(t, from, to) {
 					p := reference.Packet{From: from, To: to, Src: pair[0], Dst: pair[1]}
-					if from == to || !reference.Owns(from, p.Src) {
+					if from == to || !reference.MayBe(t, from, p.Src) {
 						continue
 					}
 					for _, p := range servicesOf(p) {

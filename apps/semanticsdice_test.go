@@ -84,7 +84,7 @@ func (d *dice) network(n int) {
 		v4, v6 := fmt.Sprintf("10.0.%d.%d", n, host), fmt.Sprintf("\"fd00:%d::%x\"", n, host)
 		ips := v4 + ", " + v6
 		if n > 0 || e > 1 { // there are two that speak to one another
-			ips = d.one("ips", ips, v4, v6)
+			ips = d.one("ips", ips, v4, v6, "")
 		}
 		labels := ""
 		if tier := d.one("tier", "app", "db", ""); tier != "" {
@@ -127,7 +127,7 @@ func (d *dice) rule(r int) string {
 	if direction == "egress" {
 		peer = "to"
 	}
-	action := d.one("action", "allow", "allow", "deny", "stateless", "pass", "reject")
+	action := d.one("action", "allow", "allow", "deny", "stateless", "pass")
 	s := fmt.Sprintf("  - {name: r%d, direction: %s, action: %s", r, direction, action)
 	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6", "sctp", "gre", "dccp", "89")
 	if protocol != "any" {
@@ -221,7 +221,7 @@ func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
 	}
 	ends := rapid.Permutation(tenant.Endpoints).Draw(t, "ends")
 	p := reference.Packet{From: ends[0], To: ends[1]}
-	pairs := addressPairs(p.From, p.To)
+	pairs := addressPairs(tenant, p.From, p.To)
 	if len(pairs) == 0 {
 		return p, false
 	}
@@ -248,24 +248,24 @@ var edges = []uint16{80, 81, 79, 82, 443, 442, 444, 1, 2, 1023, 1024, 999, 1000,
 
 // addressPairs returns the addresses with which a may send to b: of one family, and
 // link-local ones inside a network only. A few are somebody else's.
-func addressPairs(a, b *intent.Endpoint) (pairs [][2]netip.Addr) {
+func addressPairs(t *intent.Tenant, a, b *intent.Endpoint) (pairs [][2]netip.Addr) {
 	for _, src := range ownAddresses(a) {
 		for _, dst := range ownAddresses(b) {
 			local := src.IsLinkLocalUnicast() || dst.IsLinkLocalUnicast()
-			if reference.Owns(b, dst) && src.Is4() == dst.Is4() && (!local || a.Network == b.Network) {
+			if reference.MayBe(t, b, dst) && src.Is4() == dst.Is4() && (!local || a.Network == b.Network) {
 				pairs = append(pairs, [2]netip.Addr{src, dst})
 			}
 		}
 	}
-	for _, dst := range strangers(b) {
-		for _, src := range a.IPs {
+	for _, dst := range strangers(t, b) {
+		for _, src := range ownAddresses(a) {
 			if a.Network == b.Network && src.Is4() == dst.Is4() {
 				pairs = append(pairs, [2]netip.Addr{src, dst})
 			}
 		}
 	}
-	for _, dst := range b.IPs {
-		if stolen := netip.MustParseAddr("10.0.0.99"); dst.Is4() {
+	for _, dst := range ownAddresses(b) {
+		if stolen := netip.MustParseAddr("10.0.0.99"); dst.Is4() && reference.MayBe(t, b, dst) {
 			pairs = append(pairs, [2]netip.Addr{stolen, dst})
 		}
 	}
@@ -273,17 +273,27 @@ func addressPairs(a, b *intent.Endpoint) (pairs [][2]netip.Addr) {
 }
 
 // strangers are addresses that are not b's: another endpoint's, or nobody's.
-func strangers(b *intent.Endpoint) []netip.Addr {
+func strangers(t *intent.Tenant, b *intent.Endpoint) []netip.Addr {
 	all := []string{"10.0.0.127", "10.0.0.128", "fd00::7f", "fd00::80", "192.0.2.7"}
 	var not []netip.Addr
 	for _, s := range all {
-		if a := netip.MustParseAddr(s); !reference.Owns(b, a) {
+		if a := netip.MustParseAddr(s); !reference.MayBe(t, b, a) {
 			not = append(not, a)
 		}
 	}
 	return not
 }
 
+// ownAddresses are those from which e may send; if it has none, at the boundaries of the
+// prefixes of rules, and beside them some that others may have.
 func ownAddresses(e *intent.Endpoint) []netip.Addr {
+	if reference.Plain(e) {
+		n := e.Network.Name[len(e.Network.Name)-1:]
+		own := []netip.Addr{reference.LinkLocal(e.MAC)}
+		for _, s := range []string{"10.0." + n + ".77", "10.0." + n + ".127", "10.0." + n + ".1", "192.0.2.9", "fd00:" + n + "::77", "fd00:" + n + "::7f", "fd00:" + n + "::1"} {
+			own = append(own, netip.MustParseAddr(s))
+		}
+		return own
+	}
 	return append(slices.Clone(e.IPs), reference.LinkLocal(e.MAC))
 }

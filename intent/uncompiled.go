@@ -48,8 +48,8 @@ var uncompiled = map[feature]bool{
 	tenantDisruption: true,
 	learnStations:    true,
 	endpointRate:     true,
-	withoutAddresses: true,
 	revokeReset:      true,
+	actionReject:     true,
 	logNew:           true,
 	logSampled:       true,
 }

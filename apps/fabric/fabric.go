@@ -37,7 +37,6 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	if !t.ImplicitARP && t.Mode == intent.Enforce {
 		hide(b, t)
 	}
-	expire(b, t)
 	for _, n := range t.Networks {
 		asked(b, n)
 		for _, s := range n.Subnets {
@@ -119,6 +118,10 @@ func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	deliver(ofproto.IsARP, []ofproto.Action{ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag)), ofproto.GotoTable(pipeline.PolSkip)})
 	for _, ip := range pipeline.AddressesOf(e.Endpoint) {
 		deliver(ofproto.IsAddr(dstField(ip), ip), t.To(e))
+	}
+	if pipeline.Plain(e.Endpoint) { // whatever is in it that is nobody else's
+		b.Flow(e.ID(), pipeline.L2, 90, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), ofproto.IsIPv4), t.To(e)...)
+		b.Flow(e.ID(), pipeline.L2, 90, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), ofproto.IsIPv6), t.To(e)...)
 	}
 	for _, ip := range e.IPs {
 		if routed(n.Network, ip) {

@@ -131,11 +131,11 @@ func selected(s intent.Selector, classes []*pipeline.Class) (in []*pipeline.Clas
 	return in
 }
 
-// spoken reports whether a member of one of the classes has an address of v.
+// spoken reports whether a member of one of the classes has an address of v, or may have.
 func spoken(classes []*pipeline.Class, v version) bool {
 	for _, c := range classes {
 		for _, e := range c.Members {
-			if slices.ContainsFunc(e.IPs, func(a netip.Addr) bool { return versionOf(a) == v }) {
+			if pipeline.Plain(e) || slices.ContainsFunc(e.IPs, func(a netip.Addr) bool { return versionOf(a) == v }) {
 				return true
 			}
 		}

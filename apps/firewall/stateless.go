@@ -24,6 +24,9 @@ import (
 // and its answer are always treated alike: it must not be that the one is tracked and
 // the other is not.
 //
+// An endpoint without addresses cannot say it, for nobody knows what is from it: where there
+// is one, an address that is no endpoint's says no.
+//
 // The tracker's verdict is not known yet, nor are identities, so the flows match
 // addresses.
 
@@ -49,6 +52,9 @@ func untrack(b *pipeline.Builder, t *pipeline.TenantSite, egress, ingress []rule
 	}
 	untrackOneWay(b, t, egress, sending, receiving)
 	untrackOneWay(b, t, ingress, receiving, sending)
+	if t.HasPlain() { // any other address may be one's of which no rule here can know
+		b.Flow(t.ID(), receiving.answers, 5, ofproto.MatchOn(pipeline.InZone(t.Zone)), ofproto.GotoTable(pipeline.CtIn))
+	}
 	for _, e := range t.Tenant.Endpoints {
 		for _, ip := range pipeline.AddressesOf(e) {
 			b.Flow(e.ID(), receiving.answers, 10, ofproto.MatchOn(pipeline.InZone(t.Zone), dst.addr(ip)), ofproto.GotoTable(pipeline.CtIn))

@@ -36,7 +36,6 @@ func skeleton(b *Builder) {
 	track(b, id)
 	known(b, id)
 	commit(b, id)
-	refuse(b, id)
 	drop(b, id)
 }
 
@@ -48,6 +47,9 @@ func serveTenant(b *Builder, t *TenantSite) {
 			output(b, e)
 		}
 		flood(b, n)
+	}
+	if t.HasPlain() {
+		reserve(b, t)
 	}
 	states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
 	if t.Mode == intent.Off {
@@ -87,9 +89,12 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 	if hasIPv6(e.IPs) {
 		admitIPv6(e, sec)
 	}
+	if Plain(e.Endpoint) {
+		admitPlain(b, t, e, from)
+	}
 	roles(n, e, sec)
 	if e.Trusted {
-		trust(b, e)
+		trust(b, t, e)
 	}
 }
 

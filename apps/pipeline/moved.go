@@ -86,6 +86,17 @@ func (ids identities) of(p place) []uint64 {
 	return around
 }
 
+// anywhere returns the identities that are given without regard to an address: who has them
+// may have been at any.
+func (ids identities) anywhere() (all []uint64) {
+	for p, some := range ids {
+		if p.flow != "" {
+			all = append(all, some...)
+		}
+	}
+	return all
+}
+
 // An admission is from where the flows of a zone let somebody send.
 type admission struct {
 	open bool                  // from anywhere
@@ -150,7 +161,11 @@ func movesOf(now, then identities, before admission) (m moves, ok bool) {
 		if _, known := then[p]; !known && !before.open && p.flow == "" && !before.from[p.addr.Value] {
 			continue
 		}
-		for _, a := range then.of(p) {
+		was := then.of(p)
+		if _, known := then[p]; !known && before.open {
+			was = append(slices.Clip(was), then.anywhere()...)
+		}
+		for _, a := range was {
 			for _, b := range ids {
 				m.add(a, b)
 			}

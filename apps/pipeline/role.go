@@ -46,6 +46,10 @@ func roles(n *NetworkSite, e EndpointSite, sec func(uint16, ofproto.Table, ...of
 		sec(120, ArpNd, icmpv6(ndRA, local)...)
 	}
 	if e.DHCPServer {
+		if Plain(e.Endpoint) { // it has told nobody its address
+			sec(120, ArpNd, dhcpMessage(ofproto.IsIPv4, dhcpServerPort, dhcpClientPort)...)
+			sec(120, ArpNd, dhcpMessage(ofproto.IsIPv6, dhcpv6ServerPort, dhcpv6ClientPort)...)
+		}
 		for _, ip := range AddressesOf(e.Endpoint) {
 			if ip.Is4() {
 				sec(120, ArpNd, append(dhcpMessage(ofproto.IsIPv4, dhcpServerPort, dhcpClientPort), ofproto.IsAddr(ofproto.IPv4Src, ip))...)
@@ -54,7 +58,7 @@ func roles(n *NetworkSite, e EndpointSite, sec func(uint16, ofproto.Table, ...of
 			}
 		}
 	}
-	if !hasIPv6(e.IPs) {
+	if !hasIPv6(e.IPs) && !Plain(e.Endpoint) {
 		return
 	}
 	if n.has(func(e EndpointSite) bool { return e.Router }) {
@@ -84,14 +88,19 @@ func (n *NetworkSite) RoleMessages() (all [][]ofproto.Cond) {
 }
 
 // trust lets an endpoint send from any address. What its roles allow is not more for it.
-func trust(b *Builder, e EndpointSite) {
-	from := func(priority uint16, next ofproto.Table, conds ...ofproto.Cond) {
-		b.Flow(e.ID(), PortSec, priority, ofproto.MatchOn(append(conds, ofproto.Is(RegIn, uint64(e.Tag)))...), ofproto.GotoTable(next))
+// From one that nobody has it is itself only if it is plain.
+func trust(b *Builder, t *TenantSite, e EndpointSite) {
+	from := func(priority uint16, next []ofproto.Action, conds ...ofproto.Cond) {
+		b.Flow(e.ID(), PortSec, priority, ofproto.MatchOn(append(conds, ofproto.Is(RegIn, uint64(e.Tag)))...), next...)
 	}
-	from(80, Stateless, ofproto.IsIPv4)
-	from(80, Stateless, ofproto.IsIPv6)
-	from(80, ArpNd, ofproto.IsARP)
+	tracked, untracked := []ofproto.Action{ofproto.GotoTable(Stateless)}, []ofproto.Action{ofproto.GotoTable(ArpNd)}
+	if Plain(e.Endpoint) {
+		tracked = t.as(e, RegSrcID, tracked[0])
+	}
+	from(80, tracked, ofproto.IsIPv4)
+	from(80, tracked, ofproto.IsIPv6)
+	from(80, untracked, ofproto.IsARP)
 	for _, typ := range append([]uint64{NdNS, NdNA}, MLDTypes...) {
-		from(115, ArpNd, icmpv6(typ)...)
+		from(115, untracked, icmpv6(typ)...)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"weir/api"
 	"weir/apps"
+	"weir/apps/fabric"
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
@@ -149,7 +150,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Compile:   apps.Recompile,
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
-		Answer:    apps.Answer,
+		Answer:    fabric.Answer,
 
 		Connections: d.trackedIn,
 		Judge:       judge,

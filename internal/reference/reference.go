@@ -88,7 +88,6 @@ type Verdict struct {
 	Ingress intent.ID // the rule or default that let it in
 	By      intent.ID // who denies it
 	Keep    bool      // the connection is to live on when the policy is changed
-	Told    bool      // the sender is told that it is denied
 }
 
 // Passes reports whether the packet goes on to its receiver.
@@ -100,9 +99,9 @@ func (v Verdict) Passes() bool {
 func Judge(m *intent.Model, p Packet, s State) Verdict {
 	t := m.Tenant(p.From.Tenant)
 	switch {
-	case !Owns(p.From, p.Src):
+	case !MayBe(t, p.From, p.Src):
 		return Verdict{Result: Refused}
-	case p.From.Tenant != p.To.Tenant || !Owns(p.To, p.Dst): // somebody else is asked, and this one would get it
+	case p.From.Tenant != p.To.Tenant || !MayBe(t, p.To, p.Dst): // somebody else is asked, and this one would get it
 		return Verdict{Result: Astray}
 	case t.Mode == intent.Off, unwatched(t, p):
 		return Verdict{Result: Untracked}
@@ -114,7 +113,6 @@ func Judge(m *intent.Model, p Packet, s State) Verdict {
 
 // audited lets everything pass.
 func audited(v Verdict) Verdict {
-	v.Told = false
 	switch {
 	case v.Result == Denied && v.By != "":
 		v.Result = Audited
@@ -149,20 +147,19 @@ func watch(t *intent.Tenant, p Packet, s State) Verdict {
 
 // judge asks both ends.
 func judge(t *intent.Tenant, p Packet) Verdict {
-	out, by := first(t, intent.Egress, p.From, p.Dst, p)
-	if denies(out) {
-		return Verdict{Result: Denied, By: by, Told: out == intent.Reject}
+	out, by := first(t, intent.Egress, p.From, p.To, p.Dst, p)
+	if out == intent.Deny {
+		return Verdict{Result: Denied, By: by}
 	}
-	in, let := first(t, intent.Ingress, p.To, p.Src, p)
-	if denies(in) {
-		return Verdict{Result: Denied, Egress: by, By: let, Told: in == intent.Reject}
+	in, let := first(t, intent.Ingress, p.To, p.From, p.Src, p)
+	if in == intent.Deny {
+		return Verdict{Result: Denied, Egress: by, By: let}
 	}
 	return Verdict{Result: Admitted, Egress: by, Ingress: let, Keep: keeps(t, by, let)}
 }
 
 // kept lets pass what is denied.
 func kept(v Verdict) Verdict {
-	v.Told = false
 	if v.Result == Denied {
 		v.Result = Known
 	}
@@ -186,18 +183,20 @@ func keeps(t *intent.Tenant, by ...intent.ID) (keep bool) {
 	return keep
 }
 
-func denies(a intent.Action) bool { return a == intent.Deny || a == intent.Reject }
-
-// unwatched reports whether both ends want a packet not to be tracked.
+// unwatched reports whether both ends want a packet not to be tracked. One that is not known
+// by its address cannot say so.
 func unwatched(t *intent.Tenant, p Packet) bool {
+	if Plain(p.From) || Plain(p.To) {
+		return false
+	}
 	back := p.Reversed()
-	sender := stateless(t, intent.Egress, p.From, p.Dst, p) || stateless(t, intent.Ingress, p.From, p.Dst, back)
-	receiver := stateless(t, intent.Ingress, p.To, p.Src, p) || stateless(t, intent.Egress, p.To, p.Src, back)
+	sender := stateless(t, intent.Egress, p.From, p.To, p.Dst, p) || stateless(t, intent.Ingress, p.From, p.To, p.Dst, back)
+	receiver := stateless(t, intent.Ingress, p.To, p.From, p.Src, p) || stateless(t, intent.Egress, p.To, p.From, p.Src, back)
 	return sender && receiver
 }
 
-func stateless(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer netip.Addr, p Packet) bool {
-	a, _ := first(t, d, subject, peer, p)
+func stateless(t *intent.Tenant, d intent.Direction, subject, peer *intent.Endpoint, at netip.Addr, p Packet) bool {
+	a, _ := first(t, d, subject, peer, at, p)
 	return a == intent.Stateless
 }
 
@@ -228,16 +227,16 @@ func exchanged(typ, request, answer uint8) uint8 {
 	return typ
 }
 
-// first returns the action of the first rule of a direction that is for subject and
-// matches, or the tenant's default.
-func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer netip.Addr, p Packet) (intent.Action, intent.ID) {
+// first returns the action of the first rule of a direction that is for subject, whose peer
+// is at an address, and matches, or the tenant's default.
+func first(t *intent.Tenant, d intent.Direction, subject, peer *intent.Endpoint, at netip.Addr, p Packet) (intent.Action, intent.ID) {
 	var left intent.Tier // by a pass rule
 	for _, policy := range t.Policies {
 		if policy.Tier == left || !policy.AppliesTo.Empty() && !selects(policy.AppliesTo, subject) {
 			continue
 		}
 		for _, r := range policy.Rules {
-			if r.Direction != d || !matches(t, r, peer, p) {
+			if r.Direction != d || !matches(r, peer, at, p) {
 				continue
 			}
 			if r.Action != intent.Pass {
@@ -253,24 +252,19 @@ func first(t *intent.Tenant, d intent.Direction, subject *intent.Endpoint, peer 
 	return t.Ingress, t.DefaultID(d)
 }
 
-func matches(t *intent.Tenant, r *intent.Rule, peer netip.Addr, p Packet) bool {
-	return isPeer(t, r.Peer, peer, p.From.Network) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort) && isType(r.Types, p)
+func matches(r *intent.Rule, peer *intent.Endpoint, at netip.Addr, p Packet) bool {
+	return isPeer(r.Peer, peer, at) && isProtocol(r.Protocol, p) && isPort(r.Ports, p.DstPort) && isType(r.Types, p)
 }
 
-// isPeer reports whether s selects an address, of whomever it is. A link-local address
-// says that only inside the packet's network.
-func isPeer(t *intent.Tenant, s intent.Selector, a netip.Addr, n *intent.Network) bool {
-	for _, g := range s.Groups {
-		if isPeer(t, g.Members, a, n) {
-			return true
-		}
-	}
-	if s.Empty() || slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) {
-		return true
-	}
-	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool {
-		return Owns(e, a) && selects(s, e) && (e.Network == n || !a.IsLinkLocalUnicast())
-	})
+// isPeer reports whether s selects an endpoint, or the address that it has in a packet.
+func isPeer(s intent.Selector, e *intent.Endpoint, at netip.Addr) bool {
+	return s.Empty() || inCIDRs(s, at) || selects(s, e)
+}
+
+// inCIDRs reports whether an address is in a CIDR of s or of its groups.
+func inCIDRs(s intent.Selector, a netip.Addr) bool {
+	return slices.ContainsFunc(s.CIDRs, func(c netip.Prefix) bool { return c.Contains(a) }) ||
+		slices.ContainsFunc(s.Groups, func(g *intent.Group) bool { return inCIDRs(g.Members, a) })
 }
 
 // selects reports whether s, which is not empty, selects an endpoint by name, labels or
@@ -320,6 +314,23 @@ func Owns(e *intent.Endpoint, a netip.Addr) bool {
 	return slices.Contains(e.IPs, a) || a == LinkLocal(e.MAC) && slices.ContainsFunc(e.IPs, netip.Addr.Is6)
 }
 
+// Plain reports whether e has no addresses, so that it is known by its port only.
+func Plain(e *intent.Endpoint) bool { return len(e.IPs) == 0 }
+
+// MayBe reports whether an endpoint of t may be at an address: its own, or if it is plain
+// any that nobody has.
+func MayBe(t *intent.Tenant, e *intent.Endpoint, a netip.Addr) bool {
+	return Owns(e, a) || Plain(e) && !declared(t, a)
+}
+
+// declared reports whether an address is an endpoint's or a gateway's of t.
+func declared(t *intent.Tenant, a netip.Addr) bool {
+	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) }) ||
+		slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+			return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway == a })
+		})
+}
+
 // LinkLocal returns the link-local address that a host makes of its MAC.
 func LinkLocal(m intent.MAC) netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 8: m[0] ^ 2, 9: m[1], 10: m[2], 11: 0xff, 12: 0xfe, 13: m[3], 14: m[4], 15: m[5]})
@@ -327,12 +338,12 @@ func LinkLocal(m intent.MAC) netip.Addr {
 
 // Reaches reports whether there is a way from the sender to the receiver: in a network
 // there is one, and between two networks of a tenant if the receiver's has a gateway
-// for its address.
+// for its address, and the address is known.
 func Reaches(p Packet) bool {
 	if p.From.Network == p.To.Network {
 		return true
 	}
-	return p.From.Tenant == p.To.Tenant && slices.ContainsFunc(p.To.Network.Subnets, func(s intent.Subnet) bool {
+	return p.From.Tenant == p.To.Tenant && !Plain(p.To) && slices.ContainsFunc(p.To.Network.Subnets, func(s intent.Subnet) bool {
 		return s.Gateway.IsValid() && s.CIDR.Contains(p.Dst)
 	})
 }
