@@ -61,6 +61,10 @@ type packet struct {
 	six      bool // IPv6
 	proto    layers.IPProtocol
 	rest     []gopacket.SerializableLayer // behind the header of IP
+
+	// If they are not the hosts' own:
+	src, dst string
+	dstMAC   net.HardwareAddr
 }
 
 func (p packet) String() string {
@@ -104,15 +108,25 @@ func (p packet) over6() packet {
 	return p
 }
 
+// between is p with other addresses than those of the hosts; "" are theirs.
+func (p packet) between(src, dst string, dstMAC net.HardwareAddr) packet {
+	p.src, p.dst, p.dstMAC = src, dst, dstMAC
+	return p
+}
+
 // frame returns p as it is on the wire. It is known again by its serial number, which no
 // switch changes: the identification of IPv4, the flow label of IPv6.
 func (p packet) frame(t testing.TB, serial uint16) []byte {
 	t.Helper()
 	eth := &layers.Ethernet{SrcMAC: hardware(p.from), DstMAC: hardware(p.to), EthernetType: layers.EthernetTypeIPv4}
-	var ip gopacket.NetworkLayer = &layers.IPv4{Version: 4, Id: serial, TTL: 64, Protocol: p.proto, SrcIP: net.IP{10, 1, 1, byte(p.from)}, DstIP: net.IP{10, 1, 1, byte(p.to)}}
+	if p.dstMAC != nil {
+		eth.DstMAC = p.dstMAC
+	}
+	src, dst := address(p.src, p.from, p.six), address(p.dst, p.to, p.six)
+	var ip gopacket.NetworkLayer = &layers.IPv4{Version: 4, Id: serial, TTL: 64, Protocol: p.proto, SrcIP: src, DstIP: dst}
 	if p.six {
 		eth.EthernetType = layers.EthernetTypeIPv6
-		ip = &layers.IPv6{Version: 6, FlowLabel: uint32(serial), HopLimit: 64, NextHeader: p.proto, SrcIP: address6(p.from), DstIP: address6(p.to)}
+		ip = &layers.IPv6{Version: 6, FlowLabel: uint32(serial), HopLimit: 255, NextHeader: p.proto, SrcIP: src, DstIP: dst}
 	}
 	for _, l := range p.rest {
 		if l, ok := l.(interface {
@@ -124,9 +138,22 @@ func (p packet) frame(t testing.TB, serial uint16) []byte {
 	return serialize(t, append([]gopacket.SerializableLayer{eth, ip.(gopacket.SerializableLayer)}, p.rest...)...)
 }
 
-func hardware(number int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, byte(number)} }
+// address is the one that is given, or that of a host.
+func address(given string, number int, six bool) net.IP {
+	switch {
+	case given != "":
+		ip := net.ParseIP(given)
+		if four := ip.To4(); four != nil {
+			return four
+		}
+		return ip
+	case six:
+		return net.ParseIP(fmt.Sprintf("fd00:1::%d", number))
+	}
+	return net.IP{10, 1, 1, byte(number)}
+}
 
-func address6(number int) net.IP { return net.ParseIP(fmt.Sprintf("fd00:1::%d", number)) }
+func hardware(number int) net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, byte(number)} }
 
 // serialize writes layers, with their lengths and checksums.
 func serialize(t testing.TB, all ...gopacket.SerializableLayer) []byte {
