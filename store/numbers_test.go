@@ -104,7 +104,7 @@ func TestAFileThatMakesNoSenseIsRefusedAndKept(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"damaged":         {good[:30], "is damaged"},
 		"empty":           {"", "is damaged"},
-		"another version": {strings.Replace(good, `"layout":1`, `"layout":2`, 1), "another version"},
+		"another version": {strings.Replace(good, `"layout":1`, `"layout":3`, 1), "another version"},
 		"a part missing":  {strings.Replace(good, `,"groups":{}`, "", 1), "a part is missing"},
 		"a zone twice":    {strings.Replace(good, `"zones":{}`, `"zones":{"a":5,"b":5}`, 1), "both have zone 5"},
 		"a tag twice":     {strings.Replace(good, `"tags":{}`, `"tags":{"a":5,"b":5}`, 1), "both have tag 5"},

@@ -1,85 +1,142 @@
 package store
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/google/renameio/v2"
-
 	"weir/intent"
 )
 
-// assignZones gives the zones that tenants say before those that they do not. A
+// zoning is the zones of tenants, with their epochs.
+type zoning struct {
+	Zones   map[intent.ID]uint16 `json:"zones"`   // by tenant
+	Epochs  map[intent.ID]epoch  `json:"epochs"`  // by tenant
+	Retired map[uint16]intent.ID `json:"retired"` // zones of tenants that are gone
+}
+
+func (z zoning) clone() zoning {
+	return zoning{maps.Clone(z.Zones), maps.Clone(z.Epochs), maps.Clone(z.Retired)}
+}
+
+// to returns the change from z to y.
+func (z zoning) to(y zoning) change {
+	return change{Zones: difference(z.Zones, y.Zones), Epochs: difference(z.Epochs, y.Epochs), Retired: difference(z.Retired, y.Retired)}
+}
+
+// difference returns what is another value in y than in x: the zero value for what is gone.
+func difference[K, V comparable](x, y map[K]V) map[K]V {
+	d := map[K]V{}
+	for k, v := range y {
+		if x[k] != v {
+			d[k] = v
+		}
+	}
+	for k := range x {
+		if _, still := y[k]; !still {
+			var none V
+			d[k] = none
+		}
+	}
+	return d
+}
+
+// apply makes a change, in the maps of z.
+func (z zoning) apply(c change) {
+	replace(z.Zones, c.Zones)
+	replace(z.Epochs, c.Epochs)
+	replace(z.Retired, c.Retired)
+}
+
+func replace[K, V comparable](in, by map[K]V) {
+	var none V
+	for k, v := range by {
+		if v == none {
+			delete(in, k)
+		} else {
+			in[k] = v
+		}
+	}
+}
+
+// assign gives zones to tenants, and retires those of tenants that are not wanted any more.
+func (z zoning) assign(wants map[intent.ID]uint16) error {
+	leaving := map[uint16]bool{}
+	for id, zone := range z.Zones {
+		if want, still := wants[id]; !still || want != 0 && want != zone {
+			delete(z.Zones, id)
+			delete(z.Epochs, id)
+			z.Retired[zone], leaving[zone] = id, true
+		}
+	}
+	return z.give(wants, leaving)
+}
+
+// give gives the zones that tenants say before those that they do not. A
 // retired zone is not given before it has been released, and one that is leaving its
 // tenant only now is not even flushed before that change is in force.
-func (f *file) assignZones(wants map[intent.ID]uint16, leaving map[uint16]bool) (changed bool, err error) {
-	owner := make(map[uint16]intent.ID, len(f.Zones))
-	for id, z := range f.Zones {
-		owner[z] = id
+func (z zoning) give(wants map[intent.ID]uint16, leaving map[uint16]bool) error {
+	owner := make(map[uint16]intent.ID, len(z.Zones))
+	for id, zone := range z.Zones {
+		owner[zone] = id
 	}
-	give := func(id intent.ID, z uint16) {
-		f.Zones[id], owner[z] = z, id
-		if f.Epochs[id].Value == 0 {
-			f.Epochs[id] = epoch{Value: 1}
+	give := func(id intent.ID, zone uint16) {
+		z.Zones[id], owner[zone] = zone, id
+		if z.Epochs[id].Value == 0 {
+			z.Epochs[id] = epoch{Value: 1}
 		}
-		changed = true
 	}
 	tenants := slices.Sorted(maps.Keys(wants))
 	for _, id := range tenants {
-		z := wants[id]
-		if z == 0 || f.Zones[id] == z {
+		zone := wants[id]
+		if zone == 0 || z.Zones[id] == zone {
 			continue
 		}
-		if other, taken := owner[z]; taken {
-			return false, fmt.Errorf("zone %d of tenant %q is the zone of %q: give one of them another", z, id, other)
+		if other, taken := owner[zone]; taken {
+			return fmt.Errorf("zone %d of tenant %q is the zone of %q: give one of them another", zone, id, other)
 		}
-		if leaving[z] {
-			return false, fmt.Errorf("zone %d of tenant %q is the zone of %q until this change: first take it from %q, then give it to %q", z, id, f.Retired[z], f.Retired[z], id)
+		if leaving[zone] {
+			return fmt.Errorf("zone %d of tenant %q is the zone of %q until this change: first take it from %q, then give it to %q", zone, id, z.Retired[zone], z.Retired[zone], id)
 		}
-		if was, retired := f.Retired[z]; retired {
-			return false, fmt.Errorf("zone %d of tenant %q still has the connections of %q: it is free once they have been flushed", z, id, was)
+		if was, retired := z.Retired[zone]; retired {
+			return fmt.Errorf("zone %d of tenant %q still has the connections of %q: it is free once they have been flushed", zone, id, was)
 		}
-		give(id, z)
+		give(id, zone)
 	}
 	next := uint16(FirstZone)
 	for _, id := range tenants {
-		if f.Zones[id] != 0 {
-			if f.Epochs[id].Value == 0 { // from a hint
-				f.Epochs[id] = epoch{Value: 1}
-				changed = true
+		if z.Zones[id] != 0 {
+			if z.Epochs[id].Value == 0 { // from a hint
+				z.Epochs[id] = epoch{Value: 1}
 			}
 			continue
 		}
-		for ; next <= LastZone && (owner[next] != "" || f.Retired[next] != ""); next++ {
+		for ; next <= LastZone && (owner[next] != "" || z.Retired[next] != ""); next++ {
 		}
 		if next > LastZone {
-			return false, fmt.Errorf("tenant %q: all zones from %d to %d are taken", id, FirstZone, LastZone)
+			return fmt.Errorf("tenant %q: all zones from %d to %d are taken", id, FirstZone, LastZone)
 		}
 		give(id, next)
 	}
-	return changed, nil
+	return nil
 }
 
 // Raise gives each tenant its next epoch, unless it is not the given one any more.
 func (n *Numbers) Raise(epochs map[intent.ID]uint8) (*Snapshot, error) {
-	next, changed := n.file.clone(), false
+	c := change{Epochs: map[intent.ID]epoch{}}
 	for _, id := range slices.Sorted(maps.Keys(epochs)) {
-		e, ok := next.Epochs[id]
+		e, ok := n.table.Epochs[id]
 		if !ok || e.Value != epochs[id] {
 			continue
 		}
-		v, err := n.nextEpoch(next.Zones[id], e)
+		v, err := n.nextEpoch(n.table.Zones[id], e)
 		if err != nil {
 			return nil, fmt.Errorf("tenant %q: %w", id, err)
 		}
-		next.Epochs[id], changed = epoch{v, e.Raised + 1}, true
+		c.Epochs[id] = epoch{v, e.Raised + 1}
 	}
-	if changed {
-		if err := n.save(next); err != nil {
-			return nil, err
-		}
+	if err := n.save(c); err != nil {
+		return nil, err
 	}
 	return n.snapshot(), nil
 }
@@ -114,68 +171,12 @@ func (n *Numbers) nextEpoch(zone uint16, e epoch) (uint8, error) {
 
 // Retired returns the zones that have to be flushed before they can be given again, in
 // order.
-func (n *Numbers) Retired() []uint16 { return slices.Sorted(maps.Keys(n.file.Retired)) }
+func (n *Numbers) Retired() []uint16 { return slices.Sorted(maps.Keys(n.table.Retired)) }
 
 // Release makes a retired zone free: it has been flushed.
 func (n *Numbers) Release(zone uint16) error {
-	next := n.file.clone()
-	delete(next.Retired, zone)
-	return n.save(next)
-}
-
-// save makes next what is kept, on the disk first.
-func (n *Numbers) save(next file) error {
-	if n.path != "" {
-		b, err := json.MarshalIndent(next, "", " ")
-		if err != nil {
-			return err
-		}
-		if err := renameio.WriteFile(n.path, b, 0o600); err != nil {
-			return fmt.Errorf("keep numbers: %w", err)
-		}
+	if _, retired := n.table.Retired[zone]; !retired {
+		return nil
 	}
-	n.file = next
-	n.index()
-	return nil
+	return n.save(change{Retired: map[uint16]intent.ID{zone: ""}})
 }
-
-func (n *Numbers) index() {
-	if len(n.origin) == len(n.file.Tags) {
-		return
-	}
-	n.origin = make(map[uint32]intent.ID, len(n.file.Tags))
-	for id, tag := range n.file.Tags {
-		n.origin[tag] = id
-	}
-}
-
-// A Snapshot is the numbers at one moment. It never changes, and any goroutine may read
-// it.
-type Snapshot struct {
-	file   file
-	origin map[uint32]intent.ID
-}
-
-// snapshot shares the maps of n, which are replaced and not changed.
-func (n *Numbers) snapshot() *Snapshot { return &Snapshot{n.file, n.origin} }
-
-// Zone returns the zone of a tenant, or zero.
-func (s *Snapshot) Zone(tenant intent.ID) uint16 { return s.file.Zones[tenant] }
-
-// Epoch returns the epoch of a tenant, or zero.
-func (s *Snapshot) Epoch(tenant intent.ID) uint8 { return s.file.Epochs[tenant].Value }
-
-// Tag returns the tag of an intent, or zero.
-func (s *Snapshot) Tag(id intent.ID) uint32 { return s.file.Tags[id] }
-
-// Group returns the group of an intent, or zero.
-func (s *Snapshot) Group(id intent.ID) uint32 { return s.file.Groups[id] }
-
-// Origin returns the intent that has a tag, also one that is gone.
-func (s *Snapshot) Origin(tag uint32) (intent.ID, bool) {
-	id, ok := s.origin[tag]
-	return id, ok
-}
-
-// Zones returns the zone of each tenant. The caller must not change it.
-func (s *Snapshot) Zones() map[intent.ID]uint16 { return s.file.Zones }
