@@ -44,14 +44,14 @@ func groupModel(tb testing.TB, rules int, members ...int) *intent.Model {
 // changed compiles two models one after the other, as a daemon does.
 func changed(tb testing.TB, from, to *intent.Model) (before, after *pipeline.Program, in pipeline.Input) {
 	tb.Helper()
-	numbers := store.Mem()
+	numbers, cache := store.Mem(), new(pipeline.Cache)
 	for _, m := range []*intent.Model{from, to} {
 		var err error
 		if in, err = inputOf(m, numbers); err != nil {
 			tb.Fatal(err)
 		}
 		before = after
-		if after, err = Compile(in); err != nil {
+		if after, err = Recompile(cache, in); err != nil {
 			tb.Fatal(err)
 		}
 	}

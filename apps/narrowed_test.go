@@ -126,12 +126,12 @@ func drawHistory(t *rapid.T) (worlds []*world, ok bool) {
 			texts = append(texts, drawEdit(t, texts[len(texts)-1]))
 		}
 	}
-	numbers := store.Mem()
+	numbers, cache := store.Mem(), new(pipeline.Cache)
 	for _, text := range texts {
 		if _, err := intent.Read(intent.Source{Name: "changed.yaml", Data: []byte(text)}); err != nil {
 			return nil, false
 		}
-		worlds = append(worlds, newWorld(t, text, numbers))
+		worlds = append(worlds, newWorld(t, text, numbers, cache))
 	}
 	return worlds, true
 }

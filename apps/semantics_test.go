@@ -78,20 +78,25 @@ type world struct {
 	text    string
 	model   *intent.Model
 	numbers *store.Numbers
+	cache   *pipeline.Cache
 	in      pipeline.Input
 	program *pipeline.Program
 	sim     *flowsim.Switch
 	ports   map[intent.ID]uint32
 }
 
-func drawWorld(t *rapid.T) *world { return newWorld(t, drawModel(t), store.Mem()) }
+func drawWorld(t *rapid.T) *world {
+	return newWorld(t, drawModel(t), store.Mem(), new(pipeline.Cache))
+}
 
-func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
+// newWorld compiles a model. The cache is that of the daemon which has compiled the models
+// before it.
+func newWorld(t *rapid.T, text string, numbers *store.Numbers, cache *pipeline.Cache) *world {
 	m, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text)})
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
-	w := &world{text: text, model: m, numbers: numbers, ports: map[intent.ID]uint32{}}
+	w := &world{text: text, model: m, numbers: numbers, cache: cache, ports: map[intent.ID]uint32{}}
 	in, err := inputOf(m, numbers)
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +111,7 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers) *world {
 }
 
 func (w *world) compile(t *rapid.T, in pipeline.Input) {
-	p, err := Compile(in)
+	p, err := Recompile(w.cache, in)
 	if err != nil {
 		t.Fatalf("%s\n%v", w.text, err)
 	}

@@ -119,8 +119,8 @@ func drawChange(t *rapid.T) (a, b *world, ok bool) {
 	if _, err := intent.Read(intent.Source{Name: "changed.yaml", Data: []byte(changed)}); err != nil {
 		return nil, nil, false
 	}
-	numbers := store.Mem() // the same for both, as in a daemon that stays
-	return newWorld(t, text, numbers), newWorld(t, changed, numbers), true
+	numbers, cache := store.Mem(), new(pipeline.Cache) // the same for both, as in a daemon that stays
+	return newWorld(t, text, numbers, cache), newWorld(t, changed, numbers, cache), true
 }
 
 // edits are what an operator may do to a line: each replaces the first of a pair by the

@@ -93,6 +93,7 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	if err := s.readTables(ctx); err != nil {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
+	s.cache.Remember(s.tables().Flows)
 	if err := c.send(ctx, bridgeUp{b}); err != nil {
 		return err
 	}

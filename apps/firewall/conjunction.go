@@ -129,19 +129,23 @@ func (c *conjunction) keys(common []ofproto.Cond) (keys []string) {
 }
 
 // shared are the matches of the conjunctions of each priority.
-type shared map[uint16]map[string]bool
+type shared map[int]map[string]bool
 
 // apart returns the first priority from p down at which no conjunction has one of the
 // matches yet, and notes them there.
-func (s shared) apart(p uint16, matches []string) uint16 {
+func (s shared) apart(p int, matches []string) int {
 	for slices.ContainsFunc(matches, func(m string) bool { return s[p][m] }) {
 		p--
 	}
+	s.note(p, matches)
+	return p
+}
+
+func (s shared) note(p int, matches []string) {
 	if s[p] == nil {
 		s[p] = map[string]bool{}
 	}
 	for _, m := range matches {
 		s[p][m] = true
 	}
-	return p
 }

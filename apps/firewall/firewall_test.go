@@ -14,6 +14,21 @@ import (
 // compile compiles the rules of a policy for all endpoints of a tenant with web, app and db.
 func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Program, pipeline.Numbers, *intent.Tenant) {
 	t.Helper()
+	in := input(t, rules...)
+	in.Refused = map[intent.ID]bool{}
+	for _, id := range refused {
+		in.Refused[id] = true
+	}
+	p, err := pipeline.Build(in, App)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, in.Numbers, in.Model.Tenants()[0]
+}
+
+// input is what compile compiles.
+func input(t *testing.T, rules ...string) pipeline.Input {
+	t.Helper()
 	var b strings.Builder
 	b.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\n" +
 		"---\napiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: t}\nspec: {subnets: [{cidr: 10.0.0.0/24}]}\n")
@@ -32,18 +47,11 @@ func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Prog
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := pipeline.Input{Bridge: "br0", Model: m, Numbers: n, Refused: map[intent.ID]bool{}}
+	in := pipeline.Input{Bridge: "br0", Model: m, Numbers: n}
 	for i := range 3 {
 		in.Facts.Ports = append(in.Facts.Ports, pipeline.Port{Name: fmt.Sprint("p", i), OFPort: uint32(i + 1)})
 	}
-	for _, id := range refused {
-		in.Refused[id] = true
-	}
-	p, err := pipeline.Build(in, App)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, n, m.Tenants()[0]
+	return in
 }
 
 // priorities returns the priority of each rule, by its number.
@@ -59,10 +67,13 @@ func priorities(p *pipeline.Program, n pipeline.Numbers) map[intent.ID]uint16 {
 	return all
 }
 
+// first is the priority of rules that none comes before.
+var first = uint16(bands[intent.ApplicationTier].first)
+
 func TestARuleGoesBelowTheEarlierOnesThatItOverlaps(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules []string
-		below []uint16 // how far below the top each rule is
+		below []uint16 // how many steps below the first each rule is
 	}{
 		"other ports do not overlap":     {[]string{"action: allow, protocol: tcp, ports: [80]", "action: deny, protocol: tcp, ports: [81]"}, []uint16{0, 0}},
 		"a range overlaps what is in it": {[]string{"action: allow, protocol: tcp, ports: [80]", `action: deny, protocol: tcp, ports: ["70-90"]`}, []uint16{0, 1}},
@@ -75,8 +86,8 @@ func TestARuleGoesBelowTheEarlierOnesThatItOverlaps(t *testing.T) {
 			p, n, _ := compile(t, nil, c.rules...)
 			got := priorities(p, n)
 			for i, below := range c.below {
-				if id := intent.ID(fmt.Sprintf("t/policy/p/r%d", i)); got[id] != topPriority-below {
-					t.Errorf("%s has priority %d, want %d", id, got[id], topPriority-below)
+				if id := intent.ID(fmt.Sprintf("t/policy/p/r%d", i)); got[id] != first-below*step {
+					t.Errorf("%s has priority %d, want %d", id, got[id], first-below*step)
 				}
 			}
 		})
@@ -92,7 +103,7 @@ func TestARefusedDenyClosesItsScope(t *testing.T) {
 		if id == "t/policy/p/r0" {
 			t.Errorf("what was refused is there: %v", f)
 		}
-		if f.Table == pipeline.PolIn && id == "t/policy/p" && f.Priority == topPriority && strings.Contains(ofproto.Text(f.Actions), "goto_table:62") {
+		if f.Table == pipeline.PolIn && id == "t/policy/p" && f.Priority == first && strings.Contains(ofproto.Text(f.Actions), "goto_table:62") {
 			for _, c := range f.Match {
 				if c.Field == pipeline.RegDstID {
 					closed[c.Value.Uint64()] = true
@@ -132,7 +143,27 @@ func TestRefusedDeniesOfOneScopeCloseItTogether(t *testing.T) {
 	p, n, _ := compile(t, []intent.ID{"t/policy/p/r0", "t/policy/p/r2"},
 		"action: deny, protocol: tcp, ports: [23]", "action: allow, protocol: udp", "action: deny, protocol: tcp, ports: [24]")
 	got := priorities(p, n)
-	if got["t/policy/p/r1"] != topPriority-1 {
+	if got["t/policy/p/r1"] != first-step {
 		t.Errorf("%v: want the closed scope first, and the allow below it", got)
+	}
+}
+
+// TestATierThatIsFull compiles rules that overlap one another into a tier with few priorities.
+// That there are too many is said, and no rule goes where another tier is.
+func TestATierThatIsFull(t *testing.T) {
+	was := bands[intent.ApplicationTier]
+	t.Cleanup(func() { bands[intent.ApplicationTier] = was })
+	bands[intent.ApplicationTier] = band{highest: 30003, first: 30001, lowest: 30000}
+	rules := []string{"action: allow", "action: deny, protocol: tcp", "action: allow, protocol: tcp, ports: [80]", "action: deny"}
+	p, n, _ := compile(t, nil, rules...)
+	for i, want := range []uint16{30003, 30002, 30001, 30000} {
+		if id := intent.ID(fmt.Sprintf("t/policy/p/r%d", i)); priorities(p, n)[id] != want {
+			t.Errorf("%s has priority %d, want %d", id, priorities(p, n)[id], want)
+		}
+	}
+	_, err := pipeline.Build(input(t, append(rules, "action: allow, protocol: tcp, ports: [80, 443]")...), App)
+	want := "t/policy/p/r4: too many rules of tier application overlap one another, and there is no priority left for this one: move some policies to another tier, or make one rule of several"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -9,13 +9,6 @@ import (
 	"weir/ofproto"
 )
 
-// tops are the priorities of the first rules of each tier. A rule goes below all earlier
-// ones of its tier that it overlaps, and shares a priority with those that it does not, so
-// that a rule put in front of others moves only those that it overlaps.
-var tops = map[intent.Tier]uint16{intent.AdminTier: 50000, intent.ApplicationTier: topPriority, intent.BaselineTier: 10000}
-
-const topPriority = 30000
-
 // A rule is an intent.Rule resolved against the tenant's classes.
 type rule struct {
 	*intent.Rule
@@ -33,28 +26,6 @@ type rule struct {
 
 // version is 4 or 6, of IP.
 type version uint8
-
-// ranked returns the tenant's rules for a direction, in order, with their priorities.
-func ranked(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, style style) []rule {
-	rules := passed(resolved(b, t, d, classes))
-	conjunctions := shared{}
-	for i := range rules {
-		r := &rules[i]
-		r.priority = tops[r.Policy.Tier]
-		for _, earlier := range rules[:i] {
-			if earlier.priority <= r.priority && earlier.overlaps(*r) {
-				r.priority = earlier.priority - 1
-			}
-		}
-		if r.as = r.conjunctive(b.Numbers, stages[d]); style == product {
-			r.as = nil
-		}
-		if r.as != nil {
-			r.priority = conjunctions.apart(r.priority, r.as.keys(r.unpassed(stages[d].table)))
-		}
-	}
-	return rules
-}
 
 // resolved returns the tenant's rules for a direction, in order.
 func resolved(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
@@ -155,20 +126,40 @@ func versionOf(a netip.Addr) version {
 }
 
 // overlaps reports whether some packet may match both r and q. It may say yes where
-// there is none.
-func (r rule) overlaps(q rule) bool {
-	if !slices.ContainsFunc(r.subjects, func(c *pipeline.Class) bool { return slices.Contains(q.subjects, c) }) {
-		return false
-	}
-	return servicesOverlap(r.Service, q.Service) && r.peersOverlap(q)
+// there is none. Services are asked first: they tell most rules apart.
+func (r *rule) overlaps(q *rule) bool {
+	return servicesOverlap(&r.Service, &q.Service) && r.versionsOverlap(q) &&
+		slices.ContainsFunc(r.subjects, func(c *pipeline.Class) bool { return slices.Contains(q.subjects, c) }) && r.peersOverlap(q)
 }
 
-func (r rule) peersOverlap(q rule) bool {
+// versionsOverlap reports whether r and q have flows for a version of IP in common. A rule
+// that is refused has flows for everything.
+func (r *rule) versionsOverlap(q *rule) bool {
+	return r.refused || q.refused || slices.ContainsFunc(r.versions, func(v version) bool { return slices.Contains(q.versions, v) })
+}
+
+func (r *rule) peersOverlap(q *rule) bool {
 	if r.anyPeer || q.anyPeer || len(r.cidrs) > 0 && len(q.peers) > 0 || len(q.cidrs) > 0 && len(r.peers) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(r.peers, func(c *pipeline.Class) bool { return slices.Contains(q.peers, c) }) ||
-		slices.ContainsFunc(r.cidrs, func(p netip.Prefix) bool { return slices.ContainsFunc(q.cidrs, p.Overlaps) })
+		prefixesOverlap(r.cidrs, q.cidrs)
+}
+
+// prefixesOverlap reports whether some address is in both. Both are in the order of their
+// addresses, and none lies in another of its list.
+func prefixesOverlap(a, b []netip.Prefix) bool {
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].Overlaps(b[0]) {
+			return true
+		}
+		if a[0].Addr().Less(b[0].Addr()) {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return false
 }
 
 // A side is one end of a packet, and how it is matched.

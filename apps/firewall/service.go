@@ -8,20 +8,29 @@ import (
 )
 
 // servicesOverlap reports whether some packet may be for both a and b.
-func servicesOverlap(a, b intent.Service) bool {
+func servicesOverlap(a, b *intent.Service) bool {
 	if a.Protocol == intent.AnyProtocol || b.Protocol == intent.AnyProtocol {
 		return true
 	}
 	return a.Protocol == b.Protocol && portsOverlap(a.Ports, b.Ports) && typesOverlap(a.Types, b.Types)
 }
 
+// portsOverlap asks the ranges of two services, which are in order and apart.
 func portsOverlap(a, b []intent.PortRange) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(a, func(x intent.PortRange) bool {
-		return slices.ContainsFunc(b, func(y intent.PortRange) bool { return x.Lo <= y.Hi && y.Lo <= x.Hi })
-	})
+	for len(a) > 0 && len(b) > 0 {
+		if a[0].Lo <= b[0].Hi && b[0].Lo <= a[0].Hi {
+			return true
+		}
+		if a[0].Hi < b[0].Hi {
+			a = a[1:]
+		} else {
+			b = b[1:]
+		}
+	}
+	return false
 }
 
 func typesOverlap(a, b []intent.ICMPType) bool {

@@ -89,6 +89,14 @@ type Builder struct {
 	Numbers  Numbers
 	refused  []intent.ID // in order
 	unit     *Unit
+	before   map[ranked]int
+	err      error // the first
+}
+
+// ranked is where an intent has its flows.
+type ranked struct {
+	table ofproto.Table
+	tag   uint32
 }
 
 func newBuilder(in Input, bridge *intent.Bridge, of intent.ID, refused []intent.ID) *Builder {
@@ -112,6 +120,36 @@ func (b *Builder) Group(id intent.ID, t ofproto.GroupType, buckets []ofproto.Buc
 		return
 	}
 	b.unit.Groups = append(b.unit.Groups, ofproto.Group{ID: b.Numbers.Group(id), Type: t, Buckets: buckets})
+}
+
+// Before returns the priority that the flows of an intent had in a table, when the unit was
+// compiled before or read from the bridge, or zero. It is a hint: what is compiled may not
+// need it to be right.
+func (b *Builder) Before(t ofproto.Table, id intent.ID) int {
+	if b.before == nil {
+		return 0
+	}
+	return b.before[ranked{t, b.Numbers.Tag(id)}]
+}
+
+// Fail notes that a unit cannot be compiled, and why.
+func (b *Builder) Fail(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// priorities returns the priority that each intent has in each table of policy: the highest
+// of its flows, which all have the same.
+func priorities(flows []ofproto.Flow) map[ranked]int {
+	all := map[ranked]int{}
+	for _, f := range flows {
+		if tag, owned := TagOf(f.Cookie); owned && (f.Table == PolOut || f.Table == PolIn) {
+			at := ranked{f.Table, tag}
+			all[at] = max(all[at], int(f.Priority))
+		}
+	}
+	return all
 }
 
 // Refused reports whether the switch has refused what serves id.

@@ -35,6 +35,15 @@ type App struct {
 type Cache struct {
 	bridge  made[bridgeSite]
 	tenants map[intent.ID]made[*TenantSite]
+	before  map[ranked]int // what the bridge had when there was nothing here
+}
+
+// Remember tells an empty Cache what the bridge has, so that what is compiled first keeps the
+// priorities that are there.
+func (c *Cache) Remember(flows []ofproto.Flow) {
+	if c.tenants == nil {
+		c.before = priorities(flows)
+	}
 }
 
 // made is a unit, and what it was made of.
@@ -115,7 +124,7 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 	}
 	part := func(some []int) (err error) {
 		for _, i := range some {
-			if units[i], err = tenantUnit(in, bridge, sites[i], apps); err != nil {
+			if units[i], err = c.tenantUnit(in, bridge, sites[i], apps); err != nil {
 				return err
 			}
 		}
@@ -136,9 +145,12 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 	return first
 }
 
-func tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
+func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
 	b := newBuilder(in, bridge, s.ID(), s.refused)
 	s.classify(in.Numbers)
+	if b.before = c.before; c.tenants[s.ID()].unit != nil {
+		b.before = priorities(c.tenants[s.ID()].unit.Flows)
+	}
 	serveTenant(b, s)
 	for _, app := range apps {
 		app.Tenant(b, s)
@@ -151,6 +163,9 @@ func tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Un
 // priority down.
 func (b *Builder) sorted() (*Unit, error) {
 	u := b.unit
+	if b.err != nil {
+		return nil, b.err
+	}
 	flows := inCanonicalOrder(u.Flows)
 	for i, f := range flows {
 		u.Flows[i] = f.flow

@@ -378,6 +378,32 @@ func TestABridgeIsProgrammedAgainWhenOpenVSwitchComesBack(t *testing.T) {
 	}
 }
 
+// TestARestartKeepsThePriorities puts a rule in front of another, which stays where it is,
+// though a start from nothing would put it elsewhere.
+func TestARestartKeepsThePriorities(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	vsctl(t, w.box, "add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1")
+	w.start()
+	s := w.status("programmed", programmed(1))
+	sent := s.Bridges[0].FlowModsSent
+	write(t, w.dir, "m.yaml", strings.Replace(twoHosts, "  rules:\n", "  rules:\n  - {name: not-telnet, direction: ingress, action: deny, protocol: tcp, ports: [\"1-80\"], from: {cidrs: [192.0.2.0/24]}}\n", 1))
+	s = w.status("changed", programmed(2))
+	const states = 13 // at most: the epoch is raised
+	if n := s.Bridges[0].FlowModsSent - sent; n > 8+states {
+		t.Errorf("%d flow-mods for a rule of 8 flows", n)
+	}
+	before := w.flows()
+	if !strings.Contains(before, "priority=30100") || !strings.Contains(before, "priority=30000") {
+		t.Errorf("the rule is not in front of the one that was there:\n%s", before)
+	}
+	w.stop()
+	w.start()
+	s = w.status("programmed", programmed(1))
+	if s.Bridges[0].FlowModsSent != 0 || w.flows() != before {
+		t.Errorf("%d flow-mods when nothing has changed:\n%s", s.Bridges[0].FlowModsSent, w.flows())
+	}
+}
+
 func TestABridgeThatLeavesTheModelIsLeftAsItIs(t *testing.T) {
 	w := newWorld(t, twoHosts)
 	vsctl(t, w.box, "add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=dummy")
