@@ -5,6 +5,7 @@ import (
 	"weir/apps/fabric"
 	"weir/apps/firewall"
 	"weir/apps/pipeline"
+	"weir/ofproto"
 )
 
 // Compile returns all that should be in a bridge. It is a pure function: equal inputs
@@ -14,4 +15,18 @@ func Compile(in pipeline.Input) (*pipeline.Program, error) { return Recompile(ne
 // Recompile is Compile, and takes what has not changed from the cache of the bridge.
 func Recompile(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
 	return c.Build(in, fabric.App, firewall.App)
+}
+
+// Answer answers a packet that a flow has sent to the controller. Most need no answer, or
+// must not have one.
+func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
+	switch p.Table {
+	case pipeline.ArpNd:
+		return fabric.Answer(in, p)
+	case pipeline.Route:
+		return fabric.Expired(in, p)
+	case pipeline.Reject:
+		return firewall.Answer(in, p)
+	}
+	return nil
 }

@@ -124,6 +124,7 @@ type opinion struct {
 	tracked bool   // the tracker was asked
 	commit  string // what was remembered: "", "admitted by EGRESS and INGRESS as CLASS", "blocked"
 	by      intent.ID
+	told    bool   // the sender is sent an answer
 	odd     string // what flowsim finds strange
 	stray   bool   // it is for nobody: dropped, and it does not matter where
 }
@@ -142,6 +143,9 @@ func (o opinion) String() string {
 	if o.by != "" {
 		s += ", denied by " + string(o.by)
 	}
+	if o.told {
+		s += ", and its sender told"
+	}
 	if o.odd != "" {
 		s += ", " + o.odd
 	}
@@ -151,7 +155,7 @@ func (o opinion) String() string {
 // beside returns o as it is compared with what is wanted.
 func (o opinion) beside(want opinion) opinion {
 	if want.stray && o.port == 0 {
-		o.stray, o.tracked, o.by = true, false, ""
+		o.stray, o.tracked, o.by, o.told = true, false, "", false
 	}
 	return o
 }
@@ -186,7 +190,7 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 	case v.Result == reference.Denied && (s == reference.OldOriginal || s == reference.OldBlocked):
 		o.commit = "blocked"
 	}
-	o.by = v.By
+	o.by, o.told = v.By, v.Told
 	if v.Passes() {
 		o.port = w.ports[p.To.ID()]
 	}
@@ -205,6 +209,10 @@ func (w *world) simulated(p reference.Packet, s reference.State) opinion {
 	o := opinion{tracked: slices.ContainsFunc(trace.Steps, func(s flowsim.Step) bool { return s.Table == pipeline.CtIn })}
 	o.odd = strings.Join(trace.Odd, "; ")
 	for _, out := range trace.Outputs {
+		if out.Port == ofproto.PortController {
+			o.told = true
+			continue
+		}
 		o.port += out.Port // one, or the sum is not a port
 	}
 	for _, c := range trace.Commits {
@@ -256,7 +264,7 @@ func (w *world) mark(id intent.ID) uint16 {
 func (w *world) denier(trace *flowsim.Trace) intent.ID {
 	regs := trace.Steps[len(trace.Steps)-1].Regs
 	switch pipeline.Reason(regs[11]) {
-	case pipeline.DeniedByRule, pipeline.DeniedByDefault:
+	case pipeline.DeniedByRule, pipeline.RejectedByRule, pipeline.DeniedByDefault:
 	default:
 		return ""
 	}

@@ -127,6 +127,7 @@ func drawChange(t *rapid.T) (a, b *world, ok bool) {
 // second, wherever it stands in the line.
 var edits = [][2]string{
 	{"action: allow", "action: deny"}, {"action: deny", "action: allow"}, {"action: allow", "action: stateless"}, {"action: stateless", "action: deny"},
+	{"action: allow", "action: reject"}, {"action: reject", "action: allow"}, {"action: deny", "action: reject"},
 	{"ingress: deny", "ingress: allow"}, {"ingress: allow", "ingress: deny"}, {"egress: allow", "egress: deny"}, {"egress: deny", "egress: allow"},
 	{"tier: app", "tier: db"}, {"tier: db", "tier: app"}, {"tier: [app]", "tier: [db, app]"}, {"tier: [db, app]", "tier: [db]"},
 	{"/25", "/26"}, {"10.0.0.0/24", "10.0.0.0/16"}, {"fd00::/16", "fd00:1::/64"}, {"ports: [80]", "ports: [80-82]"}, {"protocol: tcp", "protocol: udp"},

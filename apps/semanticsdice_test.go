@@ -127,7 +127,7 @@ func (d *dice) rule(r int) string {
 	if direction == "egress" {
 		peer = "to"
 	}
-	action := d.one("action", "allow", "allow", "deny", "stateless", "pass")
+	action := d.one("action", "allow", "allow", "deny", "stateless", "pass", "reject")
 	s := fmt.Sprintf("  - {name: r%d, direction: %s, action: %s", r, direction, action)
 	protocol := d.one("protocol", "tcp", "udp", "any", "icmp", "icmpv6", "sctp", "gre", "dccp", "89")
 	if protocol != "any" {

@@ -182,6 +182,7 @@ func (w *world) read(trace string) (o opinion) {
 		return o
 	}
 	last := all[len(all)-1][1]
+	o.told = strings.Contains(last, "controller(reason=1")
 	if m := portOf.FindStringSubmatch(last); m != nil {
 		n, _ := strconv.ParseUint(m[1], 10, 32)
 		o.port = uint32(n)

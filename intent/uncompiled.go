@@ -49,7 +49,6 @@ var uncompiled = map[feature]bool{
 	learnStations:    true,
 	endpointRate:     true,
 	revokeReset:      true,
-	actionReject:     true,
 	logNew:           true,
 	logSampled:       true,
 }

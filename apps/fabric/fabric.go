@@ -37,6 +37,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	if !t.ImplicitARP && t.Mode == intent.Enforce {
 		hide(b, t)
 	}
+	expire(b, t)
 	for _, n := range t.Networks {
 		asked(b, n)
 		for _, s := range n.Subnets {

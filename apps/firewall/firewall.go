@@ -55,6 +55,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 	for _, r := range slices.Concat(egress, ingress) {
 		judge(b, t, r)
 	}
+	reject(b, t, slices.Concat(egress, ingress))
 	byDefault(b, t, intent.Egress)
 	byDefault(b, t, intent.Ingress)
 	untrack(b, t, egress, ingress)
@@ -126,8 +127,11 @@ func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
 		return pipeline.Pass(s.table, r.Policy.Tier)
 	}
 	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))}
-	if !grants(r.Action) {
+	switch r.Action {
+	case intent.Deny:
 		return append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByRule)), ofproto.GotoTable(pipeline.PolMiss))
+	case intent.Reject:
+		return append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.RejectedByRule)), ofproto.GotoTable(pipeline.PolMiss))
 	}
 	if r.Mark != 0 {
 		actions = append(actions, ofproto.Set(pipeline.ConnClass, uint64(r.Mark)))

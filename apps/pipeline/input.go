@@ -74,6 +74,11 @@ func WantsSince(m, earlier *intent.Model) Wants {
 			w.add(t)
 		}
 	}
+	for _, t := range m.Tenants() {
+		if answered(t) {
+			w.Tags = append(w.Tags, AnswersID(t))
+		}
+	}
 	return w
 }
 

@@ -39,6 +39,7 @@ const (
 	CommitCheck      ofproto.Table = 69  // is it remembered, or has its tenant too many?
 	EstNat           ofproto.Table = 72  // established
 	Out              ofproto.Table = 80  // endpoint: port
+	Reject           ofproto.Table = 100 // rejected: the sender is told
 	Drop             ofproto.Table = 120 // counted by reason
 )
 
@@ -50,7 +51,7 @@ var TableNames = map[ofproto.Table]string{
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
-	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Drop: "DROP",
+	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }
 
 // RouterMAC is the Ethernet address of every gateway: locally administered, and

@@ -164,12 +164,16 @@ func origin(n Numbers, f ofproto.Flow) intent.ID {
 	return id
 }
 
-// Text returns p as a file for ovs-ofctl bundle (in which there are no meters: they have to
-// be there before), by table and then from the highest priority down, with a comment that
-// names the table and the intent above each run of flows that serve it.
+// Text returns p as a file for ovs-ofctl bundle, by table and then from the highest priority
+// down, with a comment that names the table and the intent above each run of flows that serve
+// it. There are no meters in a bundle: they have to be there before, and are in comments as
+// ovs-ofctl add-meter takes them.
 func (p *Program) Text(n Numbers) string {
 	var s strings.Builder
 	t := p.Tables()
+	for _, m := range t.Meters {
+		fmt.Fprintf(&s, "# add-meter %s\n", strings.Join(strings.Fields(m.String()), " "))
+	}
 	slices.SortFunc(t.Groups, func(a, b ofproto.Group) int { return cmp.Compare(a.ID, b.ID) })
 	for _, g := range t.Groups {
 		fmt.Fprintf(&s, "group add_or_mod %v\n", g)

@@ -168,12 +168,14 @@ const (
 	BlockedBefore   Reason = 20 // the connection was stopped by a change of policy
 	NoState         Reason = 23 // no state flow of the tenant fits
 	NotSYN          Reason = 24 // a TCP connection that does not begin with a SYN
+	Expired         Reason = 25 // its life was at an end at a router
 	NoRoute         Reason = 40
 	NoNeighbour     Reason = 41 // the next hop is not there
 	UnknownMAC      Reason = 42 // nobody in the network has the destination's MAC and IP address
 	DeniedByRule    Reason = 50
 	DeniedByDefault Reason = 51
 	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
+	RejectedByRule  Reason = 53 // denied, and its sender told
 	LimitReached    Reason = 57 // the tenant has as many connections as it may
 	NoPort          Reason = 60 // the endpoint's port has gone
 )
@@ -185,9 +187,11 @@ var Reasons = map[Reason]string{
 	NotItsRole: "router's or DHCP server's message of somebody who is none",
 	NotIP:      "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",
+	Expired: "time to live exceeded at the router",
 	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
 	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
-	RefusedRule: "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
+	RejectedByRule: "rejected by a rule",
+	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
 	NoPort: "the endpoint's port has gone",
 }
 

@@ -160,7 +160,7 @@ func beginWithSYN(b *Builder, t *TenantSite) {
 // audit lets pass what the policy of a tenant denies. It is counted, by reason, and the
 // connection is remembered with the rule that would have stopped it.
 func audit(b *Builder, t *TenantSite) {
-	for _, r := range []Reason{NotItsRole, DeniedByRule, DeniedByDefault, RefusedRule} {
+	for _, r := range []Reason{NotItsRole, DeniedByRule, RejectedByRule, DeniedByDefault, RefusedRule} {
 		b.Flow(t.ID(), PolMiss, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.Is(RegReason, uint64(r))),
 			Audited.Set(), Keep.Clear(), ofproto.GotoTable(Commit))
 	}
@@ -186,9 +186,7 @@ func commit(b *Builder, id intent.ID) {
 		b.Flow(id, Commit, 120, ofproto.MatchOn(ip, Related.Is()), commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), ofproto.GotoTable(Out))
 		b.Flow(id, PolMiss, 250, ofproto.MatchOn(ip, ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))),
 			commitAction(), ofproto.GotoTable(Out)) // it lives on, in the epoch that it was judged in
-		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), commitAction(
-			ofproto.Load{Dst: markBlocked, Value: 1},
-		), ofproto.GotoTable(Drop))
+		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), stopped(), ofproto.GotoTable(Drop))
 	}
 	b.Flow(id, PolMiss, 0, nil, ofproto.GotoTable(Drop))
 	b.Flow(id, Commit, 0, nil, ToDrop(NotIP)...)
@@ -235,6 +233,9 @@ func admittedBy(alg uint16) ofproto.ConnTrack {
 	a.ALG = alg
 	return a
 }
+
+// stopped remembers that a connection that was judged again is denied.
+func stopped() ofproto.Action { return commitAction(ofproto.Load{Dst: markBlocked, Value: 1}) }
 
 // commitAction writes the epoch that the packet was judged in, and more. It has no
 // NAT: one that changes nothing aborts the userspace datapath of older versions.

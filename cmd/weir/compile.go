@@ -30,8 +30,9 @@ func compileCommand() *cobra.Command {
 		Use:   "compile -f FILE|DIR|-",
 		Short: "print the flows of a bridge, without a bridge or a daemon",
 		Long: `compile prints what Weir would put into a bridge as a file for ovs-ofctl bundle, with
-the intent that each run of flows serves as a comment. Numbers (zones, tags, groups)
-are given afresh: a daemon's are others, and are kept.`,
+the intent that each run of flows serves as a comment. Meters cannot be in a bundle: they
+are comments, too, for ovs-ofctl add-meter. Numbers (zones, tags, groups) are given afresh:
+a daemon's are others, and are kept.`,
 		Args: cobra.NoArgs,
 	}
 	path := fileFlag(cmd)
@@ -79,6 +80,9 @@ func compileHeader(bridge string, f compileFlags, ports []pipeline.Port, p *pipe
 	var s strings.Builder
 	flows, groups := p.Size()
 	fmt.Fprintf(&s, "# bridge %s: %s, %s\n", bridge, count(flows, "flow", "flows"), count(groups, "group", "groups"))
+	if len(p.Meters()) > 0 {
+		fmt.Fprintf(&s, "# ovs-ofctl -O OpenFlow13 add-meter %s METER, for each add-meter below; then\n", bridge)
+	}
 	fmt.Fprintf(&s, "# ovs-ofctl -O OpenFlow13 bundle %s FILE\n", bridge)
 	origin := "given"
 	if len(f.ports) == 0 {

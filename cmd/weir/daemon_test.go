@@ -348,6 +348,16 @@ func TestWhatIsCompiledIsTakenByOpenVSwitch(t *testing.T) {
 			if _, err := box.Ofctl("-O", "OpenFlow13", "del-flows", "br0"); err != nil {
 				t.Fatal(err)
 			}
+			if _, err := box.Ofctl("-O", "OpenFlow13", "del-meters", "br0"); err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(out) {
+				if meter, ok := strings.CutPrefix(strings.TrimSpace(line), "# add-meter "); ok {
+					if _, err := box.Ofctl("-O", "OpenFlow13", "add-meter", "br0", meter); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
 			if _, err := box.Ofctl("-O", "OpenFlow13", "bundle", "br0", write(t, w.dir, "flows", out)); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}

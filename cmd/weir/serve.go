@@ -19,7 +19,6 @@ import (
 
 	"weir/api"
 	"weir/apps"
-	"weir/apps/fabric"
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
@@ -150,7 +149,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Compile:   apps.Recompile,
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
-		Answer:    fabric.Answer,
+		Answer:    apps.Answer,
 
 		Connections: d.trackedIn,
 		Judge:       judge,

@@ -88,6 +88,7 @@ type Verdict struct {
 	Ingress intent.ID // the rule or default that let it in
 	By      intent.ID // who denies it
 	Keep    bool      // the connection is to live on when the policy is changed
+	Told    bool      // the sender is told that it is denied
 }
 
 // Passes reports whether the packet goes on to its receiver.
@@ -113,6 +114,7 @@ func Judge(m *intent.Model, p Packet, s State) Verdict {
 
 // audited lets everything pass.
 func audited(v Verdict) Verdict {
+	v.Told = false
 	switch {
 	case v.Result == Denied && v.By != "":
 		v.Result = Audited
@@ -148,18 +150,19 @@ func watch(t *intent.Tenant, p Packet, s State) Verdict {
 // judge asks both ends.
 func judge(t *intent.Tenant, p Packet) Verdict {
 	out, by := first(t, intent.Egress, p.From, p.To, p.Dst, p)
-	if out == intent.Deny {
-		return Verdict{Result: Denied, By: by}
+	if denies(out) {
+		return Verdict{Result: Denied, By: by, Told: out == intent.Reject}
 	}
 	in, let := first(t, intent.Ingress, p.To, p.From, p.Src, p)
-	if in == intent.Deny {
-		return Verdict{Result: Denied, Egress: by, By: let}
+	if denies(in) {
+		return Verdict{Result: Denied, Egress: by, By: let, Told: in == intent.Reject}
 	}
 	return Verdict{Result: Admitted, Egress: by, Ingress: let, Keep: keeps(t, by, let)}
 }
 
 // kept lets pass what is denied.
 func kept(v Verdict) Verdict {
+	v.Told = false
 	if v.Result == Denied {
 		v.Result = Known
 	}
@@ -182,6 +185,8 @@ func keeps(t *intent.Tenant, by ...intent.ID) (keep bool) {
 	}
 	return keep
 }
+
+func denies(a intent.Action) bool { return a == intent.Deny || a == intent.Reject }
 
 // unwatched reports whether both ends want a packet not to be tracked. One that is not known
 // by its address cannot say so.

@@ -189,6 +189,12 @@ func (c *Conn) FlowStats(ctx context.Context) ([]ofproto.FlowStats, error) {
 	return slices.Concat(parts...), err
 }
 
+// MeterStats returns the counters of all meters: Packets and Bytes of what came to a meter,
+// and its Bands of what each of them has dropped.
+func (c *Conn) MeterStats(ctx context.Context) ([]ofproto.MeterStats, error) {
+	return list(ctx, c, ofproto.MeterStatsRequest(ofproto.AllMeters), ofproto.DecodeMeterStats)
+}
+
 // Tables returns all flows, groups and meters of the bridge.
 func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
 	if t.Flows, err = c.flows(ctx); err != nil {
