@@ -81,6 +81,16 @@ type Bridge struct {
 	Error        string   `json:"error,omitempty"` // why it does not get on
 	Quirks       []Reason `json:"quirks"`          // what its version of Open vSwitch gets wrong, and what is done about it
 	Drift        Drift    `json:"drift"`
+	Meters       []Meter  `json:"meters"` // of intents, by name
+}
+
+// A Meter is what an intent lets pass in a second, since its meter was made: connections that
+// are opened (TENANT/newPerSecond, TENANT/endpoint/NAME/newPerSecond), packets that are
+// answered (TENANT/answers).
+type Meter struct {
+	ID      string `json:"id"`
+	Packets uint64 `json:"packets"` // that came to it
+	Dropped uint64 `json:"dropped"` // of these
 }
 
 // Drift is what somebody else has changed of what Weir answers for on a bridge, since the

@@ -54,7 +54,7 @@ func (d *dice) object(kind, name, labels, spec string) {
 }
 
 func (d *dice) model() {
-	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {%s mode: %s, defaults: {ingress: %s, egress: %s, invalid: %s}}", d.one("limits", "", "", "limits: {connections: 100},"),
+	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {%s mode: %s, defaults: {ingress: %s, egress: %s, invalid: %s}}", d.one("limits", "", "", "limits: {connections: 100},", "limits: {newPerSecond: 1000000},"),
 		d.one("mode", "enforce", "enforce", "enforce", "audit", "off"), d.one("ingress", "deny", "allow"), d.one("egress", "allow", "deny"), d.one("invalid", "drop", "allow")))
 	for n := range rapid.IntRange(1, 2).Draw(d.T, "networks") {
 		d.network(n)
@@ -91,7 +91,7 @@ func (d *dice) network(n int) {
 			labels = "tier: " + tier
 		}
 		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", n, e+1)
-		d.object("Endpoint", name, labels, fmt.Sprintf(" {network: net%d, bind: {port: %s-%s}, mac: %q, ips: [%s]}", n, d.tenant, name, mac, ips))
+		d.object("Endpoint", name, labels, fmt.Sprintf(" {network: net%d, bind: {port: %s-%s}, mac: %q, ips: [%s]%s}", n, d.tenant, name, mac, ips, d.one("rate", "", "", ", limits: {newPerSecond: 1000000}")))
 		d.endpoints = append(d.endpoints, name)
 	}
 }

@@ -28,6 +28,8 @@ type Conn interface {
 	Tables(ctx context.Context) (ofproto.Tables, error)
 	// GroupsAndMeters returns what Tables does, but for the flows.
 	GroupsAndMeters(ctx context.Context) ([]ofproto.Group, []ofproto.MeterConfig, error)
+	// MeterStats returns the counters of all meters.
+	MeterStats(ctx context.Context) ([]ofproto.MeterStats, error)
 	// Watch has the switch tell what others change from then on; next waits for it.
 	Watch(ctx context.Context) (next func(context.Context) (ofproto.TableChange, error), err error)
 	// Apply carries out p, wholly or not at all. If the switch refuses part of p the
@@ -145,6 +147,7 @@ type Bridge struct {
 	Refused  map[intent.ID]error // intents that the switch did not take
 	Sent     uint64              // modifications sent in this session
 	Err      error               // why the bridge is not as it should be, if it is not
+	Metered  []Metered           // by intent; not newer than a few seconds
 
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore
 	// repaired less often.

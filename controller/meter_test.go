@@ -143,3 +143,17 @@ func TestAMeteredCopyIsMeteredAfterARepairOnARealSwitch(t *testing.T) {
 	}
 	t.Logf("repaired in %v", took.Round(time.Millisecond))
 }
+
+func TestWhatMetersHaveDroppedIsTold(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.Controller.config.Compile = withMeters
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a", "b"))
+		time.Sleep(10 * time.Second) // virtual
+		synctest.Wait()
+		if got, want := r.Status().Bridges["br0"].Metered, []Metered{{Intent: "a"}, {Intent: "b"}}; !slices.Equal(got, want) {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	})
+}

@@ -78,7 +78,9 @@ type session struct {
 	exposed map[intent.ID]uint8 // tenants to be judged again, if they still have this epoch
 	fights  Fights
 	truce   <-chan time.Time // when what is fought over will be repaired
-	sweep   sweeper
+
+	counting <-chan time.Time // when the meters are read again
+	sweep    sweeper
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
@@ -139,6 +141,7 @@ func (s *session) hangUp() {
 
 func (s *session) serve(ctx context.Context) error {
 	audit := s.nextAudit()
+	s.counting = time.After(countEvery)
 	for {
 		var err error
 		select {
@@ -158,6 +161,8 @@ func (s *session) serve(ctx context.Context) error {
 		case <-audit:
 			err = s.audit(ctx)
 			audit = s.nextAudit()
+		case <-s.counting:
+			err = s.count(ctx)
 		case <-s.sweep.turn:
 			err = s.sweepOn(ctx)
 		case f := <-s.sweep.looked:

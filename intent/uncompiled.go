@@ -43,11 +43,9 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	bridgeDisruption: true,
-	tenantRate:       true,
 	tenantTimeouts:   true,
 	tenantDisruption: true,
 	learnStations:    true,
-	endpointRate:     true,
 	revokeReset:      true,
 	logNew:           true,
 	logSampled:       true,

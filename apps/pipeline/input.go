@@ -75,8 +75,8 @@ func WantsSince(m, earlier *intent.Model) Wants {
 		}
 	}
 	for _, t := range m.Tenants() {
-		if answered(t) {
-			w.Tags = append(w.Tags, AnswersID(t))
+		if !given[t] {
+			w.Tags = append(w.Tags, meteredIDs(t)...)
 		}
 	}
 	return w

@@ -26,6 +26,8 @@ const (
 	CtIn             ofproto.Table = 20  // the epoch of the tenant's policy
 	CtLookup         ofproto.Table = 21  // the one lookup
 	CtState          ofproto.Table = 24  // what the tracker said
+	NewLimit         ofproto.Table = 26  // new: has the endpoint opened too many?
+	NewLimitTenant   ofproto.Table = 27  // ... and its tenant?
 	IDSrc            ofproto.Table = 36  // source address: identity, where port security has not said it
 	IDDst            ofproto.Table = 40  // destination address: identity
 	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
@@ -49,6 +51,7 @@ var TableNames = map[ofproto.Table]string{
 	Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
+	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",

@@ -79,6 +79,7 @@ func known(b *Builder, id intent.ID) {
 	all(invalid, ToDrop(InvalidState)...)
 	all(unknown, judge...)
 	b.Flow(id, CtState, 0, nil, ToDrop(NoState)...)
+	unratedNew(b, id)
 }
 
 // begin gives a packet what the tenant's connections are judged by, and asks the tracker.
@@ -107,6 +108,10 @@ func states(b *Builder, t *TenantSite) {
 	own(state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
 	own(state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)
 
+	if t.rated() {
+		own(unknown.above(), t.judged()...)
+		rate(b, t)
+	}
 	if t.InvalidAllow {
 		own(invalid.above(), establish...)
 	}
@@ -152,7 +157,7 @@ func beginWithSYN(b *Builder, t *TenantSite) {
 	const syn, begin = 0x002, 0x017 // of FIN, SYN, RST and ACK a beginning has SYN alone
 	for _, ip := range ipVersions {
 		tcp := []ofproto.Cond{InZone(t.Zone), ofproto.CT(ofproto.New|ofproto.Trk, 0), ip, ofproto.Is(ofproto.IPProto, ProtoTCP)}
-		b.Flow(t.ID(), CtState, 310, ofproto.MatchOn(append(tcp, ofproto.Masked(ofproto.TCPFlags, syn, begin))...), judge...)
+		b.Flow(t.ID(), CtState, 310, ofproto.MatchOn(append(tcp, ofproto.Masked(ofproto.TCPFlags, syn, begin))...), t.judged()...)
 		b.Flow(t.ID(), CtState, 305, ofproto.MatchOn(tcp...), otherwise...)
 	}
 }

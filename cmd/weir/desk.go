@@ -85,7 +85,7 @@ func (d *desk) database() api.Database {
 
 // bridge returns the state of a bridge; now is nil before the controller runs.
 func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
-	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Drift: driftOf(controller.DriftLog{}, nil)}
+	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Meters: []api.Meter{}, Drift: driftOf(controller.DriftLog{}, nil)}
 	if all := d.trouble.Load(); all != nil {
 		b.Error = (*all)[name]
 	}
@@ -110,6 +110,9 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 	}
 	for _, id := range slices.Sorted(maps.Keys(have.Refused)) {
 		b.Refused = append(b.Refused, api.Reason{ID: string(id), Why: have.Refused[id].Error()})
+	}
+	for _, m := range have.Metered {
+		b.Meters = append(b.Meters, api.Meter{ID: string(m.Intent), Packets: m.Packets, Dropped: m.Dropped})
 	}
 	if have.Err != nil {
 		b.Error = have.Err.Error()

@@ -107,9 +107,21 @@ func reasons(w io.Writer, bridges []api.Bridge, wide bool) {
 		}
 		reasonList(w, b.Name+" refused", b.Refused, wide)
 		reasonList(w, b.Name+" waits for", b.Pending, wide)
+		meterList(w, b.Name, b.Meters, wide)
 		driftList(w, b.Name, b.Drift, wide)
 		quirkList(w, b.Name, b.Quirks, wide)
 	}
+}
+
+// meterList says which meters have dropped something.
+func meterList(w io.Writer, bridge string, meters []api.Meter, wide bool) {
+	var list []api.Reason
+	for _, m := range meters {
+		if m.Dropped > 0 || wide {
+			list = append(list, api.Reason{ID: m.ID, Why: fmt.Sprintf("%d of %d packets dropped", m.Dropped, m.Packets)})
+		}
+	}
+	reasonList(w, bridge+" drops what is over a rate", list, wide)
 }
 
 // drifts counts what somebody else has changed.

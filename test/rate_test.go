@@ -1,0 +1,111 @@
+package test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/api"
+	"weir/internal/frame"
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// TestConnectionsAreOpenedNoFasterThanTheirLimits has h1, which may open 20 connections in a
+// second, and its tenant, which may open 40, try 100: of endpoint h1, and of h2.
+func TestConnectionsAreOpenedNoFasterThanTheirLimits(t *testing.T) {
+	n, h1, h2 := pair(t)
+	h3 := n.Host("h3", mac(3), []string{"10.1.1.3/24"})
+	limited := func(tenantRate, h1Rate int) string {
+		return bridge + tenant("t", fmt.Sprintf("defaults: {ingress: allow}, limits: {newPerSecond: %d}", tenantRate), "{cidr: 10.1.1.0/24}") +
+			object("Endpoint", "name: h1, tenant: t", fmt.Sprintf("network: lan, bind: {ifaceID: h1}, mac: %q, ips: [10.1.1.1], limits: {newPerSecond: %d}", mac(1), h1Rate)) +
+			endpoint("t", "h2", 2, "10.1.1.2") + endpoint("t", "h3", 3, "10.1.1.3")
+	}
+	w := n.Run(limited(40, 20))
+	c, err := h1.Dial(t.Context(), "tcp", listening(t, h3, "10.1.1.3:80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+
+	const seconds, rate = 2, 100
+	for _, x := range []struct {
+		host *sandbox.Host
+		most int // a second
+		id   string
+	}{{h1, 20, "t/endpoint/h1/newPerSecond"}, {h2, 40, "t/newPerSecond"}} {
+		got := arrivals(t, x.host, h3, "10.1.1.3", seconds*rate, rate)
+		t.Logf("%s opens %d connections a second for %d s: %d pass", x.host.Name, rate, seconds, got)
+		if got < x.most*seconds || got > x.most*(seconds+1)+10 {
+			t.Errorf("%d connections of %s passed in %d s; it may open %d a second", got, x.host.Name, seconds, x.most)
+		}
+		ovstest.Eventually(t, "what is dropped is told", func() error { return dropping(w, x.id, seconds*rate-got) })
+	}
+	if err := say(c, "a connection that is known is not counted", ovstest.Patience); err != nil {
+		t.Error(err)
+	}
+
+	w.Apply(limited(1000, 1000))
+	if got := arrivals(t, h1, h3, "10.1.1.3", rate, rate); got != rate {
+		t.Errorf("with a limit of 1,000, %d of %d passed", got, rate)
+	}
+	w.Apply(pairModel(""))
+	if meters, err := n.Ofctl("-O", "OpenFlow13", "dump-meters", n.Bridge); err != nil || strings.Contains(meters, "meter=") {
+		t.Errorf("meters are left over: %s, %v", meters, err)
+	}
+}
+
+// listening echoes at an address of a host.
+func listening(t *testing.T, h *sandbox.Host, address string) string {
+	echo(t, h, address)
+	return address
+}
+
+// arrivals opens connections of UDP, so many in a second, and returns how many arrive.
+func arrivals(t *testing.T, from, to *sandbox.Host, address string, n, rate int) (arrived int) {
+	t.Helper()
+	heard := wire(t, to)
+	pace := time.NewTicker(time.Second / time.Duration(rate))
+	defer pace.Stop()
+	for range n {
+		<-pace.C
+		c, err := from.Dial(t.Context(), "udp", net.JoinHostPort(address, "9"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("hello")); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	late := time.After(300 * time.Millisecond)
+	for {
+		select {
+		case f := <-heard.Frames():
+			if p, ok := frame.Parse(f); ok && p.Protocol == 17 && p.DstPort == 9 {
+				arrived++
+			}
+		case <-late:
+			return arrived
+		}
+	}
+}
+
+// dropping is nil if the daemon says that a meter has dropped so many packets.
+func dropping(w *ovstest.Daemon, id string, want int) error {
+	s, err := w.Status()
+	if err != nil {
+		return err
+	}
+	var all []api.Meter
+	for _, m := range s.Bridges[0].Meters {
+		if all = append(all, m); m.ID == id && m.Dropped == uint64(want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the meters are %+v; want %s to have dropped %d", all, id, want)
+}
