@@ -58,7 +58,7 @@ type Database struct {
 	Target     string `json:"target"`
 	Connected  bool   `json:"connected"`
 	OVSVersion string `json:"ovsVersion,omitempty"`
-	Error      string `json:"error,omitempty"`
+	Error      string `json:"error,omitempty"` // why timeouts of connections are not as they should be
 }
 
 // A Bridge is the state of one bridge.
@@ -106,7 +106,7 @@ type Drift struct {
 
 // A DriftCount is how often a kind of thing was changed in a way.
 type DriftCount struct {
-	What   string `json:"what"`   // "flow", "group", "meter", "limit", "failMode", "controller" or "protocols"
+	What   string `json:"what"`   // "flow", "group", "meter", "limit", "timeouts", "failMode", "controller" or "protocols"
 	Change string `json:"change"` // "changed", "cookie" (nothing else was changed), "deleted" or "added"
 	N      int64  `json:"n"`
 }

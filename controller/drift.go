@@ -14,7 +14,7 @@ import (
 // A Drift is something that somebody else has changed of what Weir answers for.
 type Drift struct {
 	At     time.Time // when it was noticed
-	What   string    // "flow", "group", "meter", "limit", "failMode", "controller" or "protocols"
+	What   string    // "flow", "group", "meter", "limit", "timeouts", "failMode", "controller" or "protocols"
 	Change string    // "changed", "cookie" (nothing but its cookie was changed), "deleted" or "added"
 	Intent intent.ID // that it belongs to; empty: to none
 	Was    string    // what it should be, as text; empty: it should not be there

@@ -43,7 +43,6 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	bridgeDisruption: true,
-	tenantTimeouts:   true,
 	tenantDisruption: true,
 	learnStations:    true,
 	revokeReset:      true,

@@ -22,6 +22,7 @@ type Snapshot struct {
 	Connected  bool   // the database can be reached; if not, the rest is what it said last
 	OVSVersion string // of ovs-vswitchd
 	Bridges    map[string]Bridge
+	Zones      map[string]map[uint16]CTZone // by type of datapath
 }
 
 // A Bridge is a bridge with its ports.
@@ -56,9 +57,10 @@ type Port struct {
 // have no json tags: the client copies rows by way of JSON.
 type (
 	rootRow struct {
-		UUID       string   `ovsdb:"_uuid"`
-		OVSVersion *string  `ovsdb:"ovs_version"`
-		Bridges    []string `ovsdb:"bridges"`
+		UUID       string            `ovsdb:"_uuid"`
+		OVSVersion *string           `ovsdb:"ovs_version"`
+		Bridges    []string          `ovsdb:"bridges"`
+		Datapaths  map[string]string `ovsdb:"datapaths"`
 	}
 	bridgeRow struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -103,6 +105,7 @@ type (
 func connect(ctx context.Context, target string, changed func()) (client.Client, error) {
 	db, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
 		"Open_vSwitch": &rootRow{}, "Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{}, "Controller": &controllerRow{},
+		"Datapath": &datapathRow{}, "CT_Zone": &zoneRow{}, "CT_Timeout_Policy": &policyRow{},
 	})
 	if err != nil {
 		return nil, err
@@ -135,14 +138,20 @@ func monitorOf(c client.Client) *client.Monitor {
 		p    portRow
 		i    interfaceRow
 		k    controllerRow
+		d    datapathRow
+		z    zoneRow
+		t    policyRow
 	)
 	return c.NewMonitor(
-		client.WithTable(&root, &root.OVSVersion, &root.Bridges),
+		client.WithTable(&root, &root.OVSVersion, &root.Bridges, &root.Datapaths),
 		client.WithTable(&b, &b.Name, &b.DatapathType, &b.DatapathID, &b.FailMode, &b.Protocols, &b.Controller, &b.Ports, &b.ExternalIDs),
 		client.WithTable(&p, &p.Name, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.OFPort, &i.MACInUse, &i.Error, &i.ExternalIDs),
 		client.WithTable(&k, &k.Target, &k.IsConnected, &k.Role, &k.ConnectionMode, &k.MaxBackoff, &k.InactivityProbe,
-			&k.ControllerRateLimit, &k.ControllerBurst, &k.ExternalIDs, &k.OtherConfig))
+			&k.ControllerRateLimit, &k.ControllerBurst, &k.ExternalIDs, &k.OtherConfig),
+		client.WithTable(&d, &d.Zones, &d.ExternalIDs),
+		client.WithTable(&z, &z.Policy, &z.ExternalIDs),
+		client.WithTable(&t, &t.Timeouts))
 }
 
 // A notifier tells of every change, and not of what has changed: that is read whole.

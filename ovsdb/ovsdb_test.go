@@ -38,6 +38,17 @@ func watch(t *testing.T, target string) func(what string, wanted func(Snapshot) 
 	}
 }
 
+// database starts a database with a bridge, and returns how to follow and to change it.
+func database(t *testing.T) (*sandbox.Sandbox, func(string, func(Snapshot) bool) Snapshot, *Client) {
+	t.Helper()
+	box := sandboxtest.Rootless(t, "br")
+	c, err := Open(t.Context(), box.DB())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box, watch(t, box.DB()), c
+}
+
 func vsctl(t *testing.T, box *sandbox.Sandbox, args ...string) string {
 	t.Helper()
 	out, err := box.Vsctl(args...)

@@ -79,13 +79,16 @@ type rows struct {
 	ports       map[string]portRow
 	interfaces  map[string]interfaceRow
 	controllers map[string]controllerRow
-	version     string
+	root        rootRow
+	datapaths   map[string]datapathRow
+	ctZones     map[string]zoneRow
+	policies    map[string]policyRow
 }
 
 func read(ctx context.Context, c client.Client) (r rows, err error) {
 	var roots []rootRow
 	if err = c.List(ctx, &roots); err == nil && len(roots) > 0 {
-		r.version = deref(roots[0].OVSVersion)
+		r.root = roots[0]
 	}
 	if err == nil {
 		err = c.List(ctx, &r.bridges)
@@ -98,6 +101,15 @@ func read(ctx context.Context, c client.Client) (r rows, err error) {
 	}
 	if err == nil {
 		r.controllers, err = table(ctx, c, func(k controllerRow) string { return k.UUID })
+	}
+	if err == nil {
+		r.datapaths, err = table(ctx, c, func(d datapathRow) string { return d.UUID })
+	}
+	if err == nil {
+		r.ctZones, err = table(ctx, c, func(z zoneRow) string { return z.UUID })
+	}
+	if err == nil {
+		r.policies, err = table(ctx, c, func(p policyRow) string { return p.UUID })
 	}
 	return r, err
 }
@@ -119,7 +131,7 @@ func snapshot(ctx context.Context, c client.Client) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Connected: true, OVSVersion: r.version, Bridges: make(map[string]Bridge, len(r.bridges))}
+	s := Snapshot{Connected: true, OVSVersion: deref(r.root.OVSVersion), Bridges: make(map[string]Bridge, len(r.bridges)), Zones: r.zones()}
 	for _, b := range r.bridges {
 		s.Bridges[b.Name] = r.bridge(b)
 	}

@@ -36,6 +36,7 @@ type desk struct {
 	version  atomic.Pointer[string]                   // of ovs-vswitchd; nil: not asked yet
 	trouble  atomic.Pointer[map[string]string]        // by bridge: why it is not attached
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
+	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
 }
 
@@ -76,6 +77,9 @@ func (d *desk) database() api.Database {
 	db := api.Database{Target: d.flags.ovsdb}
 	if s := d.snapshot.Load(); s != nil {
 		db.Connected, db.OVSVersion = s.Connected, s.OVSVersion
+	}
+	if trouble := d.times.Load(); trouble != nil {
+		db.Error = *trouble
 	}
 	if v := d.version.Load(); v != nil {
 		db.OVSVersion = *v // what runs, not what was noted

@@ -27,8 +27,8 @@ func detachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "detach BRIDGE",
 		Short: "give a bridge back as it was before Weir: controllers, protocols, fail mode",
-		Long: `detach removes Weir's flows and groups from a bridge, and the limits of its tenants'
-conntrack zones, and puts its controllers, protocols
+		Long: `detach removes Weir's flows and groups from a bridge, and the limits and timeouts of its
+tenants' conntrack zones, and puts its controllers, protocols
 and fail mode back as they were. The daemon must not drive the bridge any more: stop
 it, or take the bridge out of the model.`,
 		Args: cobra.ExactArgs(1),
@@ -69,7 +69,7 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 	return removed, db.Detach(ctx, bridge)
 }
 
-// releaseZones takes the limits of the zones away that the bridge remembers, unless another
+// releaseZones takes the limits and timeouts of the zones away that the bridge remembers, unless another
 // bridge on the same datapath has them too.
 func releaseZones(ctx context.Context, f detachFlags, db *ovsdb.Client, bridge string) error {
 	s, err := db.Snapshot(ctx)
@@ -80,7 +80,11 @@ func releaseZones(ctx context.Context, f detachFlags, db *ovsdb.Client, bridge s
 	if len(zones) == 0 {
 		return nil
 	}
-	err = conntrack.NewDatapath(f.rundir, conntrack.Kind(s.Bridges[bridge].DatapathType)).DeleteLimits(ctx, zones...)
+	kind := conntrack.Kind(s.Bridges[bridge].DatapathType)
+	if _, err := db.SetZones(ctx, kind, nil, zones); err != nil {
+		return err
+	}
+	err = conntrack.NewDatapath(f.rundir, kind).DeleteLimits(ctx, zones...)
 	if err != nil && f.keepFlows { // ovs-vswitchd may be gone, and with it the limits
 		return nil
 	}

@@ -42,6 +42,7 @@ type keeper struct {
 	arrivals chan arrival
 	features chan observed
 	warned   map[said]bool
+	times    timekeeper
 }
 
 // A site is what the keeper knows of one bridge.
@@ -76,6 +77,7 @@ func newKeeper(d *desk, ward *warden, ctl *controller.Controller, db *ovsdb.Clie
 	return &keeper{
 		desk: d, ward: ward, ctl: ctl, db: db, log: log, sites: map[string]*site{},
 		arrivals: make(chan arrival), features: make(chan observed), warned: map[said]bool{},
+		times: timekeeper{left: times{}, fights: controller.Fights{}},
 	}
 }
 
@@ -176,6 +178,7 @@ func (k *keeper) settle(ctx context.Context) error {
 	if k.model == nil {
 		return nil
 	}
+	k.timeouts(ctx)
 	zones := zonesOf(k.model, k.ctl.Status())
 	for _, b := range k.model.Bridges() {
 		s := k.sites[b.Name]
@@ -250,6 +253,9 @@ func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.B
 	}
 	if len(remove) > 0 { // with them goes the memory that a zone was ours
 		k.ward.ready(ctx)
+		if k.times.trouble != "" {
+			remove = nil // what was to go for it may not have gone
+		}
 	}
 	if err := k.db.SetExternalIDs(ctx, bridge, set, remove); err != nil {
 		return err

@@ -81,7 +81,7 @@ func TestLimitsAreKept(t *testing.T) {
 		if took := time.Since(began); took > time.Second {
 			t.Errorf("a limit was repaired after %v", took)
 		}
-		w.status("told", func(s api.Status) bool { return driftOfLimits(s) == int64(i+1) })
+		w.status("told", func(s api.Status) bool { return driftsOf("limit", s) == int64(i+1) })
 	}
 
 	write(t, w.dir, "m.yaml", withLimit(6000))
@@ -96,14 +96,15 @@ func TestLimitsAreKept(t *testing.T) {
 	set(theirs)
 	write(t, w.dir, "m.yaml", twoHosts)
 	w.limits("gone from the file", theirs)
-	if n := driftOfLimits(w.status("programmed", programmed(3))); n != 2 {
+	if n := driftsOf("limit", w.status("programmed", programmed(3))); n != 2 {
 		t.Errorf("%d limits were changed by somebody else; two were", n)
 	}
 }
 
-func driftOfLimits(s api.Status) (n int64) {
+// driftsOf is how often somebody else has changed something of a kind.
+func driftsOf(what string, s api.Status) (n int64) {
 	for _, c := range s.Bridges[0].Drift.Counts {
-		if c.What == "limit" {
+		if c.What == what {
 			n += c.N
 		}
 	}
@@ -124,9 +125,10 @@ func TestLimitsOfTenantsThatWentWhileNobodyLookedAreTakenAway(t *testing.T) {
 	w.limits("taken away")
 }
 
-// TestDetachLeavesNothingBesideFlows is about limits.
+// TestDetachLeavesNothingBesideFlows is about limits and timeouts.
 func TestDetachLeavesNothingBesideFlows(t *testing.T) {
-	w := newWorld(t, withLimit(5000))
+	w := newWorld(t, withTimeouts("limits: {connections: 5000}, timeouts: {udpFirst: 9s}"))
+	before := w.zoneRows()
 	w.start()
 	w.status("programmed", programmed(1))
 	w.limits("set", conntrack.Limit{Zone: ours, Max: 5000})
@@ -138,6 +140,9 @@ func TestDetachLeavesNothingBesideFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.limits("taken away")
+	if after := w.zoneRows(); after != before {
+		t.Errorf("there was\n%s\nand is\n%s", before, after)
+	}
 }
 
 func TestZonesOfSeveralBridges(t *testing.T) {

@@ -32,8 +32,8 @@ type tracker struct {
 	Err        string                     // why limits are not as they should be
 }
 
-// A limitDrift is a limit that somebody else has changed.
-type limitDrift struct {
+// A zoneDrift is something of a zone that somebody else has changed.
+type zoneDrift struct {
 	controller.Drift
 	zone   uint16
 	bridge string
@@ -48,7 +48,7 @@ func newPost(rundir, kind string) *post {
 
 // settle makes the limits of the datapath what they should be, and returns those that
 // somebody else had changed.
-func (p *post) settle(ctx context.Context, wards map[uint16]ward) ([]limitDrift, error) {
+func (p *post) settle(ctx context.Context, wards map[uint16]ward) ([]zoneDrift, error) {
 	process, err := p.datapath.Process()
 	if err != nil {
 		return nil, nil // nobody is there to have limits; what comes back is told at once
@@ -135,14 +135,14 @@ func differences(wards map[uint16]ward, left map[uint16]uint32, have map[uint16]
 }
 
 // drifted returns the limits of zones that are not as they were left.
-func drifted(wards map[uint16]ward, left map[uint16]uint32, have map[uint16]conntrack.Limit) (all []limitDrift) {
+func drifted(wards map[uint16]ward, left map[uint16]uint32, have map[uint16]conntrack.Limit) (all []zoneDrift) {
 	for _, zone := range slices.Sorted(maps.Keys(left)) {
 		w, ours := wards[zone]
 		is, limited := have[zone]
 		if !ours || is.Max == left[zone] && limited == (left[zone] != 0) {
 			continue
 		}
-		d := limitDrift{controller.Drift{What: "limit", Change: "changed", Intent: w.tenant}, zone, w.bridge}
+		d := zoneDrift{controller.Drift{What: "limit", Change: "changed", Intent: w.tenant}, zone, w.bridge}
 		if left[zone] != 0 {
 			d.Was = conntrack.Limit{Zone: zone, Max: left[zone]}.String()
 		} else {
@@ -158,9 +158,9 @@ func drifted(wards map[uint16]ward, left map[uint16]uint32, have map[uint16]conn
 	return all
 }
 
-func zonesOfDrift(found []limitDrift) (all []string) {
+func zonesOfDrift(found []zoneDrift) (all []string) {
 	for _, d := range found {
-		all = append(all, fmt.Sprint("limit of zone ", d.zone))
+		all = append(all, fmt.Sprint(d.What, " of zone ", d.zone))
 	}
 	return all
 }

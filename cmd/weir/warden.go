@@ -11,6 +11,7 @@ import (
 	"weir/conntrack"
 	"weir/controller"
 	"weir/intent"
+	"weir/ovsdb"
 )
 
 // How often the warden looks: at limits so often that somebody else's change is repaired
@@ -86,7 +87,11 @@ func (w *warden) ready(ctx context.Context) {
 // is wanted than before.
 func (w *warden) look(ctx context.Context, audit bool) {
 	fill := audit && time.Since(w.filled) >= fillAudit
-	for kind, wards := range w.wards() {
+	snapshot := w.desk.snapshot.Load()
+	if snapshot == nil {
+		return
+	}
+	for kind, wards := range wardsOf(w.desk.inForce.Load().model, *snapshot, w.ctl.Status()) {
 		p := w.posts[kind]
 		if p == nil {
 			p = newPost(w.desk.flags.rundir, kind)
@@ -150,21 +155,16 @@ func (w *warden) publish() {
 	w.desk.trackers.Store(&all)
 }
 
-// wards returns the zones of our tenants, by type of datapath: of those in the model, and of
-// those that its bridges remember.
-func (w *warden) wards() map[string]map[uint16]ward {
-	all := map[string]map[uint16]ward{}
-	snapshot := w.desk.snapshot.Load()
-	if snapshot == nil {
-		return all
-	}
+// wardsOf returns the zones of our tenants, by type of datapath: of those in the model, and
+// of those that its bridges remember.
+func wardsOf(m *intent.Model, s ovsdb.Snapshot, now *controller.Status) map[string]map[uint16]ward {
 	given := map[intent.ID]uint16{}
-	for _, t := range w.ctl.Status().Tenants {
+	for _, t := range now.Tenants {
 		given[t.ID] = t.Zone
 	}
-	model := w.desk.inForce.Load().model
-	for _, b := range model.Bridges() {
-		have, there := snapshot.Bridges[b.Name]
+	all := map[string]map[uint16]ward{}
+	for _, b := range m.Bridges() {
+		have, there := s.Bridges[b.Name]
 		if !there {
 			continue
 		}
@@ -173,7 +173,7 @@ func (w *warden) wards() map[string]map[uint16]ward {
 			all[kind] = map[uint16]ward{}
 		}
 		addWards(all[kind], rememberedZones(have), b.Name)
-		for _, t := range model.Tenants() {
+		for _, t := range m.Tenants() {
 			if zone := given[t.ID()]; zone != 0 && onBridge(t, b.Name) {
 				all[kind][zone] = ward{t.ID(), b.Name, limitOf(t, kind)}
 			}

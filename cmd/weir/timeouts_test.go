@@ -1,0 +1,114 @@
+package main
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"weir/api"
+	"weir/ovsdb"
+)
+
+// withTimeouts is twoHosts with more in the tenant's spec.
+func withTimeouts(spec string) string {
+	return strings.Replace(twoHosts, "metadata: {name: blue}\n", "metadata: {name: blue}\nspec: {"+spec+"}\n", 1)
+}
+
+// zoneRows is all that the database says of zones.
+func (w *world) zoneRows() string {
+	return vsctl(w.t, w.box, "list", "CT_Zone") + vsctl(w.t, w.box, "list", "CT_Timeout_Policy") + vsctl(w.t, w.box, "list", "Datapath")
+}
+
+// zones waits until Open vSwitch says that zones have these timeouts.
+func (w *world) zones(what string, want ...string) {
+	w.t.Helper()
+	w.status(what, func(api.Status) bool {
+		text := ""
+		if vsctl(w.t, w.box, "get", "Open_vSwitch", ".", "datapaths") != "{}" {
+			text = vsctl(w.t, w.box, "list-zone-tp", "dummy")
+		}
+		for _, line := range want {
+			if !strings.Contains(text, line) {
+				return false
+			}
+		}
+		return strings.Count(text, "Zone:") == len(want)
+	})
+}
+
+// TestTimeoutsAreKept follows timeouts from the file to the database, through changes of
+// the file and of somebody else, until they go. Those of other zones stay.
+func TestTimeoutsAreKept(t *testing.T) {
+	w := newWorld(t, withTimeouts("timeouts: {udpFirst: 9s, tcpEstablished: 2h}"))
+	w.start()
+	w.status("programmed", programmed(1))
+	w.zones("set", "Zone:4096, Timeout Policies: tcp_established=7200 udp_first=9")
+	vsctl(t, w.box, "add-zone-tp", "dummy", "zone=7", "icmp_first=1")
+	const theirs = "Zone:7, Timeout Policies: icmp_first=1"
+	for i, change := range []func(){
+		func() { vsctl(t, w.box, "del-zone-tp", "dummy", "zone=4096") },
+		func() {
+			vsctl(t, w.box, "set", "CT_Timeout_Policy", w.policyOf("udp_first=9"), "timeouts={icmp_reply=3}")
+		},
+	} {
+		change()
+		w.status("told", func(s api.Status) bool { return driftsOf("timeouts", s) == int64(i+1) })
+		w.zones("repaired", "Zone:4096, Timeout Policies: tcp_established=7200 udp_first=9", theirs)
+	}
+	write(t, w.dir, "m.yaml", withTimeouts("timeouts: {udpFirst: 8s}"))
+	w.zones("changed", "Zone:4096, Timeout Policies: udp_first=8", theirs)
+	write(t, w.dir, "m.yaml", twoHosts)
+	w.zones("gone", theirs)
+	if n := driftsOf("timeouts", w.status("programmed", programmed(3))); n != 2 {
+		t.Errorf("timeouts were changed %d times by somebody else; it was twice", n)
+	}
+}
+
+// policyOf is the UUID of the row that has some timeouts.
+func (w *world) policyOf(timeouts string) string {
+	return strings.TrimSpace(vsctl(w.t, w.box, "--bare", "--columns=_uuid", "find", "CT_Timeout_Policy", "timeouts:"+timeouts))
+}
+
+func TestTimeoutsThatAreSomebodyElses(t *testing.T) {
+	zone := func(tenant string, seconds uint32) ovsdb.CTZone {
+		return ovsdb.CTZone{Tenant: tenant, Timeouts: ovsdb.Timeouts{"udp_first": seconds}}
+	}
+	type zones = map[uint16]ovsdb.CTZone
+	for name, c := range map[string]struct {
+		want, have, left zones
+		put              zones
+		drop, taken      []uint16
+	}{
+		"what is right is left":                          {zones{1: zone("a", 5)}, zones{1: zone("a", 5)}, nil, zones{}, nil, nil},
+		"what is missing is written":                     {zones{1: zone("a", 5)}, nil, nil, zones{1: zone("a", 5)}, nil, nil},
+		"a zone that has others is not ours to take":     {zones{1: zone("a", 5)}, zones{1: zone("", 6)}, nil, zones{}, nil, []uint16{1}},
+		"a zone that had ours is written again":          {zones{1: zone("a", 5)}, zones{1: zone("", 6)}, zones{1: zone("a", 5)}, zones{1: zone("a", 5)}, nil, nil},
+		"a zone that was given to another tenant":        {zones{1: zone("a", 5)}, zones{1: zone("b", 5)}, nil, zones{1: zone("a", 5)}, nil, nil},
+		"what is not wanted any more goes":               {nil, zones{1: zone("a", 5)}, nil, zones{}, []uint16{1}, nil},
+		"what others have said of a zone of ours stays":  {nil, zones{1: zone("", 5)}, nil, zones{}, nil, nil},
+		"what is said of a zone that is not ours stays":  {nil, zones{9: zone("x", 5)}, nil, zones{}, nil, nil},
+		"a zone without timeouts may be taken, with all": {zones{1: zone("a", 5)}, zones{1: {}}, nil, zones{1: zone("a", 5)}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			put, drop, taken := timeChanges(map[uint16]ward{1: {bridge: "br0"}}, c.want, c.have, c.left)
+			if !reflect.DeepEqual(put, c.put) || !reflect.DeepEqual(drop, c.drop) || !reflect.DeepEqual(taken, c.taken) {
+				t.Errorf("put %v, drop %v, taken %v", put, drop, taken)
+			}
+		})
+	}
+}
+
+// TestAZoneWithTimeoutsOfSomebodyElseIsNamed is about one that was there before us.
+func TestAZoneWithTimeoutsOfSomebodyElseIsNamed(t *testing.T) {
+	w := newWorld(t, withTimeouts("timeouts: {udpFirst: 9s}"))
+	vsctl(t, w.box, "--", "--id=@d", "create", "Datapath", "datapath_version=0", "--", "set", "Open_vSwitch", ".", "datapaths:dummy=@d")
+	vsctl(t, w.box, "add-zone-tp", "dummy", "zone=4096", "icmp_first=1")
+	w.start()
+	w.status("said", func(s api.Status) bool {
+		return strings.Contains(s.Database.Error, "zones [4096] of dummy have timeouts of somebody else")
+	})
+	w.zones("left alone", "Zone:4096, Timeout Policies: icmp_first=1")
+	vsctl(t, w.box, "del-zone-tp", "dummy", "zone=4096")
+	w.zones("taken when it is free", "Zone:4096, Timeout Policies: udp_first=9")
+	w.status("settled", func(s api.Status) bool { return s.Database.Error == "" })
+}
