@@ -123,10 +123,15 @@ type TenantSite struct {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *TenantSite) same(t *TenantSite) bool {
-	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Epoch == t.Epoch && s.features == t.features &&
-		slices.Equal(s.refused, t.refused) && slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
+	return s == t || s.like(t) && slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
 		return n.Network == m.Network && n.Number == m.Number && slices.Equal(n.Endpoints, m.Endpoints)
 	})
+}
+
+// like reports whether s and t are of the same tenant, in the same state, wherever its ports
+// are.
+func (s *TenantSite) like(t *TenantSite) bool {
+	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Epoch == t.Epoch && s.features == t.features && slices.Equal(s.refused, t.refused)
 }
 
 // A NetworkSite is a network on a bridge.
@@ -157,23 +162,41 @@ func (in Input) bridge() *intent.Bridge {
 }
 
 // sites returns the tenants that are on the bridge.
-func (in Input) sites() (all []*TenantSite, err error) {
-	ports, refused, bound := byBinding(in.Facts.Ports), in.refusedOf(), map[uint32]intent.ID{}
+func (c *Cache) sites(in Input) (all []*TenantSite, err error) {
+	moved := c.bind(in.Facts.Ports)
+	refused, bound := in.refusedOf(), make(map[uint32]intent.ID, len(in.Facts.Ports))
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {
 			continue
 		}
-		s := in.tenantSite(t, ports)
+		s := &TenantSite{
+			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()),
+			features: in.Facts.Features, refused: refused[t.ID()],
+		}
+		if was, known := c.tenants[t.ID()]; known && !moved && was.of.like(s) {
+			s = was.of
+		} else {
+			in.place(s, c.bound)
+		}
 		if len(s.Networks) == 0 {
 			continue
 		}
-		s.refused = refused[t.ID()]
 		if err := s.bind(bound); err != nil {
 			return nil, err
 		}
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// bind notes where ports are, and reports whether they may be others than before. They are
+// not if they are the same list: what is observed never changes.
+func (c *Cache) bind(ports []Port) (moved bool) {
+	if len(ports) > 0 && len(ports) == len(c.ports) && &ports[0] == &c.ports[0] {
+		return false
+	}
+	c.ports, c.bound = ports, byBinding(ports)
+	return true
 }
 
 // refusedOf returns what is refused by tenant, in order.
@@ -204,17 +227,17 @@ func (s *TenantSite) bind(bound map[uint32]intent.ID) error {
 	return nil
 }
 
-func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) *TenantSite {
-	ts := &TenantSite{Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()), features: in.Facts.Features}
+// place puts the networks and endpoints of a tenant where they are.
+func (in Input) place(s *TenantSite, ports map[binding]uint32) {
 	nets := map[*intent.Network]*NetworkSite{}
-	for _, n := range t.Networks {
+	for _, n := range s.Tenant.Networks {
 		if !on(n, in.Bridge) || in.Refused[n.ID()] {
 			continue
 		}
 		nets[n] = &NetworkSite{Network: n, Number: in.Numbers.Group(n.ID())}
-		ts.Networks = append(ts.Networks, nets[n])
+		s.Networks = append(s.Networks, nets[n])
 	}
-	for _, e := range t.Endpoints {
+	for _, e := range s.Endpoints {
 		n := nets[e.Network]
 		if n == nil || in.Refused[e.ID()] {
 			continue
@@ -222,12 +245,11 @@ func (in Input) tenantSite(t *intent.Tenant, ports map[binding]uint32) *TenantSi
 		b := bindingOf(e)
 		port, ok := ports[b]
 		if !ok {
-			ts.pending = append(ts.pending, Pending{e.ID(), b.absent(in.Bridge)})
+			s.pending = append(s.pending, Pending{e.ID(), b.absent(in.Bridge)})
 			continue
 		}
 		n.Endpoints = append(n.Endpoints, EndpointSite{e, in.Numbers.Tag(e.ID()), port})
 	}
-	return ts
 }
 
 // classify finds the classes of t's endpoints, their numbers, and who is here.

@@ -36,6 +36,8 @@ type Cache struct {
 	bridge  made[bridgeSite]
 	tenants map[intent.ID]made[*TenantSite]
 	before  map[ranked]int // what the bridge had when there was nothing here
+	ports   []Port         // of which bound was made
+	bound   map[binding]uint32
 }
 
 // Remember tells an empty Cache what the bridge has, so that what is compiled first keeps the
@@ -67,12 +69,20 @@ func Build(in Input, apps ...App) (*Program, error) { return new(Cache).Build(in
 // Build is the function Build, and compiles only what has changed since the last time. The
 // apps have to be the same each time.
 func (c *Cache) Build(in Input, apps ...App) (*Program, error) {
+	p, err := c.build(in, apps)
+	if err != nil {
+		c.ports = nil // the tenants' places are those of before
+	}
+	return p, err
+}
+
+func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	bridge := in.bridge()
 	if bridge == nil {
 		*c = Cache{}
 		return &Program{}, nil
 	}
-	sites, err := in.sites()
+	sites, err := c.sites(in)
 	if err != nil {
 		return nil, err
 	}

@@ -57,9 +57,7 @@ func (d *desk) Status() api.Status {
 	for _, b := range d.inForce.Load().model.Bridges() {
 		s.Bridges = append(s.Bridges, d.bridge(b.Name, now))
 	}
-	for _, t := range d.inForce.Load().model.Tenants() {
-		s.Tenants = append(s.Tenants, tenantStatus(t, now))
-	}
+	s.Tenants = tenantStatuses(d.inForce.Load().model, now)
 	d.fills(&s)
 	return s
 }
@@ -145,15 +143,25 @@ func driftOf(l controller.DriftLog, contested []string) api.Drift {
 	return d
 }
 
-func tenantStatus(t *intent.Tenant, now *controller.Status) api.Tenant {
-	s := api.Tenant{Name: t.Name}
+// tenantStatuses returns the state of each tenant; now is nil before the controller runs.
+func tenantStatuses(m *intent.Model, now *controller.Status) []api.Tenant {
+	all := make([]api.Tenant, 0, len(m.Tenants()))
+	given := map[intent.ID]controller.Tenant{}
+	if now != nil {
+		for _, t := range now.Tenants {
+			given[t.ID] = t
+		}
+	}
+	for _, t := range m.Tenants() {
+		all = append(all, tenantStatus(t, given[t.ID()], now))
+	}
+	return all
+}
+
+func tenantStatus(t *intent.Tenant, have controller.Tenant, now *controller.Status) api.Tenant {
+	s := api.Tenant{Name: t.Name, Zone: have.Zone, Epoch: have.Epoch}
 	if now == nil {
 		return s
-	}
-	for _, have := range now.Tenants {
-		if have.ID == t.ID() {
-			s.Zone, s.Epoch = have.Zone, have.Epoch
-		}
 	}
 	ended := now.Ended[t.ID()]
 	s.Ended = ended.N

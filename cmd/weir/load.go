@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"weir/intent"
 )
@@ -51,16 +53,24 @@ func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	sources := make([]intent.Source, 0, len(files))
-	for _, f := range files {
-		s, err := readFile(f)
-		if err != nil {
-			return nil, err
-		}
-		sources = append(sources, s)
+	sources := make([]intent.Source, len(files))
+	var group errgroup.Group
+	group.SetLimit(readers)
+	for i, f := range files {
+		group.Go(func() (err error) {
+			sources[i], err = readFile(f)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return sources, nil
 }
+
+// readers is how many files are read at the same time: of a folder with hundreds, each takes
+// a few system calls.
+const readers = 4
 
 // filesAt returns path itself, or the model files of a folder in alphabetical order.
 // Hidden files are left out: editors and configuration mounts keep their own there.
@@ -97,14 +107,22 @@ func readFile(name string) (intent.Source, error) {
 		return intent.Source{}, err
 	}
 	defer f.Close()
-	return readSource(name, f)
+	size := 0
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = int(min(info.Size(), maxSource))
+	}
+	return readSized(name, f, size)
 }
 
-func readSource(name string, r io.Reader) (intent.Source, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxSource+1))
-	if err != nil {
+func readSource(name string, r io.Reader) (intent.Source, error) { return readSized(name, r, 0) }
+
+// readSized reads what has probably that size.
+func readSized(name string, r io.Reader, size int) (intent.Source, error) {
+	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead)) // so that it is read at once
+	if _, err := b.ReadFrom(io.LimitReader(r, maxSource+1)); err != nil {
 		return intent.Source{}, fmt.Errorf("%s: %w", name, err)
 	}
+	data := b.Bytes()
 	if len(data) > maxSource {
 		return intent.Source{}, fmt.Errorf("%s: larger than %d MiB: this is no model", name, maxSource>>20)
 	}
