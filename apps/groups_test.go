@@ -81,3 +81,31 @@ func TestAMemberCostsItsOwnFlows(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkAMemberJoins is what a change of a group costs that a thousand rules name: to
+// compile, to compare, and to see that nothing is taken back.
+func BenchmarkAMemberJoins(b *testing.B) {
+	numbers, cache := store.Mem(), new(pipeline.Cache)
+	models := []*intent.Model{groupModel(b, 1000, 1, 2), groupModel(b, 1000, 1, 2, 3)}
+	var before *pipeline.Program
+	turn := func(m *intent.Model) {
+		in, err := inputOf(m, numbers)
+		if err != nil {
+			b.Fatal(err)
+		}
+		after, err := Recompile(cache, in)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if before != nil {
+			after.After(before)
+			pipeline.Narrowed(after.Beside(before), before.Beside(after).Tables(), in.Numbers, m)
+		}
+		before = after
+	}
+	turn(models[1])
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		turn(models[i%2])
+	}
+}

@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"weir/apps/pipeline"
@@ -33,6 +34,7 @@ const step = 100
 type ranking struct {
 	rules        []rule
 	table        ofproto.Table
+	neighbours   neighbours
 	before       []int // the priority of each rule, where it is worth keeping; zero: none
 	conjunctions shared
 	full         int // the rule for which there was no priority left
@@ -47,7 +49,7 @@ func ranked(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes [
 			r.as = r.conjunctive(b.Numbers, s)
 		}
 	}
-	k := &ranking{rules: rules, table: s.table, before: make([]int, len(rules))}
+	k := &ranking{rules: rules, table: s.table, neighbours: neighboursOf(rules), before: make([]int, len(rules))}
 	for i, r := range rules {
 		if p := b.Before(s.table, r.ID()); bands[r.Policy.Tier].has(p) {
 			k.before[i] = p
@@ -78,8 +80,8 @@ func (k *ranking) apart(i, j int) bool {
 func (k *ranking) forget() {
 	against, pairs := map[int][]int{}, 0
 	for j, p := range k.before {
-		for i, q := range k.before[:j] {
-			if q == 0 || q > p || k.apart(i, j) {
+		for i := range k.neighbours.of(&k.rules[j]) {
+			if q := k.before[i]; i >= j || q == 0 || q > p || k.apart(i, j) {
 				continue
 			}
 			against[i], against[j] = append(against[i], j), append(against[j], i)
@@ -139,8 +141,8 @@ func (k *ranking) kept() bool {
 // to be below.
 func (k *ranking) below(i, distance int) int {
 	highest := bands[k.rules[i].Policy.Tier].highest
-	for j := range k.rules[:i] {
-		if p := int(k.rules[j].priority) - distance; p < highest && !k.apart(j, i) {
+	for j := range k.neighbours.of(&k.rules[i]) {
+		if p := int(k.rules[j].priority) - distance; j < i && p < highest && !k.apart(j, i) {
 			highest = p
 		}
 	}
@@ -152,8 +154,8 @@ func (k *ranking) below(i, distance int) int {
 func (k *ranking) between(i, highest int) int {
 	b := bands[k.rules[i].Policy.Tier]
 	lowest := b.lowest
-	for j := i + 1; j < len(k.rules); j++ {
-		if p := k.before[j]; p >= lowest && p < highest && !k.apart(i, j) {
+	for j := range k.neighbours.of(&k.rules[i]) {
+		if p := k.before[j]; j > i && p >= lowest && p < highest && !k.apart(i, j) {
 			lowest = p + 1
 		}
 	}
@@ -205,4 +207,55 @@ func (k *ranking) give(i, p int) bool {
 	k.full = i
 	k.rules[i].priority = uint16(p)
 	return p >= bands[k.rules[i].Policy.Tier].lowest
+}
+
+// Neighbours are the rules that may overlap, by their places. Most rules are for one port, and
+// need not be compared with those for another.
+type neighbours struct {
+	all, wide []int // wide: for more than one port
+	narrow    map[portOf][]int
+}
+
+// A portOf is a port of a protocol.
+type portOf struct {
+	protocol intent.Protocol
+	port     uint16
+}
+
+func neighboursOf(rules []rule) neighbours {
+	n := neighbours{narrow: map[portOf][]int{}}
+	for i := range rules {
+		n.all = append(n.all, i)
+		if p, ok := rules[i].onePort(); ok {
+			n.narrow[p] = append(n.narrow[p], i)
+		} else {
+			n.wide = append(n.wide, i)
+		}
+	}
+	return n
+}
+
+// of yields the places of the rules that may overlap r, in no order, and that of r itself.
+func (n *neighbours) of(r *rule) iter.Seq[int] {
+	some, more := n.all, []int(nil)
+	if p, ok := r.onePort(); ok {
+		some, more = n.narrow[p], n.wide
+	}
+	return func(yield func(int) bool) {
+		for _, list := range [][]int{some, more} {
+			for _, i := range list {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// onePort returns the only port that r is for.
+func (r *rule) onePort() (portOf, bool) {
+	if len(r.Ports) != 1 || r.Ports[0].Lo != r.Ports[0].Hi {
+		return portOf{}, false
+	}
+	return portOf{r.Protocol, r.Ports[0].Lo}, true
 }

@@ -46,13 +46,10 @@ func judges(f ofproto.Flow) bool {
 	return false
 }
 
-// judgements returns those of flows that judge.
+// judgements returns flows that judge as judgements.
 func judgements(flows []ofproto.Flow) (all []*judgement) {
 	by := deciders(flows)
 	for _, f := range flows {
-		if !judges(f) {
-			continue
-		}
 		j := &judgement{flow: f, does: decided(f, by)}
 		j.effect = effectOf(j.does)
 		for _, c := range f.Match {

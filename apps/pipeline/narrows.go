@@ -19,14 +19,49 @@ func narrows(now, then []ofproto.Flow) bool {
 	if before.open && !after.open {
 		return true // what strangers had opened must not be that of an endpoint that comes later
 	}
-	c := comparison{now: indexed(judgements(now)), then: indexed(judgements(then))}
+	var c comparison
 	for at := range c.moves {
 		var kept bool
 		if c.moves[at], kept = movesOf(identitiesOf(now, at), identitiesOf(then, at), before); !kept {
 			return true
 		}
 	}
+	rules, were := judging(now), judging(then)
+	if sameFlows(rules, were) && !slices.ContainsFunc(rules, c.isAbout) {
+		return false
+	}
+	c.now, c.then = indexed(judgements(rules)), indexed(judgements(were))
 	return !c.grantsStay() || !c.stopsWereThere() || c.reordered()
+}
+
+// judging returns those of flows that judge.
+func judging(flows []ofproto.Flow) (some []ofproto.Flow) {
+	for _, f := range flows {
+		if judges(f) {
+			some = append(some, f)
+		}
+	}
+	return some
+}
+
+// isAbout reports whether an end that f asks for is not whom it was, or was not whom it is:
+// if none is, and the flows are the same, nothing is judged otherwise. Who comes to what only
+// grants, or leaves what only stops, is of no matter.
+func (c *comparison) isAbout(f ofproto.Flow) bool {
+	clause, _ := clauseOf(f)
+	effect := effectOf(f)
+	for _, cond := range f.Match {
+		at := slices.Index(identity[:], cond.Field)
+		if at < 0 {
+			continue
+		}
+		id, m := cond.Value.Uint64(), c.moves[at]
+		left, came := !slices.Equal(m.to[id], []uint64{id}), !slices.Equal(m.from[id], []uint64{id})
+		if left && len(m.to[id]) > 0 && effect != denies || came && len(m.from[id]) > 0 && (effect != grants || clause.Of > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // A comparison is what judges in a zone, now and before.
