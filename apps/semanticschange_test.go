@@ -185,7 +185,11 @@ func applied(have ofproto.Tables, p ofproto.Plan) ofproto.Tables {
 	for _, g := range append(slices.Clone(p.DeleteGroups), p.PutGroups...) {
 		groups[g.ID] = true
 	}
-	t := ofproto.Tables{Meters: have.Meters}
+	meters := map[uint32]bool{}
+	for _, m := range append(slices.Clone(p.DeleteMeters), p.PutMeters...) {
+		meters[m.ID] = true
+	}
+	t := ofproto.Tables{Meters: append(slices.DeleteFunc(slices.Clone(have.Meters), func(m ofproto.MeterConfig) bool { return meters[m.ID] }), p.PutMeters...)}
 	t.Flows = append(slices.DeleteFunc(slices.Clone(have.Flows), func(f ofproto.Flow) bool { return gone[f.Key()] }), p.PutFlows...)
 	t.Groups = append(slices.DeleteFunc(slices.Clone(have.Groups), func(g ofproto.Group) bool { return groups[g.ID] }), p.PutGroups...)
 	return t
