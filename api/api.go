@@ -179,6 +179,7 @@ type Connection struct {
 	Label    string `json:"label"`    // ct_label in hexadecimal, "0x..."
 	Epoch    uint8  `json:"epoch"`    // of the policy that judged it last
 	Blocked  bool   `json:"blocked"`  // stopped by a change of policy
+	Audited  bool   `json:"audited"`  // policy denies it, and its tenant is only audited: ingress, or else egress, would have stopped it
 	Egress   string `json:"egress"`   // the intent that let it out
 	Ingress  string `json:"ingress"`  // the intent that let it in
 }

@@ -11,6 +11,7 @@ import (
 type Admission struct {
 	Committed bool      // by Weir; without it nothing else means anything
 	Blocked   bool      // stopped by a change of policy
+	Audited   bool      // policy denies it, and the tenant is only audited: Ingress, or else Egress, would have stopped it
 	Epoch     uint8     // of the policy that judged it last
 	Class     uint16    // given by a rule; zero: none
 	Egress    intent.ID // the rule, or the default, that let it out; empty: none known
@@ -23,6 +24,7 @@ func Connection(label [16]byte, mark uint32, n pipeline.Numbers) Admission {
 	a := Admission{
 		Committed: mark&pipeline.MarkCommitted != 0,
 		Blocked:   mark&pipeline.MarkBlocked != 0,
+		Audited:   mark&pipeline.MarkCommitted != 0 && mark&pipeline.MarkAudited != 0,
 		Epoch:     uint8(mark & pipeline.MarkEpoch),
 		Class:     uint16(mark >> pipeline.MarkClassShift),
 	}

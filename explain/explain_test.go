@@ -24,6 +24,7 @@ func TestAConnectionNamesItsRules(t *testing.T) {
 	}{
 		"a live one":                      {label, 0x118003, Admission{Committed: true, Epoch: 3, Class: 17, Egress: "blue/default/egress", Ingress: "blue/policy/db/app"}},
 		"one that was stopped":            {label, 0x8103, Admission{Committed: true, Blocked: true, Epoch: 3, Egress: "blue/default/egress", Ingress: "blue/policy/db/app"}},
+		"one that an audit let pass":      {[16]byte{0: 1, 15: 5}, 0xc003, Admission{Committed: true, Audited: true, Epoch: 3, Egress: "blue/default/egress"}},
 		"one that somebody else has made": {label, 0x3, Admission{Epoch: 3}},
 		"one of another layout":           {[16]byte{0: 2, 11: 9, 15: 5}, 0x8001, Admission{Committed: true, Epoch: 1}},
 		"a rule that nobody knows":        {[16]byte{0: 1, 15: 7}, 0x8001, Admission{Committed: true, Epoch: 1}},

@@ -63,8 +63,11 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 func short(c api.Connection, id string) string { return strings.TrimPrefix(id, c.Tenant+"/") }
 
 func stateText(c api.Connection) string {
-	if c.Blocked {
+	switch {
+	case c.Blocked:
 		return strings.TrimSpace(c.State + " BLOCKED")
+	case c.Audited:
+		return strings.TrimSpace(c.State + " AUDITED")
 	}
 	return c.State
 }

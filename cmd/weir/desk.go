@@ -223,7 +223,7 @@ func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Conn
 		Tenant: tenant, Zone: e.Zone, Protocol: e.Protocol,
 		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State,
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
-		Epoch: a.Epoch, Blocked: a.Blocked, Egress: string(a.Egress), Ingress: string(a.Ingress),
+		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),
 	}
 }
 
