@@ -3,6 +3,8 @@
 //
 //	GET  /v1/status                what the daemon drives, and how far it has come: Status
 //	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection]
+//	DELETE /v1/connections?tenant=T&protocol=P&src=A&dst=A&sport=N&dport=N|all=true
+//	                               has the connection tracker forget those: Killed
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /healthz                  200 and "ok" while the daemon answers
 //
@@ -25,6 +27,8 @@ type Daemon interface {
 	// Connections returns the tracked connections of a tenant, or of all tenants if
 	// tenant is empty. The error is an UnknownTenant if there is no such tenant.
 	Connections(ctx context.Context, tenant string) ([]Connection, error)
+	// Kill has the connection tracker forget the connections of one tenant that f means.
+	Kill(ctx context.Context, f Filter) (Killed, error)
 	// Plan returns what the model in sources would change. The error is an
 	// intent.Problems if it is no model.
 	Plan(ctx context.Context, sources []intent.Source) (Plan, error)
@@ -182,6 +186,21 @@ type Connection struct {
 	Audited  bool   `json:"audited"`  // policy denies it, and its tenant is only audited: ingress, or else egress, would have stopped it
 	Egress   string `json:"egress"`   // the intent that let it out
 	Ingress  string `json:"ingress"`  // the intent that let it in
+
+	StateOrig  string            `json:"stateOrig,omitempty"`  // of TCP, by direction, where the tracker has one for each
+	StateReply string            `json:"stateReply,omitempty"` //
+	Expires    uint32            `json:"expires"`              // in so many seconds, if no packet comes
+	Helper     string            `json:"helper,omitempty"`     // that reads it: "ftp"
+	ID         uint32            `json:"id,omitempty"`         // the tracker's own
+	Status     uint32            `json:"status,omitempty"`     // IPS_* bits of the kernel
+	Other      map[string]string `json:"other,omitempty"`      // what this version of Weir does not know
+}
+
+// Killed is what has become of connections.
+type Killed struct {
+	Killed int    `json:"killed"`        // the tracker has forgotten them
+	Kept   int    `json:"kept"`          // that could not be had
+	Why    string `json:"why,omitempty"` // not
 }
 
 // A Tuple is one direction of a connection. Ports are of TCP, UDP and SCTP; the

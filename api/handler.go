@@ -29,6 +29,13 @@ func New(d Daemon) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
+		f, err := readKill(r)
+		if err != nil {
+			return nil, err
+		}
+		return d.Kill(r.Context(), f)
+	}))
 	mux.HandleFunc("POST /v1/plan", answer(func(r *http.Request) (any, error) {
 		sources, err := readSources(r)
 		if err != nil {
@@ -56,6 +63,22 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = body.WriteTo(w)
 	}
+}
+
+// readKill reads which connections are to be forgotten: some of one tenant's, or
+// expressly all of them.
+func readKill(r *http.Request) (Filter, error) {
+	q := r.URL.Query()
+	f, err := ParseFilter(q)
+	switch {
+	case err != nil:
+		return Filter{}, err
+	case f.Tenant == "":
+		return Filter{}, badRequest("say whose connections: tenant")
+	case f.Any() != (q.Get("all") == "true"):
+		return Filter{}, badRequest("say which connections (protocol, src, dst, sport, dport), or all for every one of the tenant's")
+	}
+	return f, nil
 }
 
 func readSources(r *http.Request) ([]intent.Source, error) {

@@ -20,12 +20,14 @@ type fake struct {
 	status      func() Status
 	connections func(tenant string) ([]Connection, error)
 	plan        func([]intent.Source) (Plan, error)
+	kill        func(Filter) (Killed, error)
 }
 
 func (f fake) Status() Status { return f.status() }
 func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error) {
 	return f.connections(tenant)
 }
+func (f fake) Kill(_ context.Context, which Filter) (Killed, error)    { return f.kill(which) }
 func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }
 
 func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {

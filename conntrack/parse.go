@@ -112,9 +112,9 @@ func (e *Entry) list(key string, p *parser) error {
 	}
 	switch key {
 	case "orig":
-		return e.Orig.read(body)
+		return e.Orig.read(body, e.keepIn(key))
 	case "reply":
-		return e.Reply.read(body)
+		return e.Reply.read(body, e.keepIn(key))
 	case "protoinfo":
 		return e.protoinfo(body)
 	}
@@ -135,6 +135,10 @@ func (e *Entry) protoinfo(body string) error {
 			e.StateOrig = v
 		case "state_reply":
 			e.StateReply = v
+		default:
+			if v != "0" { // of flags, which say nothing then
+				e.keep("protoinfo."+k, v)
+			}
 		}
 	}
 	if e.State == "" {
@@ -146,8 +150,13 @@ func (e *Entry) protoinfo(body string) error {
 	return nil
 }
 
+// keepIn keeps what is not known of a list: "orig.vlan".
+func (e *Entry) keepIn(list string) func(key, value string) {
+	return func(key, value string) { e.keep(list+"."+key, value) }
+}
+
 // read reads "src=...,dst=...,sport=...".
-func (t *Tuple) read(body string) error {
+func (t *Tuple) read(body string, keep func(key, value string)) error {
 	for part := range strings.SplitSeq(body, ",") {
 		k, v, ok := strings.Cut(part, "=")
 		if !ok {
@@ -169,6 +178,8 @@ func (t *Tuple) read(body string) error {
 			err = number(&t.ICMPType, v)
 		case "code":
 			err = number(&t.ICMPCode, v)
+		default:
+			keep(k, v)
 		}
 		if err != nil {
 			return err

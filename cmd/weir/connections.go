@@ -33,6 +33,7 @@ func connectionsCommand() *cobra.Command {
 		}
 		return connectionsListing(list).print(cmd.OutOrStdout(), *format)
 	}
+	cmd.AddCommand(killCommand())
 	return cmd
 }
 

@@ -224,6 +224,7 @@ func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Conn
 		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State,
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
 		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),
+		StateOrig: e.StateOrig, StateReply: e.StateReply, Expires: e.Timeout, Helper: e.Helper, ID: e.ID, Status: e.Status, Other: e.Other,
 	}
 }
 
