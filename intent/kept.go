@@ -114,7 +114,11 @@ func checkSome(names []string, from map[string][]*Spec, bridges Spec) []kept {
 // conflict reports whether two tenants want the same zone, or bind the same port.
 func (m *Model) conflict() bool {
 	type binding struct{ bridge, ifaceID, port string }
-	zones, bound := map[uint16]bool{}, map[binding]bool{}
+	endpoints := 0
+	for _, t := range m.tenants {
+		endpoints += len(t.Endpoints)
+	}
+	zones, bound := map[uint16]bool{}, make(map[binding]bool, endpoints)
 	for _, t := range m.tenants {
 		if t.Zone != 0 && zones[t.Zone] {
 			return true

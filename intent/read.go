@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -17,7 +18,8 @@ type reader struct {
 	file     string
 	lines    []string
 	before   int    // lines before the document that is being read
-	document string // of that document
+	document string // the text of that document
+	slow     bool   // all documents are read by the library
 	lost     bool
 	problems Problems
 }
@@ -193,7 +195,7 @@ func (r *reader) list(n ast.Node, path string, item func(n ast.Node, path string
 		return
 	}
 	for i, v := range s.Values {
-		item(v, fmt.Sprintf("%s[%d]", path, i))
+		item(v, path+"["+strconv.Itoa(i)+"]")
 	}
 }
 

@@ -79,6 +79,9 @@ func (r *reader) nodes(d document) (nodes []ast.Node) {
 		r.refuse(Position{r.file, d.before + line, 1}, fmt.Sprintf("there are more than %d blank lines in a row", maxBlank))
 		return nil
 	}
+	if n, ok := plainDocument(d.text); ok && !r.slow {
+		return []ast.Node{n}
+	}
 	tokens := lexer.Tokenize(d.text)
 	if t, why := excess(tokens); why != "" {
 		r.refuse(r.position(t), why)
