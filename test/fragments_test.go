@@ -1,11 +1,13 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"weir/internal/sandbox"
 	"weir/test/ovstest"
@@ -31,9 +33,9 @@ func TestOF14FragmentedPingThroughAStatefulZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	accepted, completed, expired := count(t, status, "v4 frags accepted"), count(t, status, "v4 frags completed"), count(t, status, "v4 frags expired")
-	// There and back, three times, 1600 bytes in two and 3200 in three; and the two packets that
-	// open a connection once more, to be committed.
-	const looked = 2*3*(2+3) + (2 + 3)
+	// There and back, three times, 1600 bytes in two and 3200 in three; and what is sent there
+	// once more, to be committed: no question is without fragments, and each is judged.
+	const looked = 2*3*(2+3) + 3*(2+3)
 	if accepted != looked || completed != looked || expired != 0 {
 		t.Errorf("%d fragments accepted, %d completed, %d expired; want %d, all completed", accepted, completed, expired, looked)
 	}
@@ -57,4 +59,81 @@ func count(t *testing.T, text, name string) (number int) {
 	}
 	fmt.Sscan(m[1], &number)
 	return number
+}
+
+// TestLargeDatagramsAreJudgedByTheirPorts sends datagrams of several frames, of which only the
+// first fragment has ports, to a port that is open and to one that is not.
+func TestLargeDatagramsAreJudgedByTheirPorts(t *testing.T) {
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.1/24", "fd00:1::1/64"})
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.2/24", "fd00:1::2/64"})
+	w := n.Run(labModel("") + forH2("{name: udp, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: udp, ports: [7000]}"))
+	heard := wire(t, h2)
+	for _, server := range []string{"10.1.1.2", "[fd00:1::2]"} {
+		echoUDP(t, h2, server+":7000")
+		echoUDP(t, h2, server+":7001")
+		open, denied := asks(t, h1, server+":7000"), asks(t, h1, server+":7001")
+		for _, size := range []int{4000, 4000, 3000, 100, 4000} {
+			if !open(size, "open") {
+				t.Errorf("%s:7000 does not answer %d bytes", server, size)
+			}
+		}
+		if denied(4000, "denied") || sees(heard, saying("denied")) {
+			t.Errorf("what is denied comes to %s:7001", server)
+		}
+	}
+	for _, c := range w.Connections("t") { // named by the one datagram without fragments
+		if c.Ingress != "t/policy/h2/udp" || c.Orig.Dport != 7000 {
+			t.Errorf("%s -> %s:%d was let in by %q", c.Orig.Src, c.Orig.Dst, c.Orig.Dport, c.Ingress)
+		}
+	}
+	// What is taken back is not delivered either: every fragment of it is judged again.
+	server := "10.1.1.2:7000"
+	ask := asks(t, h1, server)
+	if !ask(4000, "open") {
+		t.Errorf("%s does not answer", server)
+	}
+	w.Apply(labModel(""))
+	if ask(4000, "taken back") || sees(heard, saying("taken back")) {
+		t.Errorf("what is denied comes to %s, though its rule is gone", server)
+	}
+}
+
+// saying looks for frames that carry a text.
+func saying(text string) func([]byte) bool {
+	return func(f []byte) bool { return bytes.Contains(f, []byte(text)) }
+}
+
+func echoUDP(t *testing.T, h *sandbox.Host, address string) {
+	t.Helper()
+	c := listenUDP(t, h, address)
+	go func() {
+		buf := make([]byte, 8000)
+		for {
+			n, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			c.WriteTo(buf[:n], from)
+		}
+	}()
+}
+
+// asks opens a socket to an address. What it returns sends a datagram of a size, with a
+// text again and again, and reports whether it is answered.
+func asks(t *testing.T, h *sandbox.Host, address string) func(size int, text string) bool {
+	t.Helper()
+	c, err := h.Dial(t.Context(), "udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return func(size int, text string) bool {
+		c.SetDeadline(time.Now().Add(time.Second))
+		if _, err := c.Write(bytes.Repeat([]byte(text+" "), size)[:size]); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Read(make([]byte, 8000))
+		return err == nil && n == size
+	}
 }

@@ -36,6 +36,7 @@ func skeleton(b *Builder) {
 	track(b, id)
 	known(b, id)
 	commit(b, id)
+	fragments(b, id)
 	refuse(b, id)
 	drop(b, id)
 }
