@@ -30,7 +30,7 @@ func stormTime(t *testing.T) time.Duration {
 }
 
 // stormModel is what the storm goes through: two networks in both versions of IP, a rule with
-// a helper, and beside it a tenant that is only audited.
+// a helper, and beside it a tenant that is only audited, and has a limit of connections.
 const stormModel = routedModel + `
 ---
 apiVersion: weir/v1
@@ -41,7 +41,7 @@ spec: {rules: [{name: ftp, direction: ingress, action: allow, protocol: tcp, por
 apiVersion: weir/v1
 kind: Tenant
 metadata: {name: watched}
-spec: {mode: audit}
+spec: {mode: audit, limits: {connections: 1000000}}
 ---
 apiVersion: weir/v1
 kind: Network
@@ -247,13 +247,14 @@ func (s *storm) judge(t *testing.T, paths []stormPath) {
 // unsettle replaces the policy, looks at everything and flushes connections until ctx is
 // done, and returns how many policies there were.
 func unsettle(ctx context.Context, t *testing.T, n *ovstest.Net) (edits int) {
-	zone := n.Weir.Zone("t")
+	zone, watched := n.Weir.Zone("t"), n.Weir.Zone("watched")
 	for ; ctx.Err() == nil; edits++ {
 		n.Weir.Apply(stormModel + unrest[(edits+1)%len(unrest)])
 		n.Weir.Connections("t")
 		n.Weir.Connections("watched")
 		for _, args := range [][]string{
 			{"ofproto/trace", n.Bridge, "in_port=1,tcp,dl_src=" + mac(1) + ",dl_dst=" + mac(2) + ",nw_src=10.1.0.11,nw_dst=10.1.0.12,tp_dst=80"},
+			{"dpctl/ct-set-limits", fmt.Sprintf("zone=%d,limit=%d", watched, 500000+edits)}, // which is not what the model says
 			{"dpctl/flush-conntrack", fmt.Sprintf("zone=%d", zone), fmt.Sprintf("ct_nw_src=10.1.0.11,ct_nw_proto=6,ct_tp_src=%d,ct_tp_dst=80", 20000+100*(edits%16)+edits%100)},
 		} {
 			if _, err := n.Appctl(args...); err != nil && !strings.Contains(err.Error(), "No such file") {

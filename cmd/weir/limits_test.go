@@ -37,6 +37,22 @@ func (w *world) limits(what string, want ...conntrack.Limit) {
 	}
 }
 
+// limitsBeforeFlows waits for flows in a new ovs-vswitchd, and wants the limit to be there
+// when they come.
+func (w *world) limitsBeforeFlows(d conntrack.Datapath) {
+	w.t.Helper()
+	w.status("flows", func(api.Status) bool {
+		flows, err := w.box.Ofctl("-O", "OpenFlow13", "--no-stats", "dump-flows", "br0")
+		if err != nil || !strings.Contains(flows, "table=69") {
+			return false
+		}
+		if limits, err := d.Limits(w.t.Context()); err != nil || len(limits) == 0 {
+			w.t.Errorf("there are flows, and the limits are %v, %v", limits, err)
+		}
+		return true
+	})
+}
+
 // limited says that a tenant's limit is in force.
 func limited(most uint64) func(api.Status) bool {
 	return func(s api.Status) bool { return s.Tenants[0].Limit != nil && s.Tenants[0].Limit.Max == most }
@@ -92,12 +108,14 @@ func TestLimitsAreKept(t *testing.T) {
 	if err := w.box.StartVswitchd(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	w.limitsBeforeFlows(d)
 	w.limits("set again in a new ovs-vswitchd", conntrack.Limit{Zone: ours, Max: 6000})
 	set(theirs)
 	write(t, w.dir, "m.yaml", twoHosts)
 	w.limits("gone from the file", theirs)
-	if n := driftsOf("limit", w.status("programmed", programmed(3))); n != 2 {
-		t.Errorf("%d limits were changed by somebody else; two were", n)
+	s = w.status("programmed", programmed(3))
+	if n := driftsOf("limit", s); n != 2 || s.Tenants[0].Epoch != 1 {
+		t.Errorf("%d limits were changed by somebody else; two were. The epoch is %d: a limit takes nothing back", n, s.Tenants[0].Epoch)
 	}
 }
 
