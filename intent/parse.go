@@ -59,17 +59,33 @@ func (r *Reader) Read(sources ...Source) (*Model, error) {
 }
 
 // parse returns what each source says, and remembers it, and nothing else.
-func (r *Reader) parse(sources []Source) (files []contents) {
-	now := make(map[string]contents, len(sources))
-	for _, src := range sources {
-		p, known := r.last[src.Name]
-		if !known || p.text != string(src.Data) {
-			p = parse(src)
+func (r *Reader) parse(sources []Source) []contents {
+	files := make([]contents, len(sources))
+	var changed []int
+	for i, src := range sources {
+		var known bool
+		if files[i], known = r.last[src.Name]; !known || files[i].text != string(src.Data) {
+			changed = append(changed, i)
 		}
-		now[src.Name] = p
-		files = append(files, p)
 	}
-	r.last = now
+	var parts []<-chan bool
+	for some := range slices.Chunk(changed, max(1, len(changed)/maxParts)) {
+		done := make(chan bool, 1)
+		go func() {
+			for _, i := range some {
+				files[i] = parse(sources[i])
+			}
+			done <- true
+		}()
+		parts = append(parts, done)
+	}
+	for _, done := range parts {
+		<-done
+	}
+	r.last = make(map[string]contents, len(files))
+	for _, f := range files {
+		r.last[f.name] = f
+	}
 	return files
 }
 
