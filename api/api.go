@@ -55,6 +55,7 @@ type Model struct {
 	Files    []string `json:"files"`           // what was read
 	Revision uint64   `json:"revision"`        // 1 for the first model; zero: none yet
 	Error    string   `json:"error,omitempty"` // why the last load was refused; the model before it is still in force
+	Held     []string `json:"held,omitempty"`  // what the last load would end, for which it is not taken; the model before it is still in force
 }
 
 // A Database is an Open vSwitch configuration database.
@@ -274,6 +275,9 @@ type BridgePlan struct {
 	Remove int          `json:"remove"`          // flows
 	Flows  []FlowChange `json:"flows"`
 	Groups []FlowChange `json:"groups"`
+	Ends   int          `json:"ends"` // connections that would end
+	// Against is what would end and the model does not allow to: it would be held.
+	Against []string `json:"against,omitempty"`
 	// Narrowed names the tenants whose live connections would be judged again.
 	Narrowed []string `json:"narrowed"`
 }

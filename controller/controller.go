@@ -120,8 +120,10 @@ func New(c Config) *Controller {
 
 // Status is a snapshot of what the controller knows. It never changes.
 type Status struct {
-	Revision uint64 // counts the models; zero: none yet
-	Err      error  // why the newest model could not be taken; the one before is in force
+	Revision uint64        // counts the models; zero: none yet
+	Err      error         // why the newest model could not be taken; the one before is in force
+	Model    *intent.Model // in force; nil: none yet
+	Held     []string      // what the newest model would end, for which it is not taken; the one before is in force
 	Bridges  map[string]Bridge
 	Tenants  []Tenant               // of the model, by name
 	Drift    map[string]DriftLog    // by bridge, connected or not
@@ -202,6 +204,8 @@ type BridgePlan struct {
 	Pending                 []pipeline.Pending
 	Narrowed                []intent.ID      // tenants whose live connections would be judged again
 	Before                  ofproto.Tables   // what the bridge has now
+	Ends                    int              // connections that it would end
+	Against                 []string         // why the model would not be taken
 	Numbers                 pipeline.Numbers // that the plan was compiled with: of new intents, others may be given
 	Err                     error
 }

@@ -23,16 +23,20 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	if s.config.Narrowed != nil {
 		narrowed = s.config.Narrowed(program, have, in.Numbers, in.Model)
 	}
+	ours, theirs, err := divide(have, program, s.mode(in))
+	if err != nil {
+		return BridgePlan{Err: err}
+	}
+	d := s.disruption(ctx, program, change{ofproto.Diff(program.Tables(), ours), program, have, theirs}, in, true)
 	if len(narrowed) > 0 { // their epochs would be raised first, and that is in the flows
 		in.Numbers = nextEpochs{in.Numbers, narrowed}
 		if program, err = s.config.Compile(&cache, in); err != nil {
 			return BridgePlan{Err: err}
 		}
 	}
-	ours, _, err := divide(have, program, s.mode(in))
 	p := BridgePlan{
 		Plan: ofproto.Diff(program.Tables(), ours), Pending: program.Pending(),
-		Narrowed: narrowed, Before: have, Numbers: in.Numbers, Err: err,
+		Narrowed: narrowed, Before: have, Numbers: in.Numbers, Ends: d.ends, Against: d.against,
 	}
 	p.count()
 	return p

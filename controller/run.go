@@ -16,6 +16,9 @@ type state struct {
 	*Controller
 	revision uint64
 	model    *intent.Model
+	next     *candidate    // a model that is being reviewed
+	serial   uint64        // counts them
+	held     []string      // why the newest was not taken
 	waiting  *intent.Model // the newest one, if it could not be given its numbers
 	err      error         // why not
 	numbers  pipeline.Numbers
@@ -78,18 +81,38 @@ type plansAsked struct {
 }
 
 func (e modelChanged) apply(s *state) {
-	numbers, err := s.config.Numbering.Assign(pipeline.WantsSince(e.model, s.model))
+	wants := pipeline.WantsSince(e.model, s.model)
+	partial := s.keepZones(wants)
+	numbers, err := s.config.Numbering.Assign(wants)
 	if err != nil {
-		if s.err == nil || s.err.Error() != err.Error() {
-			s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force, and it is tried again")
-		}
-		s.waiting, s.err = e.model, err
+		s.noNumbers(e.model, err)
 		return
 	}
 	s.waiting, s.err = nil, nil
-	s.model, s.numbers = e.model, numbers
-	s.revision++
-	s.allStale()
+	s.propose(e.model, numbers, partial)
+}
+
+// keepZones has wants leave the zones of the model in force where they are: they are needed
+// if it stays in force. It reports whether there are some that the new model has not.
+func (s *state) keepZones(wants pipeline.Wants) (partial bool) {
+	if s.model == nil {
+		return false
+	}
+	for _, t := range s.model.Tenants() {
+		zone := s.numbers.Zone(t.ID())
+		if want, still := wants.Zones[t.ID()]; !still || want != 0 && want != zone {
+			wants.Zones[t.ID()], partial = zone, true
+		}
+	}
+	return partial
+}
+
+// noNumbers notes that there are no numbers for a model.
+func (s *state) noNumbers(m *intent.Model, err error) {
+	if s.err == nil || s.err.Error() != err.Error() {
+		s.config.Log.WithError(err).Error("no numbers for the new model; the one before stays in force, and it is tried again")
+	}
+	s.waiting, s.err = m, err
 }
 
 func (e factsChanged) apply(s *state) {
@@ -108,6 +131,9 @@ func (e bridgeDown) apply(s *state) {
 		delete(s.bridges, e.bridge.name)
 		delete(s.reports, e.bridge.name)
 		clear(s.flushing) // it may have been the one to flush
+		if s.next != nil && s.next.waiting[e.bridge.name] {
+			s.decide(e.bridge.name)
+		}
 	}
 }
 
@@ -236,15 +262,19 @@ func (s *state) tell() {
 }
 
 func (s *state) job(bridge string) job {
-	in := pipeline.Input{Bridge: bridge, Model: s.model, Facts: s.facts[bridge], Numbers: s.numbers}
-	return job{s.revision, in, s.alone[bridge]}
+	j := job{revision: s.revision, alone: s.alone[bridge]}
+	j.input = pipeline.Input{Bridge: bridge, Model: s.model, Facts: s.facts[bridge], Numbers: s.numbers}
+	if s.next != nil && s.next.waiting[bridge] {
+		j.input.Model, j.input.Numbers, j.review, j.serial = s.next.model, s.next.numbers, proposed, s.next.serial
+	}
+	return j
 }
 
 // flushRetired has the zones of tenants that are gone flushed, by one bridge and once,
 // when no bridge has a flow of theirs any more: a connection that came in between would
 // be handed to the zone's next owner.
 func (s *state) flushRetired() {
-	if s.model == nil || len(s.bridges) == 0 {
+	if s.model == nil || s.next != nil || len(s.bridges) == 0 {
 		return
 	}
 	for _, b := range s.model.Bridges() {
@@ -270,7 +300,7 @@ func (s *state) flushRetired() {
 }
 
 func (s *state) status() Status {
-	st := Status{Revision: s.revision, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended)}
+	st := Status{Revision: s.revision, Model: s.model, Held: s.held, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended)}
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})

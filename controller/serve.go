@@ -25,6 +25,8 @@ type job struct {
 	revision uint64
 	input    pipeline.Input
 	alone    bool // the bridge had nothing of others in it, in the session before
+	review   review
+	serial   uint64 // of the review
 }
 
 // An ask wants to know what a model would change.
@@ -266,13 +268,16 @@ func (s *session) tell(ctx context.Context) error {
 // step compiles, compares and sends once. It says whether there is more to do.
 func (s *session) step(ctx context.Context) (again bool, err error) {
 	in := s.input()
-	program, err := s.config.Compile(&s.cache, in)
-	if err != nil {
-		return false, err
-	}
 	mode := s.mode(in)
-	x, err := s.to(program, mode)
-	s.report.Foreign = len(x.theirs)
+	var x change
+	program, err := s.config.Compile(&s.cache, in)
+	if err == nil {
+		x, err = s.to(program, mode)
+		s.report.Foreign = len(x.theirs)
+	}
+	if now, bad := s.reviewed(ctx, program, x, err); !now || bad != nil {
+		return false, bad
+	}
 	if err != nil {
 		return false, err
 	}

@@ -89,6 +89,8 @@ func (l EndedLog) add(ended []Ended) EndedLog {
 // sweepAfter notes whose connections have to be looked at after a plan: of the tenants whose
 // epoch it has brought, and where something was left that it may have settled.
 func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
+	before := s.sweep.model
+	s.sweep.model = in.Model
 	if s.config.Connections == nil || s.config.Judge == nil {
 		return
 	}
@@ -100,10 +102,9 @@ func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
 		zone := in.Numbers.Zone(t.ID())
 		_, raised := epochs[zone]
 		if t.Mode != intent.Off && (raised || s.sweep.left[t.ID()] && touched[zone]) && !s.sweep.isDue(t.ID()) {
-			s.sweep.due = append(s.sweep.due, sweepOf{t.ID(), s.sweep.model})
+			s.sweep.due = append(s.sweep.due, sweepOf{t.ID(), before})
 		}
 	}
-	s.sweep.model = in.Model
 	if len(s.sweep.due) > 0 && s.sweep.turn == nil {
 		s.sweep.turn = time.After(0)
 	}

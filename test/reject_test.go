@@ -171,7 +171,7 @@ func TestRejectsComeNoFasterThanTheirMeter(t *testing.T) {
 // one that rejects it.
 func TestAConnectionThatIsRejectedNowIsReset(t *testing.T) {
 	n, h1, h2 := dual(t)
-	w := n.Run(dualModel("", forH2("{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [81]}")))
+	w := n.Run(dualModel("allowDisruption: true", forH2("{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [81]}")))
 	accept(t, h2, "10.1.1.2:81", func(c net.Conn) { io.Copy(c, c) })
 	c, err := h1.Dial(t.Context(), "tcp", "10.1.1.2:81")
 	if err != nil {
@@ -181,7 +181,7 @@ func TestAConnectionThatIsRejectedNowIsReset(t *testing.T) {
 	if err := say(c, "hello", ovstest.Patience); err != nil {
 		t.Fatal(err)
 	}
-	w.Apply(dualModel("", forH2("{name: echo, direction: ingress, action: reject, protocol: tcp, ports: [81]}")))
+	w.Apply(dualModel("allowDisruption: true", forH2("{name: echo, direction: ingress, action: reject, protocol: tcp, ports: [81]}")))
 	if err := say(c, "still there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the connection says %v; want it reset", err)
 	}

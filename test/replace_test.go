@@ -23,7 +23,7 @@ func TestPoliciesReplaced(t *testing.T) {
 		forH2("{name: two, direction: ingress, action: allow, protocol: tcp, ports: [82, '8000-8100']}", "{name: no-telnet, direction: ingress, action: deny, protocol: tcp, ports: [23]}",
 			"{name: echo, direction: ingress, action: allow, from: {cidrs: [10.1.1.0/30]}, protocol: icmp}", httpRule),
 	}
-	w := n.Run(pairModel("") + versions[0])
+	w := n.Run(pairModel("allowDisruption: true") + versions[0])
 	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	denied := sendDenied(t, h1, h2)
 	replacements := n.Rounds(replacements)
@@ -33,7 +33,7 @@ func TestPoliciesReplaced(t *testing.T) {
 	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time
 		ping := pingUnder(h1, "10.1.1.2", func() {
 			for i := range replacements {
-				w.Apply(pairModel("") + versions[(i+1)%len(versions)])
+				w.Apply(pairModel("allowDisruption: true") + versions[(i+1)%len(versions)])
 			}
 		})
 		felt = ping.sent != ping.received

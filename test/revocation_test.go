@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -75,12 +76,12 @@ func entriesTo(all []conntrack.Entry, port uint16) (some []conntrack.Entry) {
 // given back, and the same connection goes on.
 func TestTakenBack(t *testing.T) {
 	n, h1, h2 := pair(t)
-	w := n.Run(pairModel("") + forH2(toPort(81), toPort(82)))
+	w := n.Run(pairModel("allowDisruption: true") + forH2(toPort(81), toPort(82)))
 	echo(t, h2, "10.1.1.2:81")
 	echo(t, h2, "10.1.1.2:82")
 	taken, other := opened(t, h1, "10.1.1.2:81"), opened(t, h1, "10.1.1.2:82")
 	before := entriesTo(n.Entries(w.Zone("t")), 82)
-	w.Apply(pairModel("") + forH2(toPort(82)))
+	w.Apply(pairModel("allowDisruption: true") + forH2(toPort(82)))
 	if took := gone(t, n, 81); took > time.Second {
 		t.Errorf("the entry was there for %v", took)
 	}
@@ -96,7 +97,7 @@ func TestTakenBack(t *testing.T) {
 	if err != nil || s.Tenants[0].Ended != 1 || s.Tenants[0].RecentlyEnded[0].Ingress != "t/policy/h2/p81" {
 		t.Errorf("the status says %+v, %v", s.Tenants, err)
 	}
-	w.Apply(pairModel("") + forH2(toPort(81), toPort(82)))
+	w.Apply(pairModel("allowDisruption: true") + forH2(toPort(81), toPort(82)))
 	answered(t, taken) // what it said meanwhile comes with it, once its TCP tries again
 }
 
@@ -104,7 +105,7 @@ func TestTakenBack(t *testing.T) {
 // connections away.
 func TestExactlyTheConnectionsWithoutARuleEnd(t *testing.T) {
 	n, h1, h2 := pair(t)
-	w := n.Run(pairModel("") + forH2(toPort(81), toPort(82), toPort(83)))
+	w := n.Run(pairModel("allowDisruption: true") + forH2(toPort(81), toPort(82), toPort(83)))
 	var all []net.Conn
 	for port := 81; port <= 83; port++ {
 		echo(t, h2, fmt.Sprint("10.1.1.2:", port))
@@ -114,7 +115,7 @@ func TestExactlyTheConnectionsWithoutARuleEnd(t *testing.T) {
 	}
 	zone := w.Zone("t")
 	began := time.Now()
-	s := w.Apply(pairModel("") + forH2(toPort(81), toPort(83)))
+	s := w.Apply(pairModel("allowDisruption: true") + forH2(toPort(81), toPort(83)))
 	gone(t, n, 82)
 	t.Logf("67 of 200 connections ended, and their entries gone, %v after the file was changed", time.Since(began).Round(time.Millisecond))
 	ovstest.Eventually(t, "67 are said to have ended", func() (err error) {
@@ -155,7 +156,8 @@ func TestStormOfSweeps(t *testing.T) {
 	echo(t, app, "10.1.0.12:443")
 	extra := policy("t", "extra", "{name: tls, direction: ingress, action: allow, protocol: tcp, ports: [443]}")
 	w := n.Weir
-	w.Apply(routedModel + extra)
+	calm := strings.Replace(routedModel, "metadata: {name: t}\n", "metadata: {name: t}\nspec: {allowDisruption: true}\n", 1)
+	w.Apply(calm + extra)
 	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
 	defer stop()
 	var done, failed atomic.Int64
@@ -175,9 +177,9 @@ func TestStormOfSweeps(t *testing.T) {
 	rounds := 0
 	for ; ctx.Err() == nil; rounds++ {
 		taken := opened(t, web, "10.1.0.12:443")
-		w.Apply(routedModel)
+		w.Apply(calm)
 		taken.Close()
-		w.Apply(routedModel + extra)
+		w.Apply(calm + extra)
 	}
 	clients.Wait()
 	s, err := w.Status()
@@ -195,17 +197,17 @@ func TestStormOfSweeps(t *testing.T) {
 func TestOF07RemovingARuleWithAndWithoutCuttingSessions(t *testing.T) {
 	n, h1, h2 := pair(t)
 	with := func(onRevoke string) string {
-		return pairModel("") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", appliesTo: {endpoints: [h2]}, rules: ["+toPort(81)+"]")
+		return pairModel("allowDisruption: true") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", appliesTo: {endpoints: [h2]}, rules: ["+toPort(81)+"]")
 	}
 	w := n.Run(with("keep"))
 	echo(t, h2, "10.1.1.2:81")
 	zone := w.Zone("t")
 	session := opened(t, h1, "10.1.1.2:81")
 
-	w.Apply(pairModel(""))
+	w.Apply(pairModel("allowDisruption: true"))
 	for range 3 { // in the new epoch, too
 		answered(t, session)
-		w.Apply(pairModel("", fmt.Sprintf("{name: other, direction: ingress, action: deny, protocol: tcp, ports: [%d]}", time.Now().UnixNano()%1000+1)))
+		w.Apply(pairModel("allowDisruption: true", fmt.Sprintf("{name: other, direction: ingress, action: deny, protocol: tcp, ports: [%d]}", time.Now().UnixNano()%1000+1)))
 	}
 	if e := entriesTo(n.Entries(zone), 81); len(e) != 1 || e[0].State != "ESTABLISHED" {
 		t.Errorf("kept, and the entries are %+v", e)
@@ -214,7 +216,7 @@ func TestOF07RemovingARuleWithAndWithoutCuttingSessions(t *testing.T) {
 
 	w.Apply(with("enforce"))
 	answered(t, session)
-	w.Apply(pairModel(""))
+	w.Apply(pairModel("allowDisruption: true"))
 	if took := gone(t, n, 81); took > time.Second {
 		t.Errorf("the entry was there for %v", took)
 	}
@@ -229,14 +231,14 @@ func TestOF07RemovingARuleWithAndWithoutCuttingSessions(t *testing.T) {
 func TestAnIdleSessionIsCutToo(t *testing.T) {
 	n, h1, h2 := pair(t)
 	with := func(onRevoke string) string {
-		return pairModel("") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", rules: ["+toPort(81)+"]")
+		return pairModel("allowDisruption: true") + object("Policy", "name: h2, tenant: t", "onRevoke: "+onRevoke+", rules: ["+toPort(81)+"]")
 	}
 	w := n.Run(with("keep"))
 	echo(t, h2, "10.1.1.2:81")
 	session := opened(t, h1, "10.1.1.2:81")
-	w.Apply(pairModel(""))
+	w.Apply(pairModel("allowDisruption: true"))
 	w.Apply(with("enforce"))
-	w.Apply(pairModel(""))
+	w.Apply(pairModel("allowDisruption: true"))
 	if took := gone(t, n, 81); took > time.Second {
 		t.Errorf("the entry was there for %v", took)
 	}
@@ -249,7 +251,7 @@ func TestAnIdleSessionIsCutToo(t *testing.T) {
 func TestAnEpochComesAgainOnlyWhenNoConnectionCarriesIt(t *testing.T) {
 	n, h1, h2 := pair(t)
 	with := func(i int, rules ...string) string { // each edit takes a port back, and gives another
-		return pairModel("") + forH2(append(rules, toPort(1000+i))...)
+		return pairModel("allowDisruption: true") + forH2(append(rules, toPort(1000+i))...)
 	}
 	w := n.Run(with(0, toPort(81), toPort(82)))
 	echo(t, h2, "10.1.1.2:81")
@@ -270,4 +272,44 @@ func TestAnEpochComesAgainOnlyWhenNoConnectionCarriesIt(t *testing.T) {
 	gone(t, n, 81)
 	answered(t, other)
 	silent(t, taken)
+}
+
+// TestAModelThatEndsConnectionsIsHeldUntilItIsAllowed takes the rule of a live connection back,
+// and then most of the bridge.
+func TestAModelThatEndsConnectionsIsHeldUntilItIsAllowed(t *testing.T) {
+	n, h1, h2 := pair(t)
+	w := n.Run(pairModel("") + forH2(toPort(81), toPort(82)))
+	echo(t, h2, "10.1.1.2:81")
+	session := opened(t, h1, "10.1.1.2:81")
+	w.Apply(pairModel("") + forH2(toPort(81))) // nobody uses port 82
+
+	why := w.Held(pairModel("") + forH2(toPort(82)))
+	if len(why) != 1 || !strings.Contains(why[0], "t would lose 1 established connections by its policy") || !strings.Contains(why[0], "let in by t/policy/h2/p81") {
+		t.Errorf("held: %q", why)
+	}
+	answered(t, session)
+	timesOut(t, h1, "10.1.1.2:82")
+	plan, err := w.Tool("plan", "-f", w.Model())
+	if !strings.Contains(plan, "connections affected: 1") || !strings.Contains(plan, "would be held") || err == nil {
+		t.Errorf("weir plan says %q, %v", plan, err)
+	}
+	if status, err := w.Tool("status"); err != nil || !strings.Contains(status, "is held, and revision 2 stays in force") {
+		t.Errorf("weir status says %q, %v", status, err)
+	}
+
+	many := object("Policy", "name: many, tenant: t", "rules: ["+strings.Join(rules(60), ", ")+"]")
+	w.Apply(pairModel("allowDisruption: true") + forH2(toPort(82)) + many)
+	gone(t, n, 81)
+	if why := w.Held(pairModel("allowDisruption: true")); len(why) != 1 || !strings.Contains(why[0], "br0 would lose") {
+		t.Errorf("held: %q", why)
+	}
+	w.Apply(strings.Replace(pairModel(""), bridge, bridge+"spec: {allowDisruption: true}\n", 1))
+}
+
+// rules are n rules.
+func rules(n int) (all []string) {
+	for i := range n {
+		all = append(all, toPort(2000+2*i))
+	}
+	return all
 }

@@ -49,7 +49,7 @@ func (d *desk) Status() api.Status {
 	var now *controller.Status
 	if ctl := d.ctl.Load(); ctl != nil {
 		now = ctl.Status()
-		s.Model.Revision = now.Revision
+		s.Model.Revision, s.Model.Held = now.Revision, now.Held
 		if now.Err != nil {
 			s.Model.Error = now.Err.Error()
 		}
@@ -269,6 +269,7 @@ func bridgePlan(name string, plans map[string]controller.BridgePlan) api.BridgeP
 		return p
 	}
 	p.Add, p.Change, p.Remove = plan.Added, plan.Changed, plan.Deleted
+	p.Ends, p.Against = plan.Ends, plan.Against
 	for _, id := range plan.Narrowed {
 		p.Narrowed = append(p.Narrowed, string(id))
 	}

@@ -35,8 +35,9 @@ type keeper struct {
 	log  *logrus.Logger
 
 	snapshot ovsdb.Snapshot
-	seen     uint64 // counts the snapshots
-	model    *intent.Model
+	seen     uint64           // counts the snapshots
+	model    *intent.Model    // in force
+	next     *reading         // the newest, until it is in force; nil: it is
 	sites    map[string]*site // by bridge: those of the model
 	tcp      *door            // where all bridges connect, if --listen says so
 	arrivals chan arrival
@@ -93,6 +94,7 @@ func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan
 	defer retry.Stop()
 	for {
 		changed := k.ctl.Changed() // before settle looks, so that no change falls between
+		k.follow()
 		if err := k.settle(ctx); err != nil {
 			return err
 		}
@@ -153,11 +155,24 @@ func (k *keeper) take(ctx context.Context, r *reading) error {
 		k.log.WithError(r.err).Error("the model is refused, and the one before it stays in force")
 		return nil
 	}
-	k.desk.inForce.Store(r)
-	k.model = r.model
 	k.log.WithField("contents", census(r.model)).Info("model read")
-	k.forget()
+	if k.next = r; k.model == nil {
+		k.adopt()
+	}
 	return k.ctl.SetModel(ctx, r.model)
+}
+
+// follow takes the newest model once it is in force.
+func (k *keeper) follow() {
+	if k.next != nil && k.ctl.Status().Model == k.next.model {
+		k.adopt()
+	}
+}
+
+func (k *keeper) adopt() {
+	k.desk.inForce.Store(k.next)
+	k.model, k.next = k.next.model, nil
+	k.forget()
 }
 
 // forget leaves the bridges alone that the model no longer has: they stay as they

@@ -73,6 +73,12 @@ func planTable(w io.Writer, p api.Plan, wide bool) {
 		for _, t := range b.Narrowed {
 			fmt.Fprintf(w, "   %s: policy of %s is narrowed: its live connections are judged again\n", b.Name, t)
 		}
+		if len(b.Narrowed) > 0 || b.Ends > 0 {
+			fmt.Fprintf(w, "   %s: connections affected: %d\n", b.Name, b.Ends)
+		}
+		for _, why := range b.Against {
+			fmt.Fprintf(w, "   %s: it would be held: %s\n", b.Name, why)
+		}
 		if !wide {
 			continue
 		}

@@ -47,6 +47,9 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	if s.Database.Error != "" {
 		fmt.Fprintf(w, "timeouts of connections are not as they should be: %s\n", s.Database.Error)
 	}
+	if len(s.Model.Held) > 0 {
+		fmt.Fprintf(w, "the last change of the model is held, and revision %d stays in force:\n%s\n", s.Model.Revision, indent(strings.Join(s.Model.Held, "\n")))
+	}
 	fmt.Fprintln(w)
 	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
 	for _, b := range s.Bridges {

@@ -129,6 +129,9 @@ func (d *Daemon) Programmed(revision uint64) (s api.Status) {
 		if s.Model.Error != "" {
 			d.n.T.Fatalf("the model is refused: %s", s.Model.Error)
 		}
+		if len(s.Model.Held) > 0 {
+			return fmt.Errorf("the model is held: %v", s.Model.Held)
+		}
 		if s.Model.Revision < revision || len(s.Bridges) == 0 {
 			return fmt.Errorf("revision is %d, want %d", s.Model.Revision, revision)
 		}
@@ -152,6 +155,24 @@ func (d *Daemon) Apply(model string) api.Status {
 	d.write(model)
 	d.cmd.Process.Signal(syscall.SIGHUP)
 	return d.Programmed(s.Model.Revision + 1)
+}
+
+// Model returns the file that the model is in.
+func (d *Daemon) Model() string { return d.model }
+
+// Held changes the model, and returns why it is held.
+func (d *Daemon) Held(model string) (why []string) {
+	d.n.T.Helper()
+	d.write(model)
+	d.cmd.Process.Signal(syscall.SIGHUP)
+	Eventually(d.n.T, "the model is held", func() error {
+		s, err := d.Status()
+		if why = s.Model.Held; err == nil && len(why) == 0 {
+			err = fmt.Errorf("%+v", s.Model)
+		}
+		return err
+	})
+	return why
 }
 
 // Zone returns the conntrack zone of a tenant.

@@ -1,0 +1,241 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// edited is a model of bridges and tenants, each "NAME FIELDS" of its spec.
+func edited(t *testing.T, bridges []string, tenants ...string) *intent.Model {
+	t.Helper()
+	var b strings.Builder
+	for kind, all := range map[string][]string{"Bridge": bridges, "Tenant": tenants} {
+		for _, one := range all {
+			name, spec, _ := strings.Cut(one, " ")
+			fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: %s\nmetadata: {name: %s}\nspec: {%s}\n", kind, name, spec)
+		}
+	}
+	m, err := intent.Read(intent.Source{Name: "test", Data: []byte(b.String())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// large is compile with 100 flows more for tenant b.
+func large(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+	p, err := compile(c, in)
+	for _, u := range p.Units {
+		if in.Model.Tenant("b") != nil && u == p.Units[0] {
+			for i := range uint64(100) {
+				u.Flows = append(u.Flows, ofproto.Flow{Table: 60, Cookie: pipeline.Cookie(tags["b"]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, 104), ofproto.Is(ofproto.Reg1, i))})
+			}
+		}
+	}
+	return p, err
+}
+
+func TestAModelThatEmptiesABridgeIsHeld(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.config.Compile = large
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		had, plans := len(s.flows()), s.plans()
+		st := r.settled(edited(t, br0, "a"))
+		if len(st.Held) != 1 || !strings.Contains(st.Held[0], fmt.Sprintf("br0 would lose 102 of its %d flows", had)) || st.Revision != 1 || !st.Programmed("br0") || s.plans() != plans {
+			t.Fatalf("%q, revision %d, %d plans", st.Held, st.Revision, s.plans()-plans)
+		}
+		if len(r.numbering.retired) > 0 || len(st.Tenants) != 2 {
+			t.Errorf("retired %v, tenants %v", r.numbering.retired, st.Tenants)
+		}
+		r.must(s.Do(ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: 60}}))
+		time.Sleep(time.Minute) // virtual
+		if synctest.Wait(); len(s.flows()) != had {
+			t.Errorf("%d flows while a model is held: drift is not repaired", len(s.flows()))
+		}
+		st = r.settled(edited(t, []string{"br0 allowDisruption: true"}, "a"))
+		if len(st.Held) > 0 || len(s.flows()) != had-102 || st.Revision != 2 {
+			t.Errorf("%q, %d flows, revision %d", st.Held, len(s.flows()), st.Revision)
+		}
+		time.Sleep(time.Second) // virtual
+		if synctest.Wait(); len(r.numbering.retired) > 0 || !slices.Equal(s.flushed(), []uint16{104}) {
+			t.Errorf("flushed %v, and retired are %v", s.flushed(), r.numbering.retired)
+		}
+	})
+}
+
+func TestAHeldModelIsForgottenWhenItIsTakenBack(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.config.Compile = large
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		plans := s.plans()
+		r.settled(edited(t, br0, "a"))
+		if st := r.settled(edited(t, br0, "a", "b")); len(st.Held) > 0 || !st.Programmed("br0") || s.plans() != plans {
+			t.Errorf("%q, %d plans", st.Held, s.plans()-plans)
+		}
+	})
+}
+
+func TestABridgeThatComesAgainIsMadeAsTheModelInForceSays(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.config.Compile = large
+		s := r.newSwitch()
+		cut := r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		cut() // nobody is asked about the next model, as after a restart
+		r.settled(edited(t, br0, "a"))
+		r.connect("br0", s)
+		time.Sleep(time.Second) // virtual
+		synctest.Wait()
+		if st := r.Status(); len(st.Held) > 0 || !st.Programmed("br0") || len(s.flows()) != 3 {
+			t.Errorf("%q, %d flows", st.Held, len(s.flows()))
+		}
+	})
+}
+
+func TestOneBridgeThatObjectsHoldsTheModelOnAll(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.config.Compile = func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+			if in.Bridge == "br0" {
+				return compile(c, in)
+			}
+			return large(c, in)
+		}
+		both := []string{"br0", "br1"}
+		switches := []sw{r.newSwitch(), r.newSwitch()}
+		for i, name := range both {
+			r.connect(name, switches[i])
+		}
+		r.settled(edited(t, both, "a", "b"))
+		plans := switches[0].plans() + switches[1].plans()
+		st := r.settled(edited(t, both, "a"))
+		if n := switches[0].plans() + switches[1].plans() - plans; len(st.Held) != 1 || n != 0 {
+			t.Errorf("%q, %d plans", st.Held, n)
+		}
+		st = r.settled(edited(t, []string{"br0", "br1 allowDisruption: true"}, "a"))
+		if !st.Programmed("br0") || !st.Programmed("br1") || len(st.Held) > 0 {
+			t.Errorf("%q, %+v", st.Held, st.Bridges)
+		}
+	})
+}
+
+func TestABridgeThatGoesDoesNotHoldUpAReview(t *testing.T) {
+	virtual(t, func(r *rig) {
+		both := []string{"br0", "br1"}
+		switches := []sw{r.newSwitch(), r.newSwitch()}
+		r.connect("br0", switches[0])
+		cut := r.connect("br1", switches[1])
+		r.settled(edited(t, both, "a"))
+		r.config.Judge = rulings(nil)
+		r.config.Connections = func(ctx context.Context, _ uint16) ([]pipeline.Connection, error) {
+			<-ctx.Done() // a tracker that does not answer
+			return nil, ctx.Err()
+		}
+		r.must(r.SetModel(r.ctx, edited(t, both, "a defaults: {egress: deny}")))
+		time.Sleep(time.Second) // virtual
+		synctest.Wait()
+		cut()
+		switches[0].Cut()
+		time.Sleep(time.Second) // virtual
+		synctest.Wait()
+		if st := r.Status(); st.Revision != 2 {
+			t.Errorf("revision %d", st.Revision)
+		}
+	})
+}
+
+// ending gives a rig one established connection of tenant a, which its policy 2 denies.
+func (r *rig) ending(c pipeline.Connection) {
+	c.Open = true
+	r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
+		return []pipeline.Connection{c}[:map[uint16]int{103: 1}[zone]], nil
+	}
+	r.config.Judge = func(_ *pipeline.Program, _ pipeline.Input, t *intent.Tenant) func(pipeline.Connection) pipeline.Ruling {
+		return func(pipeline.Connection) pipeline.Ruling {
+			if t.Egress == intent.Deny {
+				return pipeline.Denied
+			}
+			return pipeline.Admitted
+		}
+	}
+}
+
+func TestAModelThatEndsConnectionsIsHeld(t *testing.T) {
+	for name, c := range map[string]struct {
+		change string
+		mark   uint32
+		proto  uint8
+		held   bool
+	}{
+		"an established connection would end":     {"a defaults: {egress: deny}", 0, 6, true},
+		"the tenant allows it":                    {"a defaults: {egress: deny}, allowDisruption: true", 0, 6, false},
+		"what its policies keep does not end":     {"a defaults: {egress: deny}", pipeline.MarkKeep, 6, false},
+		"one that is blocked already has ended":   {"a defaults: {egress: deny}", blocked, 6, false},
+		"a change that ends none":                 {"a defaults: {ingress: allow}", 0, 6, false},
+		"one that is denied as before is no news": {"a defaults: {egress: deny, ingress: allow}", 0, 6, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				conn := tracked(c.proto, 80, 1, c.mark)
+				conn.RuleOut = tags["b"]
+				s := r.newSwitch()
+				r.connect("br0", s)
+				first := edited(t, br0, "a")
+				if strings.Contains(name, "as before") {
+					first = edited(t, br0, "a defaults: {egress: deny}")
+				}
+				r.settled(first)
+				r.ending(conn)
+				st := r.settled(edited(t, br0, c.change))
+				if held := len(st.Held) > 0; held != c.held || held != (st.Revision == 1) {
+					t.Errorf("held: %q, revision %d; want held %v", st.Held, st.Revision, c.held)
+				}
+				if c.held && !strings.Contains(st.Held[0], "a would lose 1 established connections by its policy (one is tcp 10.0.0.1:1000 -> 10.0.0.2:80, let in by b)") {
+					t.Errorf("%q", st.Held)
+				}
+			})
+		})
+	}
+}
+
+func TestAPlanSaysWhatWouldBeHeld(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a"))
+		r.ending(tracked(6, 80, 1, 0))
+		p, err := r.Plan(r.ctx, edited(t, br0, "a defaults: {egress: deny}"))
+		r.must(err)
+		if b := p["br0"]; b.Ends != 1 || len(b.Against) != 1 {
+			t.Errorf("%+v", b)
+		}
+	})
+}
+
+func TestOfABurstOfModelsTheLastOneIsReviewed(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.config.Compile = large
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		for range 3 {
+			r.must(r.SetModel(r.ctx, edited(t, br0, "a")))
+			r.must(r.SetModel(r.ctx, edited(t, br0, "a", "b", "c")))
+		}
+		if st := r.settled(edited(t, br0, "b")); len(st.Held) > 0 || !st.Programmed("br0") || len(st.Tenants) != 1 {
+			t.Errorf("%q, %+v", st.Held, st)
+		}
+	})
+}
