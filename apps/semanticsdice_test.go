@@ -77,8 +77,9 @@ func (d *dice) network(n int) {
 		}
 		return ""
 	}
-	d.object("Network", fmt.Sprint("net", n), "", fmt.Sprintf(" {subnets: [{cidr: 10.0.%d.0/24%s}, {cidr: \"fd00:%d::/64\"%s}]}",
-		n, gateway(fmt.Sprintf("10.0.%d.1", n)), n, gateway(fmt.Sprintf("fd00:%d::1", n))))
+	unknown := d.one("unknown stations", "drop", "learn")
+	d.object("Network", fmt.Sprint("net", n), "", fmt.Sprintf(" {subnets: [{cidr: 10.0.%d.0/24%s}, {cidr: \"fd00:%d::/64\"%s}], unknownStations: %s}",
+		n, gateway(fmt.Sprintf("10.0.%d.1", n)), n, gateway(fmt.Sprintf("fd00:%d::1", n)), unknown))
 	for e := range rapid.IntRange(2-n, 3).Draw(d.T, "endpoints") {
 		name, host := fmt.Sprintf("e%d%d", n, e), hosts[e]
 		v4, v6 := fmt.Sprintf("10.0.%d.%d", n, host), fmt.Sprintf("\"fd00:%d::%x\"", n, host)
@@ -91,6 +92,9 @@ func (d *dice) network(n int) {
 			labels = "tier: " + tier
 		}
 		mac := fmt.Sprintf("02:00:00:00:%02x:%02x", n, e+1)
+		if unknown == "learn" && ips == "" && e == 2 { // one in a network: a packet to nobody known goes to all
+			mac = d.one("mac", mac, "any")
+		}
 		d.object("Endpoint", name, labels, fmt.Sprintf(" {network: net%d, bind: {port: %s-%s}, mac: %q, ips: [%s]%s}", n, d.tenant, name, mac, ips, d.one("rate", "", "", ", limits: {newPerSecond: 1000000}")))
 		d.endpoints = append(d.endpoints, name)
 	}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"weir/apps/pipeline"
+	"weir/intent"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/internal/sandbox/sandboxtest"
@@ -30,12 +31,12 @@ func (f frame) text() string { return f.Packet.String() }
 
 // frame puts p on the wire, towards the receiver's MAC or the router's.
 func (w *world) frame(p reference.Packet) frame {
-	mac := [6]byte(p.To.MAC)
+	mac := stationOf(p.To)
 	if p.From.Network != p.To.Network {
 		mac = pipeline.RouterMAC
 	}
 	conds := []ofproto.Cond{
-		ofproto.Is(ofproto.InPort, uint64(w.ports[p.From.ID()])), ofproto.IsMAC(ofproto.EthSrc, p.From.MAC), ofproto.IsMAC(ofproto.EthDst, mac),
+		ofproto.Is(ofproto.InPort, uint64(w.ports[p.From.ID()])), ofproto.IsMAC(ofproto.EthSrc, stationOf(p.From)), ofproto.IsMAC(ofproto.EthDst, mac),
 		ofproto.Is(ofproto.IPProto, uint64(p.Protocol)), ofproto.Is(ofproto.IPTTL, 64),
 	}
 	if p.Src.Is4() {
@@ -48,6 +49,14 @@ func (w *world) frame(p reference.Packet) frame {
 		f.SetUint(field, uint64(v))
 	}
 	return f
+}
+
+// stationOf is the MAC address of an endpoint, or of a station behind its port.
+func stationOf(e *intent.Endpoint) [6]byte {
+	if pipeline.AnyMAC(e) {
+		return [6]byte{2, 0, 0, 0, 0x0e, e.Name[1]}
+	}
+	return e.MAC
 }
 
 // service is what a packet's protocol has beside addresses.

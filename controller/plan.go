@@ -14,6 +14,7 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	if err != nil {
 		return BridgePlan{Err: err}
 	}
+	have.Flows = unlearned(have.Flows)
 	cache := s.cache // a copy: numbers that are not given must not stay in it
 	program, err := s.config.Compile(&cache, in)
 	if err != nil {

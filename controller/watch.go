@@ -42,8 +42,14 @@ func (s *session) relay(ctx context.Context, next func(context.Context) (ofproto
 	}
 }
 
-// notice collects what others have changed.
+// notice collects what others have changed. That the switch learns stations, and forgets
+// them, is no change of anybody's.
 func (s *session) notice(c ofproto.TableChange) {
+	told := len(c.Flows)
+	c.Flows = slices.DeleteFunc(c.Flows, func(u ofproto.FlowUpdate) bool { return pipeline.IsStation(u.Flow) })
+	if told > 0 && len(c.Flows) == 0 && !c.Groups && !c.All {
+		return
+	}
 	s.news.Flows = append(s.news.Flows, c.Flows...)
 	s.news.All = s.news.All || c.All
 	if len(s.news.Flows) > maxNews {
@@ -78,7 +84,7 @@ func (s *session) catchUp(ctx context.Context, news ofproto.TableChange) (err er
 		have.Flows = ofproto.Updated(have.Flows, news.Flows)
 	}
 	if have.Groups, have.Meters, err = s.conn.GroupsAndMeters(ctx); err == nil {
-		have.Flows = metered(have)
+		have.Flows = unlearned(metered(have))
 		s.reads(have)
 	}
 	return err
@@ -107,6 +113,14 @@ func metered(t ofproto.Tables) []ofproto.Flow {
 	return t.Flows
 }
 
+// unlearned returns flows without those that the switch has learned.
+func unlearned(flows []ofproto.Flow) []ofproto.Flow {
+	if !slices.ContainsFunc(flows, pipeline.IsStation) { // seldom: only then a copy is made
+		return flows
+	}
+	return slices.DeleteFunc(slices.Clone(flows), pipeline.IsStation)
+}
+
 // readTables reads what the bridge really has.
 func (s *session) readTables(ctx context.Context) error {
 	began := time.Now()
@@ -114,7 +128,7 @@ func (s *session) readTables(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	have.Flows = metered(have)
+	have.Flows = unlearned(metered(have))
 	s.reads(have)
 	s.fresh, s.cost = true, time.Since(began)
 	s.news = ofproto.TableChange{}

@@ -42,10 +42,9 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	learnStations: true,
-	revokeReset:   true,
-	logNew:        true,
-	logSampled:    true,
+	revokeReset: true,
+	logNew:      true,
+	logSampled:  true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

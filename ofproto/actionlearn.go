@@ -74,12 +74,15 @@ func (l Learn) same(o Action) bool {
 	}
 	return l.Table == k.Table && l.Priority == k.Priority && l.IdleTimeout == k.IdleTimeout && l.HardTimeout == k.HardTimeout &&
 		l.FinIdle == k.FinIdle && l.FinHard == k.FinHard && l.Cookie == k.Cookie && l.SendFlowRem == k.SendFlowRem &&
-		l.DeleteLearned == k.DeleteLearned && l.Limit == k.Limit && l.Result == k.Result && l.long == k.long
+		l.DeleteLearned == k.DeleteLearned && l.Limit == k.Limit && l.Result == k.Result && l.inLongForm() == k.inLongForm()
 }
+
+// inLongForm reports whether l is NXAST_LEARN2 on the wire.
+func (l Learn) inLongForm() bool { return l.long || l.Limit != 0 || l.Result.Field != 0 }
 
 func (l Learn) appendTo(b []byte) ([]byte, error) {
 	start := len(b)
-	long := l.long || l.Limit != 0 || l.Result.Field != 0
+	long := l.inLongForm()
 	subtype := uint16(16)
 	if long {
 		subtype = 45

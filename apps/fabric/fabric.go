@@ -113,6 +113,9 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 // packet with that of one endpoint and the MAC address of another would be judged as the
 // one's, and delivered to the other.
 func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite, e pipeline.EndpointSite) {
+	if pipeline.AnyMAC(e.Endpoint) { // its stations are learned
+		return
+	}
 	deliver := func(what ofproto.Cond, to []ofproto.Action) {
 		b.Flow(e.ID(), pipeline.L2, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), what), to...)
 	}
@@ -160,11 +163,8 @@ func broadcastOf(b *pipeline.Builder, n *pipeline.NetworkSite) {
 	}
 }
 
-// IEEE 802: the lowest bit of the first byte of a group's address.
-const groupBit = uint64(1) << 40
-
 var (
-	toMany = ofproto.Masked(ofproto.EthDst, groupBit, groupBit)
+	toMany = ofproto.Masked(ofproto.EthDst, pipeline.GroupBit, pipeline.GroupBit)
 	toAll  = []ofproto.Action{pipeline.ToAll.Set(), ofproto.GotoTable(pipeline.PolSkip)}
 )
 

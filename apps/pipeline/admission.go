@@ -49,6 +49,7 @@ func serveTenant(b *Builder, t *TenantSite) {
 			output(b, e)
 		}
 		flood(b, n)
+		meet(b, t, n)
 	}
 	if t.HasPlain() {
 		reserve(b, t)
@@ -63,14 +64,20 @@ func serveTenant(b *Builder, t *TenantSite) {
 // it sends has the identity of its class from here on.
 func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 	id := e.ID()
-	b.Flow(id, PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(e.Port))),
+	enter := []ofproto.Action{
 		ofproto.CTClear{}, // the host's own tracking, or another zone's, says nothing here
 		ofproto.Set(RegIn.Whole(), uint64(e.Tag)),
 		ofproto.Set(Zone, uint64(t.Zone)),
 		ofproto.SetField{Field: ofproto.Metadata, Value: ofproto.Uint(uint64(t.Zone)<<24 | uint64(n.Number))},
-		ofproto.GotoTable(PortSec))
+	}
+	own := ofproto.IsMAC(ofproto.EthSrc, e.MAC)
+	if AnyMAC(e.Endpoint) {
+		enter, own = append(enter, KnownStation.Set(), learnStation(e)), KnownStation.Is()
+		keepOut(b, t, n, e)
+	}
+	b.Flow(id, PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(e.Port))), append(enter, ofproto.GotoTable(PortSec))...)
 
-	from := []ofproto.Cond{ofproto.Is(RegIn, uint64(e.Tag)), ofproto.IsMAC(ofproto.EthSrc, e.MAC)}
+	from := []ofproto.Cond{ofproto.Is(RegIn, uint64(e.Tag)), own}
 	from = from[:len(from):len(from)]
 	sec := func(priority uint16, next ofproto.Table, conds ...ofproto.Cond) {
 		b.Flow(id, PortSec, priority, ofproto.MatchOn(append(conds, from...)...), ofproto.GotoTable(next))

@@ -33,6 +33,7 @@ const (
 	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
 	Neigh            ofproto.Table = 48  // next hop: MAC and endpoint
 	L2               ofproto.Table = 52  // network and MAC: endpoint
+	Stations         ofproto.Table = 53  // learned: network and MAC: endpoint behind whose port it is
 	PolSkip          ofproto.Table = 54  // who need not be judged?
 	PolOut           ofproto.Table = 56  // policy of the sending end
 	PolIn            ofproto.Table = 60  // policy of the receiving end
@@ -52,7 +53,7 @@ var TableNames = map[ofproto.Table]string{
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT",
-	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2",
+	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
 	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }

@@ -20,7 +20,7 @@ func (t *TenantSite) HasPlain() bool {
 	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Plain(e) && t.Here(e) })
 }
 
-// admitPlain lets a plain endpoint in with its MAC address, below what reserve keeps for
+// admitPlain lets a plain endpoint in with its MAC address, or its stations with theirs, below what reserve keeps for
 // others.
 func admitPlain(b *Builder, t *TenantSite, e EndpointSite, from []ofproto.Cond) {
 	sec := func(priority uint16, next []ofproto.Action, conds ...ofproto.Cond) {
@@ -30,11 +30,17 @@ func admitPlain(b *Builder, t *TenantSite, e EndpointSite, from []ofproto.Cond) 
 		sec(70, t.as(e, RegSrcID, ofproto.GotoTable(Stateless)), ip)
 	}
 	discover := []ofproto.Action{ofproto.GotoTable(ArpNd)}
-	sec(70, discover, ofproto.IsARP, ofproto.IsMAC(ofproto.ARPSHA, e.MAC))
-	for _, option := range []intent.MAC{e.MAC, {}} {
-		sec(112, discover, icmpv6(NdNS, ofproto.IsMAC(ofproto.NDSLL, option))...)
+	others := append([]uint64{NdNA}, MLDTypes...)
+	if AnyMAC(e.Endpoint) { // no flow can ask whether an option names the sender
+		sec(70, discover, ofproto.IsARP)
+		others = append(others, NdNS)
+	} else {
+		sec(70, discover, ofproto.IsARP, ofproto.IsMAC(ofproto.ARPSHA, e.MAC))
+		for _, option := range []intent.MAC{e.MAC, {}} {
+			sec(112, discover, icmpv6(NdNS, ofproto.IsMAC(ofproto.NDSLL, option))...)
+		}
 	}
-	for _, typ := range append([]uint64{NdNA}, MLDTypes...) {
+	for _, typ := range others {
 		sec(112, discover, icmpv6(typ)...)
 	}
 }

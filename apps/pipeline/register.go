@@ -12,7 +12,7 @@ import (
 //
 //	reg0      31     24 23 22 21  20 19..17  16  15  14  13        6   4  3   2  1 0
 //	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
-//	         |  epoch  |  |mk|lim|  |alg,rel|aud|   |kp |all|     |sl |  |jdg|est|   |
+//	         |  epoch  |  |mk|lim|st|alg,rel|aud|   |kp |all|     |sl |  |jdg|est|   |
 //	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
@@ -59,6 +59,8 @@ const (
 	Keep    Flag = 14 // whoever has admitted it so far wants it to live on when its policy is changed
 	MayKeep Flag = 22 // and nobody who has let it out does not
 
+	KnownStation Flag = 20 // its sender has been learned
+
 	Audited Flag = 16 // denied, and let pass all the same
 	Related Flag = 17 // a new connection that a known one has announced
 	FTP     Flag = 18 // the tracker is to read the connection as FTP's control connection
@@ -83,6 +85,9 @@ func (f Flag) As(g Flag) ofproto.Action {
 
 // Is is the condition that f is raised.
 func (f Flag) Is() ofproto.Cond { return ofproto.Masked(regFlags, 1<<f, 1<<f) }
+
+// IsNot is the condition that f is not raised.
+func (f Flag) IsNot() ofproto.Cond { return ofproto.Masked(regFlags, 0, 1<<f) }
 
 // passable are the tables that have policy, and tiers its tiers, in the order of the bits
 // of reg15.
@@ -172,6 +177,7 @@ const (
 	NoRoute         Reason = 40
 	NoNeighbour     Reason = 41 // the next hop is not there
 	UnknownMAC      Reason = 42 // nobody in the network has the destination's MAC and IP address
+	TooManyStations Reason = 43 // as many stations as may be are behind the port already
 	DeniedByRule    Reason = 50
 	DeniedByDefault Reason = 51
 	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
@@ -189,7 +195,8 @@ var Reasons = map[Reason]string{
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",
 	Expired: "time to live exceeded at the router",
 	NoRoute: "no route", NoNeighbour: "next hop is not there", UnknownMAC: "nobody in the network has that MAC and IP address",
-	DeniedByRule: "denied by a rule", DeniedByDefault: "denied by the tenant's default",
+	TooManyStations: "too many stations behind the port",
+	DeniedByRule:    "denied by a rule", DeniedByDefault: "denied by the tenant's default",
 	RejectedByRule: "rejected by a rule",
 	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
 	NoPort: "the endpoint's port has gone",

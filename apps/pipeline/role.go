@@ -41,7 +41,7 @@ func guard(b *Builder, id intent.ID) {
 // roles lets an endpoint send what goes with its roles, and ask those in its network that
 // have them.
 func roles(n *NetworkSite, e EndpointSite, sec func(uint16, ofproto.Table, ...ofproto.Cond)) {
-	local := ofproto.IsAddr(ofproto.IPv6Src, LinkLocal(e.MAC))
+	local := localOf(e)
 	if e.Router {
 		sec(120, ArpNd, icmpv6(ndRA, local)...)
 	}
