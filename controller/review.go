@@ -221,7 +221,11 @@ func (e ending) why() string {
 	if e.by != "" {
 		by = ", let in by " + string(e.by)
 	}
-	return fmt.Sprintf("%s would lose %d established connections by %s (one is %v%s): %s", e.tenant, e.open, what, e.example, by, allow)
+	some := fmt.Sprintf("%d established connections by %s (one is ", e.open, what)
+	if e.open == 1 {
+		some = fmt.Sprintf("an established connection by %s (", what)
+	}
+	return fmt.Sprintf("%s would lose %s%v%s): %s", e.tenant, some, e.example, by, allow)
 }
 
 // gone returns the tenants of an earlier model that a later one does not have.

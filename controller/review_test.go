@@ -202,7 +202,7 @@ func TestAModelThatEndsConnectionsIsHeld(t *testing.T) {
 				if held := len(st.Held) > 0; held != c.held || held != (st.Revision == 1) {
 					t.Errorf("held: %q, revision %d; want held %v", st.Held, st.Revision, c.held)
 				}
-				if c.held && !strings.Contains(st.Held[0], "a would lose 1 established connections by its policy (one is tcp 10.0.0.1:1000 -> 10.0.0.2:80, let in by b)") {
+				if c.held && !strings.Contains(st.Held[0], "a would lose an established connection by its policy (tcp 10.0.0.1:1000 -> 10.0.0.2:80, let in by b)") {
 					t.Errorf("%q", st.Held)
 				}
 			})
