@@ -5,6 +5,7 @@
 //	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection]
 //	DELETE /v1/connections?tenant=T&protocol=P&src=A&dst=A&sport=N&dport=N|all=true
 //	                               has the connection tracker forget those: Killed
+//	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /healthz                  200 and "ok" while the daemon answers
 //
@@ -29,6 +30,9 @@ type Daemon interface {
 	Connections(ctx context.Context, tenant string) ([]Connection, error)
 	// Kill has the connection tracker forget the connections of one tenant that f means.
 	Kill(ctx context.Context, f Filter) (Killed, error)
+	// Observations returns what rules have reported, the oldest first. The error is an
+	// UnknownTenant if there is no such tenant.
+	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
 	// Plan returns what the model in sources would change. The error is an
 	// intent.Problems if it is no model.
 	Plan(ctx context.Context, sources []intent.Source) (Plan, error)

@@ -36,6 +36,17 @@ func New(d Daemon) http.Handler {
 		}
 		return d.Kill(r.Context(), f)
 	}))
+	mux.HandleFunc("GET /v1/observations", answer(func(r *http.Request) (any, error) {
+		q, err := readObservationQuery(r)
+		if err != nil {
+			return nil, err
+		}
+		list, err := d.Observations(r.Context(), q)
+		if list == nil {
+			list = []Observation{}
+		}
+		return list, err
+	}))
 	mux.HandleFunc("POST /v1/plan", answer(func(r *http.Request) (any, error) {
 		sources, err := readSources(r)
 		if err != nil {

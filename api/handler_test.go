@@ -19,6 +19,7 @@ import (
 type fake struct {
 	status      func() Status
 	connections func(tenant string) ([]Connection, error)
+	observed    func(ObservationQuery) ([]Observation, error)
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
 }
@@ -27,7 +28,10 @@ func (f fake) Status() Status { return f.status() }
 func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error) {
 	return f.connections(tenant)
 }
-func (f fake) Kill(_ context.Context, which Filter) (Killed, error)    { return f.kill(which) }
+func (f fake) Kill(_ context.Context, which Filter) (Killed, error) { return f.kill(which) }
+func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
+	return f.observed(q)
+}
 func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }
 
 func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {
@@ -46,6 +50,27 @@ func TestStatusIsSentAsJSON(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" || resp.StatusCode != 200 {
 		t.Errorf("status %d, -want +got:\n%s", resp.StatusCode, d)
+	}
+}
+
+func TestObservationsAreThoseThatAreAskedFor(t *testing.T) {
+	d := fake{observed: func(q ObservationQuery) ([]Observation, error) {
+		if q.Tenant == "red" {
+			return nil, UnknownTenant("red")
+		}
+		return []Observation{{Tenant: q.Tenant, Verdict: q.Verdict, N: q.After + 1}}, nil
+	}}
+	for query, want := range map[string]string{
+		"tenant=blue&verdict=denied&after=7": `"n":8,`,
+		"":                                   `"n":1,`,
+		"verdict=dropped":                    "must be allowed, denied, rejected or audited",
+		"after=soon":                         "after=soon: invalid syntax",
+		"tenant=red":                         `there is no tenant \"red\"`,
+	} {
+		body, err := io.ReadAll(ask(t, d, "GET", "/v1/observations?"+query, nil).Body)
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %v; want %s", query, body, err, want)
+		}
 	}
 }
 

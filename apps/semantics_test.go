@@ -125,6 +125,7 @@ type opinion struct {
 	commit  string // what was remembered: "", "admitted by EGRESS and INGRESS as CLASS", "blocked"
 	by      intent.ID
 	told    bool   // the sender is sent an answer
+	logged  bool   // a copy is reported
 	odd     string // what flowsim finds strange
 	stray   bool   // it is for nobody: dropped, and it does not matter where
 }
@@ -146,6 +147,9 @@ func (o opinion) String() string {
 	if o.told {
 		s += ", and its sender told"
 	}
+	if o.logged {
+		s += ", reported"
+	}
 	if o.odd != "" {
 		s += ", " + o.odd
 	}
@@ -155,7 +159,10 @@ func (o opinion) String() string {
 // beside returns o as it is compared with what is wanted.
 func (o opinion) beside(want opinion) opinion {
 	if want.stray && o.port == 0 {
-		o.stray, o.tracked, o.by, o.told = true, false, "", false
+		o.stray, o.tracked, o.by, o.told, o.logged = true, false, "", false, false
+	}
+	if !want.tracked { // what is not tracked may be reported, or was about to be by a rule that did not decide
+		o.logged = false
 	}
 	return o
 }
@@ -191,10 +198,21 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 		o.commit = "blocked"
 	}
 	o.by, o.told = v.By, v.Told
+	o.logged = o.tracked && w.reported(p, s)
 	if v.Passes() {
 		o.port = w.ports[p.To.ID()]
 	}
 	return o
+}
+
+// reported reports whether a rule reports what becomes of a packet: of one that is judged for
+// the first time, also if there is no room for its connection then.
+func (w *world) reported(p reference.Packet, s reference.State) bool {
+	if s != reference.New && s != reference.Overflow {
+		return false
+	}
+	v := reference.Judge(w.model, p, reference.New)
+	return w.logs(v.Egress) || w.logs(v.Ingress) || w.logs(v.By)
 }
 
 // simulated asks package flowsim.
@@ -210,7 +228,9 @@ func (w *world) simulated(p reference.Packet, s reference.State) opinion {
 	o.odd = strings.Join(trace.Odd, "; ")
 	for _, out := range trace.Outputs {
 		if out.Port == ofproto.PortController {
-			o.told = true
+			flags := out.Packet.Uint(ofproto.Reg0)
+			isReport := flags&(1<<pipeline.LogNew|1<<pipeline.LogSampled) != 0 && flags&(1<<pipeline.JudgeAgain) == 0
+			o.logged, o.told = o.logged || isReport, o.told || !isReport
 			continue
 		}
 		o.port += out.Port // one, or the sum is not a port
@@ -245,18 +265,24 @@ func admitted(egress, ingress intent.ID, class uint16) string {
 	return fmt.Sprintf("admitted by %s and %s as %d", egress, ingress, class)
 }
 
+// logs reports whether a rule reports what it decides.
+func (w *world) logs(id intent.ID) bool { return w.rule(id).Log != "" }
+
 // mark returns the class that a rule gives to connections.
-func (w *world) mark(id intent.ID) uint16 {
+func (w *world) mark(id intent.ID) uint16 { return w.rule(id).Mark }
+
+// rule returns a rule, or none for a default.
+func (w *world) rule(id intent.ID) intent.Rule {
 	for _, t := range w.model.Tenants() {
 		for _, p := range t.Policies {
 			for _, r := range p.Rules {
 				if r.ID() == id {
-					return r.Mark
+					return *r
 				}
 			}
 		}
 	}
-	return 0
+	return intent.Rule{}
 }
 
 // denier returns the rule or default that has denied a packet: the last that a register

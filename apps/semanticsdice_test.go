@@ -146,6 +146,11 @@ func (d *dice) rule(r int) string {
 	if of := d.selector("peer", protocol != "icmp" && protocol != "icmpv6", d.mixed); of != "" {
 		s += fmt.Sprintf(", %s: %s", peer, of)
 	}
+	if action == "stateless" && rapid.Bool().Draw(d.T, "report") {
+		s += ", log: sampled"
+	} else if action != "pass" && action != "stateless" {
+		s += d.one("log", "", "", "", ", log: new", ", log: sampled")
+	}
 	if action == "allow" && rapid.Bool().Draw(d.T, "mark") {
 		s += ", mark: " + d.one("class", "17", "18")
 	}

@@ -68,7 +68,7 @@ func (w *world) flowsRule(p reference.Packet) pipeline.Ruling {
 	if p.Protocol == reference.ICMP || p.Protocol == reference.ICMPv6 {
 		return pipeline.Denied
 	}
-	if back := w.sim.Send(w.frame(p.Reversed()).Packet, &flowsim.Tracker{}); len(back.Outputs) > 0 && back.Outputs[0].Port != ofproto.PortController { // a reject asks there
+	if back := w.sim.Send(w.frame(p.Reversed()).Packet, &flowsim.Tracker{}); len(delivered(back)) > 0 {
 		return pipeline.Answers
 	}
 	return pipeline.Denied

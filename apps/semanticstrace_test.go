@@ -180,6 +180,7 @@ var (
 	datapathActions = regexp.MustCompile(`(?m)^Datapath actions: (.*)$`)
 	portOf          = regexp.MustCompile(`(?:^|,)p(\d+)(?:,|$)`)
 	markOf          = regexp.MustCompile(`ct\(commit,[^)]*mark=(0x[0-9a-f]+)`)
+	reported        = regexp.MustCompile(`(?:sample\(sample=100[.0]*%,actions|clone)\(meter\(\d+\),userspace\([^ ]*controller\(reason=1[^ ]*?\)\)\)`)
 	labelOf         = regexp.MustCompile(`label=0x([0-9a-f]+)`)
 )
 
@@ -191,7 +192,8 @@ func (w *world) read(trace string) (o opinion) {
 		return o
 	}
 	last := all[len(all)-1][1]
-	o.told = strings.Contains(last, "controller(reason=1")
+	o.told = strings.Contains(reported.ReplaceAllString(last, ""), "controller(reason=1")
+	o.logged = reported.MatchString(trace)
 	if m := portOf.FindStringSubmatch(last); m != nil {
 		n, _ := strconv.ParseUint(m[1], 10, 32)
 		o.port = uint32(n)

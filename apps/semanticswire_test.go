@@ -109,11 +109,7 @@ func (tr *tracer) converse(t *rapid.T, w *world, p reference.Packet, ct *flowsim
 		}
 		f.Invalid = back && w.opensNothing(&f, ct, i)
 		var want []uint32
-		for _, o := range w.sim.Send(f.Packet, ct).Outputs {
-			if o.Port != ofproto.PortController {
-				want = append(want, o.Port)
-			}
-		}
+		want = append(want, delivered(w.sim.Send(f.Packet, ct))...)
 		if got := tr.send(t, uint32(f.Uint(ofproto.InPort)), onWire(t, &f, back, i)); !slices.Equal(got, want) {
 			t.Fatalf("%s\npacket %d, %s: flowsim sends it to %v, Open vSwitch to %v", w.text, i, f.text(), want, got)
 		}

@@ -76,6 +76,10 @@ type Config struct {
 	Narrowed func(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, m *intent.Model) []intent.ID
 	// Answer answers a packet that a flow sent to the controller. If nil, nobody does.
 	Answer func(pipeline.Input, ofproto.PacketIn) []ofproto.PacketOut
+	// Observe takes note of a packet that a flow sent to the controller, if it is one to take
+	// note of; such a packet is not answered. It is called by the sessions of all bridges, and
+	// must not wait. If nil, nobody takes note.
+	Observe func(bridge string, in pipeline.Input, p ofproto.PacketIn) bool
 
 	// Connections reads the connections of a zone, and Judge returns how a program judges
 	// those of a tenant, which a sweep asks. If either is nil there are no sweeps, and what

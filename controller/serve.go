@@ -192,9 +192,9 @@ func (s *session) take(j job) {
 	s.alone, s.fresh = s.alone || j.alone, false
 }
 
-// answer answers a packet that a flow sent here.
+// answer answers a packet that a flow sent here, or takes note of it.
 func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
-	if s.config.Answer == nil || s.job.input.Model == nil {
+	if s.job.input.Model == nil || s.config.Observe != nil && s.config.Observe(s.name, s.job.input, p) || s.config.Answer == nil {
 		return nil
 	}
 	for _, out := range s.config.Answer(s.job.input, p) {

@@ -43,8 +43,6 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	revokeReset: true,
-	logNew:      true,
-	logSampled:  true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

@@ -127,6 +127,7 @@ func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
 		return pipeline.Pass(s.table, r.Policy.Tier)
 	}
 	actions := []ofproto.Action{ofproto.Set(s.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))}
+	actions = append(actions, pipeline.Report(r.Log)...)
 	switch r.Action {
 	case intent.Deny:
 		return append(actions, ofproto.Set(pipeline.RegReason.Whole(), uint64(pipeline.DeniedByRule)), ofproto.GotoTable(pipeline.PolMiss))

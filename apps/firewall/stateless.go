@@ -70,7 +70,7 @@ func untrackOneWay(b *pipeline.Builder, t *pipeline.TenantSite, rules []rule, th
 		number := ofproto.Set(there.rule.Whole(), uint64(b.Numbers.Tag(r.ID())))
 		switch {
 		case stateless(r):
-			untrackRule(b, t, r, append([]ofproto.Action{number}, there.pass...), back.pass, there, back)
+			untrackRule(b, t, r, slices.Concat([]ofproto.Action{number}, pipeline.Report(r.Log), there.pass), back.pass, there, back)
 		case slices.ContainsFunc(rules[i+1:], func(q rule) bool { return stateless(q) && q.overlaps(&r) }):
 			if r.Action == intent.Pass && !r.refused {
 				untrackRule(b, t, r, pipeline.Pass(there.packets, r.Policy.Tier), pipeline.Pass(back.answers, r.Policy.Tier), there, back)

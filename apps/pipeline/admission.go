@@ -54,6 +54,7 @@ func serveTenant(b *Builder, t *TenantSite) {
 	if t.HasPlain() {
 		reserve(b, t)
 	}
+	report(b, t)
 	states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
 	if t.Mode == intent.Off {
 		untracked(b, t)

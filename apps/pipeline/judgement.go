@@ -41,7 +41,7 @@ func judges(f ofproto.Flow) bool {
 	switch f.Table {
 	case PolOut, PolIn, PolMiss: // in PolMiss, what an audit lets pass
 		_, owned := TagOf(f.Cookie)
-		return owned
+		return owned && !reports(f)
 	}
 	return false
 }
@@ -123,9 +123,20 @@ func (j *judgement) same(k *judgement) bool {
 	return j.effect == k.effect && j.decider == k.decider && sameActions(j.flow, k.flow) && sameActions(j.does, k.does)
 }
 
+// sameActions reports whether f and g do the same in the service of the same intent, but for
+// what they report.
 func sameActions(f, g ofproto.Flow) bool {
-	a, b := ofproto.Flow{Cookie: f.Cookie, Actions: f.Actions}, ofproto.Flow{Cookie: g.Cookie, Actions: g.Actions}
+	a, b := ofproto.Flow{Cookie: f.Cookie, Actions: unreported(f.Actions)}, ofproto.Flow{Cookie: g.Cookie, Actions: unreported(g.Actions)}
 	return a.Equal(b)
+}
+
+// unreported returns actions without those that have a decision reported.
+func unreported(actions []ofproto.Action) []ofproto.Action {
+	isReport := func(a ofproto.Action) bool { return a == LogNew.Set() || a == LogSampled.Set() }
+	if !slices.ContainsFunc(actions, isReport) {
+		return actions
+	}
+	return slices.DeleteFunc(slices.Clone(actions), isReport)
 }
 
 // covers reports whether j matches all that k does.

@@ -20,6 +20,9 @@ func meteredIDs(t *intent.Tenant) (ids []intent.ID) {
 	if t.Limits.NewPerSecond > 0 {
 		ids = append(ids, RateID(t.ID()))
 	}
+	for _, w := range loggingsOf(t) {
+		ids = append(ids, t.ID()+w.name)
+	}
 	for _, e := range t.Endpoints {
 		if e.NewPerSecond > 0 {
 			ids = append(ids, RateID(e.ID()))

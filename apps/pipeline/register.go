@@ -10,10 +10,10 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23 22 21  20 19..17  16  15  14  13        6   4  3   2  1 0
-//	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
-//	         |  epoch  |  |mk|lim|st|alg,rel|aud|   |kp |all|     |sl |  |jdg|est|   |
-//	         +---------+--+--+---+--+-------+---+---+---+---+-----+---+--+---+---+---+
+//	reg0      31     24 23 22 21  20 19..17  16  15  14  13    11, 10   6   4  3   2  1 0
+//	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
+//	         |  epoch  |  |mk|lim|st|alg,rel|aud|   |kp |all|  |  log  |sl |  |jdg|est|   |
+//	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
@@ -59,6 +59,9 @@ const (
 	Keep    Flag = 14 // whoever has admitted it so far wants it to live on when its policy is changed
 	MayKeep Flag = 22 // and nobody who has let it out does not
 
+	LogNew     Flag = 10 // a rule reports what becomes of it
+	LogSampled Flag = 11 // a rule reports it, if there is room for it
+
 	KnownStation Flag = 20 // its sender has been learned
 
 	Audited Flag = 16 // denied, and let pass all the same
@@ -82,6 +85,9 @@ func (f Flag) Clear() ofproto.Action {
 func (f Flag) As(g Flag) ofproto.Action {
 	return ofproto.Move{Src: regFlags.Range(uint16(g), uint16(g)), Dst: regFlags.Range(uint16(f), uint16(f))}
 }
+
+// isWithout is the condition that f is raised, and g is not.
+func (f Flag) isWithout(g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f, 1<<f|1<<g) }
 
 // Is is the condition that f is raised.
 func (f Flag) Is() ofproto.Cond { return ofproto.Masked(regFlags, 1<<f, 1<<f) }

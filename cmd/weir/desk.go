@@ -28,13 +28,14 @@ type desk struct {
 	flags    serveFlags
 	log      *logrus.Logger
 	tracker  conntrack.Source
-	ctl      atomic.Pointer[controller.Controller]    // nil until it runs
-	last     atomic.Pointer[reading]                  // the last one
-	inForce  atomic.Pointer[reading]                  // the last good one
-	snapshot atomic.Pointer[ovsdb.Snapshot]           // nil: none yet
-	numbers  atomic.Pointer[store.Snapshot]           // nil: none yet
-	version  atomic.Pointer[string]                   // of ovs-vswitchd; nil: not asked yet
-	trouble  atomic.Pointer[map[string]string]        // by bridge: why it is not attached
+	ctl      atomic.Pointer[controller.Controller] // nil until it runs
+	last     atomic.Pointer[reading]               // the last one
+	inForce  atomic.Pointer[reading]               // the last good one
+	snapshot atomic.Pointer[ovsdb.Snapshot]        // nil: none yet
+	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
+	version  atomic.Pointer[string]                // of ovs-vswitchd; nil: not asked yet
+	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
+	notes    notebook
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet

@@ -165,6 +165,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
 		Answer:    apps.Answer,
+		Observe:   d.observe,
 
 		Connections: d.trackedIn,
 		Judge:       judge,

@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	"controller":                   {may: []string{"intent", "ofproto", "apps/pipeline"}},
 	"ovsdb":                        {may: []string{"internal/unixctl"}},
 	"conntrack":                    {may: []string{"internal/unixctl"}},
-	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim"}},
+	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim", "internal/frame"}},
 	"quirk":                        {pure: true},
 	"store":                        {may: []string{"intent"}},
 	"api":                          {may: []string{"controller", "intent", "explain", "conntrack", "store"}},

@@ -1,0 +1,89 @@
+package explain
+
+import (
+	"net/netip"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/internal/frame"
+	"weir/ofproto"
+)
+
+// A Verdict is what became of a connection that a rule reports.
+type Verdict string
+
+// The verdicts.
+const (
+	Allowed  Verdict = "allowed"
+	Denied   Verdict = "denied"
+	Rejected Verdict = "rejected" // and its sender told
+	Audited  Verdict = "audited"  // denied, and let pass all the same
+)
+
+// An Observation is what a rule with log reports: the verdict on the first packet of a
+// connection, or on a packet that is not tracked.
+type Observation struct {
+	Tenant           string
+	Verdict          Verdict
+	Why              string // of what is not allowed: the reason in words
+	Protocol         uint8
+	Src, Dst         netip.Addr
+	SrcPort, DstPort uint16
+	Type, Code       uint8     // of ICMP and ICMPv6
+	From, To         intent.ID // endpoints; empty: not known
+	Egress, Ingress  intent.ID // the rules or defaults that were asked; that of the last decides
+	Sampled          bool      // there may be many alike that are not reported
+}
+
+// Observe reads a report that a flow has sent to the controller. It returns false
+// if p is none, or cannot be read.
+func Observe(in pipeline.Input, p ofproto.PacketIn) (o Observation, ok bool) {
+	from, ok := pipeline.ReportedBy(in.Numbers, p)
+	if !ok {
+		return o, false
+	}
+	t := in.Model.Tenant(from.Tenant)
+	packet, read := frame.Parse(p.Data)
+	if t == nil || !read {
+		return o, false
+	}
+	o = Observation{
+		Tenant: from.Tenant, Sampled: from.Log == intent.LogSampled,
+		Protocol: packet.Protocol, Src: packet.Src, Dst: packet.Dst, SrcPort: packet.SrcPort, DstPort: packet.DstPort, Type: packet.Type, Code: packet.Code,
+	}
+	r := registers(p.Match)
+	for tag, id := range map[ofproto.Field]*intent.ID{pipeline.RegIn: &o.From, pipeline.RegOut: &o.To, pipeline.RegRuleOut: &o.Egress, pipeline.RegRuleIn: &o.Ingress} {
+		*id, _ = in.Numbers.Origin(uint32(r[tag]))
+	}
+	o.decide(p.Table, pipeline.Reason(r[pipeline.RegReason]), uint32(r[ofproto.CTMark]), t.Mode)
+	return o, true
+}
+
+// decide says what the table says from which a report comes, with the reason in its
+// register.
+func (o *Observation) decide(at ofproto.Table, why pipeline.Reason, mark uint32, mode intent.Mode) {
+	o.Verdict = Allowed
+	switch {
+	case at == pipeline.CommitCheck && mark&pipeline.MarkCommitted == 0:
+		o.Verdict, why = Denied, pipeline.LimitReached
+	case at == pipeline.PolMiss && why == pipeline.RejectedByRule:
+		o.Verdict = Rejected
+	case at == pipeline.PolMiss:
+		o.Verdict = Denied
+	default:
+		return
+	}
+	if mode == intent.Audit {
+		o.Verdict = Audited
+	}
+	o.Why = pipeline.Reasons[why]
+}
+
+// registers are the values of a packet-in's fields.
+func registers(m ofproto.Match) map[ofproto.Field]uint64 {
+	r := make(map[ofproto.Field]uint64, len(m))
+	for _, c := range m {
+		r[c.Field] = c.Value.Uint64()
+	}
+	return r
+}
