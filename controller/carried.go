@@ -43,6 +43,8 @@ type change struct {
 	want   *pipeline.Program // the units of the program that the bridge may not have
 	have   ofproto.Tables    // what it may have instead
 	theirs []ofproto.Flow    // what it will have of others
+
+	narrowed []intent.ID // tenants whose live connections have to be judged again
 }
 
 // to returns the change to a program. Only the units are looked at that were not given, unless

@@ -253,10 +253,8 @@ func (s *session) endings(ctx context.Context, p *pipeline.Program, x change, in
 		}
 	}
 	narrowed := map[intent.ID]bool{}
-	if s.config.Narrowed != nil {
-		for _, id := range s.config.Narrowed(x.want, x.have, in.Numbers, in.Model) {
-			narrowed[id] = true
-		}
+	for _, id := range x.narrowed {
+		narrowed[id] = true
 	}
 	for _, t := range in.Model.Tenants() {
 		old := before.Tenant(t.Name)

@@ -275,6 +275,9 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 		x, err = s.to(program, mode)
 		s.report.Foreign = len(x.theirs)
 	}
+	if err == nil {
+		x.narrowed = s.narrowed(x.want, x.have, in)
+	}
 	if now, bad := s.reviewed(ctx, program, x, err); !now || bad != nil {
 		return false, bad
 	}
@@ -332,15 +335,21 @@ func (s *session) log(p ofproto.Plan) {
 		WithField("deleted", len(p.DeleteFlows)+len(p.DeleteGroups)).Info("programmed")
 }
 
+// narrowed asks the configuration.
+func (s *session) narrowed(want *pipeline.Program, have ofproto.Tables, in pipeline.Input) []intent.ID {
+	if s.config.Narrowed == nil {
+		return nil
+	}
+	return s.config.Narrowed(want, have, in.Numbers, in.Model)
+}
+
 // raise has the epochs of the tenants raised whose live connections have to be judged again,
 // before anything is sent: what their policy let pass it does no more, or somebody else did.
 // Then there is another job to begin with.
 func (s *session) raise(ctx context.Context, x change, in pipeline.Input) (bool, error) {
 	epochs := map[intent.ID]uint8{}
-	if s.config.Narrowed != nil {
-		for _, id := range s.config.Narrowed(x.want, x.have, in.Numbers, in.Model) {
-			epochs[id] = in.Numbers.Epoch(id)
-		}
+	for _, id := range x.narrowed {
+		epochs[id] = in.Numbers.Epoch(id)
 	}
 	for id, epoch := range s.exposed {
 		if in.Numbers.Epoch(id) == epoch {
