@@ -109,3 +109,40 @@ func BenchmarkAMemberJoins(b *testing.B) {
 		turn(models[i%2])
 	}
 }
+
+// sharedModel is a tenant with rules that all name a group of CIDRs.
+func sharedModel(tb testing.TB, rules, cidrs int) *intent.Model {
+	var text []string
+	for i := range cidrs {
+		text = append(text, fmt.Sprintf("172.16.%d.0/24", i))
+	}
+	var b strings.Builder
+	for i := range rules {
+		fmt.Fprintf(&b, "  - {name: r%d, direction: ingress, action: allow, from: {groups: [peers]}, protocol: tcp, ports: [%d]}\n", i, 1000+i)
+	}
+	return change{peers: "e1], cidrs: [" + strings.Join(text, ", "), rules: b.String()}.model(tb)
+}
+
+// TestCIDRsThatRulesShareAreLookedUpOnce counts flows, and flow-mods when a CIDR comes.
+func TestCIDRsThatRulesShareAreLookedUpOnce(t *testing.T) {
+	const subjects = 2 // classes: e1, and the two others
+	for _, c := range []struct{ rules, cidrs, flows, oneMore int }{
+		{100, 50, 100*subjects*(1+1) + 50 + 1, 1}, // from e1 and from the range; the prefixes, and what is in none
+		{100, 1, 100*subjects*(1+1) + 1 + 1, 1},
+		{5, 1, 5 * subjects * (1 + 1), 2*5*subjects + 2 + 1 + 1}, // too few; with two they are worth a range, and what is let out goes by way of it
+		{1, 50, subjects + 51 + 1, 1},                            // one rule, as a conjunction
+	} {
+		t.Run(fmt.Sprintf("%d rules, %d CIDRs", c.rules, c.cidrs), func(t *testing.T) {
+			before, after, in := changed(t, sharedModel(t, c.rules, c.cidrs), sharedModel(t, c.rules, c.cidrs+1))
+			plan := after.After(before)
+			flows := len(flowsOf(before, pipeline.PeerSrc)) + len(flowsOf(before, pipeline.PolIn)) - 2 // without the defaults
+			mods := len(plan.PutFlows) + len(plan.DeleteFlows)
+			if flows != c.flows || mods != c.oneMore {
+				t.Errorf("%d flows, want %d; %d flow-mods for one CIDR more, want %d", flows, c.flows, mods, c.oneMore)
+			}
+			if again := pipeline.Narrowed(after, before.Tables(), in.Numbers, in.Model); mods == 1 && len(again) > 0 {
+				t.Error("a CIDR that comes to a group which only allows takes nothing back")
+			}
+		})
+	}
+}

@@ -192,7 +192,7 @@ func denied(rule string) string { return strings.Replace(rule, "action: allow", 
 // with rules for all of them.
 type change struct{ peers, rules, more string }
 
-func (c change) model(t *testing.T) *intent.Model {
+func (c change) model(t testing.TB) *intent.Model {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\n" +

@@ -24,7 +24,7 @@ type Judge struct {
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
 func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 	j := &Judge{zone: in.Numbers.Zone(t.ID()), picks: !t.StrictTCP}
-	tables := ofproto.Tables{Flows: []ofproto.Flow{{Table: pipeline.Route, Actions: []ofproto.Action{ofproto.GotoTable(pipeline.PolOut)}}}}
+	tables := ofproto.Tables{Flows: []ofproto.Flow{{Table: pipeline.Route, Actions: []ofproto.Action{ofproto.GotoTable(pipeline.PolSkip)}}}}
 	for i, u := range p.Units {
 		if i > 0 && u.Of != t.ID() {
 			continue
@@ -49,7 +49,8 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 // decides are the tables in which policy is. The way between them, from routing on, is left
 // out: where a packet goes does not say whether it may.
 var decides = map[ofproto.Table]bool{
-	pipeline.IDSrc: true, pipeline.IDDst: true, pipeline.PolOut: true, pipeline.PolIn: true, pipeline.PolMiss: true,
+	pipeline.IDSrc: true, pipeline.IDDst: true, pipeline.PolSkip: true, pipeline.PeerDst: true, pipeline.PolOut: true,
+	pipeline.PeerSrc: true, pipeline.PolIn: true, pipeline.PolMiss: true,
 }
 
 // look notes which addresses say whose they are, where not all do.

@@ -50,12 +50,14 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 		return
 	}
 	identify(b, t)
-	egress := ranked(b, t.Tenant, intent.Egress, t.Classes, s)
-	ingress := ranked(b, t.Tenant, intent.Ingress, t.Classes, s)
+	egress := ranked(b, t, intent.Egress, t.Classes, s)
+	ingress := ranked(b, t, intent.Ingress, t.Classes, s)
 	for _, r := range slices.Concat(egress, ingress) {
 		judge(b, t, r)
 	}
 	reject(b, t, slices.Concat(egress, ingress))
+	lookUp(b, t, intent.Egress, pipeline.PeerDst)
+	lookUp(b, t, intent.Ingress, pipeline.PeerSrc)
 	byDefault(b, t, intent.Egress)
 	byDefault(b, t, intent.Ingress)
 	untrack(b, t, egress, ingress)
@@ -103,9 +105,19 @@ var stages = map[intent.Direction]stage{
 	intent.Ingress: {pipeline.PolIn, pipeline.Commit, pipeline.RegRuleIn, dst, src},
 }
 
+// stageOf returns the stage of a direction for a tenant. Where ingress rules share CIDRs, the
+// source is looked up between the two.
+func stageOf(t *pipeline.TenantSite, d intent.Direction) stage {
+	s := stages[d]
+	if d == intent.Egress && len(t.Ranges[intent.Ingress]) > 0 {
+		s.next = pipeline.PeerSrc
+	}
+	return s
+}
+
 // judge adds the flows of one rule.
 func judge(b *pipeline.Builder, t *pipeline.TenantSite, r rule) {
-	s := stages[r.Direction]
+	s := stageOf(t, r.Direction)
 	if r.refused {
 		closeScope(b, t, r, s)
 		return
@@ -197,7 +209,7 @@ func serves(b *pipeline.Builder, t *pipeline.TenantSite, r rule) intent.ID {
 
 // byDefault adds the tenant's default for a direction, under all rules.
 func byDefault(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction) {
-	s, id := stages[d], t.DefaultID(d)
+	s, id := stageOf(t, d), t.DefaultID(d)
 	action := t.Ingress
 	if d == intent.Egress {
 		action = t.Egress

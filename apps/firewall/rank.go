@@ -41,7 +41,7 @@ type ranking struct {
 }
 
 // ranked returns the tenant's rules for a direction, in order, with their priorities.
-func ranked(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class, style style) []rule {
+func ranked(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, classes []*pipeline.Class, style style) []rule {
 	s := stages[d]
 	rules := passed(resolved(b, t, d, classes))
 	for i := range rules {

@@ -15,6 +15,8 @@ type rule struct {
 	subjects []*pipeline.Class // nil: every packet of the tenant
 	peers    []*pipeline.Class
 	cidrs    []netip.Prefix // with peers; none lies in another
+	own      []netip.Prefix // of cidrs, those that are in no range
+	ranges   []*pipeline.Range
 	anyPeer  bool
 	versions []version
 	priority uint16
@@ -28,14 +30,14 @@ type rule struct {
 type version uint8
 
 // resolved returns the tenant's rules for a direction, in order.
-func resolved(b *pipeline.Builder, t *intent.Tenant, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
-	keeps := keeps(t)
+func resolved(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
+	keeps := keeps(t.Tenant)
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {
 				continue
 			}
-			x := resolve(r, classes)
+			x := resolve(r, classes).share(t.Ranges[d])
 			if b.Refused(r.ID()) && r.Action != intent.Stateless {
 				x = resolve(widened(r), classes)
 				x.refused = true
@@ -81,6 +83,7 @@ func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
 	x := rule{Rule: r, subjects: selected(r.Policy.AppliesTo, classes), anyPeer: r.Peer.Empty()}
 	if !x.anyPeer {
 		x.peers, x.cidrs = selected(r.Peer, classes), r.Peer.Prefixes()
+		x.own = x.cidrs
 	}
 	x.versions = []version{4, 6}
 	switch r.Protocol {
@@ -230,7 +233,12 @@ func (r rule) peerConds(n pipeline.Numbers, s side, v version) [][]ofproto.Cond 
 			all = append(all, []ofproto.Cond{s.class(n, c)})
 		}
 	}
-	for _, p := range r.cidrs {
+	for _, x := range r.ranges {
+		if x.Speaks(v == 4) {
+			all = append(all, []ofproto.Cond{ofproto.Is(pipeline.RegPeer, uint64(n.Tag(x.ID)))})
+		}
+	}
+	for _, p := range r.own {
 		if versionOf(p.Addr()) == v {
 			all = append(all, []ofproto.Cond{s.prefix(p)})
 		}

@@ -101,6 +101,11 @@ func (w *Wants) add(t *intent.Tenant) {
 	for _, c := range Classes(t) {
 		w.Tags = append(w.Tags, c.ID)
 	}
+	for _, d := range []intent.Direction{intent.Egress, intent.Ingress} {
+		for _, r := range RangesOf(t, d) {
+			w.Tags = append(w.Tags, r.ID)
+		}
+	}
 }
 
 // A TenantSite is a tenant on a bridge, with the numbers and the facts put beside it. What
@@ -111,6 +116,7 @@ type TenantSite struct {
 	Epoch    uint8
 	Networks []*NetworkSite // those that are on the bridge
 	Classes  []*Class       // of its endpoints, wherever they are; none where nobody judges
+	Ranges   map[intent.Direction][]*Range
 
 	features Features
 	refused  []intent.ID // of the tenant, in order
@@ -262,6 +268,7 @@ func (t *TenantSite) classify(n Numbers) {
 	}
 	if t.Mode != intent.Off {
 		t.Classes = Classes(t.Tenant)
+		t.Ranges = map[intent.Direction][]*Range{intent.Egress: RangesOf(t.Tenant, intent.Egress), intent.Ingress: RangesOf(t.Tenant, intent.Ingress)}
 	}
 	for _, c := range t.Classes {
 		for _, e := range c.Members {

@@ -21,20 +21,48 @@ type judgement struct {
 	flow    ofproto.Flow
 	rest    ofproto.Match // of the match, without identities
 	key     string        // of rest
-	ends    [2]end        // of the source and the destination
-	does    ofproto.Flow  // says what becomes of what matches: flow, or the conjunction's
+	ends    ends
+	does    ofproto.Flow // says what becomes of what matches: flow, or the conjunction's
 	effect  effect
 	decider bool // of a conjunction, whose clauses say what it is for
 }
 
-// An end is the identity of one end of a connection that a flow asks for.
+// An end is the identity, or the range, of one end of a connection that a flow asks for.
 type end struct {
 	asked bool
 	id    uint64
 }
 
-// identity are the registers of the ends.
-var identity = [2]ofproto.Field{RegSrcID, RegDstID}
+// ends are the identities of the source and the destination, and the ranges of both. Which of
+// them is even is the source's.
+type ends [4]end
+
+// registers are where ends are.
+var registers = [len(ends{})]ofproto.Field{RegSrcID, RegDstID, RegPeer, RegPeer}
+
+// endOf returns which end a flow of a table asks for in a field, or -1.
+func endOf(t ofproto.Table, f ofproto.Field) int {
+	switch {
+	case f == RegSrcID:
+		return 0
+	case f == RegDstID:
+		return 1
+	case f == RegPeer && t == PolIn:
+		return 2
+	case f == RegPeer && t == PolOut:
+		return 3
+	}
+	return -1
+}
+
+// given returns what f gives an end, in whichever table that is. Ranges are given in tables of
+// their own: the register is another thing elsewhere.
+func given(f ofproto.Flow, at int) (uint64, bool) {
+	if of := [...]ofproto.Table{2: PeerSrc, 3: PeerDst}; at >= 2 && f.Table != of[at] {
+		return 0, false
+	}
+	return loaded(f.Actions, registers[at].Whole())
+}
 
 // judges reports whether f decides who may talk to whom.
 func judges(f ofproto.Flow) bool {
@@ -53,7 +81,7 @@ func judgements(flows []ofproto.Flow) (all []*judgement) {
 		j := &judgement{flow: f, does: decided(f, by)}
 		j.effect = effectOf(j.does)
 		for _, c := range f.Match {
-			i := slices.Index(identity[:], c.Field)
+			i := endOf(f.Table, c.Field)
 			if i < 0 {
 				j.rest = append(j.rest, c)
 				j.decider = j.decider || c.Field == ofproto.ConjID

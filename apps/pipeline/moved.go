@@ -17,13 +17,13 @@ type place struct {
 // addresses are the fields of the addresses of the ends.
 var addresses = [2][]ofproto.Field{{ofproto.IPv4Src, ofproto.IPv6Src}, {ofproto.IPv4Dst, ofproto.IPv6Dst}}
 
-// identifies reports whether f gives somebody an identity, in whichever table.
+// identifies reports whether f gives somebody an identity or a range.
 func identifies(f ofproto.Flow) bool {
 	if _, owned := TagOf(f.Cookie); !owned {
 		return false
 	}
-	for _, reg := range identity {
-		if _, ok := loaded(f.Actions, reg.Whole()); ok {
+	for at := range registers {
+		if _, ok := given(f, at); ok {
 			return true
 		}
 	}
@@ -38,12 +38,12 @@ type identities map[place][]uint64
 func identitiesOf(flows []ofproto.Flow, at int) identities {
 	all := identities{}
 	for _, f := range flows {
-		id, ok := loaded(f.Actions, identity[at].Whole())
+		id, ok := given(f, at)
 		if _, owned := TagOf(f.Cookie); !ok || !owned {
 			continue
 		}
 		p := place{flow: f.Match.Key()}
-		if i := slices.IndexFunc(f.Match, func(c ofproto.Cond) bool { return slices.Contains(addresses[at], c.Field) }); i >= 0 {
+		if i := slices.IndexFunc(f.Match, func(c ofproto.Cond) bool { return slices.Contains(addresses[at%2], c.Field) }); i >= 0 {
 			p = place{addr: f.Match[i]}
 		}
 		if !slices.Contains(all[p], id) {
@@ -57,7 +57,7 @@ func identitiesOf(flows []ofproto.Flow, at int) identities {
 // it is.
 func Identities(flows []ofproto.Flow) map[netip.Addr]uint32 {
 	all := map[netip.Addr]uint32{}
-	for at := range identity {
+	for at := range addresses {
 		for p, ids := range identitiesOf(flows, at) {
 			switch v := p.addr.Value; {
 			case p.flow != "" || !isHost(p.addr):
@@ -126,9 +126,28 @@ func admissionOf(flows []ofproto.Flow) admission {
 	return a
 }
 
+// somewhere reports whether somebody may send from an address that satisfies c.
+func (a admission) somewhere(c ofproto.Cond) bool {
+	if a.open || isHost(c) {
+		return a.open || a.from[c.Value]
+	}
+	for from := range a.from {
+		if c.Covers(ofproto.Cond{Field: c.Field, Value: from, Mask: allOf(c.Field)}) {
+			return true
+		}
+	}
+	return false
+}
+
 // isHost reports whether c is about one address.
-func isHost(c ofproto.Cond) bool {
-	return c.Mask == ofproto.Uint(0xffffffff) || c.Mask == ofproto.IsAddr(ofproto.IPv6Src, allDHCPServers).Mask
+func isHost(c ofproto.Cond) bool { return c.Mask == allOf(c.Field) }
+
+// allOf is the mask of a whole address.
+func allOf(f ofproto.Field) ofproto.Bits {
+	if f == ofproto.IPv4Src || f == ofproto.IPv4Dst {
+		return ofproto.Uint(0xffffffff)
+	}
+	return ofproto.IsAddr(ofproto.IPv6Src, allDHCPServers).Mask
 }
 
 // unjudged reports whether what f lets pass never comes to policy.
@@ -158,7 +177,7 @@ func movesOf(now, then identities, before admission) (m moves, ok bool) {
 	}
 	m.add(0, 0)
 	for p, ids := range now {
-		if _, known := then[p]; !known && !before.open && p.flow == "" && !before.from[p.addr.Value] {
+		if _, known := then[p]; !known && p.flow == "" && !before.somewhere(p.addr) {
 			continue
 		}
 		was := then.of(p)
@@ -180,3 +199,9 @@ func (m moves) add(a, b uint64) {
 		m.from[b] = append(m.from[b], a)
 	}
 }
+
+// after returns what those with an identity have now.
+func (m moves) after(id uint64) []uint64 { return m.to[id] }
+
+// earlier returns what those with an identity had before.
+func (m moves) earlier(id uint64) []uint64 { return m.from[id] }

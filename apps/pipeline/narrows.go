@@ -51,7 +51,7 @@ func (c *comparison) isAbout(f ofproto.Flow) bool {
 	clause, _ := clauseOf(f)
 	effect := effectOf(f)
 	for _, cond := range f.Match {
-		at := slices.Index(identity[:], cond.Field)
+		at := endOf(f.Table, cond.Field)
 		if at < 0 {
 			continue
 		}
@@ -67,7 +67,7 @@ func (c *comparison) isAbout(f ofproto.Flow) bool {
 // A comparison is what judges in a zone, now and before.
 type comparison struct {
 	now, then index
-	moves     [2]moves
+	moves     [len(ends{})]moves
 	grants    []pair // flows that granted or passed, and those that do so in their stead
 	stops     []pair // flows that deny or pass, and those that did so
 }
@@ -88,7 +88,7 @@ type index struct {
 // asked is what a judgement matches.
 type asked struct {
 	table ofproto.Table
-	ends  [2]end
+	ends  ends
 	key   string
 }
 
@@ -110,7 +110,7 @@ func indexed(all []*judgement) index {
 
 // find returns a judgement that matches all that j would, with other ends, and is fit: of
 // those that match just that, the one of j's priority, if there is one.
-func (x index) find(j *judgement, ends [2]end, fit func(*judgement) bool) *judgement {
+func (x index) find(j *judgement, ends ends, fit func(*judgement) bool) *judgement {
 	var found *judgement
 	for _, k := range x.equal[asked{j.flow.Table, ends, j.key}] {
 		if fit(k) && (found == nil || k.flow.Priority == j.flow.Priority) {
@@ -136,7 +136,7 @@ func (c *comparison) grantsStay() bool {
 		if j.effect == denies {
 			continue
 		}
-		for _, ends := range across(j.ends, c.moves[0].to, c.moves[1].to) {
+		for _, ends := range c.across(j.ends, moves.after) {
 			k := c.now.find(j, ends, j.same)
 			if k == nil {
 				return false
@@ -161,7 +161,7 @@ func (c *comparison) stopsWereThere() bool {
 			return k.same(j) || j.effect == denies && k.effect == denies && !audited && c.alike(j, k)
 		}
 		before := k.flow.Priority
-		for _, ends := range across(k.ends, c.moves[0].from, c.moves[1].from) {
+		for _, ends := range c.across(k.ends, moves.earlier) {
 			j := c.then.find(k, ends, stopped)
 			if j == nil {
 				return false
@@ -180,23 +180,21 @@ func (c *comparison) alike(j, k *judgement) bool {
 	return is == too && a == b && j.decider == k.decider
 }
 
-// across returns the pairs of ends that connections of some ends have on the other side of
-// a change.
-func across(ends [2]end, src, dst map[uint64][]uint64) (all [][2]end) {
-	for _, s := range counterparts(ends[0], src) {
-		for _, d := range counterparts(ends[1], dst) {
-			all = append(all, [2]end{s, d})
+// across returns the ends that connections of some ends have on the other side of a change.
+func (c *comparison) across(of ends, other func(moves, uint64) []uint64) []ends {
+	all := []ends{of}
+	for at, e := range of {
+		if !e.asked {
+			continue
 		}
-	}
-	return all
-}
-
-func counterparts(e end, of map[uint64][]uint64) (all []end) {
-	if !e.asked {
-		return []end{e}
-	}
-	for _, id := range of[e.id] {
-		all = append(all, end{true, id})
+		var more []ends
+		for _, x := range all {
+			for _, id := range other(c.moves[at], e.id) {
+				x[at].id = id
+				more = append(more, x)
+			}
+		}
+		all = more
 	}
 	return all
 }

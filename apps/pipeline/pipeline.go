@@ -35,7 +35,9 @@ const (
 	L2               ofproto.Table = 52  // network and MAC: endpoint
 	Stations         ofproto.Table = 53  // learned: network and MAC: endpoint behind whose port it is
 	PolSkip          ofproto.Table = 54  // who need not be judged?
+	PeerDst          ofproto.Table = 55  // destination address: range, where rules share CIDRs
 	PolOut           ofproto.Table = 56  // policy of the sending end
+	PeerSrc          ofproto.Table = 58  // source address: range
 	PolIn            ofproto.Table = 60  // policy of the receiving end
 	PolMiss          ofproto.Table = 62  // denied: stop the connection, if there is one
 	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
@@ -54,7 +56,7 @@ var TableNames = map[ofproto.Table]string{
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
-	PolSkip: "POL_SKIP", PolOut: "POL_OUT", PolIn: "POL_IN", PolMiss: "POL_MISS",
+	PolSkip: "POL_SKIP", PeerDst: "PEER_DST", PolOut: "POL_OUT", PeerSrc: "PEER_SRC", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }
 

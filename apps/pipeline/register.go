@@ -21,7 +21,7 @@ import (
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
 //	reg11     reason to drop it (Reason)
 //	reg12     bits 16 to 31: class, given by a rule
-//	reg14     next hop; zero: the destination itself
+//	reg14     next hop; zero: the destination itself. Where policy is asked: range of the peer
 //	reg15     tiers of policy that a pass rule has left, a bit for each table and tier
 //	metadata  network in bits 0 to 23, VRF (the zone) in bits 24 to 47
 const (
@@ -34,6 +34,7 @@ const (
 	RegRuleIn  = ofproto.Reg7
 	RegReason  = ofproto.Reg11
 	RegNextHop = ofproto.Reg14
+	RegPeer    = ofproto.Reg14
 	regPassed  = ofproto.Reg15
 )
 
