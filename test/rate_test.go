@@ -40,7 +40,8 @@ func TestConnectionsAreOpenedNoFasterThanTheirLimits(t *testing.T) {
 	}{{h1, 20, "t/endpoint/h1/newPerSecond"}, {h2, 40, "t/newPerSecond"}} {
 		got := arrivals(t, x.host, h3, "10.1.1.3", seconds*rate, rate)
 		t.Logf("%s opens %d connections a second for %d s: %d pass", x.host.Name, rate, seconds, got)
-		if got < x.most*seconds || got > x.most*(seconds+1)+10 {
+		// A second's worth passes at once; two of them in the kernel's datapath.
+		if got < x.most*seconds || got > x.most*(seconds+2)+10 {
 			t.Errorf("%d connections of %s passed in %d s; it may open %d a second", got, x.host.Name, seconds, x.most)
 		}
 		ovstest.Eventually(t, "what is dropped is told", func() error { return dropping(w, x.id, seconds*rate-got) })

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weir/api"
+)
+
+func TestTheNotebookKeepsTheNewest(t *testing.T) {
+	var n notebook
+	for i := range 3*keptObservations + 7 {
+		n.add(api.Observation{Tenant: []string{"blue", "red"}[i%2], Verdict: []string{"allowed", "denied", "denied"}[i%3]})
+	}
+	all := n.since(api.ObservationQuery{})
+	if len(all) != keptObservations || all[0].N != 2*keptObservations+8 || all[len(all)-1].N != 3*keptObservations+7 {
+		t.Errorf("%d are kept, from %d to %d", len(all), all[0].N, all[len(all)-1].N)
+	}
+	for _, o := range n.since(api.ObservationQuery{Tenant: "red", Verdict: "denied", After: 3 * keptObservations}) {
+		if o.Tenant != "red" || o.Verdict != "denied" || o.N <= 3*keptObservations {
+			t.Errorf("%+v", o)
+		}
+	}
+	if got := len(n.since(api.ObservationQuery{After: 3*keptObservations + 4})); got != 3 {
+		t.Errorf("%d came after the last but three", got)
+	}
+}
+
+// until cancels once so many lines have been written.
+type until struct {
+	strings.Builder
+	lines  int
+	cancel context.CancelFunc
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Count(u.String(), "\n") >= u.lines {
+		u.cancel()
+	}
+	return n, err
+}
+
+func TestWatchingPrintsEachObservationOnce(t *testing.T) {
+	var n notebook
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/observations", func(w http.ResponseWriter, r *http.Request) {
+		n.add(api.Observation{Verdict: "allowed", Protocol: "tcp", Src: "10.0.0.1", Sport: 40000, Dst: "10.0.0.2", Dport: 80, Rule: "t/policy/p/r"})
+		var after uint64
+		if err := json.Unmarshal([]byte(r.URL.Query().Get("after")), &after); err != nil {
+			t.Error(err)
+		}
+		json.NewEncoder(w).Encode(n.since(api.ObservationQuery{After: after}))
+	})
+	socket := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(mux)
+	server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &until{lines: 4, cancel: cancel}
+	if err := observe(ctx, out, newClient(socket), api.ObservationQuery{}, "table", true); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); strings.Count(s, "10.0.0.1:40000") != 3 || strings.Count(s, "VERDICT") != 1 {
+		t.Errorf("%s", s)
+	}
+}
