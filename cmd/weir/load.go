@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,6 +46,14 @@ func load(path string, stdin io.Reader) (*intent.Model, []intent.Source, error) 
 
 // readSources reads the files at path.
 func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
+	return shelf{}.read(path, stdin)
+}
+
+// A shelf has what was read of files, to be written over when they are read again: a daemon
+// reads all of them whenever one has changed. What it returns is good until then.
+type shelf map[string][]byte
+
+func (s shelf) read(path string, stdin io.Reader) ([]intent.Source, error) {
 	if path == stdinPath {
 		s, err := readSource("standard input", stdin)
 		return []intent.Source{s}, err
@@ -53,17 +62,24 @@ func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	maps.DeleteFunc(s, func(name string, _ []byte) bool {
+		_, still := slices.BinarySearch(files, name)
+		return !still
+	})
 	sources := make([]intent.Source, len(files))
 	var group errgroup.Group
 	group.SetLimit(readers)
 	for i, f := range files {
 		group.Go(func() (err error) {
-			sources[i], err = readFile(f)
+			sources[i], err = readFile(f, s[f])
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
+	}
+	for _, src := range sources {
+		s[src.Name] = src.Data
 	}
 	return sources, nil
 }
@@ -100,25 +116,25 @@ func filesAt(path string) ([]string, error) {
 	return files, nil
 }
 
-func readFile(name string) (intent.Source, error) {
+// readFile reads a file, into a buffer if that is large enough.
+func readFile(name string, into []byte) (intent.Source, error) {
 	// Not blocking, so that a FIFO without a writer cannot hold us up.
 	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return intent.Source{}, err
 	}
 	defer f.Close()
-	size := 0
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-		size = int(min(info.Size(), maxSource))
+		size := int(min(info.Size(), maxSource)) + bytes.MinRead // so that it is read at once
+		into = slices.Grow(into[:0], size)
 	}
-	return readSized(name, f, size)
+	return readInto(name, f, into)
 }
 
-func readSource(name string, r io.Reader) (intent.Source, error) { return readSized(name, r, 0) }
+func readSource(name string, r io.Reader) (intent.Source, error) { return readInto(name, r, nil) }
 
-// readSized reads what has probably that size.
-func readSized(name string, r io.Reader, size int) (intent.Source, error) {
-	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead)) // so that it is read at once
+func readInto(name string, r io.Reader, into []byte) (intent.Source, error) {
+	b := bytes.NewBuffer(into[:0])
 	if _, err := b.ReadFrom(io.LimitReader(r, maxSource+1)); err != nil {
 		return intent.Source{}, fmt.Errorf("%s: %w", name, err)
 	}

@@ -23,7 +23,6 @@ import (
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
-	"weir/intent"
 	"weir/ovsdb"
 	"weir/store"
 )
@@ -111,8 +110,8 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 		return err
 	}
 	defer lock.Close()
-	watch := modelWatch{path: f.path, files: new(intent.Reader), seen: fingerprint(f.path)}
-	first := read(watch.files, f.path, cmd.InOrStdin())
+	watch := modelWatch{path: f.path, files: new(modelFiles), seen: fingerprint(f.path)}
+	first := watch.files.read(f.path, cmd.InOrStdin())
 	if first.err != nil {
 		return first.err
 	}

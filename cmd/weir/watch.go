@@ -16,15 +16,24 @@ type reading struct {
 	err   error
 }
 
-// read reads the model at path. Files that r has read before, and that have not changed,
-// are not parsed again.
-func read(r *intent.Reader, path string, stdin io.Reader) *reading {
-	sources, err := readSources(path, stdin)
+// modelFiles reads a model again and again. Files that have not changed since are not parsed
+// again.
+type modelFiles struct {
+	reader intent.Reader
+	shelf  shelf
+}
+
+// read reads the model at path.
+func (f *modelFiles) read(path string, stdin io.Reader) *reading {
+	if f.shelf == nil {
+		f.shelf = shelf{}
+	}
+	sources, err := f.shelf.read(path, stdin)
 	if err != nil {
 		return &reading{err: err}
 	}
 	var now reading
-	now.model, now.err = r.Read(sources...)
+	now.model, now.err = f.reader.Read(sources...)
 	for _, s := range sources {
 		now.files = append(now.files, s.Name)
 	}
@@ -34,7 +43,7 @@ func read(r *intent.Reader, path string, stdin io.Reader) *reading {
 // A modelWatch reads the model again when its files change.
 type modelWatch struct {
 	path  string
-	files *intent.Reader   // what the files said when they were read last; nil: nothing
+	files *modelFiles      // as they were read last; nil: never
 	hup   <-chan os.Signal // read at once, changed or not
 	every time.Duration    // between two looks; zero: 250 ms
 	seen  string           // fingerprint of what was read last
@@ -45,7 +54,7 @@ type modelWatch struct {
 // not a model yet.
 func (w modelWatch) run(ctx context.Context, changed func(*reading)) {
 	if w.files == nil {
-		w.files = new(intent.Reader)
+		w.files = new(modelFiles)
 	}
 	every := w.every
 	if every == 0 {
@@ -78,7 +87,7 @@ func (w modelWatch) run(ctx context.Context, changed func(*reading)) {
 func (w modelWatch) again(changed func(*reading)) (seen, last string) {
 	before := fingerprint(w.path)
 	if w.path != stdinPath { // standard input cannot be read twice
-		changed(read(w.files, w.path, nil))
+		changed(w.files.read(w.path, nil))
 	}
 	return before, before
 }
