@@ -27,9 +27,9 @@ func detachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "detach BRIDGE",
 		Short: "give a bridge back as it was before Weir: controllers, protocols, fail mode",
-		Long: `detach removes Weir's flows and groups from a bridge, and the limits and timeouts of its
-tenants' conntrack zones, and puts its controllers, protocols
-and fail mode back as they were. The daemon must not drive the bridge any more: stop
+		Long: `detach removes Weir's flows, groups and meters from a bridge, and the connections, limits
+and timeouts of its tenants' conntrack zones, and puts its controllers, protocols and fail
+mode back as they were. The daemon must not drive the bridge any more: stop
 it, or take the bridge out of the model.`,
 		Args: cobra.ExactArgs(1),
 	}
@@ -58,37 +58,39 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 	if err != nil {
 		return 0, err
 	}
-	if err := releaseZones(ctx, f, db, bridge); err != nil {
+	s, err := db.Snapshot(ctx)
+	if err != nil {
+		return 0, err
+	}
+	zones := zonesLeftBy(s, bridge)
+	if err := releaseZones(ctx, f.rundir, db, conntrack.Kind(s.Bridges[bridge].DatapathType), zones); err != nil {
 		return 0, err
 	}
 	if !f.keepFlows {
-		if removed, err = removeFlows(ctx, f.rundir, bridge); err != nil {
+		if removed, err = removeFlows(ctx, f.rundir, bridge, zones); err != nil {
 			return 0, fmt.Errorf("remove flows: %w (--keep-flows leaves them)", err)
 		}
 	}
 	return removed, db.Detach(ctx, bridge)
 }
 
-// releaseZones takes the limits and timeouts of the zones away that the bridge remembers, unless another
-// bridge on the same datapath has them too.
-func releaseZones(ctx context.Context, f detachFlags, db *ovsdb.Client, bridge string) error {
-	s, err := db.Snapshot(ctx)
-	if err != nil {
-		return err
-	}
-	zones := zonesLeftBy(s, bridge)
-	if len(zones) == 0 {
-		return nil
-	}
-	kind := conntrack.Kind(s.Bridges[bridge].DatapathType)
+// releaseZones takes the limits and timeouts of zones away.
+func releaseZones(ctx context.Context, rundir string, db *ovsdb.Client, kind string, zones []uint16) error {
 	if _, err := db.SetZones(ctx, kind, nil, zones); err != nil {
 		return err
 	}
-	err = conntrack.NewDatapath(f.rundir, kind).DeleteLimits(ctx, zones...)
-	if err != nil && f.keepFlows { // ovs-vswitchd may be gone, and with it the limits
+	d := conntrack.NewDatapath(rundir, kind)
+	limits, err := d.Limits(ctx)
+	if err != nil { // ovs-vswitchd does not run, or the datapath knows no limits: there are none
 		return nil
 	}
-	return err
+	var some []uint16
+	for _, l := range limits {
+		if slices.Contains(zones, l.Zone) {
+			some = append(some, l.Zone)
+		}
+	}
+	return d.DeleteLimits(ctx, some...)
 }
 
 // zonesLeftBy returns the zones that a bridge remembers, and no other on its datapath does.
@@ -125,8 +127,9 @@ func undriven(ctx context.Context, socket, bridge string) error {
 	return nil
 }
 
-// removeFlows deletes what is Weir's from a bridge, through its management socket.
-func removeFlows(ctx context.Context, rundir, bridge string) (int, error) {
+// removeFlows deletes what is Weir's from a bridge, through its management socket, and then
+// the connections of zones.
+func removeFlows(ctx context.Context, rundir, bridge string, zones []uint16) (int, error) {
 	c, err := ofconn.Dial(ctx, "unix:"+filepath.Join(rundir, bridge+".mgmt"), ofconn.Config{})
 	if err != nil {
 		return 0, err
@@ -137,7 +140,15 @@ func removeFlows(ctx context.Context, rundir, bridge string) (int, error) {
 		return 0, err
 	}
 	p := removal(have)
-	return len(p.DeleteFlows), c.Apply(ctx, p)
+	if err := c.Apply(ctx, p); err != nil {
+		return 0, err
+	}
+	for _, zone := range zones {
+		if err := c.FlushZone(ctx, zone); err != nil {
+			return 0, err
+		}
+	}
+	return len(p.DeleteFlows), nil
 }
 
 // removal is the plan that removes Weir's flows and meters, and the groups that only these

@@ -143,13 +143,15 @@ func TestLimitsOfTenantsThatWentWhileNobodyLookedAreTakenAway(t *testing.T) {
 	w.limits("taken away")
 }
 
-// TestDetachLeavesNothingBesideFlows is about limits and timeouts.
+// TestDetachLeavesNothingBesideFlows is about limits, timeouts and connections.
 func TestDetachLeavesNothingBesideFlows(t *testing.T) {
 	w := newWorld(t, withTimeouts("limits: {connections: 5000}, timeouts: {udpFirst: 9s}"))
 	before := w.zoneRows()
+	vsctl(t, w.box, "add-port", "br0", "p1", "--", "add-port", "br0", "p2", "--", "set", "interface", "p2", "external_ids:iface-id=app-1")
 	w.start()
-	w.status("programmed", programmed(1))
-	w.limits("set", conntrack.Limit{Zone: ours, Max: 5000})
+	w.status("programmed", func(s api.Status) bool { return programmed(1)(s) && len(s.Bridges[0].Pending) == 0 })
+	w.connects()
+	w.limits("set, and it counts", conntrack.Limit{Zone: ours, Max: 5000, Count: 1})
 	w.status("remembered", func(api.Status) bool {
 		return strings.Contains(vsctl(t, w.box, "get", "bridge", "br0", "external_ids"), "weir-zone-blue")
 	})
@@ -161,6 +163,23 @@ func TestDetachLeavesNothingBesideFlows(t *testing.T) {
 	if after := w.zoneRows(); after != before {
 		t.Errorf("there was\n%s\nand is\n%s", before, after)
 	}
+	if left, err := w.box.Appctl("dpctl/dump-conntrack"); err != nil || left != "" {
+		t.Errorf("connections are left: %q, %v", left, err)
+	}
+}
+
+// connects has app-1 open a connection to web-1.
+func (w *world) connects() {
+	w.t.Helper()
+	const syn = "in_port(1),eth(src=02:00:00:00:00:12,dst=02:00:00:00:00:11),eth_type(0x0800)," +
+		"ipv4(src=10.1.0.12,dst=10.1.0.11,proto=6,tos=0,ttl=64,frag=no),tcp(src=1000,dst=80),tcp_flags(syn)"
+	if _, err := w.box.Appctl("netdev-dummy/receive", "p2", syn); err != nil {
+		w.t.Fatal(err)
+	}
+	w.status("a connection", func(api.Status) bool {
+		text, err := w.box.Appctl("dpctl/dump-conntrack", "zone=4096")
+		return err == nil && strings.Contains(text, "dport=80")
+	})
 }
 
 func TestZonesOfSeveralBridges(t *testing.T) {
