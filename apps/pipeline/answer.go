@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"strings"
 
 	"weir/intent"
 	"weir/internal/frame"
@@ -90,17 +91,20 @@ func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
 	return q, q.Port != 0 && q.From != nil
 }
 
-// endpoint returns the endpoint with a tag, or nil.
+// endpoint returns the endpoint with a tag, or nil. It is asked for each packet, and so looks
+// at one tenant only.
 func (in Input) endpoint(tag uint32) *intent.Endpoint {
 	id, _ := in.Numbers.Origin(tag)
-	for _, t := range in.Model.Tenants() {
-		for _, e := range t.Endpoints {
-			if e.ID() == id {
-				return e
-			}
-		}
+	tenant, name, _ := strings.Cut(string(id), "/endpoint/")
+	t := in.Model.Tenant(tenant)
+	if t == nil {
+		return nil
 	}
-	return nil
+	i := slices.IndexFunc(t.Endpoints, func(e *intent.Endpoint) bool { return e.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return t.Endpoints[i]
 }
 
 // Link returns the Ethernet addresses for an answer. What has been routed no longer says

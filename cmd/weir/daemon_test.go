@@ -299,6 +299,9 @@ func (w *world) givesBack(before string) {
 	if out, err := w.box.Ofctl("dump-flows", "br0"); err != nil || strings.Contains(out, "cookie=0x77656972") {
 		t.Errorf("flows are left: %v\n%s", err, out)
 	}
+	if out, err := w.box.Ofctl("-O", "OpenFlow13", "dump-meters", "br0"); err != nil || strings.Contains(out, "meter=") {
+		t.Errorf("meters are left: %v\n%s", err, out)
+	}
 }
 
 func TestABridgeThatIsNotThereIsSaid(t *testing.T) {
