@@ -188,6 +188,9 @@ func (w *world) reference(p reference.Packet, s reference.State) opinion {
 		if v.Keep {
 			o.commit = "kept: " + o.commit
 		}
+		if v.Reset {
+			o.commit = "reset: " + o.commit
+		}
 	case v.Result == reference.Known && (s == reference.OldKept || s == reference.OldKeptOneWay):
 		o.commit = "kept: " + admitted("", "", 0) // it stays what it was
 	case v.Result == reference.Audited && v.Egress == "":
@@ -250,6 +253,9 @@ func (w *world) commit(mark uint32, label ofproto.Bits) string {
 	audited := ""
 	if mark&pipeline.MarkAudited != 0 {
 		audited = "audited: "
+	}
+	if mark&pipeline.MarkReset != 0 && audited == "" { // what an audit let pass was not asked to the end
+		audited = "reset: "
 	}
 	if mark&pipeline.MarkKeep != 0 {
 		audited += "kept: "

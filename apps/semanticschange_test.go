@@ -131,7 +131,7 @@ var edits = [][2]string{
 	{"ingress: deny", "ingress: allow"}, {"ingress: allow", "ingress: deny"}, {"egress: allow", "egress: deny"}, {"egress: deny", "egress: allow"},
 	{"tier: app", "tier: db"}, {"tier: db", "tier: app"}, {"tier: [app]", "tier: [db, app]"}, {"tier: [db, app]", "tier: [db]"},
 	{"/25", "/26"}, {"10.0.0.0/24", "10.0.0.0/16"}, {"fd00::/16", "fd00:1::/64"}, {"ports: [80]", "ports: [80-82]"}, {"protocol: tcp", "protocol: udp"},
-	{"onRevoke: keep", "onRevoke: enforce"}, {"onRevoke: enforce", "onRevoke: keep"}, {", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
+	{"onRevoke: keep", "onRevoke: enforce"}, {"onRevoke: enforce", "onRevoke: keep"}, {"onRevoke: reset", "onRevoke: keep"}, {", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
 	{"endpoints: [e00, e01]", "endpoints: [e01]"}, {"groups: [g1]", "groups: [g0]"}, {"groups: [g0]", "groups: [g2]"}, {"groups: [g1]", "groups: [g1, g0]"},
 }
 

@@ -115,7 +115,7 @@ func (d *dice) group(g int) {
 }
 
 func (d *dice) policy(p int) {
-	spec := fmt.Sprintf("\n  tier: %s\n  priority: %s\n  onRevoke: %s\n", d.one("tier", "application", "admin", "baseline"), d.one("priority", "1", "100", "2"), d.one("on revoke", "enforce", "enforce", "keep"))
+	spec := fmt.Sprintf("\n  tier: %s\n  priority: %s\n  onRevoke: %s\n", d.one("tier", "application", "admin", "baseline"), d.one("priority", "1", "100", "2"), d.one("on revoke", "enforce", "enforce", "keep", "reset"))
 	if s := d.selector("applies to", false, d.groups); s != "" {
 		spec += "  appliesTo: " + s + "\n"
 	}

@@ -91,7 +91,7 @@ type session struct {
 func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
 	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
-	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}}
+	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}, waits: map[intent.ID]int{}}
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
 	defer unwatch()
 	if err := s.readTables(ctx); err != nil {
@@ -167,6 +167,8 @@ func (s *session) serve(ctx context.Context) error {
 			err = s.count(ctx)
 		case <-s.sweep.turn:
 			err = s.sweepOn(ctx)
+		case <-s.sweep.later:
+			s.sweepAgain()
 		case f := <-s.sweep.looked:
 			err = s.swept(ctx, f)
 		case zone := <-s.flush:

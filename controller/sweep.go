@@ -34,6 +34,8 @@ type sweeper struct {
 	busy   bool               // one is
 	doomed found              // what of it has not been flushed yet
 	left   map[intent.ID]bool // tenants with connections that a later change may settle
+	later  <-chan time.Time   // when those that wait are swept once more
+	waits  map[intent.ID]int  // tenants with connections that wait to be told that they are stopped, and how often that was so
 	unable bool               // the switch cannot flush single connections
 	model  *intent.Model      // that is in force; nil: not known
 }
@@ -52,6 +54,7 @@ type found struct {
 	revive  []pipeline.Connection // to be flushed: they are blocked, and would be admitted now
 	raise   bool                  // some are blocked, would be admitted, and cannot be flushed
 	left    bool                  // some are held by the flows alone
+	waits   bool                  // some are to be told first
 	ended   []Ended
 	err     error
 }
@@ -127,6 +130,37 @@ func (s *sweeper) isDue(tenant intent.ID) bool {
 	return slices.ContainsFunc(s.due, func(d sweepOf) bool { return d.tenant == tenant })
 }
 
+// A connection that is to be told that it is stopped is told when it speaks. Its entry is left
+// for that: this long, then twice as long, and so on, until it has been so often.
+const (
+	firstWait = 250 * time.Millisecond
+	mostWaits = 8
+)
+
+// sweepAgain sweeps those that wait.
+func (s *session) sweepAgain() {
+	s.sweep.later = nil
+	for id := range s.sweep.waits {
+		if !s.sweep.isDue(id) {
+			s.sweep.due = append(s.sweep.due, sweepOf{id, s.sweep.model})
+		}
+	}
+	s.sweep.turn = time.After(0)
+}
+
+// waitFor has the connections of a tenant looked at later, if some are still to be told.
+func (s *session) waitFor(f found) {
+	if !f.waits {
+		delete(s.sweep.waits, f.tenant)
+		return
+	}
+	n := s.sweep.waits[f.tenant]
+	s.sweep.waits[f.tenant] = n + 1
+	if s.sweep.later == nil {
+		s.sweep.later = time.After(firstWait << n)
+	}
+}
+
 // sweepOn goes on with what there is to sweep: it flushes some of what was found, or has the
 // next zone read.
 func (s *session) sweepOn(ctx context.Context) error {
@@ -150,11 +184,12 @@ func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 		s.sweep.turn = time.After(0)
 		return false
 	}
+	waits := s.sweep.waits[of.tenant] < mostWaits
 	go func() {
 		f := found{sweepOf: of, program: program}
 		var all []pipeline.Connection
 		if all, f.err = s.config.Connections(ctx, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
-			f.look(all, s.court(program, in, t, of.before))
+			f.look(all, s.court(program, in, t, of.before, waits))
 		}
 		s.sweep.looked <- f
 	}()
@@ -168,10 +203,11 @@ type court struct {
 	strict bool // what has been flushed does not come again in its midst
 	icmpv6 bool // a connection of ICMPv6 can be flushed
 	keeps  keeping
+	waits  bool // for those that are to be told
 }
 
-func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant, before *intent.Model) court {
-	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6, keepingOf(t, before, in.Numbers)}
+func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant, before *intent.Model, waits bool) court {
+	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6, keepingOf(t, before, in.Numbers), waits}
 }
 
 // look finds what has to be done with connections.
@@ -192,6 +228,8 @@ func (f *found) look(all []pipeline.Connection, c court) {
 			}
 		}
 		switch {
+		case ruling == pipeline.Denied && c.waits && conn.Told() && !conn.Blocked():
+			f.left, f.waits = true, true
 		case ruling == pipeline.Denied && flushable:
 			f.end = append(f.end, conn)
 		case ruling == pipeline.Denied, ruling == pipeline.Answers:
@@ -215,6 +253,7 @@ func (s *session) swept(ctx context.Context, f found) error {
 		s.sweep.left[f.tenant] = true
 		return nil
 	}
+	s.waitFor(f)
 	if f.left {
 		s.sweep.left[f.tenant] = true
 	} else {
@@ -277,7 +316,7 @@ func (s *session) judgeAgain(f *found) {
 	all := slices.Concat(f.end, f.revive)
 	f.end, f.revive, f.program = nil, nil, s.given
 	if t := s.job.input.Model.Tenant(string(f.tenant)); t != nil && t.Mode != intent.Off {
-		f.look(all, s.court(s.given, s.job.input, t, f.before))
+		f.look(all, s.court(s.given, s.job.input, t, f.before, f.waits))
 	}
 }
 

@@ -255,3 +255,36 @@ func (origins) Epoch(intent.ID) uint8                 { return 0 }
 func (origins) Tag(intent.ID) uint32                  { return 0 }
 func (origins) Group(intent.ID) uint32                { return 0 }
 func (o origins) Origin(tag uint32) (intent.ID, bool) { id, ok := o[tag]; return id, ok }
+
+func TestWhatIsToBeToldIsLeftUntilItHasSpokenOrAMinuteHasPassed(t *testing.T) {
+	virtual(t, func(r *rig) {
+		speaks := tracked(6, 2, 1, pipeline.MarkReset)
+		var spoken atomic.Bool
+		r.config.Judge = rulings(map[uint16]pipeline.Ruling{2: pipeline.Denied, 3: pipeline.Denied})
+		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+			c := speaks
+			if spoken.Load() {
+				c.Mark |= blocked
+			}
+			return []pipeline.Connection{c, tracked(6, 3, 1, pipeline.MarkReset)}, nil
+		}
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		r.settled(model(t, br0, "refuse", "a deny"))
+		if got := s.ended(); len(got) > 0 {
+			t.Errorf("ended %v before they have spoken", got)
+		}
+		spoken.Store(true)
+		time.Sleep(3 * time.Second) // virtual
+		synctest.Wait()
+		if got := s.ended(); !slices.Contains(got, 2) || slices.Contains(got, 3) {
+			t.Errorf("ended %v; want the one that has spoken", got)
+		}
+		time.Sleep(time.Minute + 10*time.Second) // virtual
+		synctest.Wait()
+		if got := s.ended(); !slices.Contains(got, 3) {
+			t.Errorf("ended %v; want the one that is silent, too", got)
+		}
+	})
+}

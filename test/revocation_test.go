@@ -2,11 +2,14 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -349,4 +352,38 @@ func TestAPingOverIPv6StopsAndGoesOn(t *testing.T) {
 	flowing(false)
 	w.Apply(routedModel)
 	flowing(true)
+}
+
+// TestAResetTellsBothEnds takes the rule of a connection back whose policy has it reset: when one
+// of its ends speaks next, both are told, routed or not, and the tracker forgets it.
+func TestAResetTellsBothEnds(t *testing.T) {
+	n, web, app, db := routed(t)
+	calm := strings.Replace(routedModel, "metadata: {name: t}\n", "metadata: {name: t}\nspec: {allowDisruption: true}\n", 1)
+	w := n.Weir
+	w.Apply(calm + object("Policy", "name: resets, tenant: t", "onRevoke: reset, rules: [{name: r, direction: ingress, action: allow, protocol: tcp, ports: [81]}]"))
+	addresses := []string{"10.1.0.12:81", "10.2.0.13:81"}
+	var open []net.Conn
+	ended := make(chan error, len(addresses))
+	for i, host := range []*sandbox.Host{app, db} {
+		accept(t, host, addresses[i], func(c net.Conn) {
+			_, err := io.Copy(c, c)
+			ended <- err
+		})
+		open = append(open, opened(t, web, addresses[i]))
+	}
+	w.Apply(calm)
+	for _, c := range open {
+		if err := say(c, "still there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("web is told %v by %v; want that it is reset", err, c.RemoteAddr())
+		}
+		select {
+		case err := <-ended:
+			if !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("%v is told %v; want that it is reset", c.RemoteAddr(), err)
+			}
+		case <-time.After(ovstest.Patience):
+			t.Errorf("%v is not told", c.RemoteAddr())
+		}
+	}
+	gone(t, n, 81)
 }

@@ -56,6 +56,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 		judge(b, t, r)
 	}
 	reject(b, t, slices.Concat(egress, ingress))
+	reset(b, t)
 	lookUp(b, t, intent.Egress, pipeline.PeerDst)
 	lookUp(b, t, intent.Ingress, pipeline.PeerSrc)
 	byDefault(b, t, intent.Egress)
@@ -165,6 +166,10 @@ func decision(b *pipeline.Builder, r rule, s stage) []ofproto.Action {
 func revocation(r rule) []ofproto.Action {
 	keep, egress := r.Policy.OnRevoke == intent.RevokeKeep, r.Direction == intent.Egress
 	switch {
+	case r.Policy.OnRevoke == intent.RevokeReset && !egress && r.keeps:
+		return []ofproto.Action{pipeline.Keep.Clear(), pipeline.Reset.Set()}
+	case r.Policy.OnRevoke == intent.RevokeReset:
+		return []ofproto.Action{pipeline.Reset.Set()}
 	case keep && egress:
 		return []ofproto.Action{pipeline.Keep.Set(), pipeline.MayKeep.Set()}
 	case keep:

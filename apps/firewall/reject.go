@@ -16,11 +16,23 @@ func reject(b *pipeline.Builder, t *pipeline.TenantSite, rules []rule) {
 	}
 }
 
-// Answer tells the sender of a packet that a rule rejects it.
+// reset has both ends told of connections that are reset.
+func reset(b *pipeline.Builder, t *pipeline.TenantSite) {
+	if pipeline.Resets(t.Tenant) {
+		b.Answer(t, pipeline.Reject, 110, ofproto.MatchOn(pipeline.InZone(t.Zone), ofproto.Is(pipeline.RegReason, uint64(pipeline.StoppedAndTold))), pipeline.StoppedAndTold)
+	}
+}
+
+// Answer tells the sender of a packet that a rule rejects it; and if its connection is reset,
+// its receiver as well.
 func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	q, ok := in.Punted(p)
 	if !ok {
 		return nil
 	}
-	return q.Reply(q.Packet.Refuse(q.Link()))
+	answers := q.Reply(q.Packet.Refuse(q.Link()))
+	if q.Reason == pipeline.StoppedAndTold {
+		answers = append(answers, q.Forward(q.Packet.Abort())...)
+	}
+	return answers
 }

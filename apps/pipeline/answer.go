@@ -25,13 +25,22 @@ func AnswersID(t *intent.Tenant) intent.ID { return t.ID() + "/answers" }
 // router that lets packets expire.
 func answered(t *intent.Tenant) bool {
 	gateway := func(s intent.Subnet) bool { return s.Gateway.IsValid() }
-	return rejects(t) || slices.ContainsFunc(t.Networks, func(n *intent.Network) bool { return slices.ContainsFunc(n.Subnets, gateway) })
+	return rejects(t) || resets(t) || slices.ContainsFunc(t.Networks, func(n *intent.Network) bool { return slices.ContainsFunc(n.Subnets, gateway) })
 }
 
 func rejects(t *intent.Tenant) bool {
 	reject := func(r *intent.Rule) bool { return r.Action == intent.Reject }
 	return slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool { return slices.ContainsFunc(p.Rules, reject) })
 }
+
+// resets reports whether a policy has its connections reset when it is changed.
+func resets(t *intent.Tenant) bool {
+	return slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool { return p.OnRevoke == intent.RevokeReset })
+}
+
+// Resets reports whether those whose connections are to be reset can be told. The policy that
+// says so may be gone, so they are wherever something is answered at all.
+func Resets(t *intent.Tenant) bool { return t.Mode == intent.Enforce && answered(t) }
 
 // Answer adds a flow of a tenant that drops packets for a reason, and sends them to the
 // controller to be answered, in so far as the tenant's meter lets them.
@@ -55,6 +64,9 @@ func refuse(b *Builder, id intent.ID) {
 	rejected := ofproto.Is(RegReason, uint64(RejectedByRule))
 	for _, ip := range ipVersions {
 		b.Flow(id, PolMiss, 110, ofproto.MatchOn(ip, JudgeAgain.Is(), rejected), stopped(), ofproto.GotoTable(Reject))
+		b.Flow(id, PolMiss, 115, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), JudgeAgain.Is(),
+			ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkReset), uint64(MarkCommitted|MarkReset|MarkBlocked))),
+			stopped(), ofproto.Set(RegReason.Whole(), uint64(StoppedAndTold)), ofproto.GotoTable(Reject))
 		const reset = 0x004
 		b.Flow(id, Reject, 200, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), ofproto.Masked(ofproto.TCPFlags, reset, reset)), ofproto.GotoTable(Drop))
 	}
@@ -69,6 +81,8 @@ type Punted struct {
 	Packet frame.Packet
 	From   *intent.Endpoint // who has sent it
 	Port   uint32           // through which it came
+	To     uint32           // tag of the endpoint that it was for; zero: not known
+	Reason Reason           // why it was dropped
 }
 
 // Punted reads a packet that a flow of Weir's has sent to the controller, and the registers
@@ -86,6 +100,10 @@ func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
 			q.Port = uint32(c.Value.Uint64())
 		case RegIn:
 			q.From = in.endpoint(uint32(c.Value.Uint64()))
+		case RegOut:
+			q.To = uint32(c.Value.Uint64())
+		case RegReason:
+			q.Reason = Reason(c.Value.Uint64())
 		}
 	}
 	return q, q.Port != 0 && q.From != nil
@@ -123,4 +141,14 @@ func (q Punted) Reply(answer []byte) []ofproto.PacketOut {
 		return nil
 	}
 	return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: q.Port}}, Data: answer}}
+}
+
+// Forward sends a frame on to whom the packet was for.
+func (q Punted) Forward(data []byte) []ofproto.PacketOut {
+	if data == nil || q.To == 0 {
+		return nil
+	}
+	return []ofproto.PacketOut{{InPort: ofproto.PortController, Data: data, Actions: []ofproto.Action{
+		ofproto.Set(RegOut.Whole(), uint64(q.To)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Out},
+	}}}
 }

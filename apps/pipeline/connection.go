@@ -40,6 +40,9 @@ func (c Connection) Blocked() bool { return c.Mark&MarkBlocked != 0 }
 // an audit has let pass no policy has admitted.
 func (c Connection) Kept() bool { return c.Mark&(MarkKeep|MarkAudited) == MarkKeep }
 
+// Told reports whether its ends are told when it is stopped: they can be once they speak.
+func (c Connection) Told() bool { return c.Protocol == ProtoTCP && c.Mark&MarkReset != 0 }
+
 // Flush is the message that has the tracker forget this connection and no other.
 func (c Connection) Flush() ofproto.CTFlush {
 	t := ofproto.CTTuple{Src: c.Orig.Src, Dst: c.Orig.Dst, SrcPort: c.Orig.SrcPort, DstPort: c.Orig.DstPort}

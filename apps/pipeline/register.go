@@ -12,7 +12,7 @@ import (
 //
 //	reg0      31     24 23 22 21  20 19..17  16  15  14  13    11, 10   6   4  3   2  1 0
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	         |  epoch  |  |mk|lim|st|alg,rel|aud|   |kp |all|  |  log  |sl |  |jdg|est|   |
+//	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |  |jdg|est|   |
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
@@ -58,6 +58,7 @@ const (
 
 	ToAll   Flag = 13 // for a whole network
 	Keep    Flag = 14 // whoever has admitted it so far wants it to live on when its policy is changed
+	Reset   Flag = 15 // if its policy is changed so that it stops, both its ends are to be told
 	MayKeep Flag = 22 // and nobody who has let it out does not
 
 	LogNew     Flag = 10 // a rule reports what becomes of it
@@ -124,16 +125,18 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 //
 //	 31            16 15 14 13 12      9  8  7      0
 //	+----------------+--+--+--+--+------+---+--------+
-//	|     class      |c |a |  |k |      |blk| epoch  |
+//	|     class      |c |a |r |k |      |blk| epoch  |
 //	+----------------+--+--+--+--+------+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
 // taken for one of ours; a by those that only an audit let through; k by those of which the
-// policy says that they live on when it is changed. Bits 9 to 11 belong to NAT and load balancing.
+// policy says that they live on when it is changed; r by those whose ends are to be told if it
+// stops them. Bits 9 to 11 belong to NAT and load balancing.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
 	MarkKeep       uint32 = 1 << 12
+	MarkReset      uint32 = 1 << 13
 	MarkAudited    uint32 = 1 << 14
 	MarkCommitted  uint32 = 1 << 15
 	MarkClassShift        = 16
@@ -143,6 +146,7 @@ var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
 	markKeep      = ofproto.CTMark.Range(12, 12)
+	markReset     = ofproto.CTMark.Range(13, 13)
 	markAudited   = ofproto.CTMark.Range(14, 14)
 	markCommitted = ofproto.CTMark.Range(15, 15)
 	markClass     = ofproto.CTMark.Range(16, 31)
@@ -188,6 +192,7 @@ const (
 	DeniedByRule    Reason = 50
 	DeniedByDefault Reason = 51
 	RefusedRule     Reason = 52 // the switch refused a rule, and its scope is closed
+	StoppedAndTold  Reason = 21 // judged again and denied, and both its ends told
 	RejectedByRule  Reason = 53 // denied, and its sender told
 	LimitReached    Reason = 57 // the tenant has as many connections as it may
 	NoPort          Reason = 60 // the endpoint's port has gone
@@ -205,6 +210,7 @@ var Reasons = map[Reason]string{
 	TooManyStations: "too many stations behind the port",
 	DeniedByRule:    "denied by a rule", DeniedByDefault: "denied by the tenant's default",
 	RejectedByRule: "rejected by a rule",
+	StoppedAndTold: "connection stopped by a change of policy, and reset",
 	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
 	NoPort: "the endpoint's port has gone",
 }

@@ -230,6 +230,7 @@ func admittedBy(alg uint16) ofproto.ConnTrack {
 		ofproto.Load{Dst: markBlocked, Value: 0},
 		ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
 		ofproto.Move{Src: regFlags.Range(uint16(Keep), uint16(Keep)), Dst: markKeep},
+		ofproto.Move{Src: regFlags.Range(uint16(Reset), uint16(Reset)), Dst: markReset},
 		ofproto.Move{Src: ConnClass, Dst: markClass},
 		ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
 		ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},

@@ -88,6 +88,20 @@ func (p *Packet) reset(l Link) []byte {
 	return f
 }
 
+// Abort returns the frame that tells the receiver of p, a segment, that its sender has given
+// up: a reset in the place of p. It is nil if p is none, or must not be answered.
+func (p *Packet) Abort() []byte {
+	if !p.answerable() || p.Protocol != tcp {
+		return nil
+	}
+	back := *p // what the receiver might say, and is answered
+	back.Src, back.Dst, back.SrcPort, back.DstPort = p.Dst, p.Src, p.DstPort, p.SrcPort
+	back.upper = make([]byte, tcpLen)
+	copy(back.upper[8:], p.upper[4:8])
+	back.upper[13] = ack
+	return back.reset(Link{From: p.EthSrc, To: p.EthDst})
+}
+
 // segment is how many numbers a segment takes (SEG.LEN): its data, and one each for SYN
 // and FIN.
 func (p *Packet) segment(flags byte) uint32 {

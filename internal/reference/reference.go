@@ -88,6 +88,7 @@ type Verdict struct {
 	Ingress intent.ID // the rule or default that let it in
 	By      intent.ID // who denies it
 	Keep    bool      // the connection is to live on when the policy is changed
+	Reset   bool      // its ends are to be told if it is stopped then
 	Told    bool      // the sender is told that it is denied
 }
 
@@ -157,7 +158,7 @@ func judge(t *intent.Tenant, p Packet) Verdict {
 	if denies(in) {
 		return Verdict{Result: Denied, Egress: by, By: let, Told: in == intent.Reject}
 	}
-	return Verdict{Result: Admitted, Egress: by, Ingress: let, Keep: keeps(t, by, let)}
+	return Verdict{Result: Admitted, Egress: by, Ingress: let, Keep: keeps(t, by, let), Reset: resets(t, by, let)}
 }
 
 // kept lets pass what is denied.
@@ -167,6 +168,13 @@ func kept(v Verdict) Verdict {
 		v.Result = Known
 	}
 	return v
+}
+
+// resets reports whether some policy of those who have admitted a connection wants it reset.
+func resets(t *intent.Tenant, by ...intent.ID) bool {
+	return slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool {
+		return p.OnRevoke == intent.RevokeReset && slices.ContainsFunc(p.Rules, func(r *intent.Rule) bool { return slices.Contains(by, r.ID()) })
+	})
 }
 
 // keeps reports whether some policy of those who have admitted a connection says that it is
