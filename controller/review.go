@@ -3,9 +3,11 @@ package controller
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -111,6 +113,20 @@ func (s *state) decide(has string) bool {
 	s.held, s.next = slices.Sorted(slices.Values(s.next.against)), nil
 	s.config.Log.WithField("why", strings.Join(s.held, "; ")).Error("the new model is held, and the one before stays in force")
 	return false
+}
+
+// longestReview is how long bridges are waited for. One that hangs must not keep the others
+// from a new model.
+const longestReview = 10 * time.Second
+
+// giveUp goes on without the bridges that have not said what a model would do to them.
+func (s *state) giveUp() {
+	for _, name := range slices.Sorted(maps.Keys(s.next.waiting)) {
+		s.config.Log.WithField("bridge", name).Warn("it has not said in time what the new model would end there: it is not waited for")
+		if s.next != nil {
+			s.decide(name)
+		}
+	}
 }
 
 // reviewed reports whether a change may be made now: it is one to the model in force, or to

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,6 +237,42 @@ func TestOfABurstOfModelsTheLastOneIsReviewed(t *testing.T) {
 		}
 		if st := r.settled(edited(t, br0, "b")); len(st.Held) > 0 || !st.Programmed("br0") || len(st.Tenants) != 1 {
 			t.Errorf("%q, %+v", st.Held, st)
+		}
+	})
+}
+
+func TestABridgeThatHangsDoesNotHoldUpTheOthersForLong(t *testing.T) {
+	virtual(t, func(r *rig) {
+		both := []string{"br0", "br1"}
+		switches := []sw{r.newSwitch(), r.newSwitch()}
+		for i, name := range both {
+			r.connect(name, switches[i])
+		}
+		r.settled(edited(t, both, "a"))
+		hang := make(chan struct{})
+		var asked atomic.Int32
+		r.config.Judge = rulings(nil)
+		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+			if asked.Add(1) == 1 {
+				<-hang
+			}
+			return nil, nil
+		}
+		r.must(r.SetModel(r.ctx, edited(t, both, "a defaults: {egress: deny}")))
+		time.Sleep(longestReview / 2) // virtual
+		if synctest.Wait(); r.Status().Revision != 1 {
+			t.Errorf("it was not waited for")
+		}
+		time.Sleep(longestReview) // virtual
+		synctest.Wait()
+		if st := r.Status(); st.Revision != 2 || !st.Programmed("br0") && !st.Programmed("br1") {
+			t.Errorf("revision %d, %+v", st.Revision, st.Bridges)
+		}
+		close(hang)
+		time.Sleep(time.Second) // virtual
+		synctest.Wait()
+		if st := r.Status(); !st.Programmed("br0") || !st.Programmed("br1") {
+			t.Errorf("%+v", st.Bridges)
 		}
 	})
 }

@@ -211,7 +211,8 @@ func (c *Controller) Run(ctx context.Context) error {
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{}, stale: map[string]bool{},
 		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, ended: map[intent.ID]EndedLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
-	var quiet, again, flush <-chan time.Time
+	var quiet, again, flush, late <-chan time.Time
+	var reviewing uint64 // of what late is
 	for {
 		if s.waiting != nil && again == nil { // a disk may have room, a zone may be free
 			again = time.After(time.Second)
@@ -219,11 +220,18 @@ func (c *Controller) Run(ctx context.Context) error {
 		if len(s.failing) > 0 && flush == nil { // a session may be about to end
 			flush = time.After(time.Second)
 		}
+		if s.next != nil && reviewing != s.next.serial {
+			reviewing, late = s.next.serial, time.After(longestReview)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case e := <-c.events:
 			e.apply(s)
+		case <-late:
+			if late = nil; s.next != nil && s.next.serial == reviewing {
+				s.giveUp()
+			}
 		case <-again:
 			if again = nil; s.waiting != nil {
 				modelChanged{s.waiting}.apply(s)
