@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,37 @@ func TestRecirculations(t *testing.T) {
 		if got != (ovstest.Recirculations{New: 1, Established: 1}) {
 			t.Errorf("%s: %+v, want 1 / 1", name, got)
 		}
+	}
+}
+
+// TestAnEstablishedPathIsOneMegaflowForEachDirection talks over many connections between two
+// hosts, on many ports. What comes back from the tracker as established is one flow of the
+// datapath for each direction, whatever the ports.
+func TestAnEstablishedPathIsOneMegaflowForEachDirection(t *testing.T) {
+	const ports = 12
+	n, h1, h2 := pair(t)
+	n.Run(pairModel("", fmt.Sprintf("{name: many, direction: ingress, action: allow, protocol: tcp, ports: [\"80-%d\"]}", 80+ports-1)))
+	for port := range ports {
+		echo(t, h2, fmt.Sprint("10.1.1.2:", 80+port))
+	}
+	if _, err := n.Appctl("revalidator/purge"); err != nil {
+		t.Fatal(err)
+	}
+	for port := range ports {
+		talk(t, h1, fmt.Sprint("10.1.1.2:", 80+port))
+	}
+	flows, err := n.Appctl("dpctl/dump-flows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var established []string
+	for line := range strings.Lines(flows) {
+		if strings.Contains(line, "+est") && strings.Contains(line, "eth_type(0x0800)") {
+			established = append(established, line)
+		}
+	}
+	if len(established) != 2 {
+		t.Errorf("%d flows of the datapath are for what is established, want 2:\n%s", len(established), strings.Join(established, ""))
 	}
 }
 
