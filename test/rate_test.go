@@ -54,7 +54,7 @@ func TestConnectionsAreOpenedNoFasterThanTheirLimits(t *testing.T) {
 	if got := arrivals(t, h1, h3, "10.1.1.3", rate, rate); got != rate {
 		t.Errorf("with a limit of 1,000, %d of %d passed", got, rate)
 	}
-	w.Apply(pairModel(""))
+	w.Apply(pairModel("defaults: {ingress: allow}") + endpoint("t", "h3", 3, "10.1.1.3"))
 	if meters, err := n.Ofctl("-O", "OpenFlow13", "dump-meters", n.Bridge); err != nil || strings.Contains(meters, "meter=") {
 		t.Errorf("meters are left over: %s, %v", meters, err)
 	}
