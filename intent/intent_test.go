@@ -207,3 +207,13 @@ func BenchmarkReadOneChangedFileOf101(b *testing.B) {
 		}
 	}
 }
+
+func TestADocumentAfterAnEmptyOneIsRead(t *testing.T) {
+	m, err := Read(Source{"m.yaml", []byte("---\n# nothing\n---\n\n---\napiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: 'blue'}\nspec: {}\n---\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(m.Bridges()) != 1 || len(m.Tenants()) != 1 || m.Position("bridge/br0").Line != 8 || m.Position("blue").Line != 13 {
+		t.Errorf("%v, %v, %v", m.IDs(), m.Position("bridge/br0"), m.Position("blue"))
+	}
+}

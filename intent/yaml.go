@@ -31,14 +31,19 @@ type document struct {
 }
 
 // documents cuts a file at the lines that begin a document. What has only comments and
-// directives before it is not cut off from them.
+// directives before it is not cut off from them. A document with nothing in it is left out:
+// the library would drop the one that follows it.
 func documents(text string) (docs []document) {
 	var begin, at, line, first int
-	var content bool
+	var content, begun bool
 	for l := range strings.Lines(text) {
-		if content && marker(l) {
-			docs = append(docs, document{text[begin:at], first})
+		if begins := marker(l); begins && (content || begun) {
+			if content {
+				docs = append(docs, document{text[begin:at], first})
+			}
 			begin, first, content = at, line, false
+		} else if begins {
+			begun = true
 		}
 		content = content || hasContent(l)
 		at += len(l)
