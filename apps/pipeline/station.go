@@ -105,6 +105,7 @@ func meet(b *Builder, t *TenantSite, n *NetworkSite) {
 		b.Flow(n.ID(), L2, 30, ofproto.MatchOn(InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, mac)), ToDrop(UnknownMAC)...)
 	}
 	b.Flow(n.ID(), L2, 20, ofproto.MatchOn(InNet(n.Number), ofproto.Masked(ofproto.EthDst, 0, GroupBit)),
+		ofproto.Set(RegDstID.Whole(), 0), // whatever the address in the packet may mean elsewhere
 		ask(Stations), ofproto.GotoTable(PolSkip))
 	b.Flow(n.ID(), PolSkip, 250, ofproto.MatchOn(InNet(n.Number), ofproto.Is(RegOut, 0), ToAll.IsNot()), copies(ports)...)
 }
