@@ -12,13 +12,13 @@ import (
 // A Judge judges the connections of one tenant as the flows of a program would: it sends
 // them through those of the flows that decide. It never changes.
 type Judge struct {
-	sim    *flowsim.Switch
-	zone   uint16
-	rules  bool                    // the program judges the tenant's connections at all
-	picks  bool                    // a TCP connection may begin in its midst
-	opaque bool                    // the tenant has stations of which no address is known
-	known  map[netip.Addr]struct{} // addresses of endpoints, if opaque
-	who    map[netip.Addr]uint32   // identities that the ports and the neighbours say
+	sim      *flowsim.Switch
+	zone     uint16
+	rules    bool                    // the program judges the tenant's connections at all
+	picks    bool                    // a TCP connection may begin in its midst
+	opaque   bool                    // the tenant has stations of which no address is known
+	known    map[netip.Addr]struct{} // addresses of endpoints, if opaque
+	src, dst map[netip.Addr]uint32   // identities that the ports and the neighbours say
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -30,7 +30,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 			continue
 		}
 		if i > 0 {
-			j.who = pipeline.Identities(u.Flows)
+			j.src, j.dst = pipeline.Identities(u.Flows, pipeline.RegSrcID), pipeline.Identities(u.Flows, pipeline.RegDstID)
 		}
 		for _, f := range u.Flows {
 			zone, one := pipeline.ZoneOf(f)
@@ -110,8 +110,8 @@ func (j *Judge) knows(a netip.Addr) bool {
 func (j *Judge) send(protocol uint8, t pipeline.CTTuple, again bool) pipeline.Ruling {
 	p := packetOf(protocol, t)
 	p.SetUint(ofproto.Reg5, uint64(j.zone))
-	p.SetUint(pipeline.RegSrcID, uint64(j.who[t.Src]))
-	p.SetUint(pipeline.RegDstID, uint64(j.who[t.Dst]))
+	p.SetUint(pipeline.RegSrcID, uint64(j.src[t.Src]))
+	p.SetUint(pipeline.RegDstID, uint64(j.dst[t.Dst]))
 	if again {
 		p.SetUint(ofproto.Reg0, 1<<pipeline.JudgeAgain)
 	}

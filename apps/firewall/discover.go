@@ -10,7 +10,7 @@ import (
 
 // discover lets ARP and ND pass where a tenant wants a rule for them: between the
 // endpoints of a rule's policy and its peers, whoever asks. The first rule decides.
-func discover(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.Class) {
+func discover(b *pipeline.Builder, t *pipeline.TenantSite) {
 	const top = 10000
 	priority := uint16(top)
 	for _, p := range t.Policies {
@@ -24,7 +24,7 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.C
 			} else if r.Action == intent.Deny {
 				actions = pipeline.ToDrop(pipeline.UnansweredArp)
 			}
-			for _, m := range discoveries(t.Zone, resolveNeighbours(r, classes)) {
+			for _, m := range discoveries(t.Zone, resolveNeighbours(r, t)) {
 				b.Flow(r.ID(), pipeline.ArpNd, priority, m, actions...)
 			}
 			priority--
@@ -33,8 +33,8 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite, classes []*pipeline.C
 }
 
 // resolveNeighbours is resolve for a rule about ARP, which is IPv4's, or ND.
-func resolveNeighbours(r *intent.Rule, classes []*pipeline.Class) rule {
-	x := resolve(r, classes)
+func resolveNeighbours(r *intent.Rule, t *pipeline.TenantSite) rule {
+	x := resolve(r, t)
 	x.versions = []version{4}
 	if r.Protocol == intent.ND {
 		x.versions = []version{6}

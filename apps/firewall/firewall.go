@@ -50,8 +50,8 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 		return
 	}
 	identify(b, t)
-	egress := ranked(b, t, intent.Egress, t.Classes, s)
-	ingress := ranked(b, t, intent.Ingress, t.Classes, s)
+	egress := ranked(b, t, intent.Egress, s)
+	ingress := ranked(b, t, intent.Ingress, s)
 	for _, r := range slices.Concat(egress, ingress) {
 		judge(b, t, r)
 	}
@@ -63,7 +63,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 	byDefault(b, t, intent.Ingress)
 	untrack(b, t, egress, ingress)
 	if !t.ImplicitARP {
-		discover(b, t, t.Classes)
+		discover(b, t)
 	}
 }
 
@@ -72,13 +72,17 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 // are not on the bridge are kept, so that it remembers as whom they were judged.
 func identify(b *pipeline.Builder, t *pipeline.TenantSite) {
 	trusted := slices.ContainsFunc(t.Tenant.Endpoints, func(e *intent.Endpoint) bool { return e.Trusted })
-	for _, c := range t.Classes {
+	for _, c := range t.Classes[src.identity] {
 		for _, e := range c.Members {
-			if here := t.Here(e); !here || trusted {
+			if !t.Here(e) || trusted {
 				name(b, t, c, e, src, pipeline.IDSrc, pipeline.IDDst)
-				if !here {
-					name(b, t, c, e, dst, pipeline.IDDst, pipeline.Route)
-				}
+			}
+		}
+	}
+	for _, c := range t.Classes[dst.identity] {
+		for _, e := range c.Members {
+			if !t.Here(e) {
+				name(b, t, c, e, dst, pipeline.IDDst, pipeline.Route)
 			}
 		}
 	}

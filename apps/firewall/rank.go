@@ -41,9 +41,9 @@ type ranking struct {
 }
 
 // ranked returns the tenant's rules for a direction, in order, with their priorities.
-func ranked(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, classes []*pipeline.Class, style style) []rule {
+func ranked(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, style style) []rule {
 	s := stages[d]
-	rules := passed(resolved(b, t, d, classes))
+	rules := passed(resolved(b, t, d))
 	for i := range rules {
 		if r := &rules[i]; style == cheapest {
 			r.as = r.conjunctive(b.Numbers, s)

@@ -30,16 +30,16 @@ type rule struct {
 type version uint8
 
 // resolved returns the tenant's rules for a direction, in order.
-func resolved(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, classes []*pipeline.Class) (rules []rule) {
+func resolved(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction) (rules []rule) {
 	keeps := keeps(t.Tenant)
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {
 				continue
 			}
-			x := resolve(r, classes).share(t.Ranges[d])
+			x := resolve(r, t).share(t.Ranges[d])
 			if b.Refused(r.ID()) && r.Action != intent.Stateless {
-				x = resolve(widened(r), classes)
+				x = resolve(widened(r), t)
 				x.refused = true
 			}
 			x.keeps = keeps
@@ -79,10 +79,11 @@ func widened(r *intent.Rule) *intent.Rule {
 	return &intent.Rule{Policy: r.Policy, Name: r.Name, Direction: r.Direction, Action: r.Action, Service: intent.Service{Protocol: intent.AnyProtocol}}
 }
 
-func resolve(r *intent.Rule, classes []*pipeline.Class) rule {
-	x := rule{Rule: r, subjects: selected(r.Policy.AppliesTo, classes), anyPeer: r.Peer.Empty()}
+func resolve(r *intent.Rule, t *pipeline.TenantSite) rule {
+	s := stages[r.Direction]
+	x := rule{Rule: r, subjects: selected(r.Policy.AppliesTo, t.Classes[s.subject.identity]), anyPeer: r.Peer.Empty()}
 	if !x.anyPeer {
-		x.peers, x.cidrs = selected(r.Peer, classes), r.Peer.Prefixes()
+		x.peers, x.cidrs = selected(r.Peer, t.Classes[s.peer.identity]), r.Peer.Prefixes()
 		x.own = x.cidrs
 	}
 	x.versions = []version{4, 6}

@@ -111,7 +111,7 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 // as returns the actions that give a packet of e, or to it, the identity of e's class, if
 // somebody judges, and go on.
 func (t *TenantSite) as(e EndpointSite, identity ofproto.Field, next ofproto.Action) []ofproto.Action {
-	if number := t.identities[e.Endpoint]; number != 0 {
+	if number := t.identities[identity][e.Endpoint]; number != 0 {
 		return []ofproto.Action{ofproto.Set(identity.Whole(), uint64(number)), next}
 	}
 	return []ofproto.Action{next}

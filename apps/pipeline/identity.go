@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"weir/intent"
+	"weir/ofproto"
 )
 
 // A Class is the endpoints of a tenant that all its selectors treat alike. Rules
@@ -19,10 +20,15 @@ type Class struct {
 	Members []*intent.Endpoint
 }
 
-// Classes returns the classes of a tenant's endpoints, in the order of their first
-// members. Endpoints that no rule tells apart are in one class.
-func Classes(t *intent.Tenant) []*Class {
-	selectors := selectorsOf(t)
+// Classes returns the classes of a tenant's endpoints as sources (RegSrcID) or as
+// destinations (RegDstID), in the order of their first members. Endpoints that no rule tells
+// apart there are in one class.
+//
+// A source is told apart by whom egress rules apply to, and by the peers of ingress rules; a
+// destination by the others. So what an endpoint may open does not multiply with what may be
+// opened to it.
+func Classes(t *intent.Tenant, at ofproto.Field) []*Class {
+	selectors := selectorsOf(t, at)
 	var classes []*Class
 	byKey := map[string]*Class{}
 	for _, e := range t.Endpoints {
@@ -53,8 +59,9 @@ type selector struct {
 	sel  intent.Selector
 }
 
-// selectorsOf returns the distinct selectors of t's policies, by text.
-func selectorsOf(t *intent.Tenant) []selector {
+// selectorsOf returns the distinct selectors of t's policies that tell sources, or
+// destinations, apart, by text.
+func selectorsOf(t *intent.Tenant, at ofproto.Field) []selector {
 	seen := map[string]bool{}
 	var all []selector
 	add := func(s intent.Selector) {
@@ -64,9 +71,12 @@ func selectorsOf(t *intent.Tenant) []selector {
 		}
 	}
 	for _, p := range t.Policies {
-		add(p.AppliesTo)
 		for _, r := range p.Rules {
-			add(r.Peer)
+			if subject := (r.Direction == intent.Egress) == (at == RegSrcID); subject {
+				add(p.AppliesTo)
+			} else {
+				add(r.Peer)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b selector) int { return strings.Compare(a.text, b.text) })

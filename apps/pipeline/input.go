@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"weir/intent"
+	"weir/ofproto"
 )
 
 // An Input is all that compiling one bridge depends on. It never changes.
@@ -98,8 +99,10 @@ func (w *Wants) add(t *intent.Tenant) {
 			w.Tags = append(w.Tags, r.ID())
 		}
 	}
-	for _, c := range Classes(t) {
-		w.Tags = append(w.Tags, c.ID)
+	for _, at := range identity {
+		for _, c := range Classes(t, at) {
+			w.Tags = append(w.Tags, c.ID)
+		}
 	}
 	for _, d := range []intent.Direction{intent.Egress, intent.Ingress} {
 		for _, r := range RangesOf(t, d) {
@@ -114,8 +117,8 @@ type TenantSite struct {
 	*intent.Tenant
 	Zone     uint16
 	Epoch    uint8
-	Networks []*NetworkSite // those that are on the bridge
-	Classes  []*Class       // of its endpoints, wherever they are; none where nobody judges
+	Networks []*NetworkSite             // those that are on the bridge
+	Classes  map[ofproto.Field][]*Class // of its endpoints, wherever they are, as sources and as destinations; none where nobody judges
 	Ranges   map[intent.Direction][]*Range
 
 	features Features
@@ -124,7 +127,7 @@ type TenantSite struct {
 
 	// Filled, as Classes, when the unit is made.
 	here       map[*intent.Endpoint]bool
-	identities map[*intent.Endpoint]uint32 // number of the class
+	identities map[ofproto.Field]map[*intent.Endpoint]uint32 // numbers of the classes
 }
 
 // same reports whether a unit made of t is as good as one made of s.
@@ -260,21 +263,26 @@ func (in Input) place(s *TenantSite, ports map[binding]uint32) {
 
 // classify finds the classes of t's endpoints, their numbers, and who is here.
 func (t *TenantSite) classify(n Numbers) {
-	t.here, t.identities = map[*intent.Endpoint]bool{}, make(map[*intent.Endpoint]uint32, len(t.Endpoints))
+	t.here = map[*intent.Endpoint]bool{}
 	for _, in := range t.Networks {
 		for _, e := range in.Endpoints {
 			t.here[e.Endpoint] = true
 		}
 	}
-	if t.Mode != intent.Off {
-		t.Classes = Classes(t.Tenant)
-		t.Ranges = map[intent.Direction][]*Range{intent.Egress: RangesOf(t.Tenant, intent.Egress), intent.Ingress: RangesOf(t.Tenant, intent.Ingress)}
+	if t.Mode == intent.Off {
+		return
 	}
-	for _, c := range t.Classes {
-		for _, e := range c.Members {
-			t.identities[e] = n.Tag(c.ID)
+	t.Classes, t.identities = map[ofproto.Field][]*Class{}, map[ofproto.Field]map[*intent.Endpoint]uint32{}
+	for _, at := range identity {
+		t.Classes[at] = Classes(t.Tenant, at)
+		t.identities[at] = make(map[*intent.Endpoint]uint32, len(t.Endpoints))
+		for _, c := range t.Classes[at] {
+			for _, e := range c.Members {
+				t.identities[at][e] = n.Tag(c.ID)
+			}
 		}
 	}
+	t.Ranges = map[intent.Direction][]*Range{intent.Egress: RangesOf(t.Tenant, intent.Egress), intent.Ingress: RangesOf(t.Tenant, intent.Ingress)}
 }
 
 func on(n *intent.Network, bridge string) bool {

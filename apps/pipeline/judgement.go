@@ -37,8 +37,11 @@ type end struct {
 // them is even is the source's.
 type ends [4]end
 
-// registers are where ends are.
-var registers = [len(ends{})]ofproto.Field{RegSrcID, RegDstID, RegPeer, RegPeer}
+// identity are the registers of the identities, and registers those of all ends.
+var (
+	identity  = [2]ofproto.Field{RegSrcID, RegDstID}
+	registers = [len(ends{})]ofproto.Field{RegSrcID, RegDstID, RegPeer, RegPeer}
+)
 
 // endOf returns which end a flow of a table asks for in a field, or -1.
 func endOf(t ofproto.Table, f ofproto.Field) int {

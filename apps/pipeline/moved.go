@@ -53,19 +53,17 @@ func identitiesOf(flows []ofproto.Flow, at int) identities {
 	return all
 }
 
-// Identities returns the identity that flows of one tenant give each address, whichever end
-// it is.
-func Identities(flows []ofproto.Flow) map[netip.Addr]uint32 {
+// Identities returns the identity that flows of one tenant give each address as a source
+// (RegSrcID) or a destination (RegDstID).
+func Identities(flows []ofproto.Flow, at ofproto.Field) map[netip.Addr]uint32 {
 	all := map[netip.Addr]uint32{}
-	for at := range addresses {
-		for p, ids := range identitiesOf(flows, at) {
-			switch v := p.addr.Value; {
-			case p.flow != "" || !isHost(p.addr):
-			case p.addr.Field == ofproto.IPv4Src || p.addr.Field == ofproto.IPv4Dst:
-				all[netip.AddrFrom4([4]byte(v[12:]))] = uint32(ids[0])
-			default:
-				all[netip.AddrFrom16(v)] = uint32(ids[0])
-			}
+	for p, ids := range identitiesOf(flows, slices.Index(identity[:], at)) {
+		switch v := p.addr.Value; {
+		case p.flow != "" || !isHost(p.addr):
+		case p.addr.Field == ofproto.IPv4Src || p.addr.Field == ofproto.IPv4Dst:
+			all[netip.AddrFrom4([4]byte(v[12:]))] = uint32(ids[0])
+		default:
+			all[netip.AddrFrom16(v)] = uint32(ids[0])
 		}
 	}
 	return all

@@ -92,7 +92,7 @@ func meet(b *Builder, t *TenantSite, n *NetworkSite) {
 			continue
 		}
 		b.Flow(e.ID(), PortSec, 60, ofproto.MatchOn(ofproto.Is(RegIn, uint64(e.Tag))), ToDrop(TooManyStations)...)
-		if number := t.identities[e.Endpoint]; number != 0 {
+		if number := t.identities[RegDstID][e.Endpoint]; number != 0 {
 			b.Flow(e.ID(), PolSkip, 240, ofproto.MatchOn(InNet(n.Number), ofproto.Is(RegOut, uint64(e.Tag)), ofproto.Is(RegDstID, 0)),
 				ofproto.Set(RegDstID.Whole(), uint64(number)), ask(PolSkip))
 		}
