@@ -174,6 +174,11 @@ func TestOnlyWhatTakesBackIsNamed(t *testing.T) {
 		"what a deny is for is less":                       {change{peers: "e1", rules: denied(more)}, change{peers: "e1", rules: strings.Replace(denied(more), "/25", "/26", 1)}, false},
 		"a deny is replaced by an allow":                   {change{peers: "e1", rules: denied(ports)}, change{peers: "e1", rules: ports}, false},
 		"a deny goes":                                      {change{peers: "e1", rules: deny + more}, change{peers: "e1", rules: more}, false},
+		"a rule is to report":                              {change{peers: "e1", rules: ports}, change{peers: "e1", rules: reporting(ports)}, false},
+		"a rule no longer reports":                         {change{peers: "e1", rules: reporting(ports)}, change{peers: "e1", rules: ports}, false},
+		"a deny is to report":                              {change{peers: "e1", rules: deny + more}, change{peers: "e1", rules: reporting(deny) + more}, false},
+		"a deny tells the sender":                          {change{peers: "e1", rules: deny + more}, change{peers: "e1", rules: strings.Replace(deny, "deny", "reject", 1) + more}, false},
+		"an allow becomes a reject":                        {change{peers: "e1", rules: ports}, change{peers: "e1", rules: strings.Replace(ports, "allow", "reject", 1)}, true},
 		"a deny comes":                                     {change{peers: "e1", rules: more}, change{peers: "e1", rules: deny + more}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,6 +190,8 @@ func TestOnlyWhatTakesBackIsNamed(t *testing.T) {
 		})
 	}
 }
+
+func reporting(rule string) string { return strings.Replace(rule, "}\n", ", log: new}\n", 1) }
 
 func denied(rule string) string { return strings.Replace(rule, "action: allow", "action: deny", 1) }
 
