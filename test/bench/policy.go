@@ -132,7 +132,7 @@ func (t tenant) of() string { return ", tenant: " + t.name }
 
 func (t tenant) has() string {
 	var b strings.Builder
-	b.WriteString(object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n"))
+	b.WriteString(object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n  allowDisruption: true\n"))
 	b.WriteString(object("Network", "lan", t.of(), fmt.Sprintf("  subnets: [{cidr: %s}]\n", t.subnet)))
 	for _, e := range t.endpoints {
 		b.WriteString(object("Endpoint", e.name, t.of()+labels(e.groups),
