@@ -10,8 +10,13 @@ import (
 	"weir/test/ovstest"
 )
 
-// replacements is how often the policy is replaced in TestPoliciesReplaced.
-const replacements = 100
+// replacements is how often the policy is replaced in TestPoliciesReplaced, and judged how
+// many connections feel it: not so many that a machine with other work loses their packets
+// before Open vSwitch gets them.
+const (
+	replacements = 100
+	judged       = 50
+)
 
 // TestPoliciesReplaced replaces one policy by another and back under traffic. Each takes
 // back what the other allows, so that all connections are judged again each time. What both
@@ -24,7 +29,7 @@ func TestPoliciesReplaced(t *testing.T) {
 			"{name: echo, direction: ingress, action: allow, from: {cidrs: [10.1.1.0/30]}, protocol: icmp}", httpRule),
 	}
 	w := n.Run(pairModel("allowDisruption: true") + versions[0])
-	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
+	talk := talkers(t, h1, h2, judged, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	denied := sendDenied(t, h1, h2)
 	replacements := n.Rounds(replacements)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -37,7 +42,7 @@ func TestPoliciesReplaced(t *testing.T) {
 			}
 		})
 		felt = ping.sent != ping.received
-		t.Logf("%d policies: ping: %v, %d lines over %d connections", replacements, ping, talk.lines.Load(), connections)
+		t.Logf("%d policies: ping: %v, %d lines over %d connections", replacements, ping, talk.lines.Load(), judged)
 	}
 	cancel()
 	made, err := opened()

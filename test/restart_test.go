@@ -28,7 +28,7 @@ func TestRestart(t *testing.T) {
 	n, h1, h2 := pair(t)
 	w := n.Run(pairModel("") + forH2(httpRule, "{name: ping, direction: ingress, action: allow, protocol: icmp}"))
 	restarts := n.Rounds(restarts)
-	talk := talkers(t, h1, h2, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
+	talk := talkers(t, h1, h2, connections, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	felt := true
 	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time
 		var sent uint64
@@ -93,13 +93,13 @@ type talking struct {
 	all           sync.WaitGroup
 }
 
-func talkers(t *testing.T, from, to *sandbox.Host, speak func(conn) error) *talking {
+func talkers(t *testing.T, from, to *sandbox.Host, count int, speak func(conn) error) *talking {
 	t.Helper()
 	echo(t, to, "10.1.1.2:80")
 	ctx, cancel := context.WithCancel(context.Background())
 	talk := &talking{cancel: cancel}
 	t.Cleanup(func() { talk.stop() })
-	for range connections {
+	for range count {
 		c, err := from.Dial(t.Context(), "tcp", "10.1.1.2:80")
 		if err != nil {
 			t.Fatal(err)

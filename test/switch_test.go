@@ -32,7 +32,7 @@ const switchRestarts = 10
 func TestSwitchKilled(t *testing.T) {
 	n, h1, h2 := pair(t)
 	w := n.Run(pairModel("") + forH2(httpRule))
-	talk := talkers(t, h1, h2, insist)
+	talk := talkers(t, h1, h2, connections, insist)
 	denied := sendDenied(t, h1, h2)
 	want := flowCount(t, n)
 	var worst time.Duration
