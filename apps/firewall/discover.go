@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"fmt"
 	"net/netip"
 
 	"weir/apps/pipeline"
@@ -8,11 +9,13 @@ import (
 	"weir/ofproto"
 )
 
+// discovery is where rules for ARP and ND go, above what the fabric does of itself.
+var discovery = band{highest: 10000, first: 10000, lowest: 1000}
+
 // discover lets ARP and ND pass where a tenant wants a rule for them: between the
 // endpoints of a rule's policy and its peers, whoever asks. The first rule decides.
 func discover(b *pipeline.Builder, t *pipeline.TenantSite) {
-	const top = 10000
-	priority := uint16(top)
+	priority := discovery.first
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Protocol != intent.ARP && r.Protocol != intent.ND {
@@ -24,8 +27,12 @@ func discover(b *pipeline.Builder, t *pipeline.TenantSite) {
 			} else if r.Action == intent.Deny {
 				actions = pipeline.ToDrop(pipeline.UnansweredArp)
 			}
+			if priority < discovery.lowest {
+				b.Fail(fmt.Errorf("%s: there are too many rules for ARP and ND, and there is no priority left for this one: make one rule of several", r.ID()))
+				return
+			}
 			for _, m := range discoveries(t.Zone, resolveNeighbours(r, t)) {
-				b.Flow(r.ID(), pipeline.ArpNd, priority, m, actions...)
+				b.Flow(r.ID(), pipeline.ArpNd, uint16(priority), m, actions...)
 			}
 			priority--
 		}

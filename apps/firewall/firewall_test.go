@@ -30,7 +30,7 @@ func compile(t *testing.T, refused []intent.ID, rules ...string) (*pipeline.Prog
 func input(t *testing.T, rules ...string) pipeline.Input {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\n" +
+	b.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\nspec: {implicitARP: false}\n" +
 		"---\napiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: t}\nspec: {subnets: [{cidr: 10.0.0.0/24}]}\n")
 	for i, name := range []string{"web", "app", "db"} {
 		fmt.Fprintf(&b, "---\napiVersion: weir/v1\nkind: Endpoint\nmetadata: {name: %s, tenant: t, labels: {tier: %s}}\nspec: {network: n, bind: {port: p%d}, mac: \"02:00:00:00:00:0%d\", ips: [10.0.0.%d]}\n", name, name, i, i+1, i+1)
@@ -165,5 +165,16 @@ func TestATierThatIsFull(t *testing.T) {
 	want := "t/policy/p/r4: too many rules of tier application overlap one another, and there is no priority left for this one: move some policies to another tier, or make one rule of several"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestTooManyRulesForARPAreSaid(t *testing.T) {
+	was := discovery
+	t.Cleanup(func() { discovery = was })
+	discovery.lowest = discovery.first - 1
+	in := input(t, "action: allow, protocol: arp", "action: deny, protocol: arp", "action: allow, protocol: nd")
+	_, err := pipeline.Build(in, App)
+	if err == nil || !strings.HasPrefix(err.Error(), "t/policy/p/r2: there are too many rules for ARP and ND") {
+		t.Error(err)
 	}
 }
