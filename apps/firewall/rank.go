@@ -51,7 +51,7 @@ func ranked(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, sty
 	}
 	k := &ranking{rules: rules, table: s.table, neighbours: neighboursOf(rules), before: make([]int, len(rules))}
 	for i, r := range rules {
-		if p := b.Before(s.table, r.ID()); bands[r.Policy.Tier].has(p) {
+		if p := b.Before(s.table, r.ID()); bands[r.Policy.Tier].has(p) && !r.refused { // it stands for more now, and others must not move for it
 			k.before[i] = p
 		}
 	}
