@@ -30,7 +30,7 @@ const demoSilence = 1500 * time.Millisecond
 // steps are what the demo shows, in order. Each one fails if it did not happen.
 func (d *demo) steps() []func(context.Context) error {
 	return []func(context.Context) error{
-		d.start, d.allowed, d.denied, d.listed, d.unconcerned, d.takenBack,
+		d.start, d.allowed, d.denied, d.listed, d.unconcerned, d.held, d.takenBack,
 	}
 }
 
@@ -107,12 +107,33 @@ func (d *demo) unconcerned(ctx context.Context) error {
 	return nil
 }
 
-// takenBack shows that a connection stops when its rule goes.
-func (d *demo) takenBack(ctx context.Context) error {
-	if err := d.without(ctx, "app-to-postgres"); err != nil {
+// held shows that a rule which is in use is not taken away without a question.
+func (d *demo) held(ctx context.Context) error {
+	if _, err := d.edit(ctx, func(model string) string { return withoutRule(model, "app-to-postgres") }); err != nil {
 		return err
 	}
-	err := d.link.say("select 3", demoSilence)
+	why, err := d.objection(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.link.say("select 3", demoPatience); err != nil {
+		return fmt.Errorf("the edit is held, but the connection of app-1 is not served: %w", err)
+	}
+	d.ok("its own rule db-ingress/app-to-postgres is taken away: that is held, and the connection lives on")
+	d.show(why)
+	return nil
+}
+
+// takenBack shows that the connection stops once the tenant allows that.
+func (d *demo) takenBack(ctx context.Context) error {
+	revision, err := d.edit(ctx, disrupted)
+	if err != nil {
+		return err
+	}
+	if _, err := d.programmed(ctx, revision); err != nil {
+		return err
+	}
+	err = d.link.say("select 4", demoSilence)
 	if err == nil {
 		return errors.New("the connection of app-1 was answered after its rule was taken away")
 	}
@@ -120,8 +141,14 @@ func (d *demo) takenBack(ctx context.Context) error {
 	if !errors.As(err, &timeout) || !timeout.Timeout() {
 		return fmt.Errorf("the connection of app-1 should fall silent, but: %w", err)
 	}
-	d.ok("its own rule db-ingress/app-to-postgres is taken away: the same connection has stopped")
+	d.ok("the tenant says allowDisruption: true: the same connection has stopped")
 	return nil
+}
+
+// disrupted is the model with a tenant whose connections may end.
+func disrupted(model string) string {
+	const said = "  defaults: {ingress: deny, egress: allow}\n"
+	return strings.Replace(model, said, said+"  allowDisruption: true\n", 1)
 }
 
 // without takes a rule out of the model, and waits until the bridge is without it.
@@ -173,6 +200,22 @@ func (d *demo) programmed(ctx context.Context, revision uint64) (api.Status, err
 		}
 		if !pause(ctx, 50*time.Millisecond) {
 			return s, errors.Join(fmt.Errorf("%s is not programmed within %v: %+v", demoBridge, demoPatience, s), err)
+		}
+	}
+}
+
+// objection waits until the daemon holds the model, and returns why.
+func (d *demo) objection(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, demoPatience)
+	defer cancel()
+	var s api.Status
+	for {
+		err := d.client.get(ctx, "/v1/status", nil, &s)
+		if err == nil && len(s.Model.Held) > 0 {
+			return strings.Join(s.Model.Held, "\n"), nil
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			return "", errors.Join(fmt.Errorf("the model is not held within %v, and its rule is in use", demoPatience), err)
 		}
 	}
 }
