@@ -35,6 +35,7 @@ type desk struct {
 	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
 	version  atomic.Pointer[string]                // of ovs-vswitchd; nil: not asked yet
 	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
+	served   atomic.Pointer[map[string]bool]       // by bridge: it can find us; nil: none can yet
 	notes    notebook
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
@@ -60,6 +61,20 @@ func (d *desk) Status() api.Status {
 	}
 	s.Tenants = tenantStatuses(d.inForce.Load().model, now)
 	d.fills(&s)
+	return s
+}
+
+// ours is a snapshot with the bridges alone that are ours to keep: another daemon may serve the
+// others, and keeps their zones as well.
+func (d *desk) ours(s ovsdb.Snapshot) ovsdb.Snapshot {
+	served := d.served.Load()
+	bridges := map[string]ovsdb.Bridge{}
+	for name, b := range s.Bridges {
+		if served != nil && (*served)[name] {
+			bridges[name] = b
+		}
+	}
+	s.Bridges = bridges
 	return s
 }
 

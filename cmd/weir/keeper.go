@@ -249,6 +249,7 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 		}
 		s.door = openDoor(ctx, l, bridge, k.arrivals, k.log)
 	}
+	k.publishServed()
 	if s.wrote == k.seen || changing(have) {
 		return nil // the next snapshot shows what became of it
 	}
@@ -298,6 +299,16 @@ func (k *keeper) secure(ctx context.Context, bridge string, s *site, have ovsdb.
 	}
 	s.wrote = k.seen
 	return nil
+}
+
+// publishServed says which bridges can find us. Where another process listens in our place,
+// the bridge is its own, and so are the zones in its datapath.
+func (k *keeper) publishServed() {
+	served := map[string]bool{}
+	for name, s := range k.sites {
+		served[name] = s.door != nil || k.tcp != nil
+	}
+	k.desk.served.Store(&served)
 }
 
 type errNoBridge string

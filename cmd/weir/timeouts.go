@@ -30,7 +30,7 @@ func (k *keeper) timeouts(ctx context.Context) {
 		return // the next snapshot shows what became of it
 	}
 	trouble := ""
-	for kind, wards := range wardsOf(k.model, k.snapshot, k.ctl.Status()) {
+	for kind, wards := range wardsOf(k.model, k.desk.ours(k.snapshot), k.ctl.Status()) {
 		if err := k.keepTimes(ctx, kind, wards); err != nil {
 			trouble = err.Error()
 		}

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"context"
+	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/api"
+	"weir/conntrack"
+	"weir/intent"
 	"weir/ovsdb"
 )
 
@@ -111,4 +117,68 @@ func TestAZoneWithTimeoutsOfSomebodyElseIsNamed(t *testing.T) {
 	vsctl(t, w.box, "del-zone-tp", "dummy", "zone=4096")
 	w.zones("taken when it is free", "Zone:4096, Timeout Policies: udp_first=9")
 	w.status("settled", func(s api.Status) bool { return s.Database.Error == "" })
+}
+
+// TestASecondDaemonTouchesNoZone starts a daemon with another model and numbers of its own
+// where one serves the bridge already.
+func TestASecondDaemonTouchesNoZone(t *testing.T) {
+	w := newWorld(t, withTimeouts("limits: {connections: 5000}, timeouts: {udpFirst: 9s}"))
+	w.start()
+	w.status("programmed", programmed(1))
+	w.zones("set", "Zone:4096, Timeout Policies: udp_first=9")
+	w.limits("set", conntrack.Limit{Zone: ours, Max: 5000})
+	rows := w.zoneRows()
+
+	write(t, w.dir, "other.yaml", withTimeouts("limits: {connections: 7}"))
+	second := rootCommand()
+	second.SetArgs(append(w.serveArgs("second", "second.sock"), "-f", w.path("other.yaml")))
+	second.SetErr(io.Discard)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- second.ExecuteContext(ctx) }()
+	w.status("the second knows that it may not", func(api.Status) bool {
+		out, err := w.weir("status", "--socket", w.path("second.sock"))
+		return err == nil && strings.Contains(out, "another process listens there")
+	})
+	tick := time.NewTicker(3 * limitAudit) // until it has looked at limits, too
+	defer tick.Stop()
+	<-tick.C
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if now := w.zoneRows(); now != rows {
+		t.Errorf("the database said %s\nand now %s", rows, now)
+	}
+	w.limits("as they were", conntrack.Limit{Zone: ours, Max: 5000})
+	if s := w.status("programmed", programmed(1)); driftsOf("limit", s)+driftsOf("timeouts", s) != 0 {
+		t.Errorf("the second has changed %+v", s.Bridges[0].Drift)
+	}
+}
+
+// TestAZoneIsGoneOnlyWhenNoTenantHasIt is about a start, at which no zones are known.
+func TestAZoneIsGoneOnlyWhenNoTenantHasIt(t *testing.T) {
+	read := new(modelFiles).read(write(t, t.TempDir(), "m.yaml", twoHosts), nil)
+	if read.err != nil {
+		t.Fatal(read.err)
+	}
+	m := read.model
+	b := ovsdb.Bridge{Name: "br0", ExternalIDs: map[string]string{zonePrefix + "blue": "4096"}}
+	id := m.Tenants()[0].ID()
+	for _, c := range []struct {
+		name   string
+		bridge string
+		given  map[intent.ID]uint16
+		want   []uint16
+	}{
+		{"the tenant's zone is not known yet", "br0", nil, nil},
+		{"the tenant has it", "br0", map[intent.ID]uint16{id: 4096}, nil},
+		{"the tenant has another", "br0", map[intent.ID]uint16{id: 4100}, []uint16{4096}},
+		{"the tenant is not on the bridge", "br1", nil, []uint16{4096}},
+	} {
+		b.Name = c.bridge
+		if got := goneFrom(m, b, c.given); !slices.Equal(got, c.want) {
+			t.Errorf("%s: gone is %v, want %v", c.name, got, c.want)
+		}
+	}
 }

@@ -91,7 +91,7 @@ func (w *warden) look(ctx context.Context, audit bool) {
 	if snapshot == nil {
 		return
 	}
-	for kind, wards := range wardsOf(w.desk.inForce.Load().model, *snapshot, w.ctl.Status()) {
+	for kind, wards := range wardsOf(w.desk.inForce.Load().model, w.desk.ours(*snapshot), w.ctl.Status()) {
 		p := w.posts[kind]
 		if p == nil {
 			p = newPost(w.desk.flags.rundir, kind)
@@ -157,6 +157,9 @@ func (w *warden) publish() {
 
 // wardsOf returns the zones of our tenants, by type of datapath: of those in the model, and
 // of those that its bridges remember.
+//
+// What a bridge remembers of a tenant in the model is left alone until the tenant has its zone:
+// at a start it is not known yet, and a limit that goes and comes counts from zero.
 func wardsOf(m *intent.Model, s ovsdb.Snapshot, now *controller.Status) map[string]map[uint16]ward {
 	given := map[intent.ID]uint16{}
 	for _, t := range now.Tenants {
@@ -172,7 +175,7 @@ func wardsOf(m *intent.Model, s ovsdb.Snapshot, now *controller.Status) map[stri
 		if all[kind] == nil {
 			all[kind] = map[uint16]ward{}
 		}
-		addWards(all[kind], rememberedZones(have), b.Name)
+		addWards(all[kind], goneFrom(m, have, given), b.Name)
 		for _, t := range m.Tenants() {
 			if zone := given[t.ID()]; zone != 0 && onBridge(t, b.Name) {
 				all[kind][zone] = ward{t.ID(), b.Name, limitOf(t, kind)}

@@ -35,6 +35,18 @@ func rememberedZones(b ovsdb.Bridge) []uint16 {
 	return slices.Collect(maps.Values(zoneHints(ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{b.Name: b}})))
 }
 
+// goneFrom returns the zones that a bridge remembers and that no tenant on it has any more.
+// given are the zones that tenants have, as far as that is known already.
+func goneFrom(m *intent.Model, b ovsdb.Bridge, given map[intent.ID]uint16) (zones []uint16) {
+	for name, zone := range zoneHints(ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{b.Name: b}}) {
+		t := m.Tenant(name)
+		if t == nil || !onBridge(t, b.Name) || given[t.ID()] != 0 && given[t.ID()] != zone {
+			zones = append(zones, zone)
+		}
+	}
+	return zones
+}
+
 // zonesOf returns what the external_ids of each bridge should remember, as far as the
 // controller has given zones.
 func zonesOf(m *intent.Model, now *controller.Status) map[string]map[string]string {
