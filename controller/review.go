@@ -229,7 +229,7 @@ type ending struct {
 }
 
 func (e ending) why() string {
-	what, allow := "its policy", "allowDisruption: true on the tenant allows it, and onRevoke: keep on a policy lets them live on"
+	what, allow := "its policy", "allowDisruption: true on the tenant allows it, and onRevoke: keep on a policy, once in force, lets them live on"
 	if e.gone {
 		what, allow = "the tenant being gone", "allowDisruption: true on the bridge allows it"
 	}
