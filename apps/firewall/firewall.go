@@ -52,10 +52,11 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite, s style) {
 	identify(b, t)
 	egress := ranked(b, t, intent.Egress, s)
 	ingress := ranked(b, t, intent.Ingress, s)
-	for _, r := range slices.Concat(egress, ingress) {
+	both := slices.Concat(egress, ingress)
+	for _, r := range both {
 		judge(b, t, r)
 	}
-	reject(b, t, slices.Concat(egress, ingress))
+	reject(b, t, both)
 	reset(b, t)
 	lookUp(b, t, intent.Egress, pipeline.PeerDst)
 	lookUp(b, t, intent.Ingress, pipeline.PeerSrc)

@@ -32,6 +32,11 @@ type version uint8
 // resolved returns the tenant's rules for a direction, in order.
 func resolved(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction) (rules []rule) {
 	keeps := keeps(t.Tenant)
+	n := 0
+	for _, p := range t.Policies {
+		n += len(p.Rules)
+	}
+	rules = make([]rule, 0, n)
 	for _, p := range t.Policies {
 		for _, r := range p.Rules {
 			if r.Direction != d || r.Protocol == intent.ARP || r.Protocol == intent.ND {

@@ -55,7 +55,8 @@ func serveTenant(b *Builder, t *TenantSite) {
 		reserve(b, t)
 	}
 	report(b, t)
-	states(b, t) // also where the mode is off: they keep the epoch for when it no longer is
+	epoch(b, t) // also where the mode is off: it is kept for when it no longer is
+	otherStates(b, t)
 	if t.Mode == intent.Off {
 		untracked(b, t)
 	}

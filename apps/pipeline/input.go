@@ -132,7 +132,12 @@ type TenantSite struct {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *TenantSite) same(t *TenantSite) bool {
-	return s == t || s.like(t) && slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
+	return s == t || s.like(t) && s.placed(t)
+}
+
+// placed reports whether the networks and endpoints of s and t are in the same places.
+func (s *TenantSite) placed(t *TenantSite) bool {
+	return slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
 		return n.Network == m.Network && n.Number == m.Number && slices.Equal(n.Endpoints, m.Endpoints)
 	})
 }
@@ -140,7 +145,19 @@ func (s *TenantSite) same(t *TenantSite) bool {
 // like reports whether s and t are of the same tenant, in the same state, wherever its ports
 // are.
 func (s *TenantSite) like(t *TenantSite) bool {
-	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Epoch == t.Epoch && s.features == t.features && slices.Equal(s.refused, t.refused)
+	return s.Epoch == t.Epoch && s.timeless(t)
+}
+
+// timeless is like, whatever the epoch.
+func (s *TenantSite) timeless(t *TenantSite) bool {
+	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.features == t.features && slices.Equal(s.refused, t.refused)
+}
+
+// in returns s in another epoch.
+func (s *TenantSite) in(epoch uint8) *TenantSite {
+	t := *s
+	t.Epoch = epoch
+	return &t
 }
 
 // A NetworkSite is a network on a bridge.
@@ -184,6 +201,8 @@ func (c *Cache) sites(in Input) (all []*TenantSite, err error) {
 		}
 		if was, known := c.tenants[t.ID()]; known && !moved && was.of.like(s) {
 			s = was.of
+		} else if known && !moved && was.of.timeless(s) {
+			s = was.of.in(s.Epoch)
 		} else {
 			in.place(s, c.bound)
 		}

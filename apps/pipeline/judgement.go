@@ -61,8 +61,8 @@ func endOf(t ofproto.Table, f ofproto.Field) int {
 // given returns what f gives an end, in whichever table that is. Ranges are given in tables of
 // their own: the register is another thing elsewhere.
 func given(f ofproto.Flow, at int) (uint64, bool) {
-	if of := [...]ofproto.Table{2: PeerSrc, 3: PeerDst}; at >= 2 && f.Table != of[at] {
-		return 0, false
+	if of := [...]ofproto.Table{2: PeerSrc, 3: PeerDst}; at >= 2 && f.Table != of[at] || f.Table == PolOut || f.Table == PolIn {
+		return 0, false // rules ask, and give nothing
 	}
 	return loaded(f.Actions, registers[at].Whole())
 }
@@ -80,8 +80,10 @@ func judges(f ofproto.Flow) bool {
 // judgements returns flows that judge as judgements.
 func judgements(flows []ofproto.Flow) (all []*judgement) {
 	by := deciders(flows)
-	for _, f := range flows {
-		j := &judgement{flow: f, does: decided(f, by)}
+	them := make([]judgement, len(flows))
+	for i, f := range flows {
+		j := &them[i]
+		*j = judgement{flow: f, does: decided(f, by)}
 		j.effect = effectOf(j.does)
 		for _, c := range f.Match {
 			i := endOf(f.Table, c.Field)

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"slices"
+
 	"weir/intent"
 	"weir/ofproto"
 )
@@ -14,16 +16,17 @@ import (
 // named again.
 func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []intent.ID {
 	installed := Epochs(have.Flows)
-	narrowed := narrowedZones(want.Tables().Flows, have.Flows)
-	var ids []intent.ID
+	var settled []intent.ID
 	for _, t := range m.Tenants() {
-		zone := n.Zone(t.ID())
-		epoch, there := installed[zone]
-		if there && epoch == n.Epoch(t.ID()) && narrowed[zone] {
-			ids = append(ids, t.ID())
+		if epoch, there := installed[n.Zone(t.ID())]; there && epoch == n.Epoch(t.ID()) {
+			settled = append(settled, t.ID())
 		}
 	}
-	return ids
+	if len(settled) == 0 {
+		return nil
+	}
+	narrowed := narrowedZones(want.Tables().Flows, have.Flows)
+	return slices.DeleteFunc(settled, func(id intent.ID) bool { return !narrowed[n.Zone(id)] })
 }
 
 // narrowedZones returns the zones in which want may let less pass than have. It never
@@ -41,17 +44,22 @@ func narrowedZones(want, have []ofproto.Flow) map[uint16]bool {
 	return narrowed
 }
 
-// noZone stands for flows that are for all zones.
-const noZone = -1
+// Beside zones: flows that are for all of them, and those that are not, or not yet, looked at.
+const (
+	noZone   = -1
+	unsorted = -2
+)
 
 // byZone returns the flows that have to do with judging, by the zone that they are for:
 // those that let somebody in, that give identities, and that judge.
 func byZone(flows []ofproto.Flow) map[int][]ofproto.Flow {
-	zones := map[int][]ofproto.Flow{}
 	ports, nets := map[uint64]int{}, map[uint64]int{}
-	for _, f := range flows {
+	of := make([]int, len(flows)) // zones
+	sizes := map[int]int{}
+	for i, f := range flows {
 		zone, entry := loaded(f.Actions, Zone)
 		if !entry {
+			of[i] = unsorted
 			continue
 		}
 		if tag, ok := loaded(f.Actions, RegIn.Whole()); ok {
@@ -60,14 +68,23 @@ func byZone(flows []ofproto.Flow) map[int][]ofproto.Flow {
 		if net, ok := loaded(f.Actions, ofproto.Metadata.Whole()); ok {
 			nets[net&(1<<VRF.Offset-1)] = int(zone)
 		}
-		zones[int(zone)] = append(zones[int(zone)], f)
+		of[i] = int(zone)
+		sizes[of[i]]++
 	}
-	for _, f := range flows {
-		if _, entry := loaded(f.Actions, Zone); entry || !judges(f) && !identifies(f) && f.Table != PortSec {
-			continue
+	for i, f := range flows {
+		if of[i] == unsorted && (judges(f) || identifies(f) || f.Table == PortSec) {
+			of[i] = zoneThrough(f, ports, nets)
+			sizes[of[i]]++
 		}
-		zone := zoneThrough(f, ports, nets)
-		zones[zone] = append(zones[zone], f)
+	}
+	zones := make(map[int][]ofproto.Flow, len(sizes))
+	for zone, size := range sizes {
+		zones[zone] = make([]ofproto.Flow, 0, size)
+	}
+	for i, zone := range of {
+		if zone != unsorted {
+			zones[zone] = append(zones[zone], flows[i])
+		}
 	}
 	return zones
 }

@@ -36,6 +36,7 @@ func narrows(now, then []ofproto.Flow) bool {
 
 // judging returns those of flows that judge.
 func judging(flows []ofproto.Flow) (some []ofproto.Flow) {
+	some = make([]ofproto.Flow, 0, len(flows))
 	for _, f := range flows {
 		if judges(f) {
 			some = append(some, f)
@@ -99,7 +100,7 @@ type served struct {
 }
 
 func indexed(all []*judgement) index {
-	x := index{all, map[asked][]*judgement{}, map[served][]*judgement{}}
+	x := index{all, make(map[asked][]*judgement, len(all)), make(map[served][]*judgement, len(all))}
 	for _, j := range all {
 		a, s := asked{j.flow.Table, j.ends, j.key}, served{j.flow.Table, j.flow.Cookie}
 		x.equal[a] = append(x.equal[a], j)

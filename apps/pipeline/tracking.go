@@ -68,7 +68,7 @@ var (
 // once more in its original direction. Replies pass meanwhile: they cannot be judged,
 // and the original direction is, or the connection is idle.
 //
-// A state that names the epoch is each tenant's own, in states; the others are the same
+// A state that names the epoch is each tenant's own, in epoch; the others are the same
 // for all. Where a tenant wants something else, its own flow stands above them.
 func known(b *Builder, id intent.ID) {
 	all := func(s state, actions ...ofproto.Action) { b.Flow(id, CtState, s.priority, s.match(), actions...) }
@@ -91,39 +91,45 @@ func (t *TenantSite) begin() []ofproto.Action {
 	return append(actions, ofproto.GotoTable(CtLookup))
 }
 
-// states adds the epoch of a tenant, the states that name it, and what the tenant wants
-// otherwise than others.
-func states(b *Builder, t *TenantSite) {
-	own := func(s state, actions ...ofproto.Action) {
-		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone)), actions...)
-	}
+// state adds what a tenant does with packets in a state.
+func (t *TenantSite) state(b *Builder, s state, actions ...ofproto.Action) {
+	b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone)), actions...)
+}
+
+// epoch adds the epoch of a tenant, and the states that name it. No other flow of the tenant
+// has the table and the priority of one of these, so that they can be put in place of those
+// of another epoch.
+func epoch(b *Builder, t *TenantSite) {
 	b.Flow(t.ID(), CtIn, 100, ofproto.MatchOn(InZone(t.Zone)), t.begin()...)
 
 	now := uint32(t.Epoch)
-	own(state{400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch | MarkBlocked}, establish...)
+	t.state(b, state{400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch | MarkBlocked}, establish...)
 	if t.follows() { // it has its parent's mark, and is not committed yet
-		own(state{396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, Related.Set(), ofproto.GotoTable(Route))
+		t.state(b, state{396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, Related.Set(), ofproto.GotoTable(Route))
 	}
 	// One-way traffic stays +new for ever: without this every packet would be judged.
-	own(state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
-	own(state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)
+	t.state(b, state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
+	t.state(b, state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)
+}
 
+// otherStates adds what a tenant wants otherwise than others.
+func otherStates(b *Builder, t *TenantSite) {
 	if t.rated() {
-		own(unknown.above(), t.judged()...)
+		t.state(b, unknown.above(), t.judged()...)
 		rate(b, t)
 	}
 	if t.InvalidAllow {
-		own(invalid.above(), establish...)
+		t.state(b, invalid.above(), establish...)
 	}
 	if t.StrictTCP {
 		beginWithSYN(b, t)
 	}
 	if t.Mode == intent.Audit {
-		own(replyBlocked.above(), t.stop(BlockedBefore)...)
+		t.state(b, replyBlocked.above(), t.stop(BlockedBefore)...)
 		if !t.InvalidAllow {
-			own(invalid.above(), t.stop(InvalidState)...)
+			t.state(b, invalid.above(), t.stop(InvalidState)...)
 		}
-		own(aboutBlocked, t.stop(BlockedBefore)...)
+		t.state(b, aboutBlocked, t.stop(BlockedBefore)...)
 		audit(b, t)
 	}
 }

@@ -157,16 +157,36 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 
 func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
 	b := newBuilder(in, bridge, s.ID(), s.refused)
-	s.classify(in.Numbers)
-	if b.before = c.before; c.tenants[s.ID()].unit != nil {
-		b.before = priorities(c.tenants[s.ID()].unit.Flows)
+	b.before = c.before
+	if was, known := c.tenants[s.ID()]; known {
+		if was.of.timeless(s) && was.of.placed(s) {
+			epoch(b, s)
+			return was.unit.with(b.unit.Flows), nil
+		}
+		b.before = priorities(was.unit.Flows)
+		b.unit.Flows = make([]ofproto.Flow, 0, len(was.unit.Flows)+8)
 	}
+	s.classify(in.Numbers)
 	serveTenant(b, s)
 	for _, app := range apps {
 		app.Tenant(b, s)
 	}
 	b.unit.Pending = s.pending
 	return b.sorted()
+}
+
+// with returns u with some flows in place of those of the same tables and priorities, of
+// which there is one each.
+func (u *Unit) with(some []ofproto.Flow) *Unit {
+	v := *u
+	v.Flows = slices.Clone(u.Flows)
+	for _, f := range some {
+		i, _ := slices.BinarySearchFunc(v.Flows, f, func(a, b ofproto.Flow) int {
+			return cmp.Or(cmp.Compare(a.Table, b.Table), -cmp.Compare(a.Priority, b.Priority))
+		})
+		v.Flows[i] = f
+	}
+	return &v
 }
 
 // sorted returns the unit in canonical order: flows by table, then from the highest
