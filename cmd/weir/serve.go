@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"syscall"
 	"time"
@@ -140,17 +142,33 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	return err
 }
 
-// garbage is how much garbage there may be, in percent of what is alive, before it is
-// collected. Most of it comes of reading files: a tenth of a second's work, seldom done, would
-// otherwise keep a daemon of 10,000 rules half as large again as it has to be. What it costs is
-// a few percent of a change's time.
-const garbage = 50
+// How much garbage there may be before it is collected: in percent of what is alive, but not
+// less than so many bytes. Most of it comes of reading files: a tenth of a second's work, seldom
+// done, would otherwise keep a daemon of 10,000 rules half as large again as it has to be. A
+// small one would collect with each change, and take twice as long for it.
+const (
+	garbage      = 50
+	leastGarbage = 24 << 20
+)
 
 // collectGarbage has garbage collected at that, unless the environment says when (GOGC).
 func collectGarbage() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
+		afterCollecting(func() {
+			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+			metrics.Read(live)
+			debug.SetGCPercent(int(max(garbage, 100*leastGarbage/max(live[0].Value.Uint64(), 1<<20))))
+		})
 	}
+}
+
+// afterCollecting has f called after each collection.
+func afterCollecting(f func()) {
+	runtime.AddCleanup(new([4]uintptr), func(struct{}) {
+		f()
+		afterCollecting(f)
+	}, struct{}{})
 }
 
 // drive opens the numbers and runs the controller and the keeper of the bridges.
