@@ -204,7 +204,7 @@ func TestAFightBacksOffAndIsSaidAndOthersAreServed(t *testing.T) {
 		var peace atomic.Bool
 		add := ofproto.FlowMod{Flow: allow}
 		s.React(func(q oftest.Request) oftest.Reaction { // somebody who adds it again 5 ms after it is gone
-			if m, ok := q.Message.(ofproto.FlowMod); ok && q.Commit && !peace.Load() && m.Flow.Key() == allow.Key() {
+			if m, ok := q.Message.(ofproto.FlowMod); ok && m.Command == ofproto.FlowDeleteStrict && !peace.Load() && m.Flow.Key() == allow.Key() {
 				time.AfterFunc(5*time.Millisecond, func() { s.Do(add) })
 			}
 			return oftest.Reaction{}

@@ -90,6 +90,24 @@ func TestWhatIsRefusedIsNamed(t *testing.T) {
 	}
 }
 
+func TestAFlowThatIsRefusedAloneIsNamed(t *testing.T) {
+	_, c := bridge(t)
+	for name, bad := range refusals {
+		if len(bad.PutFlows) != 1 || len(bad.PutGroups) > 0 {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			err := c.Apply(t.Context(), bad)
+			if r := rejected(t, err); r.Flow == nil || r.Flow.Priority != 77 || errors.Is(err, ErrUnknownOutcome) {
+				t.Errorf("%v; want flow 77 named", err)
+			}
+			if have := tablesOf(t, c); len(have.Flows) != 0 {
+				t.Errorf("there are %v", have)
+			}
+		})
+	}
+}
+
 // everything deletes all flows.
 var everything = ofproto.FlowMod{Command: ofproto.FlowDelete, Flow: ofproto.Flow{Table: 255}}
 
