@@ -25,10 +25,7 @@ func (s *Sandbox) run(name string, args ...string) (*daemon, error) {
 	d.cmd = exec.Command(name, append(args, "--no-chdir", "-vconsole:off",
 		"--pidfile="+s.path(name+".pid"), "--log-file="+s.path(name+".log"))...)
 	d.cmd.Env, d.cmd.Stderr = s.env(), &d.bad
-	// Its parent is a thread that lives as long as the sandbox: with it, it dies. Its own
-	// group keeps a Ctrl-C in the terminal from it: we end it ourselves.
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := s.starter.do(d.cmd.Start); err != nil {
+	if err := s.StartChild(d.cmd); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -36,6 +33,15 @@ func (s *Sandbox) run(name string, args ...string) (*daemon, error) {
 		close(d.done)
 	}()
 	return d, nil
+}
+
+// StartChild starts a command beside ovs-vswitchd, in its namespace. It dies with the
+// sandbox, and with this process, however that ends; who started it waits for it.
+func (s *Sandbox) StartChild(cmd *exec.Cmd) error {
+	// Its parent is a thread that lives as long as the sandbox: with it, it dies. Its own
+	// group keeps a Ctrl-C in the terminal from it: we end it ourselves.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	return s.starter.do(cmd.Start)
 }
 
 func (d *daemon) pid() int { return d.cmd.Process.Pid }

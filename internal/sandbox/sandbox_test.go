@@ -66,7 +66,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 }
 
 // TestNothingOutlivesAKill starts a process that has a sandbox, and kills it (kill -9): the
-// daemons die with it, and the next sandbox removes its files.
+// daemons and a child of the test die with it, and the next sandbox removes its files.
 func TestNothingOutlivesAKill(t *testing.T) {
 	need(t)
 	if os.Getenv("WEIR_SANDBOX_HOLDER") != "" {
@@ -74,7 +74,11 @@ func TestNothingOutlivesAKill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("holding", s.vswitch.pid(), s.db.pid(), s.RunDir())
+		child := exec.Command("sleep", "1000")
+		if err := s.StartChild(child); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("holding", s.vswitch.pid(), s.db.pid(), child.Process.Pid, s.RunDir())
 		select {}
 	}
 	holder := exec.Command(os.Args[0], "-test.run", "^TestNothingOutlivesAKill$")
@@ -86,10 +90,10 @@ func TestNothingOutlivesAKill(t *testing.T) {
 	if err := holder.Start(); err != nil {
 		t.Fatal(err)
 	}
-	var vswitchd, db int
+	var vswitchd, db, child int
 	var dir string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if n, _ := fmt.Sscanf(lines.Text(), "holding %d %d %s", &vswitchd, &db, &dir); n == 3 {
+		if n, _ := fmt.Sscanf(lines.Text(), "holding %d %d %d %s", &vswitchd, &db, &child, &dir); n == 4 {
 			break
 		}
 	}
@@ -100,7 +104,7 @@ func TestNothingOutlivesAKill(t *testing.T) {
 	if dir == "" {
 		t.Fatal("the holder did not get so far")
 	}
-	eventually(t, "a daemon outlives its sandbox", func() bool { return gone(vswitchd) && gone(db) })
+	eventually(t, "a child outlives its sandbox", func() bool { return gone(vswitchd) && gone(db) && gone(child) })
 	s, err := Start(t.Context(), Config{Dummy: true})
 	if err != nil {
 		t.Fatal(err)

@@ -54,8 +54,7 @@ func (d *Daemon) Start() {
 	d.cmd = exec.Command(path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(),
 		"--state-dir", filepath.Join(d.n.dir, "state"), "--socket", d.socket)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := d.cmd.Start(); err != nil {
+	if err := d.n.StartChild(d.cmd); err != nil {
 		d.n.T.Fatal(err)
 	}
 	done := make(chan struct{})

@@ -57,8 +57,11 @@ func New(t *testing.T) *Net {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: t.TempDir(), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}}
+	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: filepath.Join(s.RunDir(), "weir"), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}}
 	t.Cleanup(n.close)
+	if err := os.Mkdir(n.dir, 0o700); err != nil { // with the sandbox's files, which are removed even if we are killed
+		t.Fatal(err)
+	}
 	if err := s.AddBridge(n.Bridge); err != nil {
 		t.Fatal(err)
 	}
@@ -247,12 +250,14 @@ var binary = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer os.RemoveAll(dir) // what is open stays, until this process ends
 	path := filepath.Join(dir, "weir")
 	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "weir/cmd/weir").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w: %s", err, out)
 	}
-	return path, nil
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), err
 })
 
 func decode(text string, v any) error {
