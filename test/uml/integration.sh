@@ -1,13 +1,38 @@
 #!/bin/bash
-# Runs the traffic tests on the kernel datapath: the same test binary, in a guest.
+# Runs the traffic tests on the kernel datapath: the same test binary, in guests. A guest has
+# one processor, so the tests are shared out: a guest for each processor here, four at most.
 #
 #   WEIR_BIN=... test/uml/integration.sh [TEST-PATTERN]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+pattern=${1:-.}
 "$here/build.sh" >/dev/null
-dir=${XDG_CACHE_HOME:-$HOME/.cache}/weir/guest
-mkdir -p "$dir"
+dir=$(mktemp -d)
+guests=()
+trap 'kill "${guests[@]}" 2>/dev/null || :; wait || :; rm -rf "$dir"' EXIT
 cp "$WEIR_BIN" "$dir/weir"
 (cd "$here/../.." && go test -c -o "$dir/traffic.test" ./test)
-"$here/run.sh" "$dir" env CI="${CI:-}" WEIR_INTEGRATION=1 WEIR_DATAPATH=system WEIR_BIN="$dir/weir" \
-  ./traffic.test -test.timeout 14m -test.v ${1:+-test.run "$1"}
+mapfile -t tests < <("$dir/traffic.test" -test.list "${pattern%%/*}")
+[ ${#tests[@]} -gt 0 ] || { echo "integration.sh: no test is called $pattern" >&2; exit 1; }
+
+count=$(nproc)
+[ "$count" -le 4 ] || count=4
+[ "$count" -le ${#tests[@]} ] || count=${#tests[@]}
+for ((i = 0; i < count; i++)); do
+  share=
+  for ((k = i; k < ${#tests[@]}; k += count)); do share+="|${tests[k]}"; done
+  run="^(${share#|})\$"
+  case $pattern in */*) run+="/${pattern#*/}" ;; esac
+  setpriv --pdeathsig TERM "$here/run.sh" "$dir" \
+    env CI="${CI:-}" WEIR_LONG="${WEIR_LONG:-}" WEIR_STORM="${WEIR_STORM:-}" \
+    WEIR_INTEGRATION=1 WEIR_DATAPATH=system WEIR_BIN="$dir/weir" \
+    ./traffic.test -test.timeout 14m -test.v -test.run "$run" >"$dir/output.$i" 2>&1 &
+  guests+=($!)
+done
+
+failed=0
+for ((i = 0; i < count; i++)); do
+  wait "${guests[i]}" || failed=1
+  cat "$dir/output.$i"
+done
+exit $failed

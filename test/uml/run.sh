@@ -15,8 +15,9 @@ kernel=$("$here/build.sh") || exit 125
 ctl=$(mktemp -d) || exit 125
 printf '%q ' "$@" >"$ctl/command"
 
-# The kernel leads a process group of its own, by which all of it can be ended.
-env -i PATH="$PATH" HOME="$ctl" TMPDIR=/dev/shm \
+# The kernel leads a process group of its own, by which all of it can be ended. It dies with
+# this script, even if that is killed.
+env -i PATH="$PATH" HOME="$ctl" TMPDIR=/dev/shm setpriv --pdeathsig KILL \
   "$kernel" mem="${UML_MEM:-1G}" uml_dir="$ctl/" umid=guest quiet loglevel=3 \
   root=/dev/root rootfstype=hostfs rootflags=/ ro init="$here/init" con=null con0=null,fd:1 \
   share="$share" ctl="$ctl" </dev/null 2>"$ctl/stderr" &
