@@ -51,7 +51,8 @@ func loggingsOf(t *intent.Tenant) (some []logging) {
 // report sends a copy of what a rule of t has decided, once that is the last word: where a
 // connection is about to be remembered, or if the tenant may have only so many, has been or
 // not; where one is denied; and where an untracked packet goes out. Then the packet comes back
-// to the same table, without its flags. A connection that is judged again has been reported.
+// to the same table, without its flags. A stateless rule that one end has found by the
+// addresses only, where the packet is tracked after all, has decided nothing yet. A connection that is judged again has been reported.
 //
 // If the switch refuses this, there is no report, and nothing else is different.
 func report(b *Builder, t *TenantSite) {
@@ -81,6 +82,7 @@ func report(b *Builder, t *TenantSite) {
 		}
 		if w.flag == LogSampled {
 			at(PolSkip, 210, []ofproto.Cond{ofproto.Masked(regFlags, 1<<w.flag|1<<Untracked, 1<<w.flag|1<<Untracked)}, copied)
+			at(CtIn, 210, []ofproto.Cond{w.flag.Is()})
 		}
 	}
 }
