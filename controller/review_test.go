@@ -276,3 +276,19 @@ func TestABridgeThatHangsDoesNotHoldUpTheOthersForLong(t *testing.T) {
 		}
 	})
 }
+
+func TestABridgeThatTheModelNoLongerHasIsLeftAsItIs(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.connect("br1", r.newSwitch())
+		r.settled(edited(t, []string{"br0", "br1"}, "a"))
+		before := s.flows()
+		if r.settled(edited(t, []string{"br1"}, "a", "b")); len(before) == 0 || len(s.flows()) != len(before) {
+			t.Errorf("it had %d flows, and has %d", len(before), len(s.flows()))
+		}
+		if st := r.settled(edited(t, []string{"br0", "br1"}, "a", "b")); !st.Programmed("br0") || len(s.flows()) == len(before) {
+			t.Errorf("when it is in the model again: %+v", st.Bridges)
+		}
+	})
+}

@@ -259,11 +259,16 @@ func (s *state) allStale() {
 }
 
 // tell gives each bridge that has not been told its newest job. One of which nothing is known
-// has none.
+// has none, nor has one that the model does not have: it is left as it is, and would be
+// emptied if it was told before its session ends.
 func (s *state) tell() {
 	for name := range s.stale {
-		if _, known := s.facts[name]; known && s.bridges[name] != nil && s.model != nil {
-			s.bridges[name].want.put(s.job(name))
+		_, known := s.facts[name]
+		if !known || s.bridges[name] == nil || s.model == nil {
+			continue
+		}
+		if j := s.job(name); hasBridge(j.input.Model, name) {
+			s.bridges[name].want.put(j)
 		}
 	}
 	clear(s.stale)
