@@ -170,20 +170,22 @@ func (h *Host) Dial(ctx context.Context, network, address string) (c net.Conn, e
 	return h.DialFrom(ctx, nil, network, address)
 }
 
-// DialFrom connects from an address of the host.
+// DialFrom connects from an address of the host. On a connection that says nothing there is
+// nothing: also no segment that keeps it alive, which would have it judged again.
 func (h *Host) DialFrom(ctx context.Context, local net.Addr, network, address string) (c net.Conn, err error) {
 	err = h.Do(func() (err error) {
-		d := net.Dialer{LocalAddr: local, FallbackDelay: -1} // a race of two would leave the thread
+		d := net.Dialer{LocalAddr: local, KeepAlive: -1, FallbackDelay: -1} // a race of two would leave the thread
 		c, err = d.DialContext(ctx, network, address)
 		return err
 	})
 	return c, err
 }
 
-// Listen listens in the host.
+// Listen listens in the host. Nothing keeps its connections alive either.
 func (h *Host) Listen(network, address string) (l net.Listener, err error) {
 	err = h.Do(func() (err error) {
-		l, err = net.Listen(network, address)
+		c := net.ListenConfig{KeepAlive: -1}
+		l, err = c.Listen(context.Background(), network, address)
 		return err
 	})
 	return l, err
