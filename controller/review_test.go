@@ -292,3 +292,42 @@ func TestABridgeThatTheModelNoLongerHasIsLeftAsItIs(t *testing.T) {
 		}
 	})
 }
+
+// TestAnEndpointThatGoesWithItsConnectionsIsHeld is about connections that rules admit as
+// before, whose end is gone or has another address.
+func TestAnEndpointThatGoesWithItsConnectionsIsHeld(t *testing.T) {
+	const network = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: a}\nspec: {subnets: [{cidr: 10.0.0.0/24}]}\n---\n"
+	model := func(tenant string, ips ...string) *intent.Model {
+		text := network + "apiVersion: weir/v1\nkind: Tenant\nmetadata: {name: a}\nspec: {" + tenant + "}\n"
+		for i, ip := range ips {
+			text += fmt.Sprintf("---\napiVersion: weir/v1\nkind: Endpoint\nmetadata: {name: e%d, tenant: a}\nspec: {network: n, bind: {port: p%d}, mac: \"02:00:00:00:00:0%d\", ips: [%s]}\n", i, i, i, ip)
+		}
+		m, err := intent.Read(intent.Source{Name: "test", Data: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	for name, c := range map[string]struct {
+		tenant string
+		ips    []string
+		held   bool
+	}{
+		"its endpoint is gone":                  {"", []string{"10.0.0.2"}, true},
+		"its endpoint has another address":      {"", []string{"10.0.0.9", "10.0.0.2"}, true},
+		"the tenant allows it":                  {"allowDisruption: true", []string{"10.0.0.2"}, false},
+		"another has its address now":           {"", []string{"10.0.0.2", "10.0.0.1"}, false},
+		"an endpoint goes that it does not use": {"", []string{"10.0.0.1", "10.0.0.2"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				r.connect("br0", r.newSwitch())
+				r.settled(model("", "10.0.0.1", "10.0.0.2", "10.0.0.3"))
+				r.ending(tracked(6, 80, 1, 0))
+				if st := r.settled(model(c.tenant, c.ips...)); len(st.Held) > 0 != c.held {
+					t.Errorf("held: %q; want held %v", st.Held, c.held)
+				}
+			})
+		})
+	}
+}

@@ -57,3 +57,20 @@ func TestTheTableIsInOrder(t *testing.T) {
 		seen[q.ID] = true
 	}
 }
+
+// TestWhatKillsASwitchIsTrustedFromItsFixOn writes down once more from which versions on a
+// flush of ICMPv6 may be sent: a version too early ends ovs-vswitchd.
+func TestWhatKillsASwitchIsTrustedFromItsFixOn(t *testing.T) {
+	for text, want := range map[string]bool{
+		"2.16.9": true, "2.17.9": true, "2.17.10": false, "3.0.6": true, "3.0.7": false, "3.1.0": true, "3.1.4": true, "3.1.5": false,
+		"3.2.2": true, "3.2.3": false, "3.3.0": true, "3.3.1": false, "3.4.0": false,
+	} {
+		v, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := v.Has(FlushICMPv6, true); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

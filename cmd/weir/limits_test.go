@@ -10,6 +10,7 @@ import (
 
 	"weir/api"
 	"weir/conntrack"
+	"weir/intent"
 	"weir/ovsdb"
 )
 
@@ -206,6 +207,23 @@ func TestAnAlarmIsGivenOnce(t *testing.T) {
 	}{{0, 0, false}, {89, 100, false}, {90, 100, true}, {100, 100, false}, {80, 100, false}, {95, 100, false}, {74, 100, false}, {90, 100, true}, {5, 0, false}} {
 		if got := g.crossed(c.count, c.most); got != c.alarm {
 			t.Errorf("%d: %d of %d: alarm is %v", i, c.count, c.most, got)
+		}
+	}
+}
+
+// TestAnAuditDropsNothingByItsLimit is about the kernel, which would drop what is over it.
+func TestAnAuditDropsNothingByItsLimit(t *testing.T) {
+	for _, c := range []struct {
+		mode intent.Mode
+		kind string
+		want uint32
+	}{
+		{intent.Enforce, conntrack.Kernel, 9}, {intent.Enforce, "netdev", 9}, {intent.Audit, conntrack.Kernel, 0},
+		{intent.Audit, "netdev", 9}, {intent.Off, conntrack.Kernel, 0}, {intent.Off, "netdev", 0},
+	} {
+		tenant := &intent.Tenant{Mode: c.mode, Limits: intent.Limits{Connections: 9}}
+		if got := limitOf(tenant, c.kind); got != c.want {
+			t.Errorf("%v on %s: the limit is %d, want %d", c.mode, c.kind, got, c.want)
 		}
 	}
 }
