@@ -48,7 +48,11 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 		fmt.Fprintf(w, "timeouts of connections are not as they should be: %s\n", s.Database.Error)
 	}
 	if len(s.Model.Held) > 0 {
-		fmt.Fprintf(w, "the last change of the model is held, and revision %d stays in force:\n%s\n", s.Model.Revision, indent(strings.Join(s.Model.Held, "\n")))
+		which := "the last change of the model"
+		if s.Model.Error != "" { // it is the last one
+			which = "the change before that"
+		}
+		fmt.Fprintf(w, "%s is held, and revision %d stays in force:\n%s\n", which, s.Model.Revision, indent(strings.Join(s.Model.Held, "\n")))
 	}
 	fmt.Fprintln(w)
 	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
