@@ -34,12 +34,6 @@ type text struct {
 func (t text) from(n int) text { return text{t.s[n:], t.at + n} }
 func (t text) to(n int) text   { return text{t.s[:n], t.at} }
 
-// trim returns t without the spaces around it.
-func (t text) trim() text {
-	s := strings.TrimLeft(t.s, blanks)
-	return text{strings.TrimRight(s, blanks), t.at + len(t.s) - len(s)}
-}
-
 const blanks = " \t\r\n"
 
 // A parser reads one text in the syntax of ovs-ofctl(8) and ovs-actions(7). After the

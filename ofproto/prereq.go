@@ -170,12 +170,6 @@ func (h *headers) carries(p prereq) bool {
 	return h.isIP() && (p == isTCP && h.proto == 6 || p == isUDP && h.proto == 17 || p == isSCTP && h.proto == 132)
 }
 
-// meets reports whether a packet that m matches has the field f.
-func (m Match) meets(f Field) bool {
-	h := m.headers()
-	return h.meet(info[f].needs)
-}
-
 // teaches says which conditions learn takes something from.
 var teaches = [numFields]bool{
 	PacketType: true, EthType: true, VLANTCI: true, IPProto: true, ARPOp: true, IPFrag: true, CTNwProto: true, CTState: true,

@@ -178,16 +178,6 @@ func (p *printer) meterConfig(m *MeterConfig) {
 	p.text("\n")
 }
 
-func bandName(t uint16) string {
-	switch t {
-	case MeterDrop:
-		return "drop"
-	case MeterDSCPRemark:
-		return "dscp_remark"
-	}
-	return strconv.Itoa(int(t))
-}
-
 func (p *printer) meterMod(d *decoder, _ head) {
 	if m := d.meterMod(); d.err == nil {
 		p.meterModText(m)

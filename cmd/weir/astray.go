@@ -14,9 +14,6 @@ import (
 	"weir/ovsdb"
 )
 
-// attached reports whether a bridge is as Attach leaves it.
-func attached(b ovsdb.Bridge, target string) bool { return len(astray(b, target)) == 0 }
-
 // astray returns what the database says of a bridge that is not as Attach leaves it.
 func astray(b ovsdb.Bridge, target string) (wrong []controller.Drift) {
 	add := func(what, was, is string) {
