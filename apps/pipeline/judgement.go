@@ -139,7 +139,7 @@ func effectOf(f ofproto.Flow) effect {
 	switch last := f.Actions[len(f.Actions)-1].(type) {
 	case ofproto.GotoTable:
 		switch ofproto.Table(last) {
-		case PolMiss, Drop, 100: // 100 is REJECT
+		case PolMiss, Drop, Reject:
 			return denies
 		}
 	case ofproto.Resubmit:
