@@ -38,7 +38,7 @@ var rooms = map[string]room{
 	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim", "internal/frame"}},
 	"quirk":                        {pure: true},
 	"store":                        {may: []string{"intent"}},
-	"api":                          {may: []string{"controller", "intent", "explain", "conntrack", "store"}},
+	"api":                          {may: []string{"intent"}},
 	"internal/unixctl":             {},
 	"internal/sandbox":             {},
 	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox"}},
