@@ -3,6 +3,8 @@ package apps
 import (
 	"testing"
 
+	"weir/apps/pipeline"
+	"weir/intent"
 	"weir/internal/flowsim"
 	"weir/ofproto"
 )
@@ -65,5 +67,29 @@ func TestPlain(t *testing.T) {
 				t.Errorf("%s, want %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatIsRefusedKeepsItsAddress has the switch refuse db: what the appliance
+// says with the address of an endpoint, or of the gateway, still goes nowhere.
+func TestWhatIsRefusedKeepsItsAddress(t *testing.T) {
+	_, in := compileFile(t, "testdata/plain.yaml")
+	tenant := in.Model.Tenants()[0]
+	appliance, db := tenant.Endpoints[0], tenant.Endpoints[1]
+	in.Refused = map[intent.ID]bool{db.ID(): true}
+	p, err := Compile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{"10.1.0.77": false, "10.1.0.11": true, "10.1.0.1": true} {
+		m, err := ofproto.ParseMatch("arp,arp_op=1,arp_tpa=10.1.0.12,arp_spa=" + address + ",arp_sha=02:00:00:00:00:02")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conds := append([]ofproto.Cond(m), ofproto.Is(ofproto.InPort, portOn(in, appliance.Port)), ofproto.IsMAC(ofproto.EthSrc, appliance.MAC), ofproto.IsMAC(ofproto.EthDst, hardware(t, "ff:ff:ff:ff:ff:ff")))
+		steps := flowsim.New(p.Tables()).Send(flowsim.Of(conds...), &flowsim.Tracker{}).Steps
+		if got := pipeline.Reason(steps[len(steps)-1].Regs[11]) == pipeline.Spoofed; got != want {
+			t.Errorf("ARP from %s is dropped as spoofed: %v, want %v", address, got, want)
+		}
 	}
 }

@@ -83,13 +83,14 @@ func TestAChangeGivesWhatANewStartGives(t *testing.T) {
 }
 
 // admits reports whether a's policy would have the connection of p, a packet of a later
-// model, tracked and admitted.
+// model, tracked and remembered: admitted, or audited.
 func (w *world) admits(p reference.Packet) bool {
 	p.From, p.To = w.endpoint(p.From), w.endpoint(p.To)
 	if p.From == nil || p.To == nil {
 		return false
 	}
-	return reference.Judge(w.model, p, reference.New).Result == reference.Admitted && reference.Reaches(p)
+	v := reference.Judge(w.model, p, reference.New)
+	return (v.Result == reference.Admitted || v.Result == reference.Audited) && reference.Reaches(p)
 }
 
 // lets reports whether w's policy has nothing against the connection of p. One that goes to
@@ -133,6 +134,8 @@ var edits = [][2]string{
 	{"/25", "/26"}, {"10.0.0.0/24", "10.0.0.0/16"}, {"fd00::/16", "fd00:1::/64"}, {"ports: [80]", "ports: [80-82]"}, {"protocol: tcp", "protocol: udp"},
 	{"onRevoke: keep", "onRevoke: enforce"}, {"onRevoke: enforce", "onRevoke: keep"}, {"onRevoke: reset", "onRevoke: keep"}, {", mark: 17", ""}, {"1-1023", "1-80"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"},
 	{"endpoints: [e00, e01]", "endpoints: [e01]"}, {"groups: [g1]", "groups: [g0]"}, {"groups: [g0]", "groups: [g2]"}, {"groups: [g1]", "groups: [g1, g0]"},
+	{"mode: audit", "mode: enforce"}, {"mode: enforce", "mode: audit"}, {"mode: enforce", "mode: off"}, {"mode: off", "mode: enforce"}, {"mode: audit", "mode: off"},
+	{"limits: {connections: 100},", ""}, {"limits: {connections: 100},", "limits: {newPerSecond: 1000000},"}, {", log: new", ""}, {", log: sampled", ""}, {", log: new", ", log: sampled"},
 }
 
 // drawEdit changes, removes or moves a line.
@@ -195,8 +198,8 @@ func applied(have ofproto.Tables, p ofproto.Plan) ofproto.Tables {
 	return t
 }
 
-// TestWhatIsRefusedNeverOpens draws rules that the switch does not take. What is left
-// lets nothing pass that the whole policy denies.
+// TestWhatIsRefusedNeverOpens draws rules, and other intents that have flows, that the switch
+// does not take. What is left lets nothing pass that the whole policy denies.
 func TestWhatIsRefusedNeverOpens(t *testing.T) {
 	checks(t, 100, 1500)
 	rapid.Check(t, func(t *rapid.T) {
@@ -204,6 +207,9 @@ func TestWhatIsRefusedNeverOpens(t *testing.T) {
 		w.in.Refused = map[intent.ID]bool{}
 		for _, id := range policyOf(w.model) {
 			w.in.Refused[id] = rapid.Bool().Draw(t, "refused")
+		}
+		for _, id := range rapid.SliceOfN(rapid.SampledFrom(w.owners()), 0, 3).Draw(t, "refused beside") {
+			w.in.Refused[id] = true
 		}
 		program, err := Compile(w.in)
 		if err != nil {
@@ -233,6 +239,19 @@ func policyOf(m *intent.Model) (ids []intent.ID) {
 			}
 		}
 	}
+	return ids
+}
+
+// owners returns the intents that flows serve.
+func (w *world) owners() (ids []intent.ID) {
+	known := map[intent.ID]bool{}
+	for _, f := range w.program.Tables().Flows {
+		tag, _ := pipeline.TagOf(f.Cookie)
+		if id, ok := w.in.Numbers.Origin(tag); ok && !known[id] {
+			known[id], ids = true, append(ids, id)
+		}
+	}
+	slices.Sort(ids)
 	return ids
 }
 

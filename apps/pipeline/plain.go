@@ -47,7 +47,8 @@ func admitPlain(b *Builder, t *TenantSite, e EndpointSite, from []ofproto.Cond) 
 
 // reserve keeps the addresses of a tenant's endpoints and gateways from its plain endpoints:
 // what is from them, or for them, must not be another's, whose packets the tracker could not
-// tell from theirs.
+// tell from theirs. They stay kept if the switch refuses what serves their owner: the flows
+// serve the tenant then.
 func reserve(b *Builder, t *TenantSite) {
 	for _, e := range t.Endpoints {
 		for _, ip := range AddressesOf(e) {
@@ -64,6 +65,9 @@ func reserve(b *Builder, t *TenantSite) {
 }
 
 func reserveAddress(b *Builder, t *TenantSite, id intent.ID, ip netip.Addr) {
+	if b.Refused(id) {
+		id = t.ID()
+	}
 	stop := func(at ofproto.Table, priority uint16, why Reason, conds ...ofproto.Cond) {
 		b.Flow(id, at, priority, ofproto.MatchOn(append(conds, InZone(t.Zone))...), ToDrop(why)...)
 	}
