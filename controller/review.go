@@ -91,8 +91,12 @@ func (e modelReviewed) apply(s *state) {
 	}
 	alone := s.next.alone && !s.next.partial // else there are other numbers once it is in force
 	s.next.against = append(s.next.against, e.against...)
+	if e.bridge.want.take() { // its ports may be others by now, and it will not be asked again
+		s.stale[e.bridge.name] = true
+	}
+	behind := s.stale[e.bridge.name]
 	now := s.decide(e.bridge.name) && alone
-	if now {
+	if now && !behind {
 		delete(s.stale, e.bridge.name) // it goes on by itself
 	}
 	e.answer <- now

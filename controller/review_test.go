@@ -244,6 +244,36 @@ func TestOfABurstOfModelsTheLastOneIsReviewed(t *testing.T) {
 	})
 }
 
+func TestPortsThatComeDuringAReviewAreSeen(t *testing.T) {
+	for name, pause := range map[string]time.Duration{"at once": 0, "when the bridge has been told of them": 20 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				var asked bool
+				r.config.Compile = func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+					if in.Model.Tenant("b") != nil && !asked {
+						asked = true
+						r.must(r.SetFacts(r.ctx, "br0", pipeline.Facts{Ports: []pipeline.Port{{Name: "late", OFPort: 7}}}))
+						time.Sleep(pause) // virtual
+					}
+					p, err := compile(c, in)
+					for _, port := range in.Facts.Ports {
+						f := ofproto.Flow{Table: 1, Cookie: pipeline.Cookie(tags["a"]), Match: ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(port.OFPort)))}
+						p.Units[0].Flows = append(p.Units[0].Flows, f)
+					}
+					return p, err
+				}
+				s := r.newSwitch()
+				r.connect("br0", s)
+				r.settled(edited(t, br0, "a"))
+				st := r.settled(edited(t, br0, "a", "b"))
+				if !st.Programmed("br0") || st.Revision != 2 || !slices.ContainsFunc(s.flows(), func(f ofproto.Flow) bool { return f.Table == 1 }) {
+					t.Errorf("revision %d, held %q, flows %v", st.Revision, st.Held, s.flows())
+				}
+			})
+		})
+	}
+}
+
 func TestABridgeThatHangsDoesNotHoldUpTheOthersForLong(t *testing.T) {
 	virtual(t, func(r *rig) {
 		both := []string{"br0", "br1"}

@@ -47,11 +47,13 @@ func (l latest[T]) put(v T) {
 	l <- v
 }
 
-// take takes back what nobody has taken.
-func (l latest[T]) take() {
+// take takes back what nobody has taken, and reports whether there was something.
+func (l latest[T]) take() bool {
 	select {
 	case <-l:
+		return true
 	default:
+		return false
 	}
 }
 
