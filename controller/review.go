@@ -224,7 +224,7 @@ func lost(p *pipeline.Program, plan ofproto.Plan) (n int) {
 // An ending is what a change would end of one tenant's connections.
 type ending struct {
 	tenant  string
-	gone    bool // the tenant is
+	cause   cause
 	allowed bool
 	all     int // connections
 	open    int // those of TCP that are established
@@ -232,20 +232,25 @@ type ending struct {
 	by      intent.ID
 }
 
+// A cause is what ends connections, and how that is allowed.
+type cause struct{ what, allow string }
+
+var (
+	byPolicy  = cause{"its policy", "allowDisruption: true on the tenant allows it, and onRevoke: keep on a policy, once in force, lets them live on"}
+	byZone    = cause{"another zone", "allowDisruption: true on the tenant allows it"}
+	byLeaving = cause{"the tenant being gone", "allowDisruption: true on the bridge allows it"}
+)
+
 func (e ending) why() string {
-	what, allow := "its policy", "allowDisruption: true on the tenant allows it, and onRevoke: keep on a policy, once in force, lets them live on"
-	if e.gone {
-		what, allow = "the tenant being gone", "allowDisruption: true on the bridge allows it"
-	}
 	by := ""
 	if e.by != "" {
 		by = ", let in by " + string(e.by)
 	}
-	some := fmt.Sprintf("%d established connections by %s (one is ", e.open, what)
+	some := fmt.Sprintf("%d established connections by %s (one is ", e.open, e.cause.what)
 	if e.open == 1 {
-		some = fmt.Sprintf("an established connection by %s (", what)
+		some = fmt.Sprintf("an established connection by %s (", e.cause.what)
 	}
-	return fmt.Sprintf("%s would lose %s%v%s): %s", e.tenant, some, e.example, by, allow)
+	return fmt.Sprintf("%s would lose %s%v%s): %s", e.tenant, some, e.example, by, e.cause.allow)
 }
 
 // gone returns the tenants of an earlier model that a later one does not have.
@@ -266,10 +271,8 @@ func gone(earlier, later *intent.Model) (some []*intent.Tenant) {
 func (s *session) endings(ctx context.Context, p *pipeline.Program, x change, in pipeline.Input, also bool) (all []ending) {
 	before := s.sweep.model
 	for _, t := range gone(before, in.Model) {
-		e := ending{tenant: t.Name, gone: true, allowed: t.AllowDisruption || bridgeOf(in).AllowDisruption}
-		if also || !e.allowed {
-			s.eachIn(ctx, in.Numbers.Zone(t.ID()), func(c pipeline.Connection) { e.add(c, in.Numbers) })
-			all = append(all, e)
+		if allowed := t.AllowDisruption || bridgeOf(in).AllowDisruption; also || !allowed {
+			all = append(all, s.endingOfAll(ctx, t, ending{tenant: t.Name, cause: byLeaving, allowed: allowed}))
 		}
 	}
 	narrowed := map[intent.ID]bool{}
@@ -278,7 +281,14 @@ func (s *session) endings(ctx context.Context, p *pipeline.Program, x change, in
 	}
 	for _, t := range in.Model.Tenants() {
 		old := before.Tenant(t.Name)
-		if old == nil || old == t || t.Mode == intent.Off || t.AllowDisruption && !also {
+		if old == nil || old == t || t.AllowDisruption && !also {
+			continue
+		}
+		if t.Zone != 0 && t.Zone != s.zone(t) { // its connections stay behind in the old one
+			all = append(all, s.endingOfAll(ctx, t, ending{tenant: t.Name, cause: byZone, allowed: t.AllowDisruption}))
+			continue
+		}
+		if t.Mode == intent.Off {
 			continue
 		}
 		moved := movedAddresses(old, t)
@@ -290,14 +300,24 @@ func (s *session) endings(ctx context.Context, p *pipeline.Program, x change, in
 	return all
 }
 
+// zone returns the zone that a tenant has while a change is looked at. A model that is
+// proposed has its tenants leave those that are in force.
+func (s *session) zone(t *intent.Tenant) uint16 { return s.job.input.Numbers.Zone(t.ID()) }
+
+// endingOfAll adds all connections of a tenant to what a change would end.
+func (s *session) endingOfAll(ctx context.Context, t *intent.Tenant, e ending) ending {
+	s.eachIn(ctx, s.zone(t), func(c pipeline.Connection) { e.add(c, s.job.input.Numbers) })
+	return e
+}
+
 // endingOf is what a change would end of a tenant that stays.
 func (s *session) endingOf(ctx context.Context, p *pipeline.Program, in pipeline.Input, old, t *intent.Tenant, moved map[netip.Addr]bool, also bool) ending {
-	e := ending{tenant: t.Name, allowed: t.AllowDisruption}
+	e := ending{tenant: t.Name, cause: byPolicy, allowed: t.AllowDisruption}
 	was := in
 	was.Model = s.sweep.model
 	now, then := s.config.Judge(p, in, t), s.config.Judge(s.given, was, old)
 	keeps := keepingOf(t, was.Model, in.Numbers)
-	s.eachIn(ctx, in.Numbers.Zone(t.ID()), func(c pipeline.Connection) {
+	s.eachIn(ctx, s.zone(t), func(c pipeline.Connection) {
 		if c.Blocked() || !c.Open && !also {
 			return
 		}

@@ -186,6 +186,10 @@ func TestAModelThatEndsConnectionsIsHeld(t *testing.T) {
 		"what somebody else let out is not kept":  {"a defaults: {egress: deny}", pipeline.MarkKeep, 6, true},
 		"one that is blocked already has ended":   {"a defaults: {egress: deny}", blocked, 6, false},
 		"a change that ends none":                 {"a defaults: {ingress: allow}", 0, 6, false},
+		"another zone":                            {"a zone: 4711", 0, 6, true},
+		"another zone that the tenant allows":     {"a zone: 4711, allowDisruption: true", 0, 6, false},
+		"another zone, and no firewall":           {"a zone: 4711, mode: \"off\"", 0, 6, true},
+		"the zone that it has":                    {"a zone: 103", 0, 6, false},
 		"one that is denied as before is no news": {"a defaults: {egress: deny, ingress: allow}", 0, 6, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +210,11 @@ func TestAModelThatEndsConnectionsIsHeld(t *testing.T) {
 				if held := len(st.Held) > 0; held != c.held || held != (st.Revision == 1) {
 					t.Errorf("held: %q, revision %d; want held %v", st.Held, st.Revision, c.held)
 				}
-				if c.held && !strings.Contains(st.Held[0], "a would lose an established connection by its policy (tcp 10.0.0.1:1000 -> 10.0.0.2:80, let in by b)") {
+				by := "its policy"
+				if strings.Contains(name, "zone") {
+					by = "another zone"
+				}
+				if c.held && !strings.Contains(st.Held[0], "a would lose an established connection by "+by+" (tcp 10.0.0.1:1000 -> 10.0.0.2:80, let in by b)") {
 					t.Errorf("%q", st.Held)
 				}
 			})
