@@ -20,6 +20,8 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 	c := &checker{
 		spec: s, uncompiled: uncompiled, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{},
 		groups: map[ID]*Group{}, seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
+		bridge: map[string]*Bridge{}, murky: map[string]bool{}, ports: map[string]owned[place]{}, routers: map[string]owned[place]{},
+		endpoint: map[ID]*Endpoint{}, doubtful: map[*Endpoint]bool{}, written: map[ID]written{},
 	}
 	c.bridges()
 	c.tenantsOf()
@@ -27,6 +29,7 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 	c.endpoints()
 	c.groupsOf()
 	c.policies()
+	c.nat()
 	c.sort()
 	if len(c.problems) == 0 && !s.unsound {
 		c.problems = c.refused
@@ -70,6 +73,13 @@ type checker struct {
 	seen       map[ID]Position // every object by its ID
 	subnets    map[inNetwork]Subnet
 	flawed     map[*Network]bool // not all of it could be read
+	bridge     map[string]*Bridge
+	murky      map[string]bool         // bridges of whose outsides not all could be read
+	ports      map[string]owned[place] // that outsides are behind
+	routers    map[string]owned[place] // addresses of the routers outside
+	endpoint   map[ID]*Endpoint
+	doubtful   map[*Endpoint]bool // it has more addresses, which are wrong
+	written    map[ID]written
 	hints      int
 	problems   Problems
 	refused    Problems // what is not compiled yet: only said if there is nothing else
@@ -119,6 +129,7 @@ func (c *checker) bridges() {
 		c.uses(s.allowDisruption.v, bridgeDisruption, s.allowDisruption.place())
 		if s.name.set && c.is(b.ID(), s.place) {
 			c.model.bridges = append(c.model.bridges, b)
+			c.externals(b, s)
 		}
 	}
 }
@@ -193,21 +204,25 @@ func (c *checker) networksOf() {
 		if !c.is(n.ID(), s.place) {
 			continue
 		}
+		var own []value[AddrRange]
 		for _, sub := range s.subnets {
 			if !sub.cidr.set {
 				continue
 			}
 			c.gateway(sub)
+			c.besideOutsides(n, sub.cidr)
+			own = append(own, value[AddrRange]{rangeOf(sub.cidr.v), sub.cidr.at, sub.cidr.path, true})
 			subnets[t.Name] = append(subnets[t.Name], ownSubnet{sub.cidr, n.Name, len(subnets[t.Name])})
 			n.Subnets = append(n.Subnets, Subnet{sub.cidr.v, sub.gateway.v})
 			c.subnets[inNetwork{n, sub.cidr.v}] = Subnet{sub.cidr.v, sub.gateway.v}
 		}
+		c.write(n.ID(), written{addresses: own, place: s.place})
 		c.networks[n.ID()] = n
 		c.flawed[n] = s.flawed
 		t.Networks = append(t.Networks, n)
 	}
 	for _, t := range c.model.tenants {
-		c.overlaps(subnets[t.Name])
+		c.overlaps(subnets[t.Name], "the tenant's networks are routed among one another")
 	}
 }
 
@@ -261,9 +276,9 @@ type ownSubnet struct {
 	written int // its place among those of the tenant
 }
 
-// overlaps looks for subnets of a tenant that overlap. In the order of their addresses,
+// overlaps looks for subnets that overlap, and says why they must not. In the order of their addresses,
 // the large before the small, a subnet overlaps an earlier one only if it is inside.
-func (c *checker) overlaps(subnets []ownSubnet) {
+func (c *checker) overlaps(subnets []ownSubnet, why string) {
 	slices.SortFunc(subnets, func(a, b ownSubnet) int {
 		return cmp.Or(a.cidr.v.Addr().Compare(b.cidr.v.Addr()), a.cidr.v.Bits()-b.cidr.v.Bits(), a.written-b.written)
 	})
@@ -277,7 +292,7 @@ func (c *checker) overlaps(subnets []ownSubnet) {
 			if second.written < first.written {
 				first, second = second, first
 			}
-			c.bad(second.cidr.place(), "", "%v overlaps %v of network %q: the tenant's networks are routed among one another", second.cidr.v, first.cidr.v, first.network)
+			c.bad(second.cidr.place(), "", "%v overlaps %v of network %q: %s", second.cidr.v, first.cidr.v, first.network, why)
 		}
 		around = append(around, s)
 	}
@@ -309,12 +324,20 @@ func isHost(p netip.Prefix, a netip.Addr) bool {
 // stay in theirs.
 func (c *checker) sort() {
 	slices.SortFunc(c.model.bridges, func(a, b *Bridge) int { return cmp.Compare(a.Name, b.Name) })
+	for _, b := range c.model.bridges {
+		slices.SortFunc(b.Externals, func(a, b *External) int { return cmp.Compare(a.Network, b.Network) })
+	}
 	slices.SortFunc(c.model.tenants, func(a, b *Tenant) int { return cmp.Compare(a.Name, b.Name) })
 	for _, t := range c.model.tenants {
 		slices.SortFunc(t.Networks, func(a, b *Network) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Endpoints, func(a, b *Endpoint) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Groups, func(a, b *Group) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Policies, inOrder)
+		slices.SortFunc(t.SNATs, func(a, b *SNAT) int {
+			return cmp.Or(-cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
+		})
+		slices.SortFunc(t.FloatingIPs, func(a, b *FloatingIP) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(t.PortForwards, func(a, b *PortForward) int { return cmp.Compare(a.Name, b.Name) })
 	}
 }
 

@@ -3,12 +3,13 @@ package intent
 import (
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 )
 
 func (c *checker) endpoints() {
-	used := uses{c: c, by: map[string]owned[place]{}}
+	used := uses{c: c, by: maps.Clone(c.ports)}
 	for _, s := range c.spec.endpoints {
 		t := c.tenant(s.meta)
 		if t == nil {
@@ -36,6 +37,8 @@ func (c *checker) endpoints() {
 				e.IPs = append(e.IPs, ip.v)
 			}
 		}
+		c.doubtful[e] = len(e.IPs) < len(s.ips)
+		c.endpoint[e.ID()] = e
 		t.Endpoints = append(t.Endpoints, e)
 	}
 }

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -33,7 +34,7 @@ func (r *Reader) again(files []contents, lines map[string][]string) *Model {
 		return nil
 	}
 	before := r.kept
-	if !slices.Equal(m.bridgeNames(), r.bridges) { // networks lie on them
+	if !slices.EqualFunc(m.bridges, r.bridges, sameSite) { // networks lie on them
 		before = nil
 	}
 	now := keep(before, from, bridges)
@@ -47,15 +48,13 @@ func (r *Reader) again(files []contents, lines map[string][]string) *Model {
 	if m.conflict() {
 		return nil
 	}
-	r.bridges, r.kept = m.bridgeNames(), now
+	r.bridges, r.kept = m.bridges, now
 	return m
 }
 
-func (m *Model) bridgeNames() (names []string) {
-	for _, b := range m.bridges {
-		names = append(names, b.Name)
-	}
-	return names
+// sameSite reports whether two bridges are the same to tenants.
+func sameSite(a, b *Bridge) bool {
+	return a.Name == b.Name && reflect.DeepEqual(a.Externals, b.Externals)
 }
 
 // keep returns all tenants, those that are as they were before and those that have changed,
@@ -111,7 +110,8 @@ func checkSome(names []string, from map[string][]*Spec, bridges Spec) []kept {
 	return all
 }
 
-// conflict reports whether two tenants want the same zone, or bind the same port.
+// conflict reports whether two tenants want the same zone or the same address outside, or
+// bind the same port.
 func (m *Model) conflict() bool {
 	type binding struct{ bridge, ifaceID, port string }
 	endpoints := 0
@@ -134,7 +134,7 @@ func (m *Model) conflict() bool {
 			}
 		}
 	}
-	return false
+	return len(clashes(m)) > 0
 }
 
 // byTenant returns what s says of each tenant, and, under no name, of bridges.
@@ -164,6 +164,15 @@ func (s *Spec) byTenant() map[string]*Spec {
 	for _, x := range s.policies {
 		at(x.tenant.v).policies = append(at(x.tenant.v).policies, x)
 	}
+	for _, x := range s.snats {
+		at(x.tenant.v).snats = append(at(x.tenant.v).snats, x)
+	}
+	for _, x := range s.floatings {
+		at(x.tenant.v).floatings = append(at(x.tenant.v).floatings, x)
+	}
+	for _, x := range s.forwards {
+		at(x.tenant.v).forwards = append(at(x.tenant.v).forwards, x)
+	}
 	return of
 }
 
@@ -190,6 +199,15 @@ func textsOf(specs []*Spec) (texts []string) {
 		texts = append(texts, x.text)
 	}
 	for _, x := range all.policies {
+		texts = append(texts, x.text)
+	}
+	for _, x := range all.snats {
+		texts = append(texts, x.text)
+	}
+	for _, x := range all.floatings {
+		texts = append(texts, x.text)
+	}
+	for _, x := range all.forwards {
 		texts = append(texts, x.text)
 	}
 	return texts

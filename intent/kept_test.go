@@ -118,7 +118,7 @@ func unchanged(t *testing.T, before, now *Model) (n int) {
 	for _, tenant := range now.Tenants() {
 		if was := before.Tenant(tenant.Name); was == tenant {
 			n++
-		} else if reflect.DeepEqual(was, tenant) && slices.Equal(before.bridgeNames(), now.bridgeNames()) {
+		} else if reflect.DeepEqual(was, tenant) && slices.EqualFunc(before.bridges, now.bridges, sameSite) {
 			t.Errorf("%s says the same, and is another", tenant.Name)
 		}
 	}

@@ -55,7 +55,8 @@ const (
 type Bridge struct {
 	Name            string
 	ForeignFlows    ForeignFlows
-	AllowDisruption bool // a change of the file may delete more than a quarter of the flows
+	AllowDisruption bool        // a change of the file may delete more than a quarter of the flows
+	Externals       []*External // by network
 }
 
 // ID returns "bridge/NAME".
@@ -71,8 +72,8 @@ const (
 	Off     Mode = "off"   // judges nothing and tracks nothing
 )
 
-// A Tenant is a zone with its networks, endpoints and groups, each by name, and its
-// policies.
+// A Tenant is a zone with its networks, endpoints, groups, floating IPs and port forwards,
+// each by name, its policies and its SNATs.
 type Tenant struct {
 	Name            string
 	Zone            uint16 // zero: given by Weir
@@ -89,6 +90,9 @@ type Tenant struct {
 	Endpoints       []*Endpoint
 	Groups          []*Group
 	Policies        []*Policy // in the order in which they are asked: by tier, from the highest priority down, by name
+	SNATs           []*SNAT   // in the order in which they are asked: from the highest priority down, by name
+	FloatingIPs     []*FloatingIP
+	PortForwards    []*PortForward
 }
 
 // Limits bound what one tenant may have; zero: no limit.
@@ -201,7 +205,7 @@ type Policy struct {
 	Rules     []*Rule  // in order: the first that matches decides
 }
 
-// DefaultPriority is the priority of a policy that says none.
+// DefaultPriority is the priority of a policy, or an SNAT, that says none.
 const DefaultPriority = 100
 
 // ID returns "TENANT/policy/NAME".

@@ -33,7 +33,7 @@ func Parse(sources ...Source) (Spec, error) {
 // one goroutine. The zero Reader is ready for use.
 type Reader struct {
 	last    map[string]contents // by name
-	bridges []string            // in the last model with which nothing was wrong
+	bridges []*Bridge           // of the last model with which nothing was wrong
 	kept    map[string]kept     // its tenants, by name
 }
 
@@ -178,6 +178,9 @@ func (s *Spec) add(t Spec) {
 	s.endpoints = append(s.endpoints, t.endpoints...)
 	s.groups = append(s.groups, t.groups...)
 	s.policies = append(s.policies, t.policies...)
+	s.snats = append(s.snats, t.snats...)
+	s.floatings = append(s.floatings, t.floatings...)
+	s.forwards = append(s.forwards, t.forwards...)
 	s.objects += t.objects
 	s.lost = s.lost || t.lost
 }
@@ -206,8 +209,8 @@ const apiVersion = "weir/v1"
 
 // kinds are the kinds that can be read; soonKinds are planned.
 var (
-	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy"}
-	soonKinds = map[string]bool{"SNAT": true, "FloatingIP": true, "PortForward": true, "LoadBalancer": true}
+	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy", "SNAT", "FloatingIP", "PortForward"}
+	soonKinds = map[string]bool{"LoadBalancer": true}
 )
 
 // object reads one document.
@@ -360,12 +363,24 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 		p := policySpec{meta: m}
 		fields(true, p.fields(r))
 		s.policies = append(s.policies, p)
+	case "SNAT":
+		t := snatSpec{meta: m}
+		fields(true, t.fields(r))
+		s.snats = append(s.snats, t)
+	case "FloatingIP":
+		f := floatingSpec{meta: m}
+		fields(true, f.fields(r))
+		s.floatings = append(s.floatings, f)
+	case "PortForward":
+		f := forwardSpec{meta: m}
+		fields(true, f.fields(r))
+		s.forwards = append(s.forwards, f)
 	}
 }
 
 func (b *bridgeSpec) fields(r *reader) map[string]field {
 	return map[string]field{
-		"external":        {},
+		"external":        {func(n ast.Node, p string) { b.readExternals(r, n, p) }, false},
 		"allowDisruption": {func(n ast.Node, p string) { b.allowDisruption = r.flag(n, p) }, false},
 		"foreignFlows":    {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
 		"failMode": {func(n ast.Node, p string) {

@@ -10,7 +10,7 @@ import (
 
 // Review returns what is probably not meant in a model with which nothing is wrong:
 // rules that can never match, with the place of the rule that is asked before them;
-// rules that are there twice; and selections that select nobody. The sources are for the
+// rules that are there twice; SNATs that translate nothing; and selections that select nobody. The sources are for the
 // excerpts.
 //
 // A rule is said never to match only if one earlier rule matches all that it would. That
@@ -58,6 +58,7 @@ func (v *review) tenant(t *Tenant) {
 	for _, p := range t.Policies {
 		v.policy(q, p)
 	}
+	v.nat(t)
 }
 
 // A queue is the rules of a tenant in the order in which they are asked, as far as they

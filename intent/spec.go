@@ -15,6 +15,9 @@ type Spec struct {
 	endpoints []endpointSpec
 	groups    []groupSpec
 	policies  []policySpec
+	snats     []snatSpec
+	floatings []floatingSpec
+	forwards  []forwardSpec
 	lines     map[string][]string // of the files, for excerpts
 	objects   int                 // documents with something in them
 	unsound   bool                // Parse has found problems
@@ -36,6 +39,30 @@ type (
 		meta
 		foreign         value[string]
 		allowDisruption value[bool]
+		externals       []externalSpec
+		flawed          bool // there is more to its externals than could be read
+	}
+	externalSpec struct {
+		place    place
+		network  value[string]
+		port     value[string]
+		mac      value[MAC]
+		subnets  []externalSubnetSpec
+		prefixes []value[netip.Prefix]
+		routes   []routeSpec
+		nextHops []nextHopSpec
+	}
+	externalSubnetSpec struct {
+		subnetSpec
+		address value[netip.Addr]
+	}
+	routeSpec struct {
+		to  value[netip.Prefix]
+		via value[netip.Addr]
+	}
+	nextHopSpec struct {
+		address value[netip.Addr]
+		mac     value[MAC]
 	}
 	tenantSpec struct {
 		meta
@@ -107,5 +134,43 @@ type (
 		labels    map[string][]string
 		endpoints []value[string]
 		groups    []value[string]
+	}
+	snatSpec struct {
+		meta
+		network     value[string]
+		from        selectorSpec
+		to          destinationSpec
+		exempt      []value[netip.Prefix]
+		exemptAt    place
+		addresses   []value[AddrRange]
+		addressesAt place
+		ports       value[PortRange] // zero: preserve
+		selection   value[string]
+		priority    value[uint64]
+		shared      value[bool]
+	}
+	destinationSpec struct {
+		place    place
+		cidrs    []value[netip.Prefix]
+		protocol value[Protocol]
+		ports    []value[PortRange]
+		portsAt  place
+	}
+	floatingSpec struct {
+		meta
+		address value[netip.Addr]
+		target  targetSpec
+	}
+	forwardSpec struct {
+		meta
+		address  value[netip.Addr]
+		protocol value[string]
+		ports    value[PortRange]
+		target   targetSpec
+		toPorts  value[PortRange]
+	}
+	targetSpec struct {
+		endpoint value[string]
+		ip       value[netip.Addr]
 	}
 )

@@ -36,12 +36,60 @@ const (
 	algs          feature = "alg"
 	logNew        feature = "log new"
 	logSampled    feature = "log sampled"
+
+	externalSide     feature = "external of a bridge"
+	externalSeveral  feature = "more than one external of a bridge"
+	externalIPv6     feature = "IPv6 outside"
+	externalAddress  feature = "an address of the router outside"
+	externalMAC      feature = "mac of an external"
+	externalRoutes   feature = "routes of an external"
+	externalPrefixes feature = "prefixes of an external"
+	nextHopMAC       feature = "nextHops of an external"
+
+	snats          feature = "kind SNAT"
+	snatPool       feature = "an SNAT with more than one address"
+	snatSplit      feature = "an SNAT with addresses that are not one range"
+	snatFrom       feature = "from of an SNAT"
+	snatPorts      feature = "ports of an SNAT"
+	snatRandom     feature = "selection random"
+	snatPersistent feature = "selection persistent"
+	snatTo         feature = "to of an SNAT"
+	snatExempt     feature = "exempt of an SNAT"
+	snatShared     feature = "shared"
+
+	floatingIPs  feature = "kind FloatingIP"
+	portForwards feature = "kind PortForward"
+	forwardRange feature = "a PortForward of more than one port"
+	forwardSCTP  feature = "a PortForward of protocol sctp"
 )
 
 // uncompiled is what can be said, and checked, but has no effect on a bridge yet. New
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
-var uncompiled = map[feature]bool{}
+var uncompiled = map[feature]bool{
+	externalSide:     true,
+	externalSeveral:  true,
+	externalIPv6:     true,
+	externalAddress:  true,
+	externalMAC:      true,
+	externalRoutes:   true,
+	externalPrefixes: true,
+	nextHopMAC:       true,
+	snats:            true,
+	snatPool:         true,
+	snatSplit:        true,
+	snatFrom:         true,
+	snatPorts:        true,
+	snatRandom:       true,
+	snatPersistent:   true,
+	snatTo:           true,
+	snatExempt:       true,
+	snatShared:       true,
+	floatingIPs:      true,
+	portForwards:     true,
+	forwardRange:     true,
+	forwardSCTP:      true,
+}
 
 // uses notes, if it is so, that a feature is asked for.
 func (c *checker) uses(it bool, f feature, at place) {
@@ -60,4 +108,28 @@ func (c *checker) usedBy(r *Rule, s ruleSpec) {
 	c.uses(r.ALG != "", algs, s.alg.place())
 	c.uses(r.Log == LogNew, logNew, s.log.place())
 	c.uses(r.Log == LogSampled, logSampled, s.log.place())
+}
+
+// usedBySNAT notes the features that an SNAT asks for.
+func (c *checker) usedBySNAT(x *SNAT, s snatSpec) {
+	c.uses(true, snats, s.place)
+	c.uses(s.from.set, snatFrom, s.from.place)
+	c.uses(s.ports.set, snatPorts, s.ports.place())
+	c.uses(x.Selection == SelectRandom, snatRandom, s.selection.place())
+	c.uses(x.Selection == SelectPersistent, snatPersistent, s.selection.place())
+	c.uses(!x.To.Everything(), snatTo, s.to.place)
+	c.uses(len(x.Exempt) > 0, snatExempt, s.exemptAt)
+	c.uses(x.Shared, snatShared, s.shared.place())
+	for _, p := range x.Pools {
+		several := p.Ranges[0].Lo != p.Ranges[0].Hi || len(p.Ranges) > 1
+		c.uses(several, snatPool, s.addressesAt)
+		c.uses(len(p.Ranges) > 1, snatSplit, s.addressesAt)
+	}
+}
+
+// usedByForward notes the features that a port forward asks for.
+func (c *checker) usedByForward(f *PortForward, s forwardSpec) {
+	c.uses(true, portForwards, s.place)
+	c.uses(f.Ports.Lo != f.Ports.Hi, forwardRange, s.ports.place())
+	c.uses(f.Protocol == SCTP, forwardSCTP, s.protocol.place())
 }

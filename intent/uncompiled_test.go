@@ -34,10 +34,60 @@ var said = map[feature]struct{ object, path string }{
 	algs:             {ruleOf("action: allow, protocol: tcp, ports: [21], alg: ftp"), "spec.rules[0].alg"},
 	logNew:           {ruleOf("action: allow, log: new"), "spec.rules[0].log"},
 	logSampled:       {ruleOf("action: deny, log: sampled"), "spec.rules[0].log"},
+
+	externalSide:     {bridge1("external: " + public), "spec.external"},
+	externalSeveral:  {bridge1("external: [" + public + ", {network: isp, port: eth2, subnets: [{cidr: 198.51.100.0/24}]}]"), "spec.external[1]"},
+	externalIPv6:     {bridge1(`external: {network: public, port: eth1, subnets: [{cidr: "2001:db8::/64", gateway: "fe80::1"}]}`), "spec.external.subnets[0].cidr"},
+	externalAddress:  {bridge1("external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, address: 203.0.113.2}]}"), "spec.external.subnets[0].address"},
+	externalMAC:      {bridge1(`external: {network: public, port: eth1, mac: "02:00:00:00:ff:01", subnets: [{cidr: 203.0.113.0/24}]}`), "spec.external.mac"},
+	externalRoutes:   {bridge1("external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24}], routes: [{to: 10.9.0.0/16, via: 203.0.113.9}]}"), "spec.external.routes[0].to"},
+	externalPrefixes: {bridge1("external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24}], prefixes: [198.51.100.0/28]}"), "spec.external.prefixes[0]"},
+	nextHopMAC:       {bridge1(`external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}], nextHops: [{address: 203.0.113.1, mac: "02:00:00:00:ff:02"}]}`), "spec.external.nextHops[0].address"},
+
+	snats:          {beside(snatOf("addresses: [203.0.113.10]")), "metadata.name"},
+	snatPool:       {beside(snatOf("addresses: [203.0.113.10-203.0.113.11]")), "spec.addresses"},
+	snatSplit:      {beside(snatOf("addresses: [203.0.113.10, 203.0.113.12]")), "spec.addresses"},
+	snatFrom:       {beside(snatOf("addresses: [203.0.113.10], from: {endpoints: [w]}")), "spec.from"},
+	snatPorts:      {beside(snatOf("addresses: [203.0.113.10], ports: 1024-65535")), "spec.ports"},
+	snatRandom:     {beside(snatOf("addresses: [203.0.113.10], selection: random")), "spec.selection"},
+	snatPersistent: {beside(snatOf("addresses: [203.0.113.10], selection: persistent")), "spec.selection"},
+	snatTo:         {beside(snatOf("addresses: [203.0.113.10], to: {protocol: tcp}")), "spec.to"},
+	snatExempt:     {beside(snatOf("addresses: [203.0.113.10], exempt: {cidrs: [10.9.0.0/16]}")), "spec.exempt"},
+	snatShared:     {beside(snatOf("addresses: [203.0.113.10], shared: true")), "spec.shared"},
+
+	floatingIPs:  {beside("kind: FloatingIP\nmetadata: {name: f, tenant: blue}\nspec: {address: 203.0.113.20, endpoint: w}"), "metadata.name"},
+	portForwards: {beside(forwardOf("port: 2222, protocol: tcp, to: {endpoint: w, port: 22}")), "metadata.name"},
+	forwardRange: {beside(forwardOf("port: 8000-8010, protocol: tcp, to: {endpoint: w}")), "spec.port"},
+	forwardSCTP:  {beside(forwardOf("port: 36412, protocol: sctp, to: {endpoint: w}")), "spec.protocol"},
 }
 
 func endpointB(more string) string {
 	return "kind: Endpoint\nmetadata: {name: b, tenant: blue}\nspec: {network: lan, bind: {port: b}, mac: \"02:00:00:00:00:0c\", " + more + "}"
+}
+
+const public = "{network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}]}"
+
+func bridge1(spec string) string {
+	return "kind: Bridge\nmetadata: {name: br1}\nspec: {" + spec + "}"
+}
+
+// beside returns an object after the bridge br1, which has an outside, a network dmz on it,
+// and the endpoint w there.
+func beside(object string) string {
+	return strings.Join([]string{
+		bridge1("external: " + public),
+		"kind: Network\nmetadata: {name: dmz, tenant: blue}\nspec: {bridges: [br1], subnets: [{cidr: 10.2.0.0/24, gateway: 10.2.0.1}]}",
+		"kind: Endpoint\nmetadata: {name: w, tenant: blue}\nspec: {network: dmz, bind: {port: w}, mac: \"02:00:00:00:00:0e\", ips: [10.2.0.11]}",
+		object,
+	}, "\n---\napiVersion: weir/v1\n")
+}
+
+func snatOf(spec string) string {
+	return "kind: SNAT\nmetadata: {name: s, tenant: blue}\nspec: {network: dmz, " + spec + "}"
+}
+
+func forwardOf(spec string) string {
+	return "kind: PortForward\nmetadata: {name: p, tenant: blue}\nspec: {address: 203.0.113.21, " + spec + "}"
 }
 
 func ruleOf(more string) string {
