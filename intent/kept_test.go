@@ -22,7 +22,7 @@ spec: {zone: %[2]d}
 apiVersion: weir/v1
 kind: Network
 metadata: {name: lan, tenant: %[1]s}
-spec: {subnets: [{cidr: 10.0.0.0/24}]}
+spec: {subnets: [{cidr: 10.0.0.0/24, gateway: 10.0.0.1}]}
 ---
 apiVersion: weir/v1
 kind: Endpoint
@@ -36,6 +36,27 @@ spec:
   rules:
   - {name: web, direction: ingress, action: allow, protocol: tcp, ports: [%[4]d]}
 `, name, zone, port, rule)
+}
+
+// natFile says that a tenant translates to addresses of a few, which others may have as well.
+func natFile(name string, draw *rand.Rand) string {
+	at := func() string { return fmt.Sprintf("203.0.113.%d", 20+draw.IntN(6)) }
+	return fmt.Sprintf(`---
+apiVersion: weir/v1
+kind: SNAT
+metadata: {name: out, tenant: %[1]s}
+spec: {addresses: [%[2]s], ports: %[3]s, shared: %[4]t}
+---
+apiVersion: weir/v1
+kind: FloatingIP
+metadata: {name: f, tenant: %[1]s}
+spec: {address: %[5]s, endpoint: one}
+---
+apiVersion: weir/v1
+kind: PortForward
+metadata: {name: p, tenant: %[1]s}
+spec: {address: %[6]s, port: %[7]d, protocol: tcp, to: {endpoint: one, port: 22}}
+`, name, at(), []string{"preserve", "1024-2047", "2048-4095"}[draw.IntN(3)], draw.IntN(2) == 0, at(), at(), 2040+draw.IntN(20))
 }
 
 // A desk has files that are edited, well and badly.
@@ -52,13 +73,13 @@ func (d desk) sources() (all []Source) {
 func (d desk) edit(draw *rand.Rand) {
 	name := []string{"blue", "green", "red"}[draw.IntN(3)]
 	file := name + ".yaml"
-	switch draw.IntN(12) {
+	switch draw.IntN(16) {
 	case 0:
 		delete(d, file)
 	case 1: // its lines shift
 		d[file] = "# a comment\n" + d[file]
 	case 2: // with another, in one file
-		d["all.yaml"] = d[file] + d["all.yaml"]
+		d["all.yaml"] = d[file] + strings.TrimPrefix(d["all.yaml"], "# a comment\n") // which would end d[file]
 		delete(d, file)
 	case 3:
 		delete(d, "all.yaml")
@@ -72,18 +93,35 @@ func (d desk) edit(draw *rand.Rand) {
 		d["bridge.yaml"] = bridgeFile
 	case 8:
 		d[file] = strings.Replace(d[file], "tenant: "+name, "tenant: nobody", 1)
+	case 9: // the outside is another, or goes
+		d["bridge.yaml"] = strings.Replace(bridgeFile, "203.0.113.1}", []string{"203.0.113.2}", "203.0.113.22}", "203.0.113.25}"}[draw.IntN(3)], 1)
+		if draw.IntN(4) == 0 {
+			d["bridge.yaml"], _, _ = strings.Cut(bridgeFile, "spec:")
+		}
+	case 10, 12, 13, 14:
+		d[file] = tenantFile(name, 5000+draw.IntN(40), draw.IntN(40), 80) + natFile(name, draw)
+	case 11: // another change of the bridge, which is nothing to tenants
+		d["bridge.yaml"] = strings.Replace(bridgeFile, "spec: {", "spec: {allowDisruption: true, ", 1)
 	default:
 		d[file] = tenantFile(name, 5000+draw.IntN(4), draw.IntN(4), 80+draw.IntN(2))
 	}
 }
 
-const bridgeFile = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n"
+const bridgeFile = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\nspec: {external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}]}}\n"
+
+// allCompiled lets everything be said until the test is over.
+func allCompiled(t testing.TB) {
+	was := uncompiled
+	uncompiled = nil
+	t.Cleanup(func() { uncompiled = was })
+}
 
 // TestAReaderReadsWhatAnotherWouldReadForTheFirstTime edits files again and again, and compares
 // what a Reader makes of them with what is read from nothing: the models, and every mistake.
 func TestAReaderReadsWhatAnotherWouldReadForTheFirstTime(t *testing.T) {
+	allCompiled(t)
 	draw := rand.New(rand.NewPCG(3, 4))
-	good, same := 0, 0
+	good, same, translating := 0, 0, 0
 	for range 60 {
 		d := desk{"bridge.yaml": bridgeFile, "blue.yaml": tenantFile("blue", 5000, 0, 80), "green.yaml": tenantFile("green", 5001, 1, 80)}
 		var r Reader
@@ -100,6 +138,7 @@ func TestAReaderReadsWhatAnotherWouldReadForTheFirstTime(t *testing.T) {
 			if got != nil && before != nil {
 				good++
 				same += unchanged(t, before, got)
+				translating += translatingTenants(got)
 			}
 			if got != nil {
 				before = got
@@ -107,9 +146,18 @@ func TestAReaderReadsWhatAnotherWouldReadForTheFirstTime(t *testing.T) {
 			d.edit(draw)
 		}
 	}
-	if good < 300 || same < 300 {
-		t.Errorf("only %d models were good, with %d tenants as before: the edits are too wild", good, same)
+	if good < 300 || same < 300 || translating < 100 {
+		t.Errorf("only %d models were good, with %d tenants as before, and %d with NAT: the edits are too wild", good, same, translating)
 	}
+}
+
+func translatingTenants(m *Model) (n int) {
+	for _, t := range m.Tenants() {
+		if len(t.SNATs) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // unchanged counts the tenants that are the same as before. Those that say the same have to
@@ -126,6 +174,7 @@ func unchanged(t *testing.T, before, now *Model) (n int) {
 }
 
 func TestATenantWhoseLinesShiftIsTheSameAtOtherPlaces(t *testing.T) {
+	allCompiled(t)
 	d := desk{"bridge.yaml": bridgeFile, "all.yaml": tenantFile("blue", 5000, 0, 80) + tenantFile("green", 5001, 1, 80)}
 	var r Reader
 	first, err := r.Read(d.sources()...)
@@ -150,5 +199,32 @@ func TestATenantWhoseLinesShiftIsTheSameAtOtherPlaces(t *testing.T) {
 	var ps Problems
 	if _, err := r.Read(d.sources()...); !errors.As(err, &ps) || len(ps) == 0 {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestATenantOfWhichOneThingChangesIsAnother(t *testing.T) {
+	allCompiled(t)
+	for what, c := range map[string][2]string{
+		"an SNAT":         {snatBy("blue", "s", "addresses: [203.0.113.20]"), snatBy("blue", "s", "addresses: [203.0.113.21]")},
+		"a floating IP":   {floatingBy("blue", "f", "address: 203.0.113.20, endpoint: one"), floatingBy("blue", "f", "address: 203.0.113.21, endpoint: one")},
+		"a port forward":  {forwardBy("blue", "p", "address: 203.0.113.20, port: 22, protocol: tcp, to: {endpoint: one}"), forwardBy("blue", "p", "address: 203.0.113.20, port: 22, protocol: udp, to: {endpoint: one}")},
+		"SNATs from none": {"", snatBy("blue", "s", "addresses: [203.0.113.20]")},
+	} {
+		t.Run(what, func(t *testing.T) {
+			d := desk{"bridge.yaml": bridgeFile, "all.yaml": tenantFile("blue", 5000, 0, 80) + c[0] + tenantFile("green", 5001, 1, 80)}
+			var r Reader
+			first, err := r.Read(d.sources()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d["all.yaml"] = tenantFile("blue", 5000, 0, 80) + c[1] + tenantFile("green", 5001, 1, 80)
+			second, err := r.Read(d.sources()...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first.Tenant("blue") == second.Tenant("blue") || first.Tenant("green") != second.Tenant("green") {
+				t.Error("not blue alone is another")
+			}
+		})
 	}
 }
