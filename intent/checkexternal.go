@@ -37,6 +37,7 @@ func (c *checker) externals(b *Bridge, s bridgeSpec) {
 		b.Externals = append(b.Externals, x)
 	}
 	c.overlaps(side.prefixes, "an address is behind one port")
+	side.elsewhere(s)
 }
 
 // port notes that a port is taken: by no endpoint, and by no other outside.
@@ -68,6 +69,7 @@ func (s *sides) subnets(x *External, e externalSpec) {
 	}
 	for _, p := range e.prefixes {
 		s.c.uses(true, externalPrefixes, p.place())
+		s.c.uses(p.v.Addr().Is6(), externalIPv6, p.place())
 		s.prefixes = append(s.prefixes, ownSubnet{p, x.Network, len(s.prefixes)})
 		x.Prefixes = append(x.Prefixes, p.v)
 	}
@@ -85,6 +87,7 @@ func (s *sides) routesOf(x *External, e externalSpec) {
 	}
 	for _, r := range e.routes {
 		s.c.uses(true, externalRoutes, r.to.place())
+		s.c.uses(r.to.set && r.to.v.Addr().Is6(), externalIPv6, r.to.place())
 		if r.to.set && r.via.set && s.via(x, r) {
 			s.route(x, Route{r.to.v, r.via.v}, r.to.place())
 		}
@@ -106,6 +109,18 @@ func (s *sides) route(x *External, r Route, at place) {
 	}
 	s.routes[r.To] = at
 	x.Routes = append(x.Routes, r)
+}
+
+// elsewhere checks that routes lead to what is not here: on a link, or routed to the bridge.
+func (s *sides) elsewhere(b bridgeSpec) {
+	for _, e := range b.externals {
+		for _, r := range e.routes {
+			i := slices.IndexFunc(s.prefixes, func(p ownSubnet) bool { return r.to.set && covered([]netip.Prefix{p.cidr.v}, r.to.v) })
+			if i >= 0 {
+				s.c.bad(r.to.place(), "leave the route out", "%v is in %v of %q, and needs no next hop", r.to.v, s.prefixes[i].cidr.v, s.prefixes[i].network)
+			}
+		}
+	}
 }
 
 // via reports whether a next hop is one.

@@ -393,9 +393,7 @@ func (c *checker) forward(s forwardSpec) {
 	}
 	c.usedByForward(f, s)
 	c.tracked(t, s.meta, "a PortForward")
-	if many, to := f.Ports.size(), f.ToPorts.size(); s.ports.set && s.toPorts.set && many != to {
-		c.bad(s.toPorts.place(), fmt.Sprintf("write %q, or leave it out for the same ports", f.ToPorts.from(many)), "%d ports cannot be forwarded to %d", many, to)
-	}
+	c.equalPorts(f, s)
 	f.Endpoint, f.IP = c.target(t, s.target, s.address)
 	x := c.public(t, f.Endpoint, s.address)
 	if x == nil || !f.IP.IsValid() || !s.ports.set || !s.protocol.set {
@@ -404,6 +402,22 @@ func (c *checker) forward(s forwardSpec) {
 	f.Bridge, f.External = x.Bridge, x.Network
 	c.write(f.ID(), written{addresses: single(s.address), ports: s.ports.place(), place: s.place})
 	t.PortForwards = append(t.PortForwards, f)
+}
+
+// maxMoved bounds the ports that are forwarded to others: each is a flow, for Open vSwitch
+// would choose among a range.
+const maxMoved = 1024
+
+// equalPorts checks that there are as many ports here as there.
+func (c *checker) equalPorts(f *PortForward, s forwardSpec) {
+	many, to := f.Ports.size(), f.ToPorts.size()
+	switch {
+	case !s.ports.set || !s.toPorts.set:
+	case many != to:
+		c.bad(s.toPorts.place(), fmt.Sprintf("write %q, or leave it out for the same ports", f.ToPorts.from(many)), "%d ports cannot be forwarded to %d", many, to)
+	case many > maxMoved && f.Ports != f.ToPorts:
+		c.bad(s.toPorts.place(), "leave it out for the same ports, or forward fewer", "%d ports are forwarded to others, and at most %d can be", many, maxMoved)
+	}
 }
 
 // size returns how many ports there are.

@@ -72,12 +72,7 @@ func (s *snatSpec) fields(r *reader) map[string]field {
 		"to":      {func(n ast.Node, p string) { s.to = r.destination(n, p) }, false},
 		"exempt":  {func(n ast.Node, p string) { s.exemptAt, s.exempt = place{r.at(n), p}, r.onlyCIDRs(n, p) }, false},
 		"addresses": {func(n ast.Node, p string) {
-			s.addressesAt = place{r.at(n), p}
-			r.atLeastOne(n, p, func(n ast.Node, p string) {
-				if v := r.addrRange(n, p); v.set {
-					s.addresses = append(s.addresses, v)
-				}
-			})
+			s.addressesAt, s.addresses = place{r.at(n), p}, r.addrRanges(n, p)
 		}, true},
 		"ports": {func(n ast.Node, p string) {
 			s.ports = r.preserveOrPorts(n, p)
@@ -149,6 +144,23 @@ func (r *reader) cidrs(n ast.Node, path string) (all []value[netip.Prefix]) {
 	})
 	return all
 }
+
+// addrRanges reads a list of addresses and ranges of them.
+func (r *reader) addrRanges(n ast.Node, path string) (all []value[AddrRange]) {
+	if list, ok := n.(*ast.SequenceNode); ok && len(list.Values) > maxRanges {
+		r.bad(n, path, "write neighbours as one, as in 203.0.113.10-203.0.113.20", "has %d items, and at most %d are read", len(list.Values), maxRanges)
+		return nil
+	}
+	r.atLeastOne(n, path, func(n ast.Node, p string) {
+		if v := r.addrRange(n, p); v.set {
+			all = append(all, v)
+		}
+	})
+	return all
+}
+
+// maxRanges bounds the addresses and ranges of one SNAT: as many as a group has buckets.
+const maxRanges = 256
 
 // maxPool bounds the addresses of one range: nobody has more, and somebody mistypes.
 const maxPool = 1 << 16
