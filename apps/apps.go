@@ -4,6 +4,7 @@ package apps
 import (
 	"weir/apps/fabric"
 	"weir/apps/firewall"
+	"weir/apps/nat"
 	"weir/apps/pipeline"
 	"weir/ofproto"
 )
@@ -14,7 +15,7 @@ func Compile(in pipeline.Input) (*pipeline.Program, error) { return Recompile(ne
 
 // Recompile is Compile, and takes what has not changed from the cache of the bridge.
 func Recompile(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
-	return c.Build(in, fabric.App, firewall.App)
+	return c.Build(in, fabric.App, firewall.App, nat.App)
 }
 
 // Answer answers a packet that a flow has sent to the controller. Most need no answer, or

@@ -62,6 +62,9 @@ func inputOf(m *intent.Model, n *store.Numbers) (pipeline.Input, error) {
 			in.Facts.Ports = append(in.Facts.Ports, pipeline.Port{Name: e.Port, IfaceID: e.IfaceID, OFPort: uint32(len(in.Facts.Ports) + 1)})
 		}
 	}
+	for _, x := range m.Bridges()[0].Externals {
+		in.Facts.Ports = append(in.Facts.Ports, pipeline.Port{Name: x.Port, OFPort: uint32(len(in.Facts.Ports) + 1)})
+	}
 	return in, nil
 }
 

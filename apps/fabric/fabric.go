@@ -96,7 +96,7 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	if !s.Gateway.IsValid() {
 		return
 	}
-	b.Flow(n.ID(), pipeline.Route, 100+uint16(s.CIDR.Bits()), ofproto.MatchOn(
+	b.Flow(n.ID(), pipeline.Route, pipeline.OwnRoute+uint16(s.CIDR.Bits()), ofproto.MatchOn(
 		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(dstField(s.Gateway), s.CIDR),
 	), ofproto.DecTTL{}, setMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
 	if s.Gateway.Is4() {

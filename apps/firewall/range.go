@@ -39,6 +39,8 @@ func lookUp(b *pipeline.Builder, t *pipeline.TenantSite, d intent.Direction, tab
 	s := stages[d]
 	if d == intent.Egress {
 		b.Flow(t.ID(), pipeline.PolSkip, 10, ofproto.MatchOn(pipeline.InZone(t.Zone)), ofproto.GotoTable(table))
+	} else if len(b.Externals) > 0 {
+		b.Flow(t.ID(), pipeline.PolSkip, 41, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.FromOutside.Is()), ofproto.GotoTable(table))
 	}
 	in := func(priority int, number uint32, conds ...ofproto.Cond) {
 		b.Flow(t.ID(), table, uint16(priority), ofproto.MatchOn(append(conds, pipeline.InZone(t.Zone))...),

@@ -38,6 +38,7 @@ func skeleton(b *Builder) {
 	commit(b, id)
 	fragments(b, id)
 	refuse(b, id)
+	outside(b, id)
 	drop(b, id)
 }
 

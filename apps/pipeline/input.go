@@ -68,7 +68,7 @@ func WantsSince(m, earlier *intent.Model) Wants {
 	}
 	w := Wants{Zones: map[intent.ID]uint16{}}
 	for _, b := range m.Bridges() {
-		w.Tags = append(w.Tags, b.ID())
+		w.Tags = append(append(w.Tags, b.ID()), externalIDs(b)...)
 	}
 	for _, t := range m.Tenants() {
 		if w.Zones[t.ID()] = t.Zone; !given[t] {
@@ -99,6 +99,7 @@ func (w *Wants) add(t *intent.Tenant) {
 			w.Tags = append(w.Tags, r.ID())
 		}
 	}
+	w.Tags = append(w.Tags, translationIDs(t)...)
 	for _, at := range identity {
 		for _, c := range Classes(t, at) {
 			w.Tags = append(w.Tags, c.ID)
@@ -118,6 +119,7 @@ type TenantSite struct {
 	Zone     uint16
 	Epoch    uint8
 	Networks []*NetworkSite             // those that are on the bridge
+	Outsides []ExternalSite             // the bridge's
 	Classes  map[ofproto.Field][]*Class // of its endpoints, wherever they are, as sources and as destinations; none where nobody judges
 	Ranges   map[intent.Direction][]*Range
 
@@ -150,7 +152,8 @@ func (s *TenantSite) like(t *TenantSite) bool {
 
 // timeless is like, whatever the epoch.
 func (s *TenantSite) timeless(t *TenantSite) bool {
-	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.features == t.features && slices.Equal(s.refused, t.refused)
+	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.features == t.features &&
+		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides)
 }
 
 // in returns s in another epoch.
@@ -170,6 +173,18 @@ type NetworkSite struct {
 // Here reports whether an endpoint of t is on the bridge.
 func (t *TenantSite) Here(e *intent.Endpoint) bool { return t.here[e] }
 
+// Site returns where an endpoint of t is on the bridge, if it is there.
+func (t *TenantSite) Site(e *intent.Endpoint) (EndpointSite, bool) {
+	for _, n := range t.Networks {
+		for _, s := range n.Endpoints {
+			if s.Endpoint == e {
+				return s, true
+			}
+		}
+	}
+	return EndpointSite{}, false
+}
+
 // An EndpointSite is an endpoint whose port is on the bridge.
 type EndpointSite struct {
 	*intent.Endpoint
@@ -188,16 +203,18 @@ func (in Input) bridge() *intent.Bridge {
 }
 
 // sites returns the tenants that are on the bridge.
-func (c *Cache) sites(in Input) (all []*TenantSite, err error) {
-	moved := c.bind(in.Facts.Ports)
+func (c *Cache) sites(in Input, outsides []ExternalSite, moved bool) (all []*TenantSite, err error) {
 	refused, bound := in.refusedOf(), make(map[uint32]intent.ID, len(in.Facts.Ports))
+	for _, x := range outsides {
+		bound[x.Port] = x.ID()
+	}
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {
 			continue
 		}
 		s := &TenantSite{
 			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()),
-			features: in.Facts.Features, refused: refused[t.ID()],
+			Outsides: outsides, features: in.Facts.Features, refused: refused[t.ID()],
 		}
 		if was, known := c.tenants[t.ID()]; known && !moved && was.of.like(s) {
 			s = was.of

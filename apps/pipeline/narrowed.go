@@ -72,7 +72,7 @@ func byZone(flows []ofproto.Flow) map[int][]ofproto.Flow {
 		sizes[of[i]]++
 	}
 	for i, f := range flows {
-		if of[i] == unsorted && (judges(f) || identifies(f) || f.Table == PortSec) {
+		if of[i] == unsorted && (judges(f) || identifies(f) || translates(f) || f.Table == PortSec) {
 			of[i] = zoneThrough(f, ports, nets)
 			sizes[of[i]]++
 		}

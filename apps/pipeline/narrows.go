@@ -19,6 +19,9 @@ func narrows(now, then []ofproto.Flow) bool {
 	if before.open && !after.open {
 		return true // what strangers had opened must not be that of an endpoint that comes later
 	}
+	if !translatesAll(now, then) {
+		return true
+	}
 	var c comparison
 	for at := range c.moves {
 		var kept bool
@@ -32,6 +35,24 @@ func narrows(now, then []ofproto.Flow) bool {
 	}
 	c.now, c.then = indexed(judgements(rules)), indexed(judgements(were))
 	return !c.grantsStay() || !c.stopsWereThere() || c.reordered()
+}
+
+// translatesAll reports whether what was translated then is so now: who has an address outside
+// and does not have it any more, or another, has connections by it.
+func translatesAll(now, then []ofproto.Flow) bool {
+	there := map[string]bool{}
+	for _, f := range now {
+		if translates(f) {
+			there[f.String()] = true
+		}
+	}
+	return !slices.ContainsFunc(then, func(f ofproto.Flow) bool { return translates(f) && !there[f.String()] })
+}
+
+// translates reports whether f says as whom somebody is known outside.
+func translates(f ofproto.Flow) bool {
+	_, owned := TagOf(f.Cookie)
+	return owned && (f.Table == ExtIn || f.Table == LBVIP || f.Table == SNATSel)
 }
 
 // judging returns those of flows that judge.

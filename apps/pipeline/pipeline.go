@@ -19,6 +19,7 @@ const (
 	PortSec          ofproto.Table = 4   // may the endpoint send with these addresses?
 	ArpNd            ofproto.Table = 8   // answers for gateways; ARP, ND, MLD, DHCP pass without conntrack
 	NdAnswer         ofproto.Table = 9   // the second half of an ND answer
+	ExtIn            ofproto.Table = 12  // from outside: whose address is it?
 	Stateless        ofproto.Table = 16  // "do not track" rules of the sending end
 	StatelessReply   ofproto.Table = 17  // ... if they do not apply: do they to what the packet answers?
 	StatelessIn      ofproto.Table = 18  // "do not track" rules of the receiving end
@@ -28,6 +29,7 @@ const (
 	CtState          ofproto.Table = 24  // what the tracker said
 	NewLimit         ofproto.Table = 26  // new: has the endpoint opened too many?
 	NewLimitTenant   ofproto.Table = 27  // ... and its tenant?
+	LBVIP            ofproto.Table = 28  // new, to an address that stands for another: which?
 	IDSrc            ofproto.Table = 36  // source address: identity, where port security has not said it
 	IDDst            ofproto.Table = 40  // destination address: identity
 	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
@@ -40,6 +42,7 @@ const (
 	PeerSrc          ofproto.Table = 58  // source address: range
 	PolIn            ofproto.Table = 60  // policy of the receiving end
 	PolMiss          ofproto.Table = 62  // denied: stop the connection, if there is one
+	SNATSel          ofproto.Table = 64  // to the outside: as whom?
 	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
 	CommitCheck      ofproto.Table = 69  // is it remembered, or has its tenant too many?
 	EstNat           ofproto.Table = 72  // established
@@ -51,13 +54,13 @@ const (
 // TableNames are the tables as people call them.
 var TableNames = map[ofproto.Table]string{
 	PhyIn: "PHY_IN", PortSec: "PORT_SEC", ArpNd: "ARP_ND", NdAnswer: "ND_ANSWER",
-	Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
+	ExtIn: "EXT_IN", Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
-	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT",
+	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
 	PolSkip: "POL_SKIP", PeerDst: "PEER_DST", PolOut: "POL_OUT", PeerSrc: "PEER_SRC", PolIn: "POL_IN", PolMiss: "POL_MISS",
-	Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
+	SNATSel: "SNAT_SEL", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }
 
 // RouterMAC is the Ethernet address of every gateway: locally administered, and

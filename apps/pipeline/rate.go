@@ -43,7 +43,7 @@ func (t *TenantSite) rated() bool {
 // unratedNew is where packets of connections go that nobody counts.
 func unratedNew(b *Builder, id intent.ID) {
 	b.Flow(id, NewLimit, 0, nil, ofproto.GotoTable(NewLimitTenant))
-	b.Flow(id, NewLimitTenant, 0, nil, ofproto.GotoTable(IDSrc))
+	b.Flow(id, NewLimitTenant, 0, nil, ofproto.GotoTable(LBVIP))
 }
 
 // rate drops what opens more connections than t and its endpoints may: first what an
@@ -65,7 +65,7 @@ func rate(b *Builder, t *TenantSite) {
 			meter(e.ID(), e.NewPerSecond, NewLimit, NewLimitTenant, ofproto.Is(RegIn, uint64(e.Tag)))
 		}
 	}
-	meter(t.ID(), t.Limits.NewPerSecond, NewLimitTenant, IDSrc, InZone(t.Zone))
+	meter(t.ID(), t.Limits.NewPerSecond, NewLimitTenant, LBVIP, InZone(t.Zone))
 }
 
 // judged returns the actions with which a new connection of t is judged.

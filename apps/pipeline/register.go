@@ -12,15 +12,18 @@ import (
 //
 //	reg0      31     24 23 22 21  20 19..17  16  15  14  13    11, 10   6   4  3   2  1 0
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |  |jdg|est|   |
+//	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |fo|jdg|est|nat|
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
+//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 8 to outside
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
 //	reg5      conntrack zone in bits 0 to 15
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
+//	reg8      NAT target (tag)
 //	reg11     reason to drop it (Reason)
 //	reg12     bits 16 to 31: class, given by a rule
+//	reg13     SNAT (tag)
 //	reg14     next hop; zero: the destination itself. Where policy is asked: range of the peer
 //	reg15     tiers of policy that a pass rule has left, a bit for each table and tier
 //	metadata  network in bits 0 to 23, VRF (the zone) in bits 24 to 47
@@ -32,7 +35,9 @@ const (
 	RegDstID   = ofproto.Reg4
 	RegRuleOut = ofproto.Reg6
 	RegRuleIn  = ofproto.Reg7
+	RegTarget  = ofproto.Reg8
 	RegReason  = ofproto.Reg11
+	RegSNAT    = ofproto.Reg13
 	RegNextHop = ofproto.Reg14
 	RegPeer    = ofproto.Reg14
 	regPassed  = ofproto.Reg15
@@ -50,8 +55,13 @@ var (
 // A Flag is one bit of reg0.
 type Flag uint16
 
-// The flags. The numbers that are missing belong to NAT and load balancing.
+// The flags. The numbers that are missing belong to load balancing.
 const (
+	DNAT        Flag = 0 // its destination stands for another one, which is chosen and not yet put in
+	SNAT        Flag = 1 // its source is to be another one
+	FromOutside Flag = 4 // it came from an outside
+	ToOutside   Flag = 8 // it is bound for one
+
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
@@ -123,18 +133,20 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 
 // Bits of ct_mark:
 //
-//	 31            16 15 14 13 12      9  8  7      0
-//	+----------------+--+--+--+--+------+---+--------+
-//	|     class      |c |a |r |k |      |blk| epoch  |
-//	+----------------+--+--+--+--+------+---+--------+
+//	 31            16 15 14 13 12   10  9  8  7      0
+//	+----------------+--+--+--+--+---+---+---+--------+
+//	|     class      |c |a |r |k |   | d |blk| epoch  |
+//	+----------------+--+--+--+--+---+---+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
 // taken for one of ours; a by those that only an audit let through; k by those of which the
 // policy says that they live on when it is changed; r by those whose ends are to be told if it
-// stops them. Bits 9 to 11 belong to NAT and load balancing.
+// stops them; d by those of which the destination is translated. Bits 10 and 11 belong to load
+// balancing.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
+	MarkDNAT       uint32 = 1 << 9
 	MarkKeep       uint32 = 1 << 12
 	MarkReset      uint32 = 1 << 13
 	MarkAudited    uint32 = 1 << 14
@@ -145,6 +157,7 @@ const (
 var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
+	markDNAT      = ofproto.CTMark.Range(9, 9)
 	markKeep      = ofproto.CTMark.Range(12, 12)
 	markReset     = ofproto.CTMark.Range(13, 13)
 	markAudited   = ofproto.CTMark.Range(14, 14)
@@ -165,6 +178,7 @@ const LabelLayout = 1
 var (
 	labelRuleOut = ofproto.CTLabel.Range(0, 31)
 	labelRuleIn  = ofproto.CTLabel.Range(32, 63)
+	labelObject  = ofproto.CTLabel.Range(64, 95)
 	labelLayout  = ofproto.CTLabel.Range(120, 127)
 )
 
@@ -196,6 +210,10 @@ const (
 	RejectedByRule  Reason = 53 // denied, and its sender told
 	LimitReached    Reason = 57 // the tenant has as many connections as it may
 	NoPort          Reason = 60 // the endpoint's port has gone
+	NotOurs         Reason = 61 // from outside, for an address that nobody has
+	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
+	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
+	NoPortLeft      Reason = 64 // all ports of the addresses that it could leave as are taken
 )
 
 // Reasons are the reasons as people read them.
@@ -212,7 +230,9 @@ var Reasons = map[Reason]string{
 	RejectedByRule: "rejected by a rule",
 	StoppedAndTold: "connection stopped by a change of policy, and reset",
 	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
-	NoPort: "the endpoint's port has gone",
+	NoPort:  "the endpoint's port has gone",
+	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
+	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

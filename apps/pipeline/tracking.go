@@ -57,7 +57,7 @@ var (
 // The ends of CtState.
 var (
 	establish = []ofproto.Action{Established.Set(), ofproto.GotoTable(Route)}
-	judge     = []ofproto.Action{ofproto.GotoTable(IDSrc)}
+	judge     = []ofproto.Action{ofproto.GotoTable(LBVIP)}
 )
 
 // known classifies what the tracker said of a packet, once and for all: no later table
@@ -119,7 +119,7 @@ func otherStates(b *Builder, t *TenantSite) {
 		rate(b, t)
 	}
 	if t.InvalidAllow {
-		t.state(b, invalid.above(), establish...)
+		t.state(b, invalid.above(), unchecked(InvalidState)...)
 	}
 	if t.StrictTCP {
 		beginWithSYN(b, t)
@@ -145,9 +145,15 @@ func (t *TenantSite) follows() bool {
 // with the reason, and goes on.
 func (t *TenantSite) stop(r Reason) []ofproto.Action {
 	if t.Mode == intent.Audit {
-		return append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r))}, establish...)
+		return unchecked(r)
 	}
 	return ToDrop(r)
+}
+
+// unchecked returns the actions that let a packet go on that is not as it should be. The
+// reason stays with it, for it may not be translated.
+func unchecked(r Reason) []ofproto.Action {
+	return append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r))}, establish...)
 }
 
 // beginWithSYN judges a TCP connection that is new only if it begins with a SYN (RFC 9293,
@@ -156,7 +162,7 @@ func beginWithSYN(b *Builder, t *TenantSite) {
 	otherwise := ToDrop(NotSYN)
 	switch {
 	case t.InvalidAllow:
-		otherwise = establish
+		otherwise = unchecked(NotSYN)
 	case t.Mode == intent.Audit:
 		otherwise = append([]ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(NotSYN)), Audited.Set()}, judge...)
 	}

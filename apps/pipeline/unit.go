@@ -56,8 +56,15 @@ type made[S any] struct {
 
 // bridgeSite is what the unit of a bridge is made of.
 type bridgeSite struct {
-	id       intent.ID
+	*intent.Bridge
+	outsides []ExternalSite
+	absent   []Pending
 	features Features
+}
+
+// same reports whether a unit made of t is as good as one made of s.
+func (s bridgeSite) same(t bridgeSite) bool {
+	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent)
 }
 
 // Build compiles in: the skeleton, and then what each app adds. A bridge that the
@@ -82,12 +89,14 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 		*c = Cache{}
 		return &Program{}, nil
 	}
-	sites, err := c.sites(in)
+	moved := c.bind(in.Facts.Ports)
+	outsides, absent := in.externals(bridge, c.bound)
+	sites, err := c.sites(in, outsides, moved)
 	if err != nil {
 		return nil, err
 	}
 	p := &Program{Units: make([]*Unit, 1+len(sites))}
-	if p.Units[0], err = c.bridgeUnit(in, bridge, apps); err != nil {
+	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.Facts.Features}, apps); err != nil {
 		return nil, err
 	}
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
@@ -100,12 +109,12 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	return p, nil
 }
 
-func (c *Cache) bridgeUnit(in Input, bridge *intent.Bridge, apps []App) (*Unit, error) {
-	site := bridgeSite{bridge.ID(), in.Facts.Features}
-	if c.bridge.unit != nil && c.bridge.of == site {
+func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error) {
+	if c.bridge.unit != nil && c.bridge.of.same(site) {
 		return c.bridge.unit, nil
 	}
-	b := newBuilder(in, bridge, bridge.ID(), nil)
+	b := newBuilder(in, site.Bridge, site.ID(), nil)
+	b.Externals, b.unit.Pending = site.outsides, site.absent
 	skeleton(b)
 	for _, app := range apps {
 		app.Bridge(b)
@@ -157,7 +166,7 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 
 func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
 	b := newBuilder(in, bridge, s.ID(), s.refused)
-	b.before = c.before
+	b.Externals, b.before = s.Outsides, c.before
 	if was, known := c.tenants[s.ID()]; known {
 		if was.of.timeless(s) && was.of.placed(s) {
 			epoch(b, s)

@@ -117,7 +117,7 @@ func theBridge(m *intent.Model, name string) (string, error) {
 }
 
 // portsOf returns the ports that were given, by name; if none were, one for each
-// endpoint on the bridge, numbered from 1 in the model's order.
+// endpoint on the bridge and each outside, numbered from 1 in the model's order.
 func portsOf(m *intent.Model, bridge string, given map[string]string) ([]pipeline.Port, error) {
 	if len(given) == 0 {
 		return assumedPorts(m, bridge), nil
@@ -145,6 +145,14 @@ func assumedPorts(m *intent.Model, bridge string) []pipeline.Port {
 				name = e.IfaceID
 			}
 			ports = append(ports, pipeline.Port{Name: name, IfaceID: e.IfaceID, OFPort: uint32(len(ports) + 1)})
+		}
+	}
+	for _, b := range m.Bridges() {
+		if b.Name != bridge {
+			continue
+		}
+		for _, x := range b.Externals {
+			ports = append(ports, pipeline.Port{Name: x.Port, OFPort: uint32(len(ports) + 1)})
 		}
 	}
 	return ports

@@ -1,0 +1,128 @@
+package nat
+
+import (
+	"net/netip"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// bridge adds the outsides of a bridge: what comes in by them, and what is reached there.
+func bridge(b *pipeline.Builder) {
+	for _, x := range b.Externals {
+		enter(b, x)
+		for _, s := range x.Subnets {
+			if s.Address.IsValid() {
+				answerFor(b, x.ID(), x, netip.PrefixFrom(s.Address, s.Address.BitLen()))
+			}
+		}
+		for _, r := range x.Routes {
+			leave(b, x, r.To, pipeline.NextHopID(x.External, r.Via))
+		}
+		for _, h := range x.NextHops {
+			if h.MAC != (intent.MAC{}) {
+				nextHop(b, x, h)
+			}
+		}
+	}
+}
+
+// enter lets IP in that is for the router, and asks whose it is. What is said on the link
+// besides is for nobody here.
+func enter(b *pipeline.Builder, x pipeline.ExternalSite) {
+	flow := func(priority uint16, actions []ofproto.Action, conds ...ofproto.Cond) {
+		b.Flow(x.ID(), pipeline.ArpNd, priority, ofproto.MatchOn(append(conds, cameBy(x))...), actions...)
+	}
+	for _, what := range discoveries() {
+		flow(92, pipeline.ToDrop(pipeline.UnansweredArp), what...)
+	}
+	ours := ofproto.IsMAC(ofproto.EthDst, x.RouterMAC())
+	for _, ip := range []bool{true, false} {
+		flow(91, []ofproto.Action{setMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.GotoTable(pipeline.ExtIn)}, version(ip), ours)
+	}
+	flow(90, pipeline.ToDrop(pipeline.NotOurs))
+}
+
+// discoveries are the conditions on what speaks of neighbours and routers.
+func discoveries() [][]ofproto.Cond {
+	all := [][]ofproto.Cond{{ofproto.IsARP}}
+	for typ := uint64(133); typ <= 137; typ++ { // RFC 4861, 4
+		all = append(all, icmpv6(typ))
+	}
+	return all
+}
+
+func icmpv6(typ uint64) []ofproto.Cond {
+	return []ofproto.Cond{ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ)}
+}
+
+// leave sends what endpoints send to a prefix towards a next hop. What has come from outside
+// does not go back there.
+func leave(b *pipeline.Builder, x pipeline.ExternalSite, to netip.Prefix, hop intent.ID) {
+	b.Flow(x.ID(), pipeline.Route, pipeline.OutsideRoute+uint16(to.Bits()), ofproto.MatchOn(
+		ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot(), ofproto.InPrefix(dstField(to.Addr()), to),
+		version(to.Addr().Is4()),
+	), ofproto.DecTTL{}, setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.Set(pipeline.RegNextHop.Whole(), uint64(b.Numbers.Tag(hop))), ofproto.GotoTable(pipeline.Neigh))
+}
+
+// nextHop sends what goes by a next hop to its MAC address.
+func nextHop(b *pipeline.Builder, x pipeline.ExternalSite, h intent.NextHop) {
+	b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
+		ofproto.Is(pipeline.RegNextHop, uint64(b.Numbers.Tag(pipeline.NextHopID(x.External, h.Address)))),
+	), x.ToOutsideOf(h.MAC)...)
+}
+
+// answerFor tells who asks on the link for an address of p that it is the router's.
+func answerFor(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p netip.Prefix) {
+	if !p.Addr().Is4() {
+		return
+	}
+	const asked = pipeline.RegTarget // nothing is in it yet
+	b.Flow(id, pipeline.ArpNd, 100, ofproto.MatchOn(cameBy(x), ofproto.Is(ofproto.ARPOp, 1), ofproto.InPrefix(ofproto.ARPTPA, p)),
+		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
+		setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.SetField{Field: ofproto.ARPOp, Value: ofproto.Uint(2)},
+		ofproto.Move{Src: ofproto.ARPSHA.Whole(), Dst: ofproto.ARPTHA.Whole()},
+		setMAC(ofproto.ARPSHA, x.RouterMAC()),
+		ofproto.Move{Src: ofproto.ARPTPA.Whole(), Dst: asked.Whole()},
+		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
+		ofproto.Move{Src: asked.Whole(), Dst: ofproto.ARPSPA.Whole()},
+		ofproto.Output{Port: ofproto.PortInPort})
+}
+
+// cameBy is the condition that a packet has come in by x.
+func cameBy(x pipeline.ExternalSite) ofproto.Cond { return ofproto.Is(pipeline.RegIn, uint64(x.Tag)) }
+
+// leavesBy is the condition that a packet is to leave by x.
+func leavesBy(x pipeline.ExternalSite) ofproto.Cond {
+	return ofproto.Is(pipeline.RegOut, uint64(x.Tag))
+}
+
+func version(four bool) ofproto.Cond {
+	if four {
+		return ofproto.IsIPv4
+	}
+	return ofproto.IsIPv6
+}
+
+func srcField(a netip.Addr) ofproto.Field {
+	if a.Is4() {
+		return ofproto.IPv4Src
+	}
+	return ofproto.IPv6Src
+}
+
+func dstField(a netip.Addr) ofproto.Field {
+	if a.Is4() {
+		return ofproto.IPv4Dst
+	}
+	return ofproto.IPv6Dst
+}
+
+func setMAC(f ofproto.Field, mac [6]byte) ofproto.Action {
+	var v ofproto.Bits
+	copy(v[10:], mac[:])
+	return ofproto.SetField{Field: f, Value: v}
+}

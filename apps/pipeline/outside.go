@@ -1,0 +1,213 @@
+package pipeline
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// OwnRoute is the priority in Route above which the prefixes of tenants' networks are, each
+// as far as it is long, so that they come before all that is outside; OutsideRoute that of the
+// prefixes outside.
+const (
+	OwnRoute     = 150
+	OutsideRoute = 20
+)
+
+// An ExternalSite is an outside of a bridge whose port is there.
+type ExternalSite struct {
+	*intent.External
+	Tag  uint32
+	Port uint32 // OpenFlow port
+}
+
+// RouterMAC returns the router's Ethernet address on that side. One that is not declared is
+// made from the names of the bridge and the network: locally administered, and another on each
+// bridge, for several may be on the same link.
+func (x ExternalSite) RouterMAC() [6]byte {
+	if x.MAC != (intent.MAC{}) {
+		return x.MAC
+	}
+	h := fnv.New32a()
+	h.Write([]byte(x.ID()))
+	sum := h.Sum32()
+	return [6]byte{0x02, 'w', byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}
+}
+
+// NextHopID names a next hop of an outside.
+func NextHopID(x *intent.External, hop netip.Addr) intent.ID {
+	return x.ID() + intent.ID("/nexthop/"+hop.String())
+}
+
+// externalIDs are those of a bridge's intents that have to do with what is outside.
+func externalIDs(b *intent.Bridge) (ids []intent.ID) {
+	for _, x := range b.Externals {
+		ids = append(ids, x.ID())
+		for _, h := range x.NextHops {
+			ids = append(ids, NextHopID(x, h.Address))
+		}
+	}
+	return ids
+}
+
+// translationIDs are those of a tenant's intents that translate.
+func translationIDs(t *intent.Tenant) (ids []intent.ID) {
+	for _, s := range t.SNATs {
+		ids = append(ids, s.ID())
+	}
+	for _, f := range t.FloatingIPs {
+		ids = append(ids, f.ID())
+	}
+	for _, f := range t.PortForwards {
+		ids = append(ids, f.ID())
+	}
+	return ids
+}
+
+// externals returns the outsides of a bridge, and those whose port is not there.
+func (in Input) externals(b *intent.Bridge, ports map[binding]uint32) (all []ExternalSite, absent []Pending) {
+	for _, x := range b.Externals {
+		at := binding{false, x.Port}
+		if port, ok := ports[at]; ok {
+			all = append(all, ExternalSite{x, in.Numbers.Tag(x.ID()), port})
+		} else {
+			absent = append(absent, Pending{x.ID(), at.absent(in.Bridge)})
+		}
+	}
+	return all, absent
+}
+
+// Outside returns the outside of the bridge by a name, if its port is there.
+func (b *Builder) Outside(network string) (x ExternalSite, ok bool) {
+	i := slices.IndexFunc(b.Externals, func(x ExternalSite) bool { return x.Network == network })
+	if i < 0 {
+		return x, false
+	}
+	return b.Externals[i], true
+}
+
+// ToOutsideOf returns the actions that send a packet out by x.
+func (x ExternalSite) ToOutsideOf(mac [6]byte) []ofproto.Action {
+	var v ofproto.Bits
+	copy(v[10:], mac[:])
+	return []ofproto.Action{
+		ofproto.SetField{Field: ofproto.EthDst, Value: v},
+		ofproto.Set(RegOut.Whole(), uint64(x.Tag)), ToOutside.Set(), ofproto.GotoTable(PolSkip),
+	}
+}
+
+// EnterTenant returns the actions that make what comes from outside a tenant's.
+func (t *TenantSite) EnterTenant() []ofproto.Action {
+	return []ofproto.Action{
+		ofproto.Set(Zone, uint64(t.Zone)),
+		ofproto.SetField{Field: ofproto.Metadata, Value: ofproto.Uint(uint64(t.Zone) << VRF.Offset)},
+		ofproto.GotoTable(CtIn),
+	}
+}
+
+// outside adds what every bridge has, so that nothing comes in or leaves by accident.
+//
+// An outside has no policy of its own: what comes from there is judged by the end that it is
+// for, and what goes there by the end that it is from. What is to leave comes to Commit like
+// all else that may pass, from wherever that was said, and is sent back from there to be told
+// as whom: so there is no way past.
+func outside(b *Builder, id intent.ID) {
+	b.Flow(id, ExtIn, 0, nil, ToDrop(NotOurs)...)
+	b.Flow(id, LBVIP, 0, nil, ofproto.GotoTable(IDSrc))
+	b.Flow(id, SNATSel, 0, nil, ToDrop(NotTranslated)...)
+	if len(b.Externals) == 0 {
+		return
+	}
+	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
+	b.Flow(id, PolSkip, 40, ofproto.MatchOn(FromOutside.Is()), ofproto.GotoTable(PolIn))
+	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
+	b.Flow(id, Commit, 140, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
+	for _, r := range []Reason{InvalidState, NotSYN} { // the tracker has not translated it
+		b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Is(RegReason, uint64(r))), ToDrop(NotTranslated)...)
+	}
+	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
+	dnated := uint64(MarkDNAT)
+	for _, ip := range ipVersions {
+		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
+			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
+		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()),
+			ofproto.Set(RegReason.Whole(), uint64(NotTranslated)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: PolMiss})
+		b.Flow(id, Route, 290, ofproto.MatchOn(ip, DNAT.Is()), ofproto.DecTTL{}, setRouterMAC(ofproto.EthSrc), ofproto.GotoTable(Neigh))
+	}
+	for _, x := range b.Externals {
+		b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
+			ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
+		b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
+	}
+}
+
+func setRouterMAC(f ofproto.Field) ofproto.Action {
+	var v ofproto.Bits
+	copy(v[10:], RouterMAC[:])
+	return ofproto.SetField{Field: f, Value: v}
+}
+
+// both is the condition that two flags are raised.
+func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1<<f|1<<g) }
+
+// A Translation is how connections are remembered that are translated.
+type Translation struct {
+	Of    intent.ID
+	Conds []ofproto.Cond // which
+	NAT   ofproto.NAT
+	// Sure is that the new address is known however it ends: there is one, and the port is as
+	// it was. If no port is left the packet leaves with that address all the same, and no
+	// answer comes; else it comes back to be looked at.
+	Sure bool
+}
+
+// Translate adds the flows of Commit that remember a connection of t as translated.
+//
+// Where the tracker finds no port it remembers nothing, and the userspace datapath goes on
+// with the packet as it was. It must not leave so.
+func (b *Builder) Translate(t *TenantSite, x Translation) {
+	add := func(priority uint16, c ofproto.ConnTrack, more ...ofproto.Cond) {
+		c.NAT = &x.NAT
+		actions := []ofproto.Action{c, ofproto.GotoTable(Out)}
+		if t.Limits.Connections > 0 || !x.Sure {
+			c.Table = CommitCheck
+			actions = []ofproto.Action{c}
+		} else if x.NAT.Src {
+			actions = slices.Insert(actions, 1, setAddr(srcField(x.NAT.AddrMin), x.NAT.AddrMin))
+		}
+		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, more)...), actions...)
+	}
+	c := admittedBy(0)
+	object := RegSNAT
+	if x.NAT.Dst {
+		c.Exec = append(c.Exec, ofproto.Load{Dst: markDNAT, Value: 1})
+		object = RegTarget
+	}
+	c.Exec = append(c.Exec, ofproto.Move{Src: object.Whole(), Dst: labelObject})
+	add(150, c)
+	later := commitAction()
+	later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
+	add(155, later, ofproto.Is(ofproto.IPFrag, laterFragment))
+	if !t.follows() {
+		return
+	}
+	for alg, what := range map[uint16][2]ofproto.Cond{
+		algFTP: {ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is()}, algTFTP: {ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()},
+	} {
+		read := c
+		read.ALG = alg
+		add(152, read, what[0], what[1])
+	}
+	add(153, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), Related.Is())
+}
+
+func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
+	var v ofproto.Bits
+	b := a.AsSlice()
+	copy(v[16-len(b):], b)
+	return ofproto.SetField{Field: f, Value: v}
+}
