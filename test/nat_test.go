@@ -1,0 +1,201 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// natBridge is a bridge with an outside, behind which out is the next hop.
+const natBridge = `---
+apiVersion: weir/v1
+kind: Bridge
+metadata: {name: br0}
+spec:
+  external:
+    network: public
+    port: out
+    subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1, address: 203.0.113.2}]
+    nextHops: [{address: 203.0.113.1, mac: "02:00:00:00:00:09"}]
+`
+
+// natModel has h1 and h2, 10.1.1.11 and 10.1.1.12, of tenant t, and more.
+func natModel(more ...string) string {
+	return natBridge + tenant("t", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") +
+		endpoint("t", "h1", 1, "10.1.1.11") + endpoint("t", "h2", 2, "10.1.1.12") + strings.Join(more, "")
+}
+
+func snat(name, spec string) string { return object("SNAT", "name: "+name+", tenant: t", spec) }
+
+func floatingIP(name, address, endpoint string) string {
+	return object("FloatingIP", "name: "+name+", tenant: t", "address: "+address+", endpoint: "+endpoint)
+}
+
+// behind is a net with h1 and h2 inside and out outside.
+func behind(t *testing.T, model string) (n *ovstest.Net, h1, h2, out *sandbox.Host) {
+	t.Helper()
+	n = ovstest.New(t)
+	h1 = n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1")
+	h2 = n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	out = n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(model)
+	return n, h1, h2, out
+}
+
+// tuples returns the connections of tenant t as "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.10".
+func tuples(n *ovstest.Net) (all []string) {
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		all = append(all, fmt.Sprintf("%s %v>%v %v>%v", e.Protocol, e.Orig.Src, e.Orig.Dst, e.Reply.Src, e.Reply.Dst))
+	}
+	return all
+}
+
+func wantTuples(t *testing.T, n *ovstest.Net, want ...string) {
+	t.Helper()
+	got := tuples(n)
+	for _, w := range want {
+		if !strings.Contains(strings.Join(got, "\n"), w) {
+			t.Errorf("no connection %q in\n%s", w, strings.Join(got, "\n"))
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%d connections, want %d: %s", len(got), len(want), strings.Join(got, ", "))
+	}
+}
+
+// TestON01SubnetBehindOneAddress has two hosts leave as one address, and nobody come in.
+func TestON01SubnetBehindOneAddress(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]")))
+	serve(t, out, "203.0.113.1:80", "out")
+	serve(t, h1, "10.1.1.11:80", "h1")
+	gets(t, h1, "203.0.113.1:80", "out")
+	pings(t, h1, "203.0.113.1", 2, 2)
+	timesOut(t, out, "10.1.1.11:80")
+	timesOut(t, out, "203.0.113.10:80")
+	wantTuples(t, n, "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.10", "icmp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.10")
+	neighbours, err := out.Exec(t.Context(), "ip", "neigh", "show", "203.0.113.10")
+	if err != nil || !strings.Contains(neighbours, "lladdr 02:77:") {
+		t.Errorf("who has 203.0.113.10? %q, %v; want the router's MAC address", neighbours, err)
+	}
+}
+
+// TestWithoutAnSNATNothingLeaves listens outside while nobody says as whom h1 may leave.
+func TestWithoutAnSNATNothingLeaves(t *testing.T) {
+	n, h1, _, out := behind(t, natModel())
+	w := wire(t, out)
+	timesOut(t, h1, "203.0.113.1:80")
+	for {
+		select {
+		case f := <-w.Frames():
+			if len(f) > 34 && f[12] == 8 && f[13] == 0 {
+				t.Errorf("an IP packet has left: %x", f)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	wantTuples(t, n)
+}
+
+// TestON03PortRangeRunsOut opens more connections than there are ports. The others do not
+// leave.
+func TestON03PortRangeRunsOut(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(snat("few", "addresses: [203.0.113.10], ports: 34567-34568")))
+	heard, err := out.ListenPacket("udp", "203.0.113.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { heard.Close() })
+	for port := 6000; port < 6004; port++ {
+		c, err := h1.DialFrom(t.Context(), &net.UDPAddr{Port: port}, "udp", "203.0.113.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "from %d", port)
+	}
+	buf, from := make([]byte, 100), map[string]bool{}
+	for heard.SetReadDeadline(time.Now().Add(time.Second)); ; {
+		_, a, err := heard.ReadFrom(buf)
+		if err != nil {
+			break
+		}
+		from[a.String()] = true
+	}
+	if len(from) != 2 || !from["203.0.113.10:34567"] || !from["203.0.113.10:34568"] {
+		t.Errorf("outside hears %v", from)
+	}
+	if got := len(ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "udp")); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+// TestON04SameSourcePortFromTwoClients has both hosts use one port.
+func TestON04SameSourcePortFromTwoClients(t *testing.T) {
+	_, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]")))
+	echoUDP(t, out, "203.0.113.1:53")
+	for _, h := range []*sandbox.Host{h1, h2} {
+		c, err := h.DialFrom(t.Context(), &net.UDPAddr{Port: 4000}, "udp", "203.0.113.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "from "+h.Name, ovstest.Patience); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestON06FloatingIPInBothDirections reaches h1 by its floating IP, and has it leave as that.
+func TestON06FloatingIPInBothDirections(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}", "{name: ping, direction: ingress, action: allow, protocol: icmp}")))
+	serve(t, out, "203.0.113.1:80", "out")
+	serve(t, h1, "10.1.1.11:80", "h1")
+	serve(t, h1, "10.1.1.11:81", "h1")
+	gets(t, out, "203.0.113.20:80", "h1")
+	gets(t, h1, "203.0.113.1:80", "out")
+	pings(t, out, "203.0.113.20", 2, 2)
+	timesOut(t, out, "203.0.113.20:81")
+	timesOut(t, out, "10.1.1.11:80")
+	wantTuples(t, n, "tcp 203.0.113.1>203.0.113.20 10.1.1.11>203.0.113.1", "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.20",
+		"icmp 203.0.113.1>203.0.113.20 10.1.1.11>203.0.113.1")
+}
+
+// TestON08ICMPErrorThroughSNAT has h1 hear that a port outside is closed.
+func TestON08ICMPErrorThroughSNAT(t *testing.T) {
+	_, h1, _, _ := behind(t, natModel(snat("all", "addresses: [203.0.113.10]")))
+	refusedUDP(t, h1, "203.0.113.1:9999")
+}
+
+// TestRecirculationsOfNAT counts how often a translated packet comes back to the flow tables.
+func TestRecirculationsOfNAT(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	echo(t, out, "203.0.113.1:80")
+	echo(t, h1, "10.1.1.11:80")
+	for _, c := range []struct {
+		name    string
+		from    *sandbox.Host
+		first   string // of its first pass
+		address string
+	}{{"SNAT", h2, "src=" + mac(2), "203.0.113.1:80"}, {"floating IP, in", out, "dst=203.0.113.20", "203.0.113.20:80"}, {"floating IP, out", h1, "src=" + mac(1), "203.0.113.1:80"}} {
+		if _, err := n.Appctl("revalidator/purge"); err != nil {
+			t.Fatal(err)
+		}
+		before := len(n.Entries(n.Weir.Zone("t")))
+		talk(t, c.from, c.address)
+		got := n.Recirculations(c.first, "eth_type(0x0800)")
+		entries := len(n.Entries(n.Weir.Zone("t"))) - before
+		t.Logf("%-16s recirculations new / established / entries: %d / %d / %d", c.name, got.New, got.Established, entries)
+		if got != (ovstest.Recirculations{New: 1, Established: 1}) || entries != 1 {
+			t.Errorf("%s: %+v, %d entries, want 1 / 1 / 1", c.name, got, entries)
+		}
+	}
+}
