@@ -2,6 +2,7 @@ package explain
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -19,6 +20,7 @@ type Judge struct {
 	opaque   bool                    // the tenant has stations of which no address is known
 	known    map[netip.Addr]struct{} // addresses of endpoints, if opaque
 	src, dst map[netip.Addr]uint32   // identities that the ports and the neighbours say
+	inside   []netip.Prefix          // where the tenant's endpoints are
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -34,7 +36,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 		}
 		for _, f := range u.Flows {
 			zone, one := pipeline.ZoneOf(f)
-			if !decides[f.Table] || one && zone != j.zone {
+			if !decides[f.Table] && !asksAsWhom(f) || one && zone != j.zone {
 				continue
 			}
 			j.rules = j.rules || one && f.Table == pipeline.PolOut
@@ -50,13 +52,25 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 // out: where a packet goes does not say whether it may.
 var decides = map[ofproto.Table]bool{
 	pipeline.IDSrc: true, pipeline.IDDst: true, pipeline.PolSkip: true, pipeline.PeerDst: true, pipeline.PolOut: true,
-	pipeline.PeerSrc: true, pipeline.PolIn: true, pipeline.PolMiss: true,
+	pipeline.PeerSrc: true, pipeline.PolIn: true, pipeline.PolMiss: true, pipeline.LBVIP: true, pipeline.SNATSel: true,
+}
+
+// asksAsWhom reports whether f has what is to leave for the outside be told as whom.
+func asksAsWhom(f ofproto.Flow) bool {
+	if f.Table != pipeline.Commit || len(f.Actions) != 1 {
+		return false
+	}
+	again, ok := f.Actions[0].(ofproto.Resubmit)
+	return ok && again.Table == pipeline.SNATSel
 }
 
 // look notes which addresses say whose they are, where not all do.
 func (j *Judge) look(t *intent.Tenant) {
 	for _, n := range t.Networks {
 		j.opaque = j.opaque || n.Learn
+		for _, s := range n.Subnets {
+			j.inside = append(j.inside, s.CIDR)
+		}
 	}
 	for _, e := range t.Endpoints {
 		j.opaque = j.opaque || len(e.IPs) == 0
@@ -75,18 +89,44 @@ func (j *Judge) look(t *intent.Tenant) {
 // Rule says what the flows would make of a connection, were it judged again now.
 func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	// The tracker has translated the packet by the time that it is judged.
-	now := c.Orig
-	now.Dst, now.DstPort = c.Reply.Src, c.Reply.SrcPort
-	if !j.rules || now.Src.Is4() != now.Dst.Is4() || !j.knows(now.Src) || !j.knows(now.Dst) {
+	now := sent{Connection: c, CTTuple: c.Orig}
+	now.Dst, now.DstPort, now.Src = c.Reply.Src, c.Reply.SrcPort, c.Reply.Dst
+	now.from, now.to = j.ends(c)
+	who := c.Orig.Src
+	if !j.rules || who.Is4() != now.Dst.Is4() || !j.knows(who) || !j.knows(now.Dst) {
 		return pipeline.Unclear
 	}
-	switch ruling := j.send(c.Protocol, now, true); {
-	case ruling != pipeline.Denied:
+	now.again = true
+	switch ruling, astray := j.send(now); {
+	case ruling != pipeline.Denied || astray:
 		return ruling
-	case j.begins(c.Protocol) && j.send(c.Protocol, pipeline.CTTuple{Src: now.Dst, Dst: now.Src, SrcPort: now.DstPort, DstPort: now.SrcPort}, false) != pipeline.Denied:
+	case j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
 	}
 	return pipeline.Denied
+}
+
+// A sent packet is one of a connection as policy sees it.
+type sent struct {
+	pipeline.CTTuple
+	pipeline.Connection
+	from, to bool // comes from outside, is bound for there
+	again    bool // is judged again
+}
+
+// answered returns an answer to s that would be the beginning of a connection.
+func (s sent) answered() sent {
+	s.Src, s.Dst, s.SrcPort, s.DstPort = s.Dst, s.Orig.Src, s.DstPort, s.SrcPort
+	s.from, s.to, s.again = s.to, s.from, false
+	return s
+}
+
+// ends returns which ends of a connection are outside. Only what is translated has one there.
+func (j *Judge) ends(c pipeline.Connection) (from, to bool) {
+	outside := func(a netip.Addr) bool {
+		return !slices.ContainsFunc(j.inside, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return c.Reply.Src != c.Orig.Dst && outside(c.Orig.Src), c.Reply.Dst != c.Orig.Src && outside(c.Reply.Src)
 }
 
 // begins reports whether an answer to a connection that the tracker does not know would be
@@ -106,26 +146,57 @@ func (j *Judge) knows(a netip.Addr) bool {
 	return known || !j.opaque
 }
 
-// send sends a packet through the flows.
-func (j *Judge) send(protocol uint8, t pipeline.CTTuple, again bool) pipeline.Ruling {
-	p := packetOf(protocol, t)
+// admits reports whether a packet may pass, or it is not clear that it may not.
+func (j *Judge) admits(s sent) bool {
+	ruling, _ := j.send(s)
+	return ruling != pipeline.Denied
+}
+
+// send sends a packet through the flows. It goes astray if nobody has the address any more as
+// which its connection is known outside: then its answers cannot be those of another one.
+func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
+	p := packetOf(s.Protocol, s.CTTuple)
 	p.SetUint(ofproto.Reg5, uint64(j.zone))
-	p.SetUint(pipeline.RegSrcID, uint64(j.src[t.Src]))
-	p.SetUint(pipeline.RegDstID, uint64(j.dst[t.Dst]))
-	if again {
-		p.SetUint(ofproto.Reg0, 1<<pipeline.JudgeAgain)
+	p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Src]))
+	p.SetUint(pipeline.RegDstID, uint64(j.dst[s.Dst]))
+	flags := flag(pipeline.FromOutside, s.from) | flag(pipeline.ToOutside, s.to)
+	if s.again {
+		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
+		flags |= flag(pipeline.JudgeAgain, true)
+		p.Know(s.Orig.Dst, s.Mark)
+	} else { // as whom it would leave is of no matter
+		flags |= flag(pipeline.SNAT, s.to)
 	}
-	trace := j.sim.SendTo(pipeline.IDSrc, p, nil)
+	p.SetUint(ofproto.Reg0, flags)
+	trace := j.sim.SendTo(pipeline.LBVIP, p, nil)
 	if len(trace.Odd) > 0 {
-		return pipeline.Unclear
+		return pipeline.Unclear, false
 	}
 	switch end := trace.Steps[len(trace.Steps)-1].Table; {
 	case end >= pipeline.Commit && end <= pipeline.Out:
-		return pipeline.Admitted
+		return pipeline.Admitted, false
 	case end > pipeline.Out:
-		return pipeline.Denied
+		return pipeline.Denied, unmapped(trace.Steps)
 	}
-	return pipeline.Unclear
+	return pipeline.Unclear, false
+}
+
+// unmapped reports whether a packet was stopped where addresses are looked up.
+func unmapped(steps []flowsim.Step) bool {
+	for i := 1; i < len(steps); i++ {
+		at := steps[i-1].Table
+		if steps[i].Table == pipeline.PolMiss && (at == pipeline.LBVIP || at == pipeline.SNATSel) {
+			return true
+		}
+	}
+	return false
+}
+
+func flag(f pipeline.Flag, is bool) uint64 {
+	if is {
+		return 1 << f
+	}
+	return 0
 }
 
 // ports are the fields of the ports of protocols that have them.

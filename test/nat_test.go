@@ -1,8 +1,10 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,4 +200,69 @@ func TestRecirculationsOfNAT(t *testing.T) {
 			t.Errorf("%s: %+v, %d entries, want 1 / 1 / 1", c.name, got, entries)
 		}
 	}
+}
+
+// TestRevocationOfTranslatedConnections takes back a rule, and then a floating IP, and then an
+// SNAT: each ends the connections that it let be, and no others.
+func TestRevocationOfTranslatedConnections(t *testing.T) {
+	const (
+		all      = "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}"
+		unlessH2 = "{name: h2-stays, direction: egress, action: deny, to: {cidrs: [203.0.113.1/32]}, protocol: tcp, ports: [81]}"
+	)
+	model := func(rules []string, more ...string) string {
+		return strings.Replace(natModel(append(more, policy("t", "in", rules...))...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+	}
+	as, one := snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1")
+	n, h1, h2, out := behind(t, model([]string{all}, as, one))
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.1:81"} {
+		echo(t, out, address)
+	}
+	echo(t, h1, "10.1.1.11:80")
+	open := func(h *sandbox.Host, address string) net.Conn {
+		c, err := h.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	conns := map[string]net.Conn{
+		"h2 to 80": open(h2, "203.0.113.1:80"), "h2 to 81": open(h2, "203.0.113.1:81"),
+		"in": open(out, "203.0.113.20:80"), "out": open(h1, "203.0.113.1:80"),
+	}
+	live := func(when string, want ...string) {
+		t.Helper()
+		for name, c := range conns {
+			patience := ovstest.Patience
+			lives := slices.Contains(want, name)
+			if !lives {
+				patience = time.Second
+			}
+			if err := say(c, "hello", patience); (err == nil) != lives {
+				t.Errorf("%s: %s: %v; it should live: %v", when, name, err, lives)
+			}
+			if !lives {
+				delete(conns, name)
+			}
+		}
+	}
+	forgets := func(address string) { // what was cut off in its midst begins anew, as somebody else
+		t.Helper()
+		ovstest.Eventually(t, "no entry with "+address, func() error {
+			if got := strings.Join(tuples(n), ", "); strings.Contains(got+",", address+",") {
+				return errors.New(got)
+			}
+			return nil
+		})
+	}
+	live("at first", "h2 to 80", "h2 to 81", "in", "out")
+	n.Weir.Apply(model([]string{all, unlessH2}, as, one))
+	live("port 81 denied", "h2 to 80", "in", "out")
+	n.Weir.Apply(model([]string{all, unlessH2}, as))
+	forgets("203.0.113.1>203.0.113.20")
+	forgets("10.1.1.11>203.0.113.1")
+	live("floating IP gone", "h2 to 80")
+	n.Weir.Apply(model([]string{all, unlessH2}))
+	forgets("203.0.113.1>203.0.113.10")
+	live("SNAT gone")
 }

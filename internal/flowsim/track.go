@@ -211,6 +211,14 @@ func (p *Packet) show(zone uint16, c *Connection, state ofproto.CTStateBits) {
 	p.SetUint(ofproto.CTTpDst, uint64(c.Orig.DstPort))
 }
 
+// Know writes into the fields of p what the tracker says of an established connection: where
+// its first packet was bound for, and its mark.
+func (p *Packet) Know(dst netip.Addr, mark uint32) {
+	p.SetUint(ofproto.CTState, uint64(ofproto.Est|ofproto.Trk))
+	p.SetUint(ofproto.CTMark, uint64(mark))
+	p.setAddr(ofproto.CTNwDst, ofproto.CTIPv6Dst, dst)
+}
+
 // forget clears what the tracker has said.
 func (p *Packet) forget() {
 	for f := ofproto.CTState; f <= ofproto.CTTpDst; f++ {
