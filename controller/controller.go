@@ -81,6 +81,9 @@ type Config struct {
 	// must not wait. If nil, nobody takes note.
 	Observe func(bridge string, in pipeline.Input, p ofproto.PacketIn) bool
 
+	// Resolver finds out the MAC addresses of neighbours. If it is empty, nobody does.
+	Resolver Resolver
+
 	// Connections reads the connections of a zone, and Judge returns how a program judges
 	// those of a tenant, which a sweep asks. If either is nil there are no sweeps, and what
 	// policy no longer admits is stopped by the flows alone. They are called by goroutines

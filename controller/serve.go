@@ -85,6 +85,8 @@ type session struct {
 
 	counting <-chan time.Time // when the meters are read again
 	sweep    sweeper
+
+	resolving resolving
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
@@ -153,7 +155,9 @@ func (s *session) serve(ctx context.Context) error {
 			return ctx.Err()
 		case j := <-s.want:
 			s.take(j)
-			err = s.strive(ctx)
+			if err = s.resolve(ctx); err == nil {
+				err = s.strive(ctx)
+			}
 		case c := <-s.changes:
 			s.notice(c)
 		case <-s.look:
@@ -167,6 +171,8 @@ func (s *session) serve(ctx context.Context) error {
 			audit = s.nextAudit()
 		case <-s.counting:
 			err = s.count(ctx)
+		case <-s.resolving.turn:
+			err = s.ask(ctx)
 		case <-s.sweep.turn:
 			err = s.sweepOn(ctx)
 		case <-s.sweep.later:
@@ -176,6 +182,7 @@ func (s *session) serve(ctx context.Context) error {
 		case zone := <-s.flush:
 			s.send(ctx, zoneFlushed{zone, s.conn.FlushZone(ctx, zone)})
 		case a := <-s.asks:
+			a.input.Facts = s.neighbours(a.input.Facts)
 			a.answer <- s.plan(ctx, a.input)
 		case p, ok := <-s.conn.PacketIns():
 			if !ok {
@@ -200,6 +207,9 @@ func (s *session) take(j job) {
 func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
 	if s.job.input.Model == nil || s.config.Observe != nil && s.config.Observe(s.name, s.job.input, p) || s.config.Answer == nil {
 		return nil
+	}
+	if isNews, err := s.hear(ctx, p); isNews || err != nil {
+		return err
 	}
 	for _, out := range s.config.Answer(s.job.input, p) {
 		if err := s.conn.PacketOut(ctx, out); err != nil {

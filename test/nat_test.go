@@ -266,3 +266,31 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 	forgets("203.0.113.1>203.0.113.10")
 	live("SNAT gone")
 }
+
+// TestNeighboursAreFound leaves it to Weir to find the next hop, and another host on the link.
+// A new daemon remembers them, and who moves to another MAC address is found again.
+func TestNeighboursAreFound(t *testing.T) {
+	model := strings.Replace(natModel(snat("all", "addresses: [203.0.113.10]")), "    nextHops: [{address: 203.0.113.1, mac: \"02:00:00:00:00:09\"}]\n", "", 1)
+	n, h1, _, out := behind(t, model)
+	for _, args := range [][]string{{"addr", "add", "203.0.113.77/24", "dev", sandbox.HostDevice}, {"addr", "add", "198.51.100.1/32", "dev", sandbox.HostDevice}} {
+		if _, err := out.Exec(t.Context(), "ip", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.77:80", "198.51.100.1:80"} {
+		serve(t, out, address, address)
+		gets(t, h1, address, address)
+	}
+	flows := flowCount(t, n)
+	n.Weir.Kill()
+	n.Weir.Start()
+	n.Weir.Programmed(1)
+	if s, err := n.Weir.Status(); err != nil || s.Bridges[0].FlowModsSent != 0 {
+		t.Errorf("%d modifications after a new start, %v; want none", s.Bridges[0].FlowModsSent, err)
+	}
+	if now := flowCount(t, n); now != flows {
+		t.Errorf("%d flows after a new start, %d before", now, flows)
+	}
+	gets(t, h1, "203.0.113.77:80", "203.0.113.77:80")
+	gets(t, h1, "198.51.100.1:80", "198.51.100.1:80")
+}

@@ -21,10 +21,11 @@ func bridge(b *pipeline.Builder) {
 			leave(b, x, r.To, pipeline.NextHopID(x.External, r.Via))
 		}
 		for _, h := range x.NextHops {
-			if h.MAC != (intent.MAC{}) {
-				nextHop(b, x, h)
+			if mac := macOf(b, x, h); mac != (intent.MAC{}) {
+				nextHop(b, x, h.Address, mac)
 			}
 		}
+		onLink(b, x)
 	}
 }
 
@@ -38,6 +39,8 @@ func enter(b *pipeline.Builder, x pipeline.ExternalSite) {
 		flow(92, pipeline.ToDrop(pipeline.UnansweredArp), what...)
 	}
 	ours := ofproto.IsMAC(ofproto.EthDst, x.RouterMAC())
+	flow(95, b.Punt(), ofproto.Is(ofproto.ARPOp, arpReply), ours)
+	flow(95, b.Punt(), append(icmpv6(ndNA), ours)...)
 	for _, ip := range []bool{true, false} {
 		flow(91, []ofproto.Action{setMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.GotoTable(pipeline.ExtIn)}, version(ip), ours)
 	}
@@ -67,11 +70,47 @@ func leave(b *pipeline.Builder, x pipeline.ExternalSite, to netip.Prefix, hop in
 		ofproto.Set(pipeline.RegNextHop.Whole(), uint64(b.Numbers.Tag(hop))), ofproto.GotoTable(pipeline.Neigh))
 }
 
+// macOf returns the MAC address of a next hop: as declared, or as it has said.
+func macOf(b *pipeline.Builder, x pipeline.ExternalSite, h intent.NextHop) intent.MAC {
+	if h.MAC != (intent.MAC{}) {
+		return h.MAC
+	}
+	for _, n := range b.Neighbours {
+		if n.External == x.ID() && n.Address == h.Address {
+			return n.MAC
+		}
+	}
+	return intent.MAC{}
+}
+
 // nextHop sends what goes by a next hop to its MAC address.
-func nextHop(b *pipeline.Builder, x pipeline.ExternalSite, h intent.NextHop) {
-	b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
-		ofproto.Is(pipeline.RegNextHop, uint64(b.Numbers.Tag(pipeline.NextHopID(x.External, h.Address)))),
-	), x.ToOutsideOf(h.MAC)...)
+func nextHop(b *pipeline.Builder, x pipeline.ExternalSite, hop netip.Addr, mac intent.MAC) {
+	id := pipeline.NextHopID(x.External, hop)
+	b.Flow(id, pipeline.Neigh, 100, ofproto.MatchOn(ofproto.Is(pipeline.RegNextHop, uint64(b.Numbers.Tag(id)))), x.ToOutsideOf(mac)...)
+}
+
+// onLink sends what is for a host on the link straight there. One that is not known has a
+// packet sent to the controller, which asks for it; that packet is lost.
+func onLink(b *pipeline.Builder, x pipeline.ExternalSite) {
+	here := ofproto.Is(pipeline.RegNextHop, uint64(x.Tag))
+	for _, s := range x.Subnets {
+		leave(b, x, s.CIDR, x.ID())
+	}
+	b.Flow(x.ID(), pipeline.Neigh, 50, ofproto.MatchOn(here), b.Punt()...)
+	known := map[netip.Addr]intent.MAC{}
+	for _, n := range b.Neighbours {
+		if n.External == x.ID() {
+			known[n.Address] = n.MAC
+		}
+	}
+	for _, h := range x.NextHops {
+		known[h.Address] = macOf(b, x, h)
+	}
+	for a, mac := range known {
+		if _, near := x.OnLink(a); near && mac != (intent.MAC{}) {
+			b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(here, ofproto.IsAddr(dstField(a), a)), x.ToOutsideOf(mac)...)
+		}
+	}
 }
 
 // answerFor tells who asks on the link for an address of p that it is the router's.

@@ -20,8 +20,9 @@ type Input struct {
 
 // Facts is what has been observed of one bridge.
 type Facts struct {
-	Ports    []Port
-	Features Features
+	Ports      []Port
+	Neighbours []Neighbour // on the links outside, by outside and address
+	Features   Features
 }
 
 // A Port is an interface of a bridge.

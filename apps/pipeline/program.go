@@ -84,14 +84,15 @@ type Pending struct {
 // A Builder is what an app writes the flows of one unit into. Its methods are the only way
 // to add a flow, and they stamp the flow with the number of the intent that it serves.
 type Builder struct {
-	Bridge    *intent.Bridge
-	Externals []ExternalSite // those whose port is there
-	Features  Features
-	Numbers   Numbers
-	refused   []intent.ID // in order
-	unit      *Unit
-	before    map[ranked]int
-	err       error // the first
+	Bridge     *intent.Bridge
+	Externals  []ExternalSite // those whose port is there
+	Neighbours []Neighbour    // of the bridge, in its own unit
+	Features   Features
+	Numbers    Numbers
+	refused    []intent.ID // in order
+	unit       *Unit
+	before     map[ranked]int
+	err        error // the first
 }
 
 // ranked is where an intent has its flows.

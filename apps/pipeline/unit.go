@@ -59,12 +59,13 @@ type bridgeSite struct {
 	*intent.Bridge
 	outsides []ExternalSite
 	absent   []Pending
+	near     []Neighbour
 	features Features
 }
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s bridgeSite) same(t bridgeSite) bool {
-	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent)
+	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.near, t.near)
 }
 
 // Build compiles in: the skeleton, and then what each app adds. A bridge that the
@@ -96,7 +97,7 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 		return nil, err
 	}
 	p := &Program{Units: make([]*Unit, 1+len(sites))}
-	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.Facts.Features}, apps); err != nil {
+	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.neighbours(outsides), in.Facts.Features}, apps); err != nil {
 		return nil, err
 	}
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
@@ -114,7 +115,7 @@ func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error)
 		return c.bridge.unit, nil
 	}
 	b := newBuilder(in, site.Bridge, site.ID(), nil)
-	b.Externals, b.unit.Pending = site.outsides, site.absent
+	b.Externals, b.Neighbours, b.unit.Pending = site.outsides, site.near, site.absent
 	skeleton(b)
 	for _, app := range apps {
 		app.Bridge(b)

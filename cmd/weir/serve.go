@@ -22,6 +22,7 @@ import (
 
 	"weir/api"
 	"weir/apps"
+	"weir/apps/nat"
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
@@ -182,6 +183,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Numbering: numbering{numbers, &d.numbers},
 		Narrowed:  pipeline.Narrowed,
 		Answer:    apps.Answer,
+		Resolver:  controller.Resolver{Wanted: nat.Wanted, Ask: nat.Ask, Heard: nat.Heard},
 		Observe:   d.observe,
 
 		Connections: d.trackedIn,

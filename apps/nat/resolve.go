@@ -1,0 +1,162 @@
+package nat
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Wanted returns the neighbours of a bridge whose MAC addresses have to be found out: the next
+// hops of which the operator has not said it.
+func Wanted(in pipeline.Input) (all []pipeline.Neighbour) {
+	for _, x := range in.Outsides() {
+		for _, h := range x.NextHops {
+			if h.MAC == (intent.MAC{}) {
+				all = append(all, pipeline.Neighbour{External: x.ID(), Address: h.Address})
+			}
+		}
+	}
+	return all
+}
+
+// Heard reads what a flow has sent to the controller about a neighbour: its answer, or that
+// a packet is for one that nobody has asked for yet.
+func Heard(in pipeline.Input, p ofproto.PacketIn) (n pipeline.Neighbour, ok bool) {
+	tag, owned := pipeline.TagOf(p.Cookie)
+	id, known := in.Numbers.Origin(tag)
+	outsides := in.Outsides()
+	i := slices.IndexFunc(outsides, func(x pipeline.ExternalSite) bool { return x.ID() == id })
+	if !owned || !known || i < 0 {
+		return n, false
+	}
+	n.External = id
+	switch p.Table {
+	case pipeline.ArpNd:
+		n.Address, n.MAC, ok = answered(p.Data)
+	case pipeline.Neigh:
+		n.Address, ok = boundFor(p.Data)
+	}
+	if _, onLink := outsides[i].OnLink(n.Address); !onLink && !n.Address.IsLinkLocalUnicast() {
+		return n, false
+	}
+	return n, ok
+}
+
+// Offsets in ARP over Ethernet (RFC 826), behind the Ethernet header, and in a neighbour
+// advertisement without extension headers (RFC 4861, 4.4).
+const (
+	ethLen    = 14
+	arpLen    = 28
+	arpSHA    = ethLen + 8
+	arpSPA    = ethLen + 14
+	arpReply  = 2
+	ipv6Len   = 40
+	ndTarget  = ethLen + ipv6Len + 8
+	ndOptions = ndTarget + 16
+	ndLen     = 32 // of a message with one option
+	ndNS      = 135
+	ndNA      = 136
+	targetMAC = 2 // an option
+	sourceMAC = 1
+)
+
+// answered reads an answer to ARP or to a neighbour solicitation.
+func answered(frame []byte) (a netip.Addr, mac intent.MAC, ok bool) {
+	if len(frame) < ethLen+arpLen {
+		return a, mac, false
+	}
+	switch binary.BigEndian.Uint16(frame[12:]) {
+	case 0x0806:
+		a, mac = netip.AddrFrom4([4]byte(frame[arpSPA:])), intent.MAC(frame[arpSHA:])
+		return a, mac, binary.BigEndian.Uint16(frame[ethLen+6:]) == arpReply && unicast(mac)
+	case 0x86dd:
+		if len(frame) < ndOptions+8 || frame[ethLen+ipv6Len] != ndNA || frame[ethLen+7] != 255 || frame[ndOptions] != targetMAC || frame[ndOptions+1] != 1 {
+			return a, mac, false
+		}
+		a, mac = netip.AddrFrom16([16]byte(frame[ndTarget:])), intent.MAC(frame[ndOptions+2:])
+		return a, mac, unicast(mac)
+	}
+	return a, mac, false
+}
+
+func unicast(mac intent.MAC) bool { return mac != (intent.MAC{}) && mac[0]&1 == 0 }
+
+// boundFor returns the destination of an IP packet.
+func boundFor(frame []byte) (a netip.Addr, ok bool) {
+	switch {
+	case len(frame) >= ethLen+20 && binary.BigEndian.Uint16(frame[12:]) == 0x0800:
+		return netip.AddrFrom4([4]byte(frame[ethLen+16:])), true
+	case len(frame) >= ethLen+ipv6Len && binary.BigEndian.Uint16(frame[12:]) == 0x86dd:
+		return netip.AddrFrom16([16]byte(frame[ethLen+24:])), true
+	}
+	return a, false
+}
+
+// Ask returns the packet that asks for a neighbour's MAC address. It is for all on the link:
+// who has come in place of another would not hear it else.
+func Ask(in pipeline.Input, n pipeline.Neighbour) (out []ofproto.PacketOut) {
+	for _, x := range in.Outsides() {
+		if x.ID() != n.External {
+			continue
+		}
+		data := request(x, n.Address)
+		if n.Address.Is6() {
+			data = solicitation(x, n.Address)
+		}
+		out = append(out, ofproto.PacketOut{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: x.Port}}, Data: data})
+	}
+	return out
+}
+
+// request returns an ARP request. A router without an address of its own asks from none, as
+// a probe does (RFC 5227), which is answered like any other.
+func request(x pipeline.ExternalSite, a netip.Addr) []byte {
+	f, mac := make([]byte, ethLen+arpLen), x.RouterMAC()
+	copy(f, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	copy(f[6:], mac[:])
+	copy(f[12:], []byte{0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1})
+	copy(f[arpSHA:], mac[:])
+	if s, ok := x.OnLink(a); ok && s.Address.IsValid() {
+		copy(f[arpSPA:], s.Address.AsSlice())
+	}
+	copy(f[arpSPA+10:], a.AsSlice())
+	return f
+}
+
+// solicitation returns a neighbour solicitation (RFC 4861, 4.3), from the link-local address
+// of the router's MAC address.
+func solicitation(x pipeline.ExternalSite, a netip.Addr) []byte {
+	f, mac, target := make([]byte, ethLen+ipv6Len+ndLen), x.RouterMAC(), a.As16()
+	copy(f, []byte{0x33, 0x33, 0xff, target[13], target[14], target[15]})
+	copy(f[6:], mac[:])
+	binary.BigEndian.PutUint16(f[12:], 0x86dd)
+	ip := f[ethLen:]
+	ip[0], ip[5], ip[6], ip[7] = 6<<4, ndLen, pipeline.ProtoICMPv6, 255
+	copy(ip[8:], pipeline.LinkLocal(mac).AsSlice())
+	copy(ip[24:], []byte{0xff, 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]})
+	nd := ip[ipv6Len:]
+	nd[0] = ndNS
+	copy(nd[8:], target[:])
+	nd[24], nd[25] = sourceMAC, 1
+	copy(nd[26:], mac[:])
+	binary.BigEndian.PutUint16(nd[2:], checksum(ip[8:ipv6Len], nd))
+	return f
+}
+
+// checksum is that of ICMPv6 (RFC 8200, 8.1) over addresses and message.
+func checksum(addrs, message []byte) uint16 {
+	sum := uint32(len(message)) + pipeline.ProtoICMPv6
+	for _, b := range [][]byte{addrs, message} {
+		for i := 0; i < len(b); i += 2 {
+			sum += uint32(binary.BigEndian.Uint16(b[i:]))
+		}
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
