@@ -23,7 +23,7 @@ func Recompile(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) 
 func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	switch p.Table {
 	case pipeline.ArpNd:
-		return fabric.Answer(in, p)
+		return append(fabric.Answer(in, p), nat.Answer(in, p)...)
 	case pipeline.Route:
 		return fabric.Expired(in, p)
 	case pipeline.Reject:

@@ -42,7 +42,7 @@ type stranger = pipeline.Neighbour
 type heard struct {
 	pipeline.Neighbour
 	at, asked time.Time // when it was heard, or heard of, and asked last
-	next      bool // a next hop: wanted as long as the model has it
+	next      bool      // a next hop: wanted as long as the model has it
 }
 
 // neighbours puts into facts what is known of the neighbours.

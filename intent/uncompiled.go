@@ -68,7 +68,6 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	externalSeveral:  true,
-	externalIPv6:     true,
 	externalPrefixes: true,
 	snatSplit:        true,
 	snatRandom:       true,

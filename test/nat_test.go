@@ -294,3 +294,37 @@ func TestNeighboursAreFound(t *testing.T) {
 	gets(t, h1, "203.0.113.77:80", "203.0.113.77:80")
 	gets(t, h1, "198.51.100.1:80", "198.51.100.1:80")
 }
+
+// TestON10IPv6NAT is ON01 and ON06 over IPv6, with a next hop that is found by its link-local
+// address.
+func TestON10IPv6NAT(t *testing.T) {
+	model := strings.Replace(natBridge, "    subnets: [", "    subnets: [{cidr: \"2001:db8::/64\", gateway: \"fe80::9\"}, ", 1) +
+		tenant("t", "", "{cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") +
+		endpoint("t", "h1", 1, "\"fd00:1::11\"") + endpoint("t", "h2", 2, "\"fd00:1::12\"") +
+		snat("all", "addresses: [\"2001:db8::240\"]") + floatingIP("h1-ip", "\"2001:db8::20\"", "h1") +
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}", "{name: ping, direction: ingress, action: allow, protocol: icmpv6}")
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"fd00:1::11/64"}, "fd00:1::1")
+	h2 := n.Host("h2", mac(2), []string{"fd00:1::12/64"}, "fd00:1::1")
+	out := n.Host("out", mac(9), []string{"2001:db8::9/64", "fe80::9/64", "2001:db8:77::1/128"})
+	n.Run(model)
+	for _, address := range []string{"[2001:db8::9]:80", "[2001:db8:77::1]:80"} {
+		serve(t, out, address, address)
+		gets(t, h2, address, address)
+		gets(t, h1, address, address)
+	}
+	serve(t, h1, "[fd00:1::11]:80", "h1")
+	gets(t, out, "[2001:db8::20]:80", "h1")
+	pings(t, h2, "2001:db8:77::1", 2, 2)
+	pings(t, out, "2001:db8::20", 2, 2)
+	refusedUDP(t, h2, "[2001:db8::9]:9999")
+	got := strings.Join(tuples(n), "\n")
+	for _, want := range []string{
+		"tcp fd00:1::12>2001:db8::9 2001:db8::9>2001:db8::240", "tcp fd00:1::11>2001:db8::9 2001:db8::9>2001:db8::20",
+		"tcp 2001:db8::9>2001:db8::20 fd00:1::11>2001:db8::9", "icmpv6 fd00:1::12>2001:db8:77::1 2001:db8:77::1>2001:db8::240",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no connection %q in\n%s", want, got)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package nat
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -16,6 +17,10 @@ func bridge(b *pipeline.Builder) {
 			if s.Address.IsValid() {
 				answerFor(b, x.ID(), x, netip.PrefixFrom(s.Address, s.Address.BitLen()))
 			}
+		}
+		if local := pipeline.LinkLocal(x.RouterMAC()); hasIPv6(x) { // by which it asks others
+			answerFor(b, x.ID(), x, netip.PrefixFrom(local, local.BitLen()))
+			advertisement(b, x)
 		}
 		for _, r := range x.Routes {
 			leave(b, x, r.To, pipeline.NextHopID(x.External, r.Via))
@@ -115,7 +120,8 @@ func onLink(b *pipeline.Builder, x pipeline.ExternalSite) {
 
 // answerFor tells who asks on the link for an address of p that it is the router's.
 func answerFor(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p netip.Prefix) {
-	if !p.Addr().Is4() {
+	if p.Addr().Is6() {
+		advertise(b, id, x, p)
 		return
 	}
 	const asked = pipeline.RegTarget // nothing is in it yet
@@ -129,6 +135,43 @@ func answerFor(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p net
 		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
 		ofproto.Move{Src: asked.Whole(), Dst: ofproto.ARPSPA.Whole()},
 		ofproto.Output{Port: ofproto.PortInPort})
+}
+
+// advertise does the same by neighbour discovery. Where the datapath cannot set the fields of
+// the answer, Answer makes it.
+func advertise(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p netip.Prefix) {
+	asked := ofproto.MatchOn(append(icmpv6(ndNS), cameBy(x), ofproto.Is(ofproto.ICMPv6Code, 0), ofproto.InPrefix(ofproto.NDTarget, p))...)
+	if !b.Features.NDExtension {
+		b.Flow(id, pipeline.ArpNd, 100, asked, b.Punt()...)
+		return
+	}
+	b.Flow(id, pipeline.ArpNd, 100, asked,
+		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
+		setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.Move{Src: ofproto.IPv6Src.Whole(), Dst: ofproto.IPv6Dst.Whole()},
+		ofproto.Move{Src: ofproto.NDTarget.Whole(), Dst: ofproto.IPv6Src.Whole()},
+		ofproto.SetField{Field: ofproto.ICMPv6Type, Value: ofproto.Uint(ndNA)},
+		ofproto.GotoTable(pipeline.NdAnswer))
+}
+
+// advertisement completes the answers of advertise, with the flags of a router that is asked
+// and overrides what was known (RFC 4861, 4.4).
+func advertisement(b *pipeline.Builder, x pipeline.ExternalSite) {
+	if !b.Features.NDExtension {
+		return
+	}
+	b.Flow(x.ID(), pipeline.NdAnswer, 110, ofproto.MatchOn(append(icmpv6(ndNA), cameBy(x), ofproto.Is(ofproto.ICMPv6Code, 0))...),
+		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(advertisementFlags)},
+		ofproto.SetField{Field: ofproto.NDOptionsType, Value: ofproto.Uint(targetMAC)},
+		setMAC(ofproto.NDTLL, x.RouterMAC()),
+		ofproto.Output{Port: ofproto.PortInPort})
+}
+
+const advertisementFlags = 0xe0000000
+
+// hasIPv6 reports whether there is IPv6 on the link of x.
+func hasIPv6(x pipeline.ExternalSite) bool {
+	return slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.CIDR.Addr().Is6() })
 }
 
 // cameBy is the condition that a packet has come in by x.

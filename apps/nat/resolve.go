@@ -147,6 +147,41 @@ func solicitation(x pipeline.ExternalSite, a netip.Addr) []byte {
 	return f
 }
 
+// Answer answers a neighbour solicitation from outside that a flow has sent to the controller.
+func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
+	f := p.Data
+	if len(f) < ndOptions || binary.BigEndian.Uint16(f[12:]) != 0x86dd || f[ethLen+ipv6Len] != ndNS {
+		return nil
+	}
+	for _, x := range in.Outsides() {
+		if came := ofproto.Is(pipeline.RegIn, uint64(x.Tag)); slices.Contains(p.Match, came) {
+			return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: x.Port}}, Data: advert(x, f)}}
+		}
+	}
+	return nil
+}
+
+// advert returns the answer to a solicitation. The flow has seen to it that the target is the
+// router's.
+func advert(x pipeline.ExternalSite, asked []byte) []byte {
+	f, mac := make([]byte, ethLen+ipv6Len+ndLen), x.RouterMAC()
+	copy(f, asked[6:12])
+	copy(f[6:], mac[:])
+	binary.BigEndian.PutUint16(f[12:], 0x86dd)
+	ip := f[ethLen:]
+	ip[0], ip[5], ip[6], ip[7] = 6<<4, ndLen, pipeline.ProtoICMPv6, 255
+	copy(ip[8:], asked[ndTarget:ndOptions])
+	copy(ip[24:], asked[ethLen+8:ethLen+24])
+	nd := ip[ipv6Len:]
+	nd[0] = ndNA
+	binary.BigEndian.PutUint32(nd[4:], advertisementFlags)
+	copy(nd[8:], asked[ndTarget:ndOptions])
+	nd[24], nd[25] = targetMAC, 1
+	copy(nd[26:], mac[:])
+	binary.BigEndian.PutUint16(nd[2:], checksum(ip[8:ipv6Len], nd))
+	return f
+}
+
 // checksum is that of ICMPv6 (RFC 8200, 8.1) over addresses and message.
 func checksum(addrs, message []byte) uint16 {
 	sum := uint32(len(message)) + pipeline.ProtoICMPv6

@@ -130,6 +130,7 @@ func outside(b *Builder, id intent.ID) {
 		b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Is(RegReason, uint64(r))), ToDrop(NotTranslated)...)
 	}
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
+	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
 	dnated := uint64(MarkDNAT)
 	for _, ip := range ipVersions {
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
