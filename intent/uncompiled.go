@@ -75,7 +75,6 @@ var uncompiled = map[feature]bool{
 	snatTo:           true,
 	snatExempt:       true,
 	snatShared:       true,
-	portForwards:     true,
 	forwardRange:     true,
 	forwardSCTP:      true,
 }

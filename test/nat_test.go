@@ -328,3 +328,37 @@ func TestON10IPv6NAT(t *testing.T) {
 		}
 	}
 }
+
+// TestON07PortForward reaches h1 by a port of an address that h2 leaves as.
+func TestON07PortForward(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]"),
+		object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h1, port: 80}"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	serve(t, out, "203.0.113.1:80", "out")
+	serve(t, h1, "10.1.1.11:80", "h1")
+	serve(t, h1, "10.1.1.11:8081", "h1")
+	gets(t, out, "203.0.113.10:8080", "h1")
+	timesOut(t, out, "203.0.113.10:8081")
+	timesOut(t, out, "203.0.113.10:80")
+	gets(t, h2, "203.0.113.1:80", "out")
+	gets(t, h2, "10.1.1.11:80", "h1")
+	wantTuples(t, n, "tcp 203.0.113.1>203.0.113.10 10.1.1.11>203.0.113.1", "tcp 10.1.1.12>203.0.113.1 203.0.113.1>203.0.113.10", "tcp 10.1.1.12>10.1.1.11 10.1.1.11>10.1.1.12")
+	gets(t, h2, "203.0.113.10:8080", "h1")
+}
+
+// TestAFloatingIPFromItsOwnTenant reaches h1 by its floating IP from h2, by the address of h1 as
+// far as policy has to do with it.
+func TestAFloatingIPFromItsOwnTenant(t *testing.T) {
+	n, h1, h2, _ := behind(t, natModel(floatingIP("h1-ip", "203.0.113.20", "h1"), policy("t", "in",
+		"{name: http, direction: ingress, action: allow, from: {endpoints: [h2]}, protocol: tcp, ports: [80]}",
+		"{name: out, direction: egress, action: allow, to: {cidrs: [10.1.1.0/24]}}", "{name: no-more, direction: egress, action: deny}")))
+	echo(t, h1, "10.1.1.11:80")
+	if _, err := n.Appctl("revalidator/purge"); err != nil {
+		t.Fatal(err)
+	}
+	talk(t, h2, "203.0.113.20:80")
+	if got := n.Recirculations("src="+mac(2), "eth_type(0x0800)"); got != (ovstest.Recirculations{New: 1, Established: 1}) {
+		t.Errorf("recirculations %+v, want 1 / 1", got)
+	}
+	wantTuples(t, n, "tcp 10.1.1.12>203.0.113.20 10.1.1.11>10.1.1.12")
+}

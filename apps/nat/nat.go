@@ -45,6 +45,11 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 			float(b, t, x, f, known)
 		}
 	}
+	for _, f := range t.PortForwards {
+		if x, ok := b.Outside(f.External); ok && f.Bridge == b.Bridge.Name {
+			forward(b, t, x, f, known)
+		}
+	}
 	notSpoofed(b, t)
 	keepIn(b, t)
 }
@@ -180,20 +185,85 @@ func float(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite,
 
 // target has what is new for a floating IP go to its endpoint.
 func target(b *pipeline.Builder, t *pipeline.TenantSite, f *intent.FloatingIP, tag uint64) {
-	id, to := f.ID(), dstField(f.Address)
-	b.Flow(id, pipeline.LBVIP, 100, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.FromOutside.Is(), ofproto.IsAddr(to, f.Address)),
-		pipeline.DNAT.Set(), ofproto.Set(pipeline.RegTarget.Whole(), tag), ofproto.GotoTable(pipeline.IDSrc))
-	b.Flow(id, pipeline.LBVIP, 200, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0),
-		ofproto.IsAddr(originalDst(f.Address), f.Address), ofproto.IsAddr(to, f.IP)), ofproto.GotoTable(pipeline.IDSrc))
-	e, here := t.Site(f.Endpoint)
-	if !here {
-		return
+	aim(b, t, aimed{of: f.ID(), tag: tag, address: f.Address, ip: f.IP})
+}
+
+// An aimed address, or a port of it, stands for one of an endpoint.
+type aimed struct {
+	of       intent.ID
+	tag      uint64
+	address  netip.Addr
+	ip       netip.Addr
+	protocol intent.Protocol
+	port, to uint16 // zero: all protocols, with whatever port
+}
+
+// aim has what is new for an address go to an endpoint. From here on the packet is to all
+// tables as if it had been sent there: it is routed and judged so. Before the commit it is what
+// it was again, for that has to remember what it makes of it. Open vSwitch writes neither into
+// the packet, as nothing has been done with it in between.
+func aim(b *pipeline.Builder, t *pipeline.TenantSite, a aimed) {
+	to := dstField(a.address)
+	asked, original, meant := a.service(a.port), a.original(), a.service(a.to)
+	there := []ofproto.Action{pipeline.DNAT.Set(), ofproto.Set(pipeline.RegTarget.Whole(), a.tag), setAddr(to, a.ip)}
+	back := []ofproto.Action{setAddr(to, a.address)}
+	if a.to != a.port {
+		there, back = append(there, a.setPort(a.to)), append(back, a.setPort(a.port))
 	}
-	b.Flow(id, pipeline.Neigh, 110, ofproto.MatchOn(pipeline.InVRF(t.Zone), pipeline.DNAT.Is(), ofproto.Is(pipeline.RegTarget, tag)),
-		append([]ofproto.Action{setMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
+	b.Flow(a.of, pipeline.LBVIP, 100, ofproto.MatchOn(append(asked, pipeline.InZone(t.Zone), ofproto.IsAddr(to, a.address))...),
+		append(there, ofproto.GotoTable(pipeline.IDSrc))...)
+	b.Flow(a.of, pipeline.LBVIP, 200, ofproto.MatchOn(append(append(original, meant...), pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0),
+		ofproto.IsAddr(originalDst(a.address), a.address), ofproto.IsAddr(to, a.ip))...), ofproto.GotoTable(pipeline.IDSrc))
+	n := ofproto.NAT{Dst: true, AddrMin: a.ip}
+	if a.to != a.port {
+		n.PortMin = a.to
+	}
 	b.Translate(t, pipeline.Translation{
-		Of: id, Conds: []ofproto.Cond{version(f.Address.Is4()), pipeline.DNAT.Is(), ofproto.Is(pipeline.RegTarget, tag)},
-		NAT: ofproto.NAT{Dst: true, AddrMin: f.IP}, Sure: true,
+		Of: a.of, Conds: []ofproto.Cond{version(a.address.Is4()), pipeline.DNAT.Is(), ofproto.Is(pipeline.RegTarget, a.tag)},
+		First: back, Service: asked[:min(len(asked), 1)], NAT: n, Sure: true,
+	})
+}
+
+// protocols are those that have ports to forward: their numbers, and the fields of the ports.
+var protocols = map[intent.Protocol]struct {
+	number uint64
+	dst    ofproto.Field
+}{intent.TCP: {6, ofproto.TCPDst}, intent.UDP: {17, ofproto.UDPDst}, intent.SCTP: {132, ofproto.SCTPDst}}
+
+// service is the condition that a packet is of a's protocol, for a port.
+func (a aimed) service(port uint16) []ofproto.Cond {
+	if a.port == 0 {
+		return nil
+	}
+	p := protocols[a.protocol]
+	return []ofproto.Cond{ofproto.Is(ofproto.IPProto, p.number), ofproto.Is(p.dst, uint64(port))}
+}
+
+// original is the condition that a connection was opened to a's port.
+func (a aimed) original() []ofproto.Cond {
+	if a.port == 0 {
+		return nil
+	}
+	return []ofproto.Cond{ofproto.Is(ofproto.CTNwProto, protocols[a.protocol].number), ofproto.Is(ofproto.CTTpDst, uint64(a.port))}
+}
+
+func (a aimed) setPort(port uint16) ofproto.Action {
+	return ofproto.SetField{Field: protocols[a.protocol].dst, Value: ofproto.Uint(uint64(port))}
+}
+
+func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
+	var v ofproto.Bits
+	b := a.AsSlice()
+	copy(v[16-len(b):], b)
+	return ofproto.SetField{Field: f, Value: v}
+}
+
+// forward sends ports of an address to an endpoint, each to its own.
+func forward(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, f *intent.PortForward, known map[netip.Prefix]bool) {
+	owns(b, t, x, f.ID(), netip.PrefixFrom(f.Address, f.Address.BitLen()), known)
+	aim(b, t, aimed{
+		of: f.ID(), tag: uint64(b.Numbers.Tag(f.ID())), address: f.Address, ip: f.IP,
+		protocol: f.Protocol, port: f.Ports.Lo, to: f.ToPorts.Lo,
 	})
 }
 

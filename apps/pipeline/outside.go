@@ -137,7 +137,6 @@ func outside(b *Builder, id intent.ID) {
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
 		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()),
 			ofproto.Set(RegReason.Whole(), uint64(NotTranslated)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: PolMiss})
-		b.Flow(id, Route, 290, ofproto.MatchOn(ip, DNAT.Is()), ofproto.DecTTL{}, setRouterMAC(ofproto.EthSrc), ofproto.GotoTable(Neigh))
 	}
 	for _, x := range b.Externals {
 		b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
@@ -146,20 +145,17 @@ func outside(b *Builder, id intent.ID) {
 	}
 }
 
-func setRouterMAC(f ofproto.Field) ofproto.Action {
-	var v ofproto.Bits
-	copy(v[10:], RouterMAC[:])
-	return ofproto.SetField{Field: f, Value: v}
-}
-
 // both is the condition that two flags are raised.
 func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1<<f|1<<g) }
 
 // A Translation is how connections are remembered that are translated.
 type Translation struct {
 	Of    intent.ID
-	Conds []ofproto.Cond // which
+	Conds []ofproto.Cond   // which
+	First []ofproto.Action // before it is remembered
 	NAT   ofproto.NAT
+	// Service is the protocol, if First or NAT has to do with ports of it.
+	Service []ofproto.Cond
 	// Sure is that the new address is known however it ends: there is one, and the port is as
 	// it was. If no port is left the packet leaves with that address all the same, and no
 	// answer comes; else it comes back to be looked at.
@@ -180,7 +176,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		} else if x.NAT.Src {
 			actions = slices.Insert(actions, 1, setAddr(srcField(x.NAT.AddrMin), x.NAT.AddrMin))
 		}
-		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, more)...), actions...)
+		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, x.Service, more)...), append(slices.Clip(x.First), actions...)...)
 	}
 	c := admittedBy(0)
 	object := RegSNAT
@@ -190,15 +186,20 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	}
 	c.Exec = append(c.Exec, ofproto.Move{Src: object.Whole(), Dst: labelObject})
 	add(150, c)
-	later := commitAction()
-	later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
-	add(155, later, ofproto.Is(ofproto.IPFrag, laterFragment))
+	if len(x.Service) == 0 { // a later fragment has no port
+		later := commitAction()
+		later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
+		add(155, later, ofproto.Is(ofproto.IPFrag, laterFragment))
+	}
 	if !t.follows() {
 		return
 	}
 	for alg, what := range map[uint16][2]ofproto.Cond{
 		algFTP: {ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is()}, algTFTP: {ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()},
 	} {
+		if len(x.Service) > 0 && !slices.Contains(x.Service, what[0]) {
+			continue
+		}
 		read := c
 		read.ALG = alg
 		add(152, read, what[0], what[1])
