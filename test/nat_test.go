@@ -362,3 +362,21 @@ func TestAFloatingIPFromItsOwnTenant(t *testing.T) {
 	}
 	wantTuples(t, n, "tcp 10.1.1.12>203.0.113.20 10.1.1.11>10.1.1.12")
 }
+
+// TestAFloatingIPFromItsOwnEndpoint has h1 reach itself, by a floating IP and by a forwarded
+// port. It sees neither as coming from itself.
+func TestAFloatingIPFromItsOwnEndpoint(t *testing.T) {
+	n, h1, _, _ := behind(t, natModel(floatingIP("h1-ip", "203.0.113.20", "h1"),
+		object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h1, port: 80}"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	echo(t, h1, "10.1.1.11:80")
+	if _, err := n.Appctl("revalidator/purge"); err != nil {
+		t.Fatal(err)
+	}
+	talk(t, h1, "203.0.113.20:80")
+	if got := n.Recirculations("src="+mac(1), "eth_type(0x0800)"); got != (ovstest.Recirculations{New: 1, Established: 1}) {
+		t.Errorf("recirculations %+v, want 1 / 1", got)
+	}
+	talk(t, h1, "203.0.113.10:8080")
+	wantTuples(t, n, "tcp 10.1.1.11>203.0.113.20 10.1.1.11>10.1.1.11", "tcp 10.1.1.11>203.0.113.10 10.1.1.11>10.1.1.11")
+}

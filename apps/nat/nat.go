@@ -50,6 +50,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 			forward(b, t, x, f, known)
 		}
 	}
+	hairpins(b, t)
 	notSpoofed(b, t)
 	keepIn(b, t)
 }
@@ -66,6 +67,36 @@ func keepIn(b *pipeline.Builder, t *pipeline.TenantSite) {
 				ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(dstField(s.CIDR.Addr()), s.CIDR)), pipeline.ToDrop(pipeline.NoRoute)...)
 		}
 	}
+}
+
+// hairpins lets endpoints reach themselves by the addresses that stand for theirs.
+func hairpins(b *pipeline.Builder, t *pipeline.TenantSite) {
+	done, turned := map[netip.Addr]bool{}, map[bool]bool{}
+	back := func(of *intent.Endpoint, a netip.Addr) {
+		e, here := t.Site(of)
+		if !here || b.Refused(e.ID()) {
+			return
+		}
+		if four := a.Is4(); !turned[four] {
+			turned[four] = true
+			b.TurnBack(t, four)
+		}
+		if !done[a] {
+			done[a] = true
+			b.Hairpin(e.ID(), e, a, first(done, e, a))
+		}
+	}
+	for _, f := range t.FloatingIPs {
+		back(f.Endpoint, f.IP)
+	}
+	for _, f := range t.PortForwards {
+		back(f.Endpoint, f.IP)
+	}
+}
+
+// first reports whether no other address of e, of a's version of IP, is done.
+func first(done map[netip.Addr]bool, e pipeline.EndpointSite, a netip.Addr) bool {
+	return !slices.ContainsFunc(e.IPs, func(o netip.Addr) bool { return o != a && o.Is4() == a.Is4() && done[o] })
 }
 
 // notSpoofed drops what comes from outside and says that it comes from the inside.
