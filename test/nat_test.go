@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -379,4 +380,70 @@ func TestAFloatingIPFromItsOwnEndpoint(t *testing.T) {
 	}
 	talk(t, h1, "203.0.113.10:8080")
 	wantTuples(t, n, "tcp 10.1.1.11>203.0.113.20 10.1.1.11>10.1.1.11", "tcp 10.1.1.11>203.0.113.10 10.1.1.11>10.1.1.11")
+}
+
+// TestON02AddressPool opens connections until several addresses of the pool are in use, and
+// asks for all of them.
+func TestON02AddressPool(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(snat("all", "addresses: [203.0.113.240-203.0.113.254]")))
+	for port := range 30 {
+		echo(t, out, fmt.Sprint("203.0.113.1:", 1000+port))
+		talk(t, h1, fmt.Sprint("203.0.113.1:", 1000+port))
+	}
+	pool, used := netip.MustParsePrefix("203.0.113.240/28"), map[netip.Addr]bool{}
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		if used[e.Reply.Dst] = true; !pool.Contains(e.Reply.Dst) {
+			t.Errorf("%v is not of the pool", e.Reply.Dst)
+		}
+	}
+	if len(used) < 2 {
+		t.Errorf("30 connections leave as %v", used)
+	}
+	for last := 240; last <= 254; last++ {
+		address := fmt.Sprint("203.0.113.", last)
+		c, err := out.Dial(t.Context(), "udp", address+":9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write([]byte("who has it?")) // nobody answers, but the kernel asks
+		c.Close()
+		ovstest.Eventually(t, "the router answers for "+address, func() error {
+			got, err := out.Exec(t.Context(), "ip", "neigh", "show", address)
+			if err == nil && !strings.Contains(got, "lladdr 02:77:") {
+				err = errors.New(got)
+			}
+			return err
+		})
+	}
+}
+
+// TestON05ICMPIsNotPortTranslated pings through an SNAT with one port.
+func TestON05ICMPIsNotPortTranslated(t *testing.T) {
+	n, h1, _, _ := behind(t, natModel(snat("one", "addresses: [203.0.113.240], ports: 20000")))
+	pings(t, h1, "203.0.113.1", 2, 2)
+	for _, e := range ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "icmp") {
+		if e.Orig.ICMPID != e.Reply.ICMPID || e.Reply.Dst.String() != "203.0.113.240" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestON09FragmentsThroughSNAT pings with more than fits into a frame, and listens outside: no
+// fragment comes from h1's own address.
+func TestON09FragmentsThroughSNAT(t *testing.T) {
+	for name, spec := range map[string]string{"one address": "addresses: [203.0.113.240]", "a pool": "addresses: [203.0.113.240-203.0.113.243]"} {
+		t.Run(name, func(t *testing.T) {
+			_, h1, _, out := behind(t, natModel(snat("all", spec), floatingIP("h2-ip", "203.0.113.20", "h2"),
+				policy("t", "in", "{name: ping, direction: ingress, action: allow, protocol: icmp}")))
+			w := wire(t, out)
+			for from, to := range map[*sandbox.Host]string{h1: "203.0.113.1", out: "203.0.113.20"} {
+				if text, err := from.Exec(t.Context(), "ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "-s", "4500", "-M", "dont", to); err != nil || !strings.Contains(text, " 2 received") {
+					t.Errorf("%s pings %s: %v: %s", from.Name, to, err, text)
+				}
+			}
+			if sees(w, func(f []byte) bool { return len(f) > 34 && f[12] == 8 && f[13] == 0 && f[26] == 10 }) {
+				t.Error("a packet has left untranslated")
+			}
+		})
+	}
 }
