@@ -447,3 +447,28 @@ func TestON09FragmentsThroughSNAT(t *testing.T) {
 		})
 	}
 }
+
+// TestFTPThroughNAT downloads through an SNAT and through a floating IP, in both of the ways in
+// which the helper reads addresses.
+func TestFTPThroughNAT(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [21], alg: ftp}",
+			"{name: out, direction: egress, action: allow, protocol: tcp, ports: [21], alg: ftp}", "{name: no-more, direction: egress, action: deny}")))
+	serveFTP(t, out, "203.0.113.1")
+	serveFTP(t, h1, "10.1.1.11")
+	for _, way := range []string{"PASV", "PORT"} {
+		for name, c := range map[string]struct {
+			from   *sandbox.Host
+			server string
+		}{"SNAT": {h2, "203.0.113.1"}, "floating IP, in": {out, "203.0.113.20"}, "floating IP, out": {h1, "203.0.113.1"}} {
+			t.Run(way+" "+name, func(t *testing.T) {
+				if got, err := download(t, c.from, way, c.server); err != nil || got != theFile {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+	}
+	if testing.Verbose() {
+		t.Log(strings.Join(tuples(n), "\n"))
+	}
+}

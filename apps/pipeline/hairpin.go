@@ -42,7 +42,7 @@ func (b *Builder) TurnBack(t *TenantSite, four bool) {
 		ip, src, dst, from = ofproto.IsIPv6, ofproto.IPv6Src, ofproto.IPv6Dst, hairpin6
 	}
 	b.Flow(t.ID(), CtIn, 110, ofproto.MatchOn(ip, InZone(t.Zone), ofproto.IsAddr(dst, from)),
-		append([]ofproto.Action{ofproto.Move{Src: src.Whole(), Dst: dst.Whole()}}, t.begin()...)...)
+		ofproto.Move{Src: src.Whole(), Dst: dst.Whole()}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: CtIn})
 }
 
 func versionOf(a netip.Addr) ofproto.Cond {

@@ -207,6 +207,17 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	add(153, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), Related.Is())
 }
 
+// announced remembers a connection from outside that a known one has announced. Whom it is for
+// the tracker says only then, so that it has to come back to be routed.
+func announced(b *Builder, t *TenantSite, epoch uint32) {
+	c := commitAction(ofproto.Load{Dst: markCommitted, Value: 1})
+	c.Table, c.NAT = Route, &ofproto.NAT{}
+	s := state{397, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), epoch | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
+	for i, ip := range ipVersions {
+		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
+	}
+}
+
 func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
 	var v ofproto.Bits
 	b := a.AsSlice()

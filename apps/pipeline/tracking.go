@@ -106,6 +106,9 @@ func epoch(b *Builder, t *TenantSite) {
 	t.state(b, state{400, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now, MarkEpoch | MarkBlocked}, establish...)
 	if t.follows() { // it has its parent's mark, and is not committed yet
 		t.state(b, state{396, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, Related.Set(), ofproto.GotoTable(Route))
+		if len(t.Outsides) > 0 {
+			announced(b, t, now)
+		}
 	}
 	// One-way traffic stays +new for ever: without this every packet would be judged.
 	t.state(b, state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
