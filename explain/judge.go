@@ -163,7 +163,7 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	if s.again {
 		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
 		flags |= flag(pipeline.JudgeAgain, true)
-		p.Know(s.Orig.Dst, s.Mark)
+		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark)
 	} else { // as whom it would leave is of no matter
 		flags |= flag(pipeline.SNAT, s.to)
 	}

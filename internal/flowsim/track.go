@@ -211,12 +211,9 @@ func (p *Packet) show(zone uint16, c *Connection, state ofproto.CTStateBits) {
 	p.SetUint(ofproto.CTTpDst, uint64(c.Orig.DstPort))
 }
 
-// Know writes into the fields of p what the tracker says of an established connection: where
-// its first packet was bound for, and its mark.
-func (p *Packet) Know(dst netip.Addr, mark uint32) {
-	p.SetUint(ofproto.CTState, uint64(ofproto.Est|ofproto.Trk))
-	p.SetUint(ofproto.CTMark, uint64(mark))
-	p.setAddr(ofproto.CTNwDst, ofproto.CTIPv6Dst, dst)
+// Know writes into the fields of p what the tracker says of an established connection.
+func (p *Packet) Know(orig Tuple, mark uint32) {
+	p.show(uint16(p.Uint(ofproto.CTZone)), &Connection{Orig: orig, Mark: mark}, ofproto.Est|ofproto.Trk)
 }
 
 // forget clears what the tracker has said.

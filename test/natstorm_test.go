@@ -1,0 +1,76 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"weir/test/ovstest"
+)
+
+// natStormModel has SNATs and floating IPs in both versions of IP, and a forwarded port.
+var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [{cidr: \"2001:db8::/64\", gateway: \"fe80::9\"}, ", 1) +
+	tenant("t", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}, {cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") +
+	endpoint("t", "h1", 1, "10.1.1.11, \"fd00:1::11\"") + endpoint("t", "h2", 2, "10.1.1.12, \"fd00:1::12\"") + endpoint("t", "h3", 3, "10.1.1.13") +
+	snat("all", "addresses: [203.0.113.10, \"2001:db8::10\"]") +
+	snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.32-203.0.113.39], ports: 1024-65535") +
+	floatingIP("h1-ip", "203.0.113.20", "h1") + floatingIP("h1-ip6", "\"2001:db8::20\"", "h1") +
+	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
+	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
+
+// TestStormThroughNAT has 16 clients connect, exchange a line and reset on each path of NAT in
+// turn, with ports that come again and again, while policy is replaced and connections are
+// listed. None fails, and ovs-vswitchd is the same process afterwards.
+func TestStormThroughNAT(t *testing.T) {
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.12/24", "fd00:1::12/64"}, "10.1.1.1", "fd00:1::1")
+	h3 := n.Host("h3", mac(3), []string{"10.1.1.13/24"}, "10.1.1.1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::9/64", "fe80::9/64"}, "203.0.113.2")
+	n.Run(natStormModel)
+	paths := []stormPath{
+		{"SNAT", h2, out, "203.0.113.1:80", false},
+		{"SNAT, pool", h3, out, "203.0.113.1:80", false},
+		{"SNAT, IPv6", h2, out, "[2001:db8::9]:80", false},
+		{"floating IP out", h1, out, "203.0.113.1:80", false},
+		{"floating IP in", out, h1, "203.0.113.20:80", false},
+		{"floating IP in, IPv6", out, h1, "[2001:db8::20]:80", false},
+		{"floating IP, tenant", h3, h1, "203.0.113.20:80", false},
+		{"floating IP, itself", h1, h1, "203.0.113.20:80", false},
+		{"forwarded port", out, h2, "203.0.113.10:8080", false},
+	}
+	for _, address := range []string{"203.0.113.1:80", "[2001:db8::9]:80"} {
+		echo(t, out, address)
+	}
+	echo(t, h1, "10.1.1.11:80")
+	echo(t, h1, "[fd00:1::11]:80")
+	echo(t, h2, "10.1.1.12:80")
+	s := storm{tally: make([]outcomes, len(paths))}
+	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
+	defer stop()
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() { s.client(ctx, t, paths, i) })
+	}
+	ovstest.Eventually(t, "every path is known", s.begun)
+	begin := s.asked(t, n)
+	calm, over := context.WithTimeout(ctx, stormTime(t)/2)
+	defer over()
+	<-calm.Done()
+	before, edits := s.asked(t, n), 0
+	for ; ctx.Err() == nil; edits++ {
+		n.Weir.Apply(natStormModel + []string{unrest[1], ""}[edits%2])
+		n.Weir.Connections("t")
+	}
+	clients.Wait()
+	s.judge(t, paths)
+	t.Logf("upcalls per 1,000 connections: %.1f in the calm before policy was replaced %d times", before.perThousand(begin), edits)
+	if before.often(begin, 0) {
+		t.Error("ovs-vswitchd is asked too often")
+	}
+	if t.Failed() {
+		t.Log(fmt.Sprint(len(tuples(n)), " entries"))
+	}
+}
