@@ -211,7 +211,9 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 		unlessH2 = "{name: h2-stays, direction: egress, action: deny, to: {cidrs: [203.0.113.1/32]}, protocol: tcp, ports: [81]}"
 	)
 	model := func(rules []string, more ...string) string {
-		return strings.Replace(natModel(append(more, policy("t", "in", rules...))...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+		more = append(more, policy("t", "in", rules...),
+			object("PortForward", "name: web, tenant: t", "address: 203.0.113.30, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"))
+		return strings.Replace(natModel(more...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
 	}
 	as, one := snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1")
 	n, h1, h2, out := behind(t, model([]string{all}, as, one))
@@ -219,6 +221,7 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 		echo(t, out, address)
 	}
 	echo(t, h1, "10.1.1.11:80")
+	echo(t, h2, "10.1.1.12:80")
 	open := func(h *sandbox.Host, address string) net.Conn {
 		c, err := h.Dial(t.Context(), "tcp", address)
 		if err != nil {
@@ -229,7 +232,7 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 	}
 	conns := map[string]net.Conn{
 		"h2 to 80": open(h2, "203.0.113.1:80"), "h2 to 81": open(h2, "203.0.113.1:81"),
-		"in": open(out, "203.0.113.20:80"), "out": open(h1, "203.0.113.1:80"),
+		"in": open(out, "203.0.113.20:80"), "out": open(h1, "203.0.113.1:80"), "forwarded": open(out, "203.0.113.30:8080"),
 	}
 	live := func(when string, want ...string) {
 		t.Helper()
@@ -256,16 +259,16 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 			return nil
 		})
 	}
-	live("at first", "h2 to 80", "h2 to 81", "in", "out")
+	live("at first", "h2 to 80", "h2 to 81", "in", "out", "forwarded")
 	n.Weir.Apply(model([]string{all, unlessH2}, as, one))
-	live("port 81 denied", "h2 to 80", "in", "out")
+	live("port 81 denied", "h2 to 80", "in", "out", "forwarded")
 	n.Weir.Apply(model([]string{all, unlessH2}, as))
 	forgets("203.0.113.1>203.0.113.20")
 	forgets("10.1.1.11>203.0.113.1")
-	live("floating IP gone", "h2 to 80")
+	live("floating IP gone", "h2 to 80", "forwarded")
 	n.Weir.Apply(model([]string{all, unlessH2}))
 	forgets("203.0.113.1>203.0.113.10")
-	live("SNAT gone")
+	live("SNAT gone", "forwarded")
 }
 
 // TestNeighboursAreFound leaves it to Weir to find the next hop, and another host on the link.
@@ -471,4 +474,48 @@ func TestFTPThroughNAT(t *testing.T) {
 	if testing.Verbose() {
 		t.Log(strings.Join(tuples(n), "\n"))
 	}
+}
+
+// TestNATOutlivesItsDaemon kills the daemon (kill -9) 20 times, and then ovs-vswitchd, under
+// translated connections. Weir changes nothing when it comes back, for it knows its neighbours
+// from the flows; and what keeps its port goes on without the tracker's entries.
+func TestNATOutlivesItsDaemon(t *testing.T) {
+	model := strings.Replace(natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")),
+		"    nextHops: [{address: 203.0.113.1, mac: \"02:00:00:00:00:09\"}]\n", "", 1)
+	n, h1, h2, out := behind(t, model)
+	echo(t, out, "203.0.113.1:80")
+	echo(t, h1, "10.1.1.11:80")
+	var conns []net.Conn
+	for _, c := range []struct {
+		from    *sandbox.Host
+		address string
+	}{{h2, "203.0.113.1:80"}, {h1, "203.0.113.1:80"}, {out, "203.0.113.20:80"}} {
+		c, err := c.from.Dial(t.Context(), "tcp", c.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		conns = append(conns, c)
+	}
+	talk := func(when string) {
+		t.Helper()
+		for _, c := range conns {
+			if err := say(c, "hello", ovstest.Patience); err != nil {
+				t.Errorf("%s: %v to %v: %v", when, c.LocalAddr(), c.RemoteAddr(), err)
+			}
+		}
+	}
+	for range n.Rounds(20) {
+		n.Weir.Kill()
+		talk("without a daemon")
+		n.Weir.Start()
+		if s := n.Weir.Programmed(1); s.Bridges[0].FlowModsSent != 0 {
+			t.Fatalf("%d modifications after a new start", s.Bridges[0].FlowModsSent)
+		}
+		talk("with another daemon")
+	}
+	n.RestartVswitchd()
+	n.Weir.Programmed(1)
+	talk("with another ovs-vswitchd")
 }
