@@ -519,3 +519,36 @@ func TestNATOutlivesItsDaemon(t *testing.T) {
 	n.Weir.Programmed(1)
 	talk("with another ovs-vswitchd")
 }
+
+// TestNATOfTenantsInEveryMode has what an audit lets pass, and what is counted, leave translated
+// too; and nothing leave of a tenant whose connections are not tracked.
+func TestNATOfTenantsInEveryMode(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec   string
+		leaves bool
+	}{
+		"audited":     {"mode: audit, defaults: {egress: deny}", true},
+		"limited":     {"limits: {connections: 1000}, defaults: {invalid: allow}", true},
+		"not tracked": {"mode: \"off\"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			model := natBridge + tenant("t", c.spec, "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("t", "h1", 1, "10.1.1.11") +
+				endpoint("t", "h2", 2, "10.1.1.12")
+			if c.leaves { // else it cannot be said
+				model += snat("all", "addresses: [203.0.113.10]")
+			}
+			n, h1, _, out := behind(t, model)
+			w := wire(t, out)
+			serve(t, out, "203.0.113.1:80", "out")
+			if c.leaves {
+				gets(t, h1, "203.0.113.1:80", "out")
+				wantTuples(t, n, "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.10")
+			} else {
+				timesOut(t, h1, "203.0.113.1:80")
+			}
+			if sees(w, func(f []byte) bool { return len(f) > 34 && f[12] == 8 && f[13] == 0 && f[26] == 10 }) {
+				t.Error("a packet has left untranslated")
+			}
+		})
+	}
+}
