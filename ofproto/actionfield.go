@@ -3,6 +3,7 @@ package ofproto
 import (
 	"fmt"
 	"math/bits"
+	"net/netip"
 	"strings"
 )
 
@@ -240,6 +241,22 @@ func Set(s Subfield, v uint64) Action {
 		return SetField{s.Field, Uint(v)}
 	}
 	return Load{s, v}.reported()
+}
+
+// SetAddr returns the action that writes an address into f (IPv4Src, IPv6Dst, ARPTPA, ...), which
+// has to be of its family.
+func SetAddr(f Field, a netip.Addr) Action {
+	s := SetField{Field: f}
+	b := a.AsSlice()
+	copy(s.Value[len(s.Value)-len(b):], b)
+	return s
+}
+
+// SetMAC returns the action that writes an Ethernet address into f (EthDst, ARPSHA, ...).
+func SetMAC(f Field, mac [6]byte) Action {
+	s := SetField{Field: f}
+	copy(s.Value[len(s.Value)-len(mac):], mac[:])
+	return s
 }
 
 // arrow splits "VALUE->FIELD" at its first arrow.

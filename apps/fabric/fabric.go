@@ -97,8 +97,8 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 		return
 	}
 	b.Flow(n.ID(), pipeline.Route, pipeline.OwnRoute+uint16(s.CIDR.Bits()), ofproto.MatchOn(
-		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(dstField(s.Gateway), s.CIDR),
-	), ofproto.DecTTL{}, setMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
+		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(pipeline.IPDst(s.Gateway), s.CIDR),
+	), ofproto.DecTTL{}, ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
 	if s.Gateway.Is4() {
 		answerARP(b, n, s.Gateway)
 	} else {
@@ -121,7 +121,7 @@ func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	}
 	deliver(ofproto.IsARP, []ofproto.Action{ofproto.Set(pipeline.RegOut.Whole(), uint64(e.Tag)), ofproto.GotoTable(pipeline.PolSkip)})
 	for _, ip := range pipeline.AddressesOf(e.Endpoint) {
-		deliver(ofproto.IsAddr(dstField(ip), ip), t.To(e))
+		deliver(ofproto.IsAddr(pipeline.IPDst(ip), ip), t.To(e))
 	}
 	if pipeline.Plain(e.Endpoint) { // whatever is in it that is nobody else's
 		b.Flow(e.ID(), pipeline.L2, 90, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.IsMAC(ofproto.EthDst, e.MAC), ofproto.IsIPv4), t.To(e)...)
@@ -130,8 +130,8 @@ func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	for _, ip := range e.IPs {
 		if routed(n.Network, ip) {
 			b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
-				pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(dstField(ip), ip),
-			), append([]ofproto.Action{setMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
+				pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(pipeline.IPDst(ip), ip),
+			), append([]ofproto.Action{ofproto.SetMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
 		}
 	}
 }
@@ -186,31 +186,11 @@ func lastOf(p netip.Prefix) netip.Addr {
 func answerARP(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) {
 	b.Flow(n.ID(), pipeline.ArpNd, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Is(ofproto.ARPOp, 1), ofproto.IsAddr(ofproto.ARPTPA, gateway)),
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
-		setMAC(ofproto.EthSrc, pipeline.RouterMAC),
+		ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC),
 		ofproto.SetField{Field: ofproto.ARPOp, Value: ofproto.Uint(2)},
 		ofproto.Move{Src: ofproto.ARPSHA.Whole(), Dst: ofproto.ARPTHA.Whole()},
-		setMAC(ofproto.ARPSHA, pipeline.RouterMAC),
+		ofproto.SetMAC(ofproto.ARPSHA, pipeline.RouterMAC),
 		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
-		setAddr(ofproto.ARPSPA, gateway),
+		ofproto.SetAddr(ofproto.ARPSPA, gateway),
 		ofproto.Output{Port: ofproto.PortInPort})
-}
-
-func dstField(a netip.Addr) ofproto.Field {
-	if a.Is4() {
-		return ofproto.IPv4Dst
-	}
-	return ofproto.IPv6Dst
-}
-
-func setMAC(f ofproto.Field, mac [6]byte) ofproto.Action {
-	var v ofproto.Bits
-	copy(v[10:], mac[:])
-	return ofproto.SetField{Field: f, Value: v}
-}
-
-func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
-	var v ofproto.Bits
-	b := a.AsSlice()
-	copy(v[16-len(b):], b)
-	return ofproto.SetField{Field: f, Value: v}
 }

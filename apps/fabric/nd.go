@@ -27,9 +27,9 @@ func answerND(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) 
 	}
 	b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation,
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
-		setMAC(ofproto.EthSrc, pipeline.RouterMAC),
+		ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC),
 		ofproto.Move{Src: ofproto.IPv6Src.Whole(), Dst: ofproto.IPv6Dst.Whole()},
-		setAddr(ofproto.IPv6Src, gateway),
+		ofproto.SetAddr(ofproto.IPv6Src, gateway),
 		ofproto.SetField{Field: ofproto.ICMPv6Type, Value: ofproto.Uint(pipeline.NdNA)},
 		ofproto.GotoTable(pipeline.NdAnswer))
 }
@@ -43,7 +43,7 @@ func ndAnswer(b *pipeline.Builder, id intent.ID) {
 		ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, pipeline.NdNA), ofproto.Is(ofproto.ICMPv6Code, 0)),
 		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(advertisementFlags)},
 		ofproto.SetField{Field: ofproto.NDOptionsType, Value: ofproto.Uint(2)}, // target link-layer address
-		setMAC(ofproto.NDTLL, pipeline.RouterMAC),
+		ofproto.SetMAC(ofproto.NDTLL, pipeline.RouterMAC),
 		ofproto.Output{Port: ofproto.PortInPort})
 }
 

@@ -47,7 +47,7 @@ func enter(b *pipeline.Builder, x pipeline.ExternalSite) {
 	flow(95, b.Punt(), ofproto.Is(ofproto.ARPOp, arpReply), ours)
 	flow(95, b.Punt(), append(icmpv6(ndNA), ours)...)
 	for _, ip := range []bool{true, false} {
-		flow(91, []ofproto.Action{setMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.GotoTable(pipeline.ExtIn)}, version(ip), ours)
+		flow(91, []ofproto.Action{ofproto.SetMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.GotoTable(pipeline.ExtIn)}, pipeline.IPVersion(ip), ours)
 	}
 	flow(90, pipeline.ToDrop(pipeline.NotOurs))
 }
@@ -69,9 +69,9 @@ func icmpv6(typ uint64) []ofproto.Cond {
 // does not go back there.
 func leave(b *pipeline.Builder, x pipeline.ExternalSite, to netip.Prefix, hop intent.ID) {
 	b.Flow(x.ID(), pipeline.Route, pipeline.OutsideRoute+uint16(to.Bits()), ofproto.MatchOn(
-		ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot(), ofproto.InPrefix(dstField(to.Addr()), to),
-		version(to.Addr().Is4()),
-	), ofproto.DecTTL{}, setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot(), ofproto.InPrefix(pipeline.IPDst(to.Addr()), to),
+		pipeline.IPVersion(to.Addr().Is4()),
+	), ofproto.DecTTL{}, ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
 		ofproto.Set(pipeline.RegNextHop.Whole(), uint64(b.Numbers.Tag(hop))), ofproto.GotoTable(pipeline.Neigh))
 }
 
@@ -113,7 +113,7 @@ func onLink(b *pipeline.Builder, x pipeline.ExternalSite) {
 	}
 	for a, mac := range known {
 		if _, near := x.OnLink(a); near && mac != (intent.MAC{}) {
-			b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(here, ofproto.IsAddr(dstField(a), a)), x.ToOutsideOf(mac)...)
+			b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(here, ofproto.IsAddr(pipeline.IPDst(a), a)), x.ToOutsideOf(mac)...)
 		}
 	}
 }
@@ -127,10 +127,10 @@ func answerFor(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p net
 	const asked = pipeline.RegTarget // nothing is in it yet
 	b.Flow(id, pipeline.ArpNd, 100, ofproto.MatchOn(cameBy(x), ofproto.Is(ofproto.ARPOp, 1), ofproto.InPrefix(ofproto.ARPTPA, p)),
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
-		setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
 		ofproto.SetField{Field: ofproto.ARPOp, Value: ofproto.Uint(2)},
 		ofproto.Move{Src: ofproto.ARPSHA.Whole(), Dst: ofproto.ARPTHA.Whole()},
-		setMAC(ofproto.ARPSHA, x.RouterMAC()),
+		ofproto.SetMAC(ofproto.ARPSHA, x.RouterMAC()),
 		ofproto.Move{Src: ofproto.ARPTPA.Whole(), Dst: asked.Whole()},
 		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
 		ofproto.Move{Src: asked.Whole(), Dst: ofproto.ARPSPA.Whole()},
@@ -147,7 +147,7 @@ func advertise(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, p net
 	}
 	b.Flow(id, pipeline.ArpNd, 100, asked,
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
-		setMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
 		ofproto.Move{Src: ofproto.IPv6Src.Whole(), Dst: ofproto.IPv6Dst.Whole()},
 		ofproto.Move{Src: ofproto.NDTarget.Whole(), Dst: ofproto.IPv6Src.Whole()},
 		ofproto.SetField{Field: ofproto.ICMPv6Type, Value: ofproto.Uint(ndNA)},
@@ -163,7 +163,7 @@ func advertisement(b *pipeline.Builder, x pipeline.ExternalSite) {
 	b.Flow(x.ID(), pipeline.NdAnswer, 110, ofproto.MatchOn(append(icmpv6(ndNA), cameBy(x), ofproto.Is(ofproto.ICMPv6Code, 0))...),
 		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(advertisementFlags)},
 		ofproto.SetField{Field: ofproto.NDOptionsType, Value: ofproto.Uint(targetMAC)},
-		setMAC(ofproto.NDTLL, x.RouterMAC()),
+		ofproto.SetMAC(ofproto.NDTLL, x.RouterMAC()),
 		ofproto.Output{Port: ofproto.PortInPort})
 }
 
@@ -180,31 +180,4 @@ func cameBy(x pipeline.ExternalSite) ofproto.Cond { return ofproto.Is(pipeline.R
 // leavesBy is the condition that a packet is to leave by x.
 func leavesBy(x pipeline.ExternalSite) ofproto.Cond {
 	return ofproto.Is(pipeline.RegOut, uint64(x.Tag))
-}
-
-func version(four bool) ofproto.Cond {
-	if four {
-		return ofproto.IsIPv4
-	}
-	return ofproto.IsIPv6
-}
-
-func srcField(a netip.Addr) ofproto.Field {
-	if a.Is4() {
-		return ofproto.IPv4Src
-	}
-	return ofproto.IPv6Src
-}
-
-func dstField(a netip.Addr) ofproto.Field {
-	if a.Is4() {
-		return ofproto.IPv4Dst
-	}
-	return ofproto.IPv6Dst
-}
-
-func setMAC(f ofproto.Field, mac [6]byte) ofproto.Action {
-	var v ofproto.Bits
-	copy(v[10:], mac[:])
-	return ofproto.SetField{Field: f, Value: v}
 }

@@ -86,7 +86,7 @@ func admit(b *Builder, t *TenantSite, n *NetworkSite, e EndpointSite) {
 		b.Flow(id, PortSec, priority, ofproto.MatchOn(append(conds, from...)...), ofproto.GotoTable(next))
 	}
 	for _, ip := range AddressesOf(e.Endpoint) {
-		b.Flow(id, PortSec, 100, ofproto.MatchOn(append(from, ofproto.IsAddr(srcField(ip), ip))...), t.as(e, RegSrcID, ofproto.GotoTable(Stateless))...)
+		b.Flow(id, PortSec, 100, ofproto.MatchOn(append(from, ofproto.IsAddr(IPSrc(ip), ip))...), t.as(e, RegSrcID, ofproto.GotoTable(Stateless))...)
 	}
 	for _, ip := range e.IPs {
 		if ip.Is4() {
@@ -122,13 +122,6 @@ func (t *TenantSite) as(e EndpointSite, identity ofproto.Field, next ofproto.Act
 // To returns the actions that send a packet to e, and let it be judged if it has to be.
 func (t *TenantSite) To(e EndpointSite) []ofproto.Action {
 	return append([]ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(e.Tag))}, t.as(e, RegDstID, ofproto.GotoTable(PolSkip))...)
-}
-
-func srcField(a netip.Addr) ofproto.Field {
-	if a.Is4() {
-		return ofproto.IPv4Src
-	}
-	return ofproto.IPv6Src
 }
 
 // admitIPv6 lets the messages pass without which IPv6 does not work: solicitations,

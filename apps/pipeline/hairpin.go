@@ -29,9 +29,9 @@ func hairpinOf(a netip.Addr) netip.Addr {
 func (b *Builder) Hairpin(of intent.ID, e EndpointSite, a netip.Addr, first bool) {
 	itself := []ofproto.Cond{ofproto.Is(RegIn, uint64(e.Tag)), ofproto.Is(RegOut, uint64(e.Tag))}
 	back := ofproto.Output{Port: ofproto.PortInPort}
-	b.Flow(of, Out, 105, ofproto.MatchOn(append(itself, ofproto.IsAddr(srcField(a), a))...), setAddr(srcField(a), hairpinOf(a)), back)
+	b.Flow(of, Out, 105, ofproto.MatchOn(append(itself, ofproto.IsAddr(IPSrc(a), a))...), ofproto.SetAddr(IPSrc(a), hairpinOf(a)), back)
 	if first {
-		b.Flow(of, Out, 103, ofproto.MatchOn(append(itself, versionOf(a))...), back)
+		b.Flow(of, Out, 103, ofproto.MatchOn(append(itself, IPVersion(a.Is4()))...), back)
 	}
 }
 
@@ -43,11 +43,4 @@ func (b *Builder) TurnBack(t *TenantSite, four bool) {
 	}
 	b.Flow(t.ID(), CtIn, 110, ofproto.MatchOn(ip, InZone(t.Zone), ofproto.IsAddr(dst, from)),
 		ofproto.Move{Src: src.Whole(), Dst: dst.Whole()}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: CtIn})
-}
-
-func versionOf(a netip.Addr) ofproto.Cond {
-	if a.Is4() {
-		return ofproto.IsIPv4
-	}
-	return ofproto.IsIPv6
 }

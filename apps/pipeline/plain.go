@@ -71,7 +71,7 @@ func reserveAddress(b *Builder, t *TenantSite, id intent.ID, ip netip.Addr) {
 	stop := func(at ofproto.Table, priority uint16, why Reason, conds ...ofproto.Cond) {
 		b.Flow(id, at, priority, ofproto.MatchOn(append(conds, InZone(t.Zone))...), ToDrop(why)...)
 	}
-	stop(PortSec, 75, Spoofed, ofproto.IsAddr(srcField(ip), ip))
+	stop(PortSec, 75, Spoofed, ofproto.IsAddr(IPSrc(ip), ip))
 	if ip.Is4() {
 		stop(PortSec, 75, Spoofed, ofproto.IsAddr(ofproto.ARPSPA, ip))
 		stop(L2, 95, UnknownMAC, ofproto.IsAddr(ofproto.IPv4Dst, ip))

@@ -1,0 +1,17 @@
+package nat
+
+import (
+	"net/netip"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+)
+
+// forward sends ports of an address to an endpoint, each to its own.
+func forward(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, f *intent.PortForward, known map[netip.Prefix]bool) {
+	owns(b, t, x, f.ID(), netip.PrefixFrom(f.Address, f.Address.BitLen()), known)
+	aim(b, t, aimed{
+		of: f.ID(), tag: uint64(b.Numbers.Tag(f.ID())), address: f.Address, ip: f.IP,
+		protocol: f.Protocol, port: f.Ports.Lo, to: f.ToPorts.Lo,
+	})
+}

@@ -1,0 +1,93 @@
+package nat
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// snat has what a tenant opens to an outside leave from a pool.
+func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, pool intent.Pool, rank int, known map[netip.Prefix]bool) {
+	ip := pipeline.IPVersion(pool.Is4())
+	for _, r := range pool.Ranges {
+		for _, p := range prefixesOf(r) {
+			owns(b, t, x, s.ID(), p, known)
+		}
+	}
+	selected := []ofproto.Action{
+		pipeline.SNAT.Set(), ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(s.ID()))), ofproto.GotoTable(pipeline.Commit),
+	}
+	serves := s.ID()
+	if b.Refused(serves) { // the next SNAT has not been asked for
+		serves, selected = t.ID(), pipeline.ToDrop(pipeline.NotTranslated)
+	}
+	for _, who := range senders(b, t, s, pool.Is4()) {
+		b.Flow(serves, pipeline.SNATSel, sources-uint16(rank), ofproto.MatchOn(append(who, ip, pipeline.InZone(t.Zone), leavesBy(x))...), selected...)
+	}
+	r := pool.Ranges[0]
+	b.Translate(t, pipeline.Translation{
+		Of:    s.ID(),
+		ICMP:  withoutPorts(r, s),
+		Conds: []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)},
+		NAT:   sourceOf(r, s.Ports),
+		Sure:  r.Lo == r.Hi && s.Preserves(),
+	})
+}
+
+// withoutPorts is the translation of what has identifiers in place of ports, and is to keep them:
+// the kernel's datapath would take them for ports.
+func withoutPorts(r intent.AddrRange, s *intent.SNAT) *ofproto.NAT {
+	if s.Preserves() {
+		return nil
+	}
+	n := sourceOf(r, intent.PortRange{})
+	return &n
+}
+
+// sourceOf is the translation to an address of a range. What is one address, or one port, has
+// no end.
+func sourceOf(r intent.AddrRange, ports intent.PortRange) ofproto.NAT {
+	n := ofproto.NAT{Src: true, AddrMin: r.Lo, PortMin: ports.Lo}
+	if r.Hi != r.Lo {
+		n.AddrMax = r.Hi
+	}
+	if ports.Hi != ports.Lo {
+		n.PortMax = ports.Hi
+	}
+	return n
+}
+
+// senders returns conditions of which those that s translates meet one.
+func senders(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, four bool) (all [][]ofproto.Cond) {
+	var in []ofproto.Cond
+	if s.Network != nil {
+		in = append(in, pipeline.InNet(b.Numbers.Group(s.Network.ID())))
+	}
+	if s.From.Empty() {
+		return [][]ofproto.Cond{in}
+	}
+	from := s.From.Prefixes()
+	for _, e := range t.Tenant.Endpoints {
+		if s.From.Selects(e) {
+			for _, a := range e.IPs {
+				from = append(from, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	slices.SortFunc(from, netip.Prefix.Compare)
+	for _, p := range slices.Compact(from) {
+		if p.Addr().Is4() == four {
+			all = append(all, append(slices.Clip(in), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)))
+		}
+	}
+	return all
+}
+
+// stillAs lets a connection go on, when it is judged again, as whom it has left so far.
+func stillAs(b *pipeline.Builder, t *pipeline.TenantSite, id intent.ID, p netip.Prefix) {
+	b.Flow(id, pipeline.SNATSel, again, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)),
+		pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
+}
