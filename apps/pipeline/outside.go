@@ -91,10 +91,8 @@ func (b *Builder) Outside(network string) (x ExternalSite, ok bool) {
 
 // ToOutsideOf returns the actions that send a packet out by x.
 func (x ExternalSite) ToOutsideOf(mac [6]byte) []ofproto.Action {
-	var v ofproto.Bits
-	copy(v[10:], mac[:])
 	return []ofproto.Action{
-		ofproto.SetField{Field: ofproto.EthDst, Value: v},
+		ofproto.SetMAC(ofproto.EthDst, mac),
 		ofproto.Set(RegOut.Whole(), uint64(x.Tag)), ToOutside.Set(), ofproto.GotoTable(PolSkip),
 	}
 }
@@ -156,6 +154,8 @@ type Translation struct {
 	NAT   ofproto.NAT
 	// Service is the protocol, if First or NAT has to do with ports of it.
 	Service []ofproto.Cond
+	// ICMP is the translation of ICMP, if it is another one.
+	ICMP *ofproto.NAT
 	// Sure is that the new address is known however it ends: there is one, and the port is as
 	// it was. If no port is left the packet leaves with that address all the same, and no
 	// answer comes; else it comes back to be looked at.
@@ -168,13 +168,15 @@ type Translation struct {
 // with the packet as it was. It must not leave so.
 func (b *Builder) Translate(t *TenantSite, x Translation) {
 	add := func(priority uint16, c ofproto.ConnTrack, more ...ofproto.Cond) {
-		c.NAT = &x.NAT
+		if c.NAT == nil {
+			c.NAT = &x.NAT
+		}
 		actions := []ofproto.Action{c, ofproto.GotoTable(Out)}
 		if t.Limits.Connections > 0 || !x.Sure {
 			c.Table = CommitCheck
 			actions = []ofproto.Action{c}
 		} else if x.NAT.Src {
-			actions = slices.Insert(actions, 1, setAddr(srcField(x.NAT.AddrMin), x.NAT.AddrMin))
+			actions = slices.Insert(actions, 1, ofproto.SetAddr(IPSrc(x.NAT.AddrMin), x.NAT.AddrMin))
 		}
 		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, x.Service, more)...), append(slices.Clip(x.First), actions...)...)
 	}
@@ -186,6 +188,11 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	}
 	c.Exec = append(c.Exec, ofproto.Move{Src: object.Whole(), Dst: labelObject})
 	add(150, c)
+	if x.ICMP != nil {
+		same := c
+		same.NAT = x.ICMP
+		add(151, same, icmpOf(x.NAT.AddrMin.Is4()))
+	}
 	if len(x.Service) == 0 { // a later fragment has no port
 		later := commitAction()
 		later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
@@ -216,11 +223,4 @@ func announced(b *Builder, t *TenantSite, epoch uint32) {
 	for i, ip := range ipVersions {
 		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
 	}
-}
-
-func setAddr(f ofproto.Field, a netip.Addr) ofproto.Action {
-	var v ofproto.Bits
-	b := a.AsSlice()
-	copy(v[16-len(b):], b)
-	return ofproto.SetField{Field: f, Value: v}
 }
