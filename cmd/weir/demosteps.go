@@ -30,7 +30,7 @@ const demoSilence = 1500 * time.Millisecond
 // steps are what the demo shows, in order. Each one fails if it did not happen.
 func (d *demo) steps() []func(context.Context) error {
 	return []func(context.Context) error{
-		d.start, d.allowed, d.denied, d.listed, d.unconcerned, d.held, d.takenBack,
+		d.start, d.allowed, d.denied, d.listed, d.entered, d.left, d.unconcerned, d.held, d.takenBack,
 	}
 }
 

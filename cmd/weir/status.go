@@ -95,7 +95,7 @@ func endedList(w io.Writer, tenants []api.Tenant, wide bool) {
 		if t.Ended == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s: %d connections were ended that its policy no longer admits; last:\n", t.Name, t.Ended)
+		fmt.Fprintf(w, "\n%s: %s ended that its policy no longer admits; last:\n", t.Name, count(int(t.Ended), "connection was", "connections were"))
 		for i, e := range t.RecentlyEnded {
 			if i == shownReasons && !wide {
 				fmt.Fprintf(w, "  and %d more (-o wide)\n", len(t.RecentlyEnded)-i)
