@@ -101,9 +101,25 @@ func endedList(w io.Writer, tenants []api.Tenant, wide bool) {
 				fmt.Fprintf(w, "  and %d more (-o wide)\n", len(t.RecentlyEnded)-i)
 				break
 			}
-			fmt.Fprintf(w, "  %s %d let out by %s, in by %s: %s\n", e.At.Format(time.RFC3339), e.Connections, e.Egress, e.Ingress, e.Example)
+			fmt.Fprintf(w, "  %s %d %s: %s\n", e.At.Format(time.RFC3339), e.Connections, letBy(e.Egress, e.Ingress), e.Example)
 		}
 	}
+}
+
+// letBy says who let connections out and in. What comes from outside nobody lets out, and what
+// goes there nobody in.
+func letBy(egress, ingress string) string {
+	var by []string
+	if egress != "" {
+		by = append(by, "out by "+egress)
+	}
+	if ingress != "" {
+		by = append(by, "in by "+ingress)
+	}
+	if len(by) == 0 {
+		return "let by nobody"
+	}
+	return "let " + strings.Join(by, ", ")
 }
 
 // shownReasons is how many intents of a kind the narrow table names.
