@@ -164,6 +164,7 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
 		flags |= flag(pipeline.JudgeAgain, true)
 		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark)
+		p.Set(ofproto.CTLabel, s.PortLabel())
 	} else { // as whom it would leave is of no matter
 		flags |= flag(pipeline.SNAT, s.to)
 	}

@@ -75,7 +75,6 @@ var uncompiled = map[feature]bool{
 	snatTo:           true,
 	snatExempt:       true,
 	snatShared:       true,
-	forwardRange:     true,
 	forwardSCTP:      true,
 }
 

@@ -12,6 +12,6 @@ func forward(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSit
 	owns(b, t, x, f.ID(), netip.PrefixFrom(f.Address, f.Address.BitLen()), known)
 	aim(b, t, aimed{
 		of: f.ID(), tag: uint64(b.Numbers.Tag(f.ID())), address: f.Address, ip: f.IP,
-		protocol: f.Protocol, port: f.Ports.Lo, to: f.ToPorts.Lo,
+		protocol: f.Protocol, ports: f.Ports, to: f.ToPorts,
 	})
 }

@@ -43,6 +43,14 @@ func (c Connection) Kept() bool { return c.Mark&(MarkKeep|MarkAudited) == MarkKe
 // Told reports whether its ends are told when it is stopped: they can be once they speak.
 func (c Connection) Told() bool { return c.Protocol == ProtoTCP && c.Mark&MarkReset != 0 }
 
+// PortLabel is the part of the connection's label that says to which port it is forwarded.
+func (c Connection) PortLabel() (label ofproto.Bits) {
+	if c.Mark&MarkDNAT != 0 && c.Reply.SrcPort != c.Orig.DstPort {
+		binary.BigEndian.PutUint16(label[2:], c.Reply.SrcPort)
+	}
+	return label
+}
+
 // Flush is the message that has the tracker forget this connection and no other.
 func (c Connection) Flush() ofproto.CTFlush {
 	t := ofproto.CTTuple{Src: c.Orig.Src, Dst: c.Orig.Dst, SrcPort: c.Orig.SrcPort, DstPort: c.Orig.DstPort}

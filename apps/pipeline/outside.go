@@ -187,6 +187,9 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		object = RegTarget
 	}
 	c.Exec = append(c.Exec, ofproto.Move{Src: object.Whole(), Dst: labelObject})
+	if x.NAT.Dst && x.NAT.PortMin != 0 {
+		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
+	}
 	add(150, c)
 	if x.ICMP != nil {
 		same := c

@@ -172,6 +172,7 @@ var (
 //	|  layout   |  backend  |  service   | rule in    | rule out   |
 //	+-----------+-----------+------------+------------+------------+
 //
+// Of a forward that moves its port the port there is in place of the backend, in bits 96 to 111.
 // LabelLayout is the number of this layout.
 const LabelLayout = 1
 
@@ -179,8 +180,13 @@ var (
 	labelRuleOut = ofproto.CTLabel.Range(0, 31)
 	labelRuleIn  = ofproto.CTLabel.Range(32, 63)
 	labelObject  = ofproto.CTLabel.Range(64, 95)
+	labelPort    = ofproto.CTLabel.Range(96, 111)
 	labelLayout  = ofproto.CTLabel.Range(120, 127)
 )
+
+// SamePort is the condition that a connection that was forwarded has the port to which it was
+// opened. It is for what is judged again, and for no packet else.
+var SamePort = ofproto.Cond{Field: ofproto.CTLabel, Mask: ofproto.Bits{2: 0xff, 3: 0xff}} // labelPort
 
 // A Reason says why a packet was dropped. It is in reg11 when the packet comes to
 // Drop.
