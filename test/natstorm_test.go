@@ -18,7 +18,9 @@ var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [
 	snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.32-203.0.113.39], ports: 1024-65535") +
 	floatingIP("h1-ip", "203.0.113.20", "h1") + floatingIP("h1-ip6", "\"2001:db8::20\"", "h1") +
 	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
-	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
+	portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h2}") +
+	portForward("moved", "address: 203.0.113.10, port: 9000-9010, protocol: tcp, to: {endpoint: h2, port: 8000-8010}") +
+	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 8000-8010]}")
 
 // TestStormThroughNAT has 16 clients connect, exchange a line and reset on each path of NAT in
 // turn, with ports that come again and again, while policy is replaced and connections are
@@ -40,13 +42,17 @@ func TestStormThroughNAT(t *testing.T) {
 		{"floating IP, tenant", h3, h1, "203.0.113.20:80", false},
 		{"floating IP, itself", h1, h1, "203.0.113.20:80", false},
 		{"forwarded port", out, h2, "203.0.113.10:8080", false},
+		{"forwarded range", out, h2, "203.0.113.10:8005", false},
+		{"forwarded range, moved", out, h2, "203.0.113.10:9006", false},
 	}
 	for _, address := range []string{"203.0.113.1:80", "[2001:db8::9]:80"} {
 		echo(t, out, address)
 	}
 	echo(t, h1, "10.1.1.11:80")
 	echo(t, h1, "[fd00:1::11]:80")
-	echo(t, h2, "10.1.1.12:80")
+	for _, port := range []string{"80", "8005", "8006"} {
+		echo(t, h2, "10.1.1.12:"+port)
+	}
 	s := storm{tally: make([]outcomes, len(paths))}
 	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
 	defer stop()
