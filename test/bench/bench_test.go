@@ -10,15 +10,16 @@ import (
 )
 
 func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
-	const bridge = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n"
 	for name, p := range map[string]policy{
 		"tenants":       tenantPolicy(3, 4, 9),
 		"a group":       groupPolicy(7, 3, 2),
 		"traffic":       trafficPolicy(),
 		"without rules": tenantPolicy(2, 2, 2).withoutRules(),
+		"floating IPs":  natPolicy(2, 15),
+		"without NAT":   natPolicy(2, 15).withoutNAT(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			sources := []intent.Source{{Name: "bridge.yaml", Data: []byte(bridge)}}
+			sources := []intent.Source{{Name: "bridge.yaml", Data: []byte(p.bridgeFile("br0"))}}
 			rules := 0
 			for _, tenant := range p.tenants {
 				for name, text := range tenant.files() {
@@ -30,15 +31,22 @@ func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			gotEndpoints, gotRules := 0, 0
+			gotEndpoints, gotRules, gotNAT, wantNAT := 0, 0, 0, 0
+			for _, tenant := range p.tenants {
+				wantNAT += len(tenant.nat.pools) + len(tenant.nat.floating)
+			}
 			for _, tenant := range m.Tenants() {
 				gotEndpoints += len(tenant.Endpoints)
+				gotNAT += len(tenant.SNATs) + len(tenant.FloatingIPs)
 				for _, p := range tenant.Policies {
 					gotRules += len(p.Rules)
 				}
 			}
 			if gotEndpoints != len(p.endpoints()) || gotRules != rules {
 				t.Errorf("%d endpoints and %d rules; want %d and %d", gotEndpoints, gotRules, len(p.endpoints()), rules)
+			}
+			if gotNAT != wantNAT {
+				t.Errorf("%d SNATs and floating IPs; want %d", gotNAT, wantNAT)
 			}
 		})
 	}
@@ -58,6 +66,20 @@ func TestOVNIsGivenTheSameRules(t *testing.T) {
 	got = strings.Join(groupArgs(g), " ")
 	if !strings.HasSuffix(got, `db10 -- create address_set name=peers addresses="10.60.2.1","10.60.2.2"`) {
 		t.Error(got)
+	}
+}
+
+func TestOVNTranslatesTheSame(t *testing.T) {
+	p := natPolicy(1, 1)
+	got := strings.Join(natArgs(p.tenants[0]), " ")
+	if want := "-- lr-nat-add r snat 172.16.101.1 10.0.1.0/28 -- "; !strings.HasPrefix(got, want) {
+		t.Errorf("%s; want it to begin with %s", got, want)
+	}
+	if want := "-- lr-nat-add r dnat_and_snat 172.16.1.1 10.0.1.2"; !strings.HasSuffix(got, want) {
+		t.Errorf("%s; want it to end with %s", got, want)
+	}
+	if spare := p.tenants[0].spare(); spare.address != "172.16.1.2" || spare.endpoint.ip != "10.0.1.18" {
+		t.Errorf("the spare one is %v", spare)
 	}
 }
 
@@ -118,8 +140,8 @@ func TestASmallRun(t *testing.T) {
 	if os.Getenv("WEIR_BIN") == "" {
 		t.Fatal("WEIR_BIN does not say where the daemon is")
 	}
-	o := options{weir: os.Getenv("WEIR_BIN"), parts: "abc", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
-		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2}}
+	o := options{weir: os.Getenv("WEIR_BIN"), parts: "abcfg", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
+		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2, routed: 2, floating: 3}}
 	r := &report{}
 	if err := o.measure(t.Context(), r); err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ func timed(f func() error) (float64, error) {
 type sizes struct {
 	tenants, endpoints, rules int // endpoints and rules of each tenant
 	groupRules, members       int
+	routed, floating          int // tenants behind a router, and floating IPs of each
 }
 
 // load is part a with one peer, which is started anew: from file to programmed.
@@ -236,7 +237,9 @@ func (m members) change(ctx context.Context, c *contender, number int) error {
 func (m members) finish(c *contender) error {
 	m.report.quantiles("c", "a member added", c.name(), c.added)
 	m.report.quantiles("c", "a member removed", c.name(), c.removed)
-	m.report.add("c", cMods, c.name(), slices.Max(c.sent))
+	if len(c.sent) > 0 {
+		m.report.add("c", cMods, c.name(), slices.Max(c.sent))
+	}
 	all, err := flowCount(c)
 	m.report.add("c", cFlows, c.name(), all)
 	return err

@@ -38,7 +38,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.weir, "weir", "weir", "the program to measure")
-	flag.StringVar(&o.parts, "parts", "abcde", "what to measure: a load, b one rule, c one member, d and e traffic")
+	flag.StringVar(&o.parts, "parts", "abcdefg", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each peer loads the policy and carries the traffic")
 	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
 	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
@@ -48,6 +48,8 @@ func main() {
 	flag.IntVar(&o.sizes.rules, "rules", 100, "rules of each tenant")
 	flag.IntVar(&o.sizes.groupRules, "group-rules", 1000, "rules that use one group")
 	flag.IntVar(&o.sizes.members, "members", 50, "members of that group")
+	flag.IntVar(&o.sizes.routed, "routed", 10, "tenants that are translated")
+	flag.IntVar(&o.sizes.floating, "floating", 100, "floating IPs of each of them")
 	flag.BoolVar(&o.ovn, "ovn", true, "measure OVN, where it is installed")
 	flag.BoolVar(&o.tuned, "tuned", true, "measure OVN with --n-threads=4 and ovn-monitor-all as well")
 	flag.Parse()
@@ -100,6 +102,10 @@ func (o options) measure(ctx context.Context, r *report) error {
 	if o.has("c") {
 		progress("all change one member at a time")
 		f.drop(o.contend(ctx, members{o, r}, f.who(peer.compiles)))
+	}
+	if o.has("fg") {
+		progress("all translate addresses, and change one floating IP at a time")
+		f.drop(o.contend(ctx, floats{o, r}, f.who(peer.compiles)))
 	}
 	for range o.rounds {
 		if o.has("de") {

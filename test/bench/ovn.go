@@ -54,7 +54,10 @@ func startOVN(ctx context.Context, tuned, dummy bool) (o *ovn, err error) {
 	}
 	if _, err := o.Vsctl("set", "Open_vSwitch", ".", "external_ids:system-id=hv1", "external_ids:hostname=hv1",
 		"external_ids:ovn-remote="+o.unix("sb"), "external_ids:ovn-encap-type=geneve", "external_ids:ovn-encap-ip=127.0.0.1",
-		"external_ids:ovn-bridge-datapath-type=netdev", fmt.Sprintf("external_ids:ovn-monitor-all=%v", tuned)); err != nil {
+		"external_ids:ovn-bridge-datapath-type=netdev", "external_ids:ovn-bridge-mappings=ext:"+o.outsideBridge(), fmt.Sprintf("external_ids:ovn-monitor-all=%v", tuned)); err != nil {
+		return o, err
+	}
+	if err := o.addOutside(); err != nil {
 		return o, err
 	}
 	for _, db := range []string{"nb", "sb"} {
@@ -63,6 +66,15 @@ func startOVN(ctx context.Context, tuned, dummy bool) (o *ovn, err error) {
 		}
 	}
 	return o, o.startDaemons(ctx, tuned)
+}
+
+// addOutside adds the bridge by which OVN reaches a network outside.
+func (o *ovn) addOutside() error {
+	if err := o.AddBridge(o.outsideBridge()); err != nil {
+		return err
+	}
+	_, err := o.Ofctl("add-flow", o.outsideBridge(), "actions=NORMAL")
+	return err
 }
 
 func (o *ovn) startDB(ctx context.Context, db string) error {
@@ -194,6 +206,7 @@ func (o *ovn) topology(ctx context.Context, p policy) error {
 			args = append(args, "--", "lsp-add", t.name, e.name, "--", "lsp-set-addresses", e.name, e.mac+" "+e.ip)
 		}
 	}
+	args = append(args, routerArgs(p)...)
 	if err := o.change(ctx, args[1:]...); err != nil {
 		return err
 	}
@@ -247,8 +260,11 @@ func groupArgs(t tenant) (args []string) {
 	for _, e := range t.in(t.subjects) {
 		args = append(args, e.name)
 	}
-	var addresses []string
 	peers := t.rules[0].group
+	if peers == "" {
+		return args
+	}
+	var addresses []string
 	for _, e := range t.in(peers) {
 		addresses = append(addresses, `"`+e.ip+`"`)
 	}
@@ -284,7 +300,7 @@ func (r rule) match() string {
 	if r.group != "" {
 		from = "$" + r.group
 	}
-	return fmt.Sprintf("ip4.src == %s && tcp.dst == %d", from, r.port)
+	return fmt.Sprintf("ip4.src == %s && %s.dst == %d", from, r.proto(), r.port)
 }
 
 func (o *ovn) addRule(ctx context.Context, t tenant, r rule) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 // A policy is the work that all peers are given, in nobody's words.
 type policy struct {
 	tenants []tenant
+	outside bool // there is one
 }
 
 // A tenant has one network. What no rule allows in is denied, what its endpoints send is
@@ -19,6 +21,9 @@ type tenant struct {
 	endpoints []endpoint
 	rules     []rule
 	subjects  string // group to which the rules apply; empty: all endpoints
+	number    int    // of those behind an outside
+	gateway   string // empty: it has none
+	nat       nat
 }
 
 // An endpoint has the name of its port and is in some groups.
@@ -27,12 +32,13 @@ type endpoint struct {
 	groups        []string
 }
 
-// A rule allows one TCP port in, from a CIDR or from a group.
+// A rule allows one port in, of TCP if it does not say otherwise, from a CIDR or from a group.
 type rule struct {
-	name  string
-	cidr  string
-	group string // instead of cidr
-	port  int
+	name     string
+	cidr     string
+	group    string // instead of cidr
+	port     int
+	protocol string
 }
 
 // tenantPolicy is n tenants with so many endpoints and rules each. Three of four rules have
@@ -88,7 +94,7 @@ func groupPolicy(rules, members, spare int) policy {
 	for r := range rules {
 		t.rules = append(t.rules, rule{name: fmt.Sprintf("r%d", r), group: "peers", port: 1000 + r})
 	}
-	return policy{[]tenant{t}}
+	return policy{tenants: []tenant{t}}
 }
 
 // trafficPolicy is two hosts that may reach two ports of each other.
@@ -100,16 +106,16 @@ func trafficPolicy() policy {
 	for i, port := range []int{connectPort, streamPort} {
 		t.rules = append(t.rules, rule{name: fmt.Sprintf("r%d", i), cidr: t.subnet, port: port})
 	}
-	return policy{[]tenant{t}}
+	return policy{tenants: []tenant{t}}
 }
 
 // withoutRules is the same endpoints, before anything is allowed.
 func (p policy) withoutRules() policy {
-	bare := policy{append([]tenant(nil), p.tenants...)}
-	for i := range bare.tenants {
-		bare.tenants[i].rules = nil
+	p.tenants = slices.Clone(p.tenants)
+	for i := range p.tenants {
+		p.tenants[i].rules = nil
 	}
-	return bare
+	return p
 }
 
 func (p policy) endpoints() (all []endpoint) {
@@ -121,7 +127,11 @@ func (p policy) endpoints() (all []endpoint) {
 
 // files is what Weir is given of a tenant: a file with what it has, one with what may talk.
 func (t tenant) files() map[string]string {
-	return map[string]string{t.name: t.has(), t.name + "-rules": t.allows()}
+	files := map[string]string{t.name: t.has(), t.name + "-rules": t.allows()}
+	if t.gateway != "" {
+		files[t.name+"-nat"] = t.translates()
+	}
+	return files
 }
 
 func object(kind, name, more, spec string) string {
@@ -133,12 +143,20 @@ func (t tenant) of() string { return ", tenant: " + t.name }
 func (t tenant) has() string {
 	var b strings.Builder
 	b.WriteString(object("Tenant", t.name, "", "  defaults: {ingress: deny, egress: allow}\n  allowDisruption: true\n"))
-	b.WriteString(object("Network", "lan", t.of(), fmt.Sprintf("  subnets: [{cidr: %s}]\n", t.subnet)))
+	b.WriteString(object("Network", "lan", t.of(), fmt.Sprintf("  subnets: [{cidr: %s%s}]\n", t.subnet, t.router())))
 	for _, e := range t.endpoints {
 		b.WriteString(object("Endpoint", e.name, t.of()+labels(e.groups),
 			fmt.Sprintf("  network: lan\n  bind: {ifaceID: %s}\n  mac: %q\n  ips: [%s]\n", e.name, e.mac, e.ip)))
 	}
 	return b.String()
+}
+
+// router says what the tenant's network has as its gateway.
+func (t tenant) router() string {
+	if t.gateway == "" {
+		return ""
+	}
+	return ", gateway: " + t.gateway
 }
 
 func (t tenant) allows() string {
@@ -154,7 +172,7 @@ func (t tenant) allows() string {
 	}
 	rules.WriteString("  rules:\n")
 	for _, r := range t.rules {
-		fmt.Fprintf(&rules, "  - {name: %s, direction: ingress, action: allow, from: {%s}, protocol: tcp, ports: [%d]}\n", r.name, r.from(), r.port)
+		fmt.Fprintf(&rules, "  - {name: %s, direction: ingress, action: allow, from: {%s}, protocol: %s, ports: [%d]}\n", r.name, r.from(), r.proto(), r.port)
 	}
 	return groups.String() + object("Policy", "in", t.of(), rules.String())
 }
@@ -168,6 +186,8 @@ func (t tenant) groups() (names []string) {
 	}
 	return names
 }
+
+func (r rule) proto() string { return cmp.Or(r.protocol, "tcp") }
 
 func (r rule) from() string {
 	if r.group != "" {

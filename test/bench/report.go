@@ -28,6 +28,12 @@ const (
 	dPasses      = "passes per packet of the stream"
 	eUpcalls     = "upcalls per 1,000 new connections"
 	eMegaflows   = "megaflows per 1,000 new connections"
+	fLoad        = "floating IPs and pools, from file to programmed, ms"
+	fAll         = "flows in all, with floating IPs and pools"
+	fFlows       = "flows for them"
+	fMemory      = "memory of the control plane with them, MiB"
+	gAdded       = "a floating IP added"
+	gRemoved     = "a floating IP removed"
 )
 
 // A report collects figures, and prints them as a table.
@@ -78,6 +84,9 @@ func (r *report) last(part, what, peer string) float64 {
 
 // quantiles adds the median and the 99th percentile of times in milliseconds.
 func (r *report) quantiles(part, what, peer string, ms []float64) {
+	if len(ms) == 0 { // that many changes were asked for
+		return
+	}
 	ms = slices.Sorted(slices.Values(ms))
 	r.add(part, what+", p50 ms", peer, quantile(ms, .5))
 	r.add(part, what+", p99 ms", peer, quantile(ms, .99))
@@ -143,6 +152,9 @@ var goals = []goal{
 	atMost("d", dFailed, 0),
 	atMost("d", dPasses, 2),
 	atMost("e", eUpcalls, 10),
+	times("f", fLoad, .1),
+	atMost("g", gAdded+", p99 ms", 10),
+	atMost("g", gRemoved+", p99 ms", 10),
 }
 
 // verdict is what a row was to reach, and whether it did.

@@ -49,7 +49,7 @@ func startWeir(ctx context.Context, binary string, dummy bool) (w *weir, err err
 	if err := w.AddBridge(w.bridge()); err != nil {
 		return w, err
 	}
-	if err := w.write("bridge", "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: "+w.bridge()+"}\n"); err != nil {
+	if err := w.write("bridge", policy{}.bridgeFile(w.bridge())); err != nil {
 		return w, err
 	}
 	socket := filepath.Join(w.dir, "weir.sock")
@@ -151,6 +151,9 @@ func (w *weir) status(ctx context.Context) (s api.Status, err error) {
 }
 
 func (w *weir) topology(ctx context.Context, p policy) error {
+	if err := w.write("bridge", p.bridgeFile(w.bridge())); err != nil {
+		return err
+	}
 	return w.apply(ctx, p.withoutRules().tenants...)
 }
 
