@@ -145,6 +145,10 @@ type Tenant struct {
 	Zone  uint16 `json:"zone"`  // conntrack zone; zero: none given yet
 	Epoch uint8  `json:"epoch"` // raised whenever policy is narrowed; connections carry the one they were judged in
 
+	// SourceZone is the zone of the source translation of connections of which both ends are
+	// translated; zero: there are none such.
+	SourceZone uint16 `json:"sourceZone,omitempty"`
+
 	// Limit is how many connections it may have and has; nil: it has no limit in force.
 	Limit *Fill `json:"limit,omitempty"`
 

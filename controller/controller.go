@@ -133,6 +133,7 @@ type Status struct {
 	Held     []string      // what the newest model would end, for which it is not taken; the one before is in force
 	Bridges  map[string]Bridge
 	Tenants  []Tenant               // of the model, by name
+	Zones    []Zone                 // of the model, beside those of the tenants
 	Drift    map[string]DriftLog    // by bridge, connected or not
 	Ended    map[intent.ID]EndedLog // by tenant: connections that policy no longer admits
 
@@ -144,6 +145,12 @@ type Tenant struct {
 	ID    intent.ID
 	Zone  uint16
 	Epoch uint8
+}
+
+// A Zone is a zone that is no tenant's, and its number.
+type Zone struct {
+	pipeline.AuxZone
+	Number uint16
 }
 
 // A Bridge is what is known of a connected bridge.

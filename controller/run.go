@@ -98,10 +98,10 @@ func (s *state) keepZones(wants pipeline.Wants) (partial bool) {
 	if s.model == nil {
 		return false
 	}
-	for _, t := range s.model.Tenants() {
-		zone := s.numbers.Zone(t.ID())
-		if want, still := wants.Zones[t.ID()]; !still || want != 0 && want != zone {
-			wants.Zones[t.ID()], partial = zone, true
+	for id := range pipeline.ZonesOf(s.model) {
+		zone := s.numbers.Zone(id)
+		if want, still := wants.Zones[id]; !still || want != 0 && want != zone {
+			wants.Zones[id], partial = zone, true
 		}
 	}
 	return partial
@@ -317,6 +317,9 @@ func (s *state) status() Status {
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})
+		}
+		for _, z := range pipeline.AuxZones(s.model) {
+			st.Zones = append(st.Zones, Zone{z, s.numbers.Zone(z.ID)})
 		}
 	}
 	return st

@@ -296,7 +296,11 @@ func (s *session) flushSome(ctx context.Context) error {
 	revive := f.revive[:min(len(f.revive), sweepBatch-len(end))]
 	f.end, f.revive = f.end[len(end):], f.revive[len(revive):]
 	var flushes []ofproto.CTFlush
-	for _, c := range slices.Concat(end, revive) {
+	source := s.job.input.Numbers.Zone(f.tenant + pipeline.SourceZone)
+	for _, c := range end {
+		flushes = append(flushes, c.Flushes(source)...)
+	}
+	for _, c := range revive { // what comes again has use for its other half
 		flushes = append(flushes, c.Flush())
 	}
 	if len(flushes) > 0 {

@@ -264,11 +264,12 @@ func (c *checker) floating(s floatingSpec, given map[string]place) {
 	if t == nil {
 		return
 	}
-	f := &FloatingIP{Tenant: t.Name, Name: s.name.v, Address: s.address.v}
+	f := &FloatingIP{Tenant: t.Name, Name: s.name.v, Address: s.address.v, SNAT: s.target.mode()}
 	if !c.is(f.ID(), s.place) {
 		return
 	}
 	c.uses(true, floatingIPs, s.place)
+	c.uses(f.SNAT == SNATAlways, snatAlways, s.target.snat.place())
 	c.tracked(t, s.meta, "a FloatingIP")
 	f.Endpoint, f.IP = c.target(t, s.target, s.address)
 	x := c.public(t, f.Endpoint, s.address)
@@ -278,7 +279,7 @@ func (c *checker) floating(s floatingSpec, given map[string]place) {
 	if sub, _ := x.OnLink(f.Address); sub.Address == f.Address {
 		c.bad(s.address.place(), "an SNAT or a PortForward may use it", "%v is the router's own address, and a floating IP takes all that comes", f.Address)
 	}
-	f.Bridge, f.External = x.Bridge, x.Network
+	f.Bridge, f.External, f.Gateway = x.Bridge, x.Network, c.gatewayOf(f.Endpoint, f.IP)
 	key := fmt.Sprint(t.Name, " ", f.IP, " ", x.Network)
 	if first, twice := given[key]; twice {
 		c.bad(s.target.endpoint.place(), "connections could leave as either: for more addresses to come in by, write port forwards", "%v of endpoint %q has a floating IP on %q already, at %s", f.IP, f.Endpoint.Name, x.Network, lineOf(first.at))
@@ -336,6 +337,21 @@ func (c *checker) target(t *Tenant, s targetSpec, public value[netip.Addr]) (*En
 	return e, a
 }
 
+// gatewayOf returns the gateway of the subnet of an address of e, of which target has seen to it
+// that it is there.
+func (c *checker) gatewayOf(e *Endpoint, a netip.Addr) netip.Addr {
+	sub, _ := c.subnetOf(e.Network, a)
+	return sub.Gateway
+}
+
+// mode returns what s says of the source.
+func (s targetSpec) mode() SNATMode {
+	if !s.snat.set {
+		return SNATAuto
+	}
+	return SNATMode(s.snat.v)
+}
+
 // stranger says that an endpoint is not there, or is somebody else's.
 func (c *checker) stranger(t *Tenant, name value[string]) {
 	if c.hasEndpoint(t, name.v) {
@@ -384,7 +400,7 @@ func (c *checker) forward(s forwardSpec) {
 	if t == nil {
 		return
 	}
-	f := &PortForward{Tenant: t.Name, Name: s.name.v, Protocol: Protocol(s.protocol.v), Address: s.address.v, Ports: s.ports.v, ToPorts: s.ports.v}
+	f := &PortForward{Tenant: t.Name, Name: s.name.v, Protocol: Protocol(s.protocol.v), Address: s.address.v, Ports: s.ports.v, ToPorts: s.ports.v, SNAT: s.target.mode()}
 	if s.toPorts.set {
 		f.ToPorts = s.toPorts.v
 	}
@@ -399,7 +415,7 @@ func (c *checker) forward(s forwardSpec) {
 	if x == nil || !f.IP.IsValid() || !s.ports.set || !s.protocol.set {
 		return
 	}
-	f.Bridge, f.External = x.Bridge, x.Network
+	f.Bridge, f.External, f.Gateway = x.Bridge, x.Network, c.gatewayOf(f.Endpoint, f.IP)
 	c.write(f.ID(), written{addresses: single(s.address), ports: s.ports.place(), place: s.place})
 	t.PortForwards = append(t.PortForwards, f)
 }

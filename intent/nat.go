@@ -108,7 +108,20 @@ type FloatingIP struct {
 	External string // the outside's network
 	Endpoint *Endpoint
 	IP       netip.Addr // one of the endpoint's, of the family of Address
+	SNAT     SNATMode
+	Gateway  netip.Addr // of the subnet of IP
 }
+
+// An SNATMode says whether what comes for an address that stands for an endpoint's comes to
+// the endpoint from its gateway, and not from who has sent it.
+type SNATMode string
+
+// The values of SNATMode; auto is the default.
+const (
+	SNATAuto   SNATMode = "auto"   // where nothing else would bring the answers back
+	SNATAlways SNATMode = "always" // also where the endpoint answers by another way
+	SNATNever  SNATMode = "never"
+)
 
 // ID returns "TENANT/floatingip/NAME".
 func (f *FloatingIP) ID() ID { return ID(f.Tenant + "/floatingip/" + f.Name) }
@@ -126,6 +139,8 @@ type PortForward struct {
 	Endpoint *Endpoint
 	IP       netip.Addr // one of the endpoint's, of the family of Address
 	ToPorts  PortRange  // as many as Ports, in the same order
+	SNAT     SNATMode
+	Gateway  netip.Addr // of the subnet of IP
 }
 
 // ID returns "TENANT/portforward/NAME".

@@ -198,24 +198,24 @@ func TestWhomAnSNATSelects(t *testing.T) {
 }
 
 func TestWhatStandsForAnEndpoint(t *testing.T) {
-	m, _ := onEdge(t, floatingBy("blue", "f", "address: 203.0.113.20, endpoint: web"), floatingBy("blue", "g", `address: "2001:db8::20", endpoint: web`),
-		floatingBy("blue", "h", "address: 198.51.100.0, endpoint: db, ip: 10.2.0.12"),
+	m, _ := onEdge(t, floatingBy("blue", "f", "address: 203.0.113.20, endpoint: web, snat: always"), floatingBy("blue", "g", `address: "2001:db8::20", endpoint: web`),
+		floatingBy("blue", "h", "address: 198.51.100.0, endpoint: db, ip: 10.2.0.12, snat: never"),
 		forwardBy("blue", "p", "address: 203.0.113.2, port: 2222, protocol: tcp, to: {endpoint: web, port: 22}"),
-		forwardBy("blue", "q", "address: 203.0.113.2, port: 8000-8010, protocol: udp, to: {endpoint: db, ip: 10.2.0.11}"),
+		forwardBy("blue", "q", "address: 203.0.113.2, port: 8000-8010, protocol: udp, snat: always, to: {endpoint: db, ip: 10.2.0.11}"),
 		forwardBy("blue", "r", "address: 192.0.2.2, port: 8000-8010, protocol: sctp, to: {endpoint: web, port: 9000-9010}"))
 	blue := m.Tenant("blue")
 	db, web := blue.Endpoints[0], blue.Endpoints[1]
 	if d := cmp.Diff([]*FloatingIP{
-		{"blue", "f", addr("203.0.113.20"), "br0", "public", web, addr("10.1.0.11")},
-		{"blue", "g", addr("2001:db8::20"), "br0", "public", web, addr("fd00:1::11")},
-		{"blue", "h", addr("198.51.100.0"), "br0", "public", db, addr("10.2.0.12")},
+		{"blue", "f", addr("203.0.113.20"), "br0", "public", web, addr("10.1.0.11"), SNATAlways, addr("10.1.0.1")},
+		{"blue", "g", addr("2001:db8::20"), "br0", "public", web, addr("fd00:1::11"), SNATAuto, addr("fd00:1::1")},
+		{"blue", "h", addr("198.51.100.0"), "br0", "public", db, addr("10.2.0.12"), SNATNever, addr("10.2.0.1")},
 	}, blue.FloatingIPs, plainAddrs); d != "" {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]*PortForward{
-		{"blue", "p", TCP, addr("203.0.113.2"), "br0", "public", PortRange{2222, 2222}, web, addr("10.1.0.11"), PortRange{22, 22}},
-		{"blue", "q", UDP, addr("203.0.113.2"), "br0", "public", PortRange{8000, 8010}, db, addr("10.2.0.11"), PortRange{8000, 8010}},
-		{"blue", "r", SCTP, addr("192.0.2.2"), "br0", "isp", PortRange{8000, 8010}, web, addr("10.1.0.11"), PortRange{9000, 9010}},
+		{"blue", "p", TCP, addr("203.0.113.2"), "br0", "public", PortRange{2222, 2222}, web, addr("10.1.0.11"), PortRange{22, 22}, SNATAuto, addr("10.1.0.1")},
+		{"blue", "q", UDP, addr("203.0.113.2"), "br0", "public", PortRange{8000, 8010}, db, addr("10.2.0.11"), PortRange{8000, 8010}, SNATAlways, addr("10.2.0.1")},
+		{"blue", "r", SCTP, addr("192.0.2.2"), "br0", "isp", PortRange{8000, 8010}, web, addr("10.1.0.11"), PortRange{9000, 9010}, SNATAuto, addr("10.1.0.1")},
 	}, blue.PortForwards, plainAddrs); d != "" {
 		t.Error(d)
 	}

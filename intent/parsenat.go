@@ -222,6 +222,7 @@ func within(lo, hi netip.Addr, n int) bool {
 func (f *floatingSpec) fields(r *reader) map[string]field {
 	fields := f.target.fields(r)
 	fields["address"] = field{func(n ast.Node, p string) { f.address = r.addr(n, p) }, true}
+	fields["snat"] = f.target.snatField(r)
 	return fields
 }
 
@@ -232,11 +233,18 @@ func (t *targetSpec) fields(r *reader) map[string]field {
 	}
 }
 
+func (t *targetSpec) snatField(r *reader) field {
+	return field{func(n ast.Node, p string) {
+		t.snat = r.choice(n, p, string(SNATAuto), string(SNATAlways), string(SNATNever))
+	}, false}
+}
+
 func (f *forwardSpec) fields(r *reader) map[string]field {
 	return map[string]field{
 		"address":  {func(n ast.Node, p string) { f.address = r.addr(n, p) }, true},
 		"port":     {func(n ast.Node, p string) { f.ports = r.portRange(n, p) }, true},
 		"protocol": {func(n ast.Node, p string) { f.protocol = r.choice(n, p, "tcp", "udp", "sctp") }, true},
+		"snat":     f.target.snatField(r),
 		"to": {func(n ast.Node, p string) {
 			fields := f.target.fields(r)
 			fields["port"] = field{func(n ast.Node, p string) { f.toPorts = r.portRange(n, p) }, false}

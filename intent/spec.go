@@ -172,5 +172,6 @@ type (
 	targetSpec struct {
 		endpoint value[string]
 		ip       value[netip.Addr]
+		snat     value[string]
 	}
 )

@@ -61,6 +61,7 @@ const (
 	portForwards feature = "kind PortForward"
 	forwardRange feature = "a PortForward of more than one port"
 	forwardSCTP  feature = "a PortForward of protocol sctp"
+	snatAlways   feature = "snat always"
 )
 
 // uncompiled is what can be said, and checked, but has no effect on a bridge yet. New
@@ -76,6 +77,7 @@ var uncompiled = map[feature]bool{
 	snatExempt:       true,
 	snatShared:       true,
 	forwardSCTP:      true,
+	snatAlways:       true,
 }
 
 // uses notes, if it is so, that a feature is asked for.
@@ -117,6 +119,7 @@ func (c *checker) usedBySNAT(x *SNAT, s snatSpec) {
 // usedByForward notes the features that a port forward asks for.
 func (c *checker) usedByForward(f *PortForward, s forwardSpec) {
 	c.uses(true, portForwards, s.place)
+	c.uses(f.SNAT == SNATAlways, snatAlways, s.target.snat.place())
 	c.uses(f.Ports.Lo != f.Ports.Hi, forwardRange, s.ports.place())
 	c.uses(f.Protocol == SCTP, forwardSCTP, s.protocol.place())
 }

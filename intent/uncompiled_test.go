@@ -59,6 +59,7 @@ var said = map[feature]struct{ object, path string }{
 	portForwards: {beside(forwardOf("port: 2222, protocol: tcp, to: {endpoint: w, port: 22}")), "metadata.name"},
 	forwardRange: {beside(forwardOf("port: 8000-8010, protocol: tcp, to: {endpoint: w}")), "spec.port"},
 	forwardSCTP:  {beside(forwardOf("port: 36412, protocol: sctp, to: {endpoint: w}")), "spec.protocol"},
+	snatAlways:   {beside(forwardOf("port: 80, protocol: tcp, snat: always, to: {endpoint: w}")), "spec.snat"},
 }
 
 func endpointB(more string) string {

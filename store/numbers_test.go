@@ -177,3 +177,26 @@ func TestAnEpochComesAgainOnlyWhenNobodyCarriesIt(t *testing.T) {
 		t.Errorf("an epoch that is not the one given any more was raised: %v", err)
 	}
 }
+
+func TestAZoneBesideATenantsIsKeptAndGivenBackAsATenantsIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "numbers.json")
+	n, err := Open(path, map[string]uint16{"a/zone/source": 4200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := wants(map[intent.ID]uint16{"a": 0, "a/zone/source": 0})
+	zone := assign(t, n, both).Zone("a/zone/source")
+	if zone != 4200 {
+		t.Errorf("zone %d, and 4200 is known", zone)
+	}
+	if n, err = Open(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	if again := assign(t, n, both); again.Zone("a/zone/source") != zone || again.Zone("a") == zone {
+		t.Errorf("%v after a start", again.Zones())
+	}
+	assign(t, n, wants(map[intent.ID]uint16{"a": 0}))
+	if !slices.Equal(n.Retired(), []uint16{zone}) {
+		t.Errorf("retired: %v, want [%d]", n.Retired(), zone)
+	}
+}

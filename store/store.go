@@ -37,7 +37,7 @@ type epoch struct {
 // Wants lists the intents that need numbers. What has its tag or group already may be
 // left out; a tenant that is left out is gone.
 type Wants struct {
-	Zones  map[intent.ID]uint16 // by tenant: the zone the tenant says, or zero for any
+	Zones  map[intent.ID]uint16 // by tenant, and by what else has a zone: the zone the tenant says, or zero for any
 	Tags   []intent.ID
 	Groups []intent.ID
 }
@@ -232,8 +232,8 @@ type Snapshot struct{ table table }
 
 func (n *Numbers) snapshot() *Snapshot { return &Snapshot{n.table} }
 
-// Zone returns the zone of a tenant, or zero.
-func (s *Snapshot) Zone(tenant intent.ID) uint16 { return s.table.Zones[tenant] }
+// Zone returns the zone of a tenant, or of what else has one, or zero.
+func (s *Snapshot) Zone(of intent.ID) uint16 { return s.table.Zones[of] }
 
 // Epoch returns the epoch of a tenant, or zero.
 func (s *Snapshot) Epoch(tenant intent.ID) uint8 { return s.table.Epochs[tenant].Value }

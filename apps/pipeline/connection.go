@@ -61,6 +61,26 @@ func (c Connection) Flush() ofproto.CTFlush {
 	return ofproto.CTFlush{Proto: c.Protocol, Zone: c.Zone, HasZone: true, Original: t}
 }
 
+// Flushes are the messages that have the tracker forget this connection, and the other half of
+// it in the zone of source translations, if it has one. Its own entry goes first: what still
+// finds that goes by the other.
+func (c Connection) Flushes(source uint16) []ofproto.CTFlush {
+	all := []ofproto.CTFlush{c.Flush()}
+	if c.Mark&MarkDouble == 0 || source == 0 {
+		return all
+	}
+	other := c
+	other.Zone, other.Orig = source, c.Reply.answered()
+	other.Orig.ICMPType, other.Orig.ICMPCode = c.Orig.ICMPType, c.Orig.ICMPCode
+	return append(all, other.Flush())
+}
+
+// answered returns the other direction of t.
+func (t CTTuple) answered() CTTuple {
+	t.Src, t.Dst, t.SrcPort, t.DstPort = t.Dst, t.Src, t.DstPort, t.SrcPort
+	return t
+}
+
 var protocolNames = map[uint8]string{ProtoICMP: "icmp", ProtoTCP: "tcp", ProtoUDP: "udp", ProtoICMPv6: "icmpv6"}
 
 // String returns "tcp 10.1.0.11:40000 -> 10.1.0.12:80".

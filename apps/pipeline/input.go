@@ -41,7 +41,7 @@ type Features struct {
 // Numbers are the ids given to intents, for life. An implementation never changes
 // once it has been given away.
 type Numbers interface {
-	Zone(tenant intent.ID) uint16        // conntrack zone, 4096 to 32767 unless the tenant says its own
+	Zone(intent.ID) uint16               // conntrack zone of a tenant or an AuxZone, 4096 to 32767 unless a tenant says its own; zero: none
 	Epoch(tenant intent.ID) uint8        // 1 to 255
 	Tag(intent.ID) uint32                // never 0
 	Group(intent.ID) uint32              // never 0, below 1<<24
@@ -50,7 +50,7 @@ type Numbers interface {
 
 // Wants lists the intents of a model that need numbers.
 type Wants struct {
-	Zones  map[intent.ID]uint16 // by tenant: the zone the tenant says, or zero for any
+	Zones  map[intent.ID]uint16 // by tenant, and by AuxZone: the zone the tenant says, or zero for any
 	Tags   []intent.ID
 	Groups []intent.ID
 }
@@ -67,12 +67,12 @@ func WantsSince(m, earlier *intent.Model) Wants {
 			given[t] = true
 		}
 	}
-	w := Wants{Zones: map[intent.ID]uint16{}}
+	w := Wants{Zones: ZonesOf(m)}
 	for _, b := range m.Bridges() {
 		w.Tags = append(append(w.Tags, b.ID()), externalIDs(b)...)
 	}
 	for _, t := range m.Tenants() {
-		if w.Zones[t.ID()] = t.Zone; !given[t] {
+		if !given[t] {
 			w.add(t)
 		}
 	}

@@ -133,20 +133,21 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 
 // Bits of ct_mark:
 //
-//	 31            16 15 14 13 12   10  9  8  7      0
-//	+----------------+--+--+--+--+---+---+---+--------+
-//	|     class      |c |a |r |k |   | d |blk| epoch  |
-//	+----------------+--+--+--+--+---+---+---+--------+
+//	 31            16 15 14 13 12 11 10  9   8  7      0
+//	+----------------+--+--+--+--+--+--+---+---+--------+
+//	|     class      |c |a |r |k |  |s | d |blk| epoch  |
+//	+----------------+--+--+--+--+--+--+---+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
 // taken for one of ours; a by those that only an audit let through; k by those of which the
 // policy says that they live on when it is changed; r by those whose ends are to be told if it
-// stops them; d by those of which the destination is translated. Bits 10 and 11 belong to load
-// balancing.
+// stops them; d by those of which the destination is translated; s by those of which the source is, too, in a
+// zone for that. Bit 11 belongs to load balancing.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
 	MarkDNAT       uint32 = 1 << 9
+	MarkDouble     uint32 = 1 << 10
 	MarkKeep       uint32 = 1 << 12
 	MarkReset      uint32 = 1 << 13
 	MarkAudited    uint32 = 1 << 14

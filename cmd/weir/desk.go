@@ -168,8 +168,14 @@ func tenantStatuses(m *intent.Model, now *controller.Status) []api.Tenant {
 			given[t.ID] = t
 		}
 	}
+	sources := map[intent.ID]uint16{}
+	if now != nil {
+		sources = givenZones(now)
+	}
 	for _, t := range m.Tenants() {
-		all = append(all, tenantStatus(t, given[t.ID()], now))
+		s := tenantStatus(t, given[t.ID()], now)
+		s.SourceZone = sources[t.ID()+pipeline.SourceZone]
+		all = append(all, s)
 	}
 	return all
 }
@@ -200,15 +206,17 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 			continue
 		}
 		found = true
-		zone := numbers.Zone(t.ID())
-		if zone == 0 {
-			continue // no number yet, and so no connection
+		for _, id := range []intent.ID{t.ID(), t.ID() + pipeline.SourceZone} {
+			zone := numbers.Zone(id)
+			if zone == 0 {
+				continue // no number yet, or none needed, and so no connection
+			}
+			of, err := d.zone(ctx, t.Name, zone, numbers)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, of...)
 		}
-		of, err := d.zone(ctx, t.Name, zone, numbers)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, of...)
 	}
 	if !found {
 		return nil, api.UnknownTenant(tenant)
@@ -216,7 +224,7 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 	return list, nil
 }
 
-// zone lists the connections of one tenant.
+// zone lists the connections of one zone of a tenant.
 func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers) ([]api.Connection, error) {
 	var list []api.Connection
 	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {

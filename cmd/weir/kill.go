@@ -91,7 +91,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 		k.Why = "removing one of ICMPv6 kills this version of ovs-vswitchd (" + string(quirk.FlushICMPv6) + "): they expire by themselves"
 	}
 	for _, b := range bridges {
-		if err := d.flush(ctx, b, tracked); err != nil {
+		if err := d.flush(ctx, b, tracked, numbers.Zone(t.ID()+pipeline.SourceZone)); err != nil {
 			return k, err
 		}
 	}
@@ -145,8 +145,8 @@ func (d *desk) sparesICMPv6(bridge string) bool {
 	return len(quirks) == 0 || slices.ContainsFunc(quirks, func(q quirk.Quirk) bool { return q.ID == quirk.FlushICMPv6 })
 }
 
-// flush removes connections through a bridge of their datapath.
-func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connection) error {
+// flush removes connections through a bridge of their datapath, and their other halves.
+func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connection, source uint16) error {
 	if len(some) == 0 {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connect
 	for part := range slices.Chunk(some, flushBatch) {
 		var flushes []ofproto.CTFlush
 		for _, c := range part {
-			flushes = append(flushes, c.Flush())
+			flushes = append(flushes, c.Flushes(source)...)
 		}
 		if err := conn.FlushConnections(ctx, flushes); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
 	"weir/intent"
@@ -35,9 +36,9 @@ type warden struct {
 	filled time.Time          // when the trackers were asked how full they are
 }
 
-// A ward is a zone of one of our tenants in a datapath.
+// A ward is one of our zones in a datapath.
 type ward struct {
-	tenant intent.ID // empty: it is gone, and a bridge still remembers it
+	tenant intent.ID // whose connections are there; empty: several have some, or it is gone, and a bridge still remembers it
 	bridge string    // one that has the zone
 	max    uint32    // connections; zero: no limit
 }
@@ -155,16 +156,14 @@ func (w *warden) publish() {
 	w.desk.trackers.Store(&all)
 }
 
-// wardsOf returns the zones of our tenants, by type of datapath: of those in the model, and
-// of those that its bridges remember.
+// wardsOf returns our zones, by type of datapath: of those in the model, and of those that its
+// bridges remember. Only those of the tenants have limits: what is in the others is the other
+// half of connections that are counted there.
 //
 // What a bridge remembers of a tenant in the model is left alone until the tenant has its zone:
 // at a start it is not known yet, and a limit that goes and comes counts from zero.
 func wardsOf(m *intent.Model, s ovsdb.Snapshot, now *controller.Status) map[string]map[uint16]ward {
-	given := map[intent.ID]uint16{}
-	for _, t := range now.Tenants {
-		given[t.ID] = t.Zone
-	}
+	given, others := givenZones(now), pipeline.AuxZones(m)
 	all := map[string]map[uint16]ward{}
 	for _, b := range m.Bridges() {
 		have, there := s.Bridges[b.Name]
@@ -181,8 +180,21 @@ func wardsOf(m *intent.Model, s ovsdb.Snapshot, now *controller.Status) map[stri
 				all[kind][zone] = ward{t.ID(), b.Name, limitOf(t, kind)}
 			}
 		}
+		for _, z := range others {
+			if zone := given[z.ID]; zone != 0 && slices.Contains(z.Bridges, b.Name) {
+				all[kind][zone] = auxWard(z, b.Name)
+			}
+		}
 	}
 	return all
+}
+
+func auxWard(z pipeline.AuxZone, bridge string) ward {
+	w := ward{bridge: bridge}
+	if z.Tenant != nil {
+		w.tenant = z.Tenant.ID()
+	}
+	return w
 }
 
 // addWards adds zones that a bridge remembers, unless somebody is known to have them.
