@@ -51,8 +51,10 @@ func behind(t *testing.T, model string) (n *ovstest.Net, h1, h2, out *sandbox.Ho
 }
 
 // tuples returns the connections of tenant t as "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.10".
-func tuples(n *ovstest.Net) (all []string) {
-	for _, e := range n.Entries(n.Weir.Zone("t")) {
+func tuples(n *ovstest.Net) []string { return tuplesOf(n, "t") }
+
+func tuplesOf(n *ovstest.Net, tenant string) (all []string) {
+	for _, e := range n.Entries(n.Weir.Zone(tenant)) {
 		all = append(all, fmt.Sprintf("%s %v>%v %v>%v", e.Protocol, e.Orig.Src, e.Orig.Dst, e.Reply.Src, e.Reply.Dst))
 	}
 	return all

@@ -20,7 +20,10 @@ var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [
 	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
 	portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h2}") +
 	portForward("moved", "address: 203.0.113.10, port: 9000-9010, protocol: tcp, to: {endpoint: h2, port: 8000-8010}") +
-	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 8000-8010]}")
+	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 8000-8010]}") +
+	tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("red", "r1", 4, "10.1.1.11") +
+	red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1") +
+	policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
 
 // TestStormThroughNAT has 16 clients connect, exchange a line and reset on each path of NAT in
 // turn, with ports that come again and again, while policy is replaced and connections are
@@ -30,6 +33,7 @@ func TestStormThroughNAT(t *testing.T) {
 	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
 	h2 := n.Host("h2", mac(2), []string{"10.1.1.12/24", "fd00:1::12/64"}, "10.1.1.1", "fd00:1::1")
 	h3 := n.Host("h3", mac(3), []string{"10.1.1.13/24"}, "10.1.1.1")
+	r1 := n.Host("r1", mac(4), []string{"10.1.1.11/24"}, "10.1.1.1")
 	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::9/64", "fe80::9/64"}, "203.0.113.2")
 	n.Run(natStormModel)
 	paths := []stormPath{
@@ -44,6 +48,9 @@ func TestStormThroughNAT(t *testing.T) {
 		{"forwarded port", out, h2, "203.0.113.10:8080", false},
 		{"forwarded range", out, h2, "203.0.113.10:8005", false},
 		{"forwarded range, moved", out, h2, "203.0.113.10:9006", false},
+		{"another tenant's, SNAT", h2, r1, "203.0.113.40:80", false},
+		{"another tenant's, pool", h3, r1, "203.0.113.40:80", false},
+		{"floating IPs, both ways", r1, h1, "203.0.113.20:80", false},
 	}
 	for _, address := range []string{"203.0.113.1:80", "[2001:db8::9]:80"} {
 		echo(t, out, address)
@@ -53,6 +60,7 @@ func TestStormThroughNAT(t *testing.T) {
 	for _, port := range []string{"80", "8005", "8006"} {
 		echo(t, h2, "10.1.1.12:"+port)
 	}
+	echo(t, r1, "10.1.1.11:80")
 	s := storm{tally: make([]outcomes, len(paths))}
 	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
 	defer stop()

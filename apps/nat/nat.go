@@ -110,15 +110,18 @@ func notSpoofed(b *pipeline.Builder, t *pipeline.TenantSite) {
 }
 
 // owns makes addresses outside those of a tenant: the router answers for them on the link,
-// and what comes for them is the tenant's. Several intents may say the same ones.
-func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, id intent.ID, p netip.Prefix, known map[netip.Prefix]bool) {
+// and what comes for them is the tenant's, also from other tenants. Several intents may say the
+// same ones: the first does it.
+func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, id intent.ID, p netip.Prefix, known map[netip.Prefix]bool) (first bool) {
 	if known[p] {
-		return
+		return false
 	}
 	known[p] = true
 	b.Flow(id, pipeline.ExtIn, 100+uint16(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	stillAs(b, t, id, p)
+	across(b, x, id, p)
 	if s, onLink := x.OnLink(p.Addr()); onLink && !(p.IsSingleIP() && s.Address == p.Addr()) {
 		answerFor(b, id, x, p)
 	}
+	return true
 }

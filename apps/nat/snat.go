@@ -14,7 +14,9 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	ip := pipeline.IPVersion(pool.Is4())
 	for _, r := range pool.Ranges {
 		for _, p := range prefixesOf(r) {
-			owns(b, t, x, s.ID(), p, known)
+			if owns(b, t, x, s.ID(), p, known) {
+				nobody(b, t, x, s.ID(), p)
+			}
 		}
 	}
 	selected := []ofproto.Action{

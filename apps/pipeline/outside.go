@@ -97,6 +97,25 @@ func (x ExternalSite) ToOutsideOf(mac [6]byte) []ofproto.Action {
 	}
 }
 
+// ToTenants returns the actions that send a packet to x, and from there to the tenant that has
+// its destination.
+func (x ExternalSite) ToTenants() []ofproto.Action {
+	return []ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(x.Tag)), ToOutside.Set(), Across.Set(), ofproto.GotoTable(PolSkip)}
+}
+
+// comeBack has what one tenant has sent to another by x come in as if it had left. What the
+// first has made of it is in the packet; nothing else of it goes with it, its own addresses
+// least of all. What comes from an outside is not sent there, so that nothing goes in circles.
+func comeBack(b *Builder, x ExternalSite) {
+	actions := []ofproto.Action{ofproto.CTClear{}}
+	for r := ofproto.Reg0; r <= ofproto.Reg15; r++ {
+		actions = append(actions, ofproto.Set(r.Whole(), 0))
+	}
+	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), Across.Is()), append(actions,
+		ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
+		ofproto.SetMAC(ofproto.EthDst, RouterMAC), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn})...)
+}
+
 // EnterTenant returns the actions that make what comes from outside a tenant's.
 func (t *TenantSite) EnterTenant() []ofproto.Action {
 	return []ofproto.Action{
@@ -140,6 +159,7 @@ func outside(b *Builder, id intent.ID) {
 		b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
 			ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
 		b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
+		comeBack(b, x)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
 //	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |fo|jdg|est|nat|
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 8 to outside
+//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 8 to outside; 9 across
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
@@ -61,6 +61,7 @@ const (
 	SNAT        Flag = 1 // its source is to be another one
 	FromOutside Flag = 4 // it came from an outside
 	ToOutside   Flag = 8 // it is bound for one
+	Across      Flag = 9 // ... and for an address there of another tenant of the bridge
 
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
@@ -221,6 +222,7 @@ const (
 	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
 	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
 	NoPortLeft      Reason = 64 // all ports of the addresses that it could leave as are taken
+	NotOfItsOwn     Reason = 71 // for an address outside of the sender's tenant that nobody is behind
 )
 
 // Reasons are the reasons as people read them.
@@ -240,6 +242,7 @@ var Reasons = map[Reason]string{
 	NoPort:  "the endpoint's port has gone",
 	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
+	NotOfItsOwn: "for an address outside of its own tenant that nobody is behind",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

@@ -1,0 +1,221 @@
+package test
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// red returns an object of tenant red.
+func red(kind, name, spec string) string { return object(kind, "name: "+name+", tenant: red", spec) }
+
+// twoTenants has h1 and h2 of tenant t, and r1 and r2 of tenant red, in networks with the same
+// addresses. h2 and r2 leave by an SNAT, h1 and r1 have floating IPs, r2 a forwarded port.
+func twoTenants(more ...string) string {
+	return natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}"), endpoint("red", "r1", 3, "10.1.1.11"), endpoint("red", "r2", 4, "10.1.1.12"),
+		red("SNAT", "all", "addresses: [203.0.113.30]"), red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1"),
+		red("PortForward", "web", "address: 203.0.113.30, port: 8080, protocol: tcp, to: {endpoint: r2, port: 80}")) + strings.Join(more, "")
+}
+
+// sideBySide is a net with two tenants inside and out outside.
+func sideBySide(t *testing.T, model string) (n *ovstest.Net, h1, h2, r1, r2, out *sandbox.Host) {
+	t.Helper()
+	n = ovstest.New(t)
+	h1 = n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1")
+	h2 = n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	r1 = n.Host("r1", mac(3), []string{"10.1.1.11/24"}, "10.1.1.1")
+	r2 = n.Host("r2", mac(4), []string{"10.1.1.12/24"}, "10.1.1.1")
+	out = n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(model)
+	return n, h1, h2, r1, r2, out
+}
+
+// fromInside is a policy of red that admits who comes from where t's addresses outside are.
+var fromInside = policy("red", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [203.0.113.10/32, 203.0.113.20/32]}, protocol: tcp, ports: [80]}",
+	"{name: ping, direction: ingress, action: allow, from: {cidrs: [203.0.113.0/24]}, protocol: icmp}",
+	"{name: dns, direction: ingress, action: allow, from: {cidrs: [203.0.113.0/24]}, protocol: udp, ports: [53, 9999]}")
+
+// ipv4 is the condition that a frame is of IPv4, from or to somebody in a prefix.
+func ipv4(p string) func([]byte) bool {
+	in := netip.MustParsePrefix(p)
+	return func(f []byte) bool {
+		return len(f) >= 34 && bytes.Equal(f[12:14], []byte{8, 0}) && (in.Contains(netip.AddrFrom4([4]byte(f[26:30]))) || in.Contains(netip.AddrFrom4([4]byte(f[30:34]))))
+	}
+}
+
+// TestAddressesOfAnotherTenant reaches red's floating IP and forwarded port from t, as who leaves
+// by an SNAT and as who has a floating IP. Nothing leaves the bridge, and red sees nobody's own
+// address.
+func TestAddressesOfAnotherTenant(t *testing.T) {
+	n, h1, h2, r1, r2, out := sideBySide(t, twoTenants(fromInside))
+	left := wire(t, out)
+	echo(t, r1, "10.1.1.11:80")
+	echo(t, r2, "10.1.1.12:80")
+	serve(t, r1, "10.1.1.11:81", "r1")
+	arrived := map[*sandbox.Host]*sandbox.Wire{r1: wire(t, r1), r2: wire(t, r2)}
+	for _, from := range []*sandbox.Host{h1, h2} {
+		talk(t, from, "203.0.113.40:80")
+		talk(t, from, "203.0.113.30:8080")
+		pings(t, from, "203.0.113.40", 2, 2)
+		refusedUDP(t, from, "203.0.113.40:9999")
+		timesOut(t, from, "203.0.113.40:81")
+		timesOut(t, from, "203.0.113.30:80")
+		timesOut(t, from, "203.0.113.10:80") // its own tenant's
+		if got, err := from.Exec(t.Context(), "ping", "-c", "1", "-W", "5", "203.0.113.40"); err != nil || !strings.Contains(got, "ttl=62") {
+			t.Errorf("%s pings past two routers: %v: %s", from.Name, err, got)
+		}
+	}
+	for h, w := range arrived {
+		own := "10.1.1.12/32" // of whom h is not: both tenants have it
+		if h == r2 {
+			own = "10.1.1.11/32"
+		}
+		if sees(w, ipv4(own)) {
+			t.Errorf("%s sees %s", h.Name, own)
+		}
+	}
+	if sees(left, ipv4("0.0.0.0/0")) {
+		t.Error("a packet has left the bridge")
+	}
+	for zone, want := range map[string][]string{
+		"t": {"tcp 10.1.1.11>203.0.113.40 203.0.113.40>203.0.113.20", "tcp 10.1.1.12>203.0.113.30 203.0.113.30>203.0.113.10", "icmp 10.1.1.12>203.0.113.40 203.0.113.40>203.0.113.10"},
+		"red": {"tcp 203.0.113.20>203.0.113.40 10.1.1.11>203.0.113.20", "tcp 203.0.113.10>203.0.113.30 10.1.1.12>203.0.113.10",
+			"icmp 203.0.113.10>203.0.113.40 10.1.1.11>203.0.113.10", "udp 203.0.113.20>203.0.113.40 10.1.1.11>203.0.113.20"},
+	} {
+		got := strings.Join(tuplesOf(n, zone), "\n")
+		for _, w := range want {
+			if !strings.Contains(got, w) {
+				t.Errorf("no connection %q of %s in\n%s", w, zone, got)
+			}
+		}
+	}
+}
+
+// TestRecirculationsAcrossTenants counts how often packets from one tenant to the other come back
+// to the flow tables, and what the tracker remembers of them.
+func TestRecirculationsAcrossTenants(t *testing.T) {
+	model := twoTenants(strings.Replace(fromInside, "203.0.113.10/32", "203.0.113.10/31", 1))
+	n, h1, h2, r1, r2, _ := sideBySide(t, model)
+	echo(t, r1, "10.1.1.11:80")
+	echo(t, r2, "10.1.1.12:80")
+	for i, c := range []struct {
+		name    string
+		from    *sandbox.Host
+		mac     string
+		address string
+		want    ovstest.Recirculations
+	}{
+		{"SNAT, floating IP", h2, mac(2), "203.0.113.40:80", ovstest.Recirculations{New: 2, Established: 2}},
+		{"floating IPs", h1, mac(1), "203.0.113.40:80", ovstest.Recirculations{New: 2, Established: 2}},
+		{"SNAT, forwarded port", h2, mac(2), "203.0.113.30:8080", ovstest.Recirculations{New: 2, Established: 2}},
+		{"SNAT, pool, floating IP", h2, mac(2), "203.0.113.40:80", ovstest.Recirculations{New: 3, Established: 2}},
+	} {
+		if i == 3 {
+			n.Weir.Apply(strings.Replace(model, "addresses: [203.0.113.10]", "addresses: [203.0.113.10-203.0.113.11], ports: 1024-65535", 1))
+		}
+		if _, err := n.Appctl("revalidator/purge"); err != nil {
+			t.Fatal(err)
+		}
+		count := func() int { return len(tuplesOf(n, "t")) + len(tuplesOf(n, "red")) }
+		before := count()
+		talk(t, c.from, c.address)
+		got := n.Recirculations("src="+c.mac, "eth_type(0x0800)")
+		entries := count() - before
+		t.Logf("%-23s recirculations new / established / entries: %d / %d / %d", c.name, got.New, got.Established, entries)
+		if got != c.want || entries != 2 {
+			t.Errorf("%s: %+v, %d entries, want %+v, 2", c.name, got, entries, c.want)
+		}
+	}
+}
+
+// TestWhoMayReachAnotherTenant has each of both tenants' policies and translations be missing in
+// turn: then nobody gets through.
+func TestWhoMayReachAnotherTenant(t *testing.T) {
+	deny := policy("t", "out", "{name: not-there, direction: egress, action: deny, to: {cidrs: [203.0.113.40/32]}}")
+	as := snat("all", "addresses: [203.0.113.10]")
+	n, _, h2, r1, _, _ := sideBySide(t, twoTenants(fromInside))
+	echo(t, r1, "10.1.1.11:80")
+	c, err := h2.Dial(t.Context(), "tcp", "203.0.113.40:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	for _, step := range []struct {
+		name, model string
+		passes      bool
+	}{
+		{"all there", twoTenants(fromInside), true},
+		{"t's policy denies it", twoTenants(fromInside, deny), false},
+		{"all there again", twoTenants(fromInside), true},
+		{"red's policy does not admit it", twoTenants(), false},
+		{"and again", twoTenants(fromInside), true},
+		{"nothing says as whom it leaves", strings.Replace(twoTenants(fromInside), as, "", 1), false},
+	} {
+		n.Weir.Apply(strings.ReplaceAll(step.model, "}\nspec: {}", "}\nspec: {allowDisruption: true}"))
+		if step.passes {
+			talk(t, h2, "203.0.113.40:80")
+			continue
+		}
+		timesOut(t, h2, "203.0.113.40:80")
+		if err := say(c, "hello", time.Second); err == nil && step.name == "t's policy denies it" {
+			t.Errorf("%s: what was open goes on", step.name)
+		}
+	}
+}
+
+// TestAcrossTenantsOverIPv6 is TestAddressesOfAnotherTenant over IPv6.
+func TestAcrossTenantsOverIPv6(t *testing.T) {
+	model := strings.Replace(natBridge, "    subnets: [", "    subnets: [{cidr: \"2001:db8::/64\", gateway: \"fe80::9\"}, ", 1) +
+		tenant("t", "", "{cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") + endpoint("t", "h1", 1, "\"fd00:1::11\"") + endpoint("t", "h2", 2, "\"fd00:1::12\"") +
+		snat("all", "addresses: [\"2001:db8::240\"]") + floatingIP("h1-ip", "\"2001:db8::20\"", "h1") +
+		tenant("red", "", "{cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") + endpoint("red", "r1", 3, "\"fd00:1::11\"") +
+		red("FloatingIP", "r1-ip", "address: \"2001:db8::40\", endpoint: r1") +
+		red("PortForward", "web", "address: \"2001:db8::41\", port: 8080, protocol: tcp, to: {endpoint: r1, port: 80}") +
+		policy("red", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [\"2001:db8::/64\"]}, protocol: tcp, ports: [80]}",
+			"{name: ping, direction: ingress, action: allow, protocol: icmpv6}", "{name: dns, direction: ingress, action: allow, protocol: udp, ports: [9999]}")
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"fd00:1::11/64"}, "fd00:1::1")
+	h2 := n.Host("h2", mac(2), []string{"fd00:1::12/64"}, "fd00:1::1")
+	r1 := n.Host("r1", mac(3), []string{"fd00:1::11/64"}, "fd00:1::1")
+	n.Host("out", mac(9), []string{"2001:db8::9/64", "fe80::9/64"})
+	n.Run(model)
+	echo(t, r1, "[fd00:1::11]:80")
+	for _, h := range []*sandbox.Host{h1, h2} {
+		talk(t, h, "[2001:db8::40]:80")
+		talk(t, h, "[2001:db8::41]:8080")
+		pings(t, h, "2001:db8::40", 2, 2)
+		refusedUDP(t, h, "[2001:db8::40]:9999")
+	}
+	got := strings.Join(tuplesOf(n, "red"), "\n")
+	for _, want := range []string{"tcp 2001:db8::20>2001:db8::40 fd00:1::11>2001:db8::20", "tcp 2001:db8::240>2001:db8::41 fd00:1::11>2001:db8::240"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no connection %q in\n%s", want, got)
+		}
+	}
+}
+
+// TestFTPAcrossTenants downloads from red's server, whose data connections both tenants' trackers
+// have to be told of.
+func TestFTPAcrossTenants(t *testing.T) {
+	ftp := func(tenant string) string {
+		return policy(tenant, "ftp", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [21], alg: ftp}",
+			"{name: out, direction: egress, action: allow, protocol: tcp, ports: [21], alg: ftp}", "{name: no-more, direction: egress, action: deny}")
+	}
+	_, h1, h2, r1, _, _ := sideBySide(t, twoTenants(ftp("t"), ftp("red")))
+	serveFTP(t, r1, "10.1.1.11")
+	for _, way := range []string{"PASV", "PORT"} {
+		for name, from := range map[string]*sandbox.Host{"SNAT": h2, "floating IP": h1} {
+			t.Run(way+" "+name, func(t *testing.T) {
+				if got, err := download(t, from, way, "203.0.113.40"); err != nil || got != theFile {
+					t.Errorf("%q, %v", got, err)
+				}
+			})
+		}
+	}
+}
