@@ -84,6 +84,9 @@ type Config struct {
 	// Resolver finds out the MAC addresses of neighbours. If it is empty, nobody does.
 	Resolver Resolver
 
+	// Announcer tells neighbours of addresses that appear. If it is empty, nobody does.
+	Announcer Announcer
+
 	// Connections reads the connections of a zone, and Judge returns how a program judges
 	// those of a tenant, which a sweep asks. If either is nil there are no sweeps, and what
 	// policy no longer admits is stopped by the flows alone. They are called by goroutines

@@ -86,7 +86,8 @@ type session struct {
 	counting <-chan time.Time // when the meters are read again
 	sweep    sweeper
 
-	resolving resolving
+	resolving  resolving
+	announcing announcing
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
@@ -102,6 +103,7 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 		return fmt.Errorf("bridge %s: %w", name, err)
 	}
 	s.cache.Remember(s.tables().Flows)
+	s.present()
 	if err := c.send(ctx, bridgeUp{b}); err != nil {
 		return err
 	}
@@ -173,6 +175,8 @@ func (s *session) serve(ctx context.Context) error {
 			err = s.count(ctx)
 		case <-s.resolving.turn:
 			err = s.ask(ctx)
+		case <-s.announcing.turn:
+			err = s.announceOn(ctx)
 		case <-s.sweep.turn:
 			err = s.sweepOn(ctx)
 		case <-s.sweep.later:
@@ -312,7 +316,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	s.sweepAfter(x.plan, in)
 	s.programmed(program, x.theirs)
 	s.alone = mode != intent.ForeignKeep
-	return false, nil
+	return false, s.announce(ctx, x)
 }
 
 // input returns the job's, with what the switch has refused.

@@ -115,36 +115,22 @@ func Ask(in pipeline.Input, n pipeline.Neighbour) (out []ofproto.PacketOut) {
 // request returns an ARP request. A router without an address of its own asks from none, as
 // a probe does (RFC 5227), which is answered like any other.
 func request(x pipeline.ExternalSite, a netip.Addr) []byte {
-	f, mac := make([]byte, ethLen+arpLen), x.RouterMAC()
-	copy(f, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	copy(f[6:], mac[:])
-	copy(f[12:], []byte{0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1})
-	copy(f[arpSHA:], mac[:])
+	own := netip.IPv4Unspecified()
 	if s, ok := x.OnLink(a); ok && s.Address.IsValid() {
-		copy(f[arpSPA:], s.Address.AsSlice())
+		own = s.Address
 	}
-	copy(f[arpSPA+10:], a.AsSlice())
-	return f
+	return arpRequest(x.RouterMAC(), own, a)
 }
 
 // solicitation returns a neighbour solicitation (RFC 4861, 4.3), from the link-local address
 // of the router's MAC address.
 func solicitation(x pipeline.ExternalSite, a netip.Addr) []byte {
-	f, mac, target := make([]byte, ethLen+ipv6Len+ndLen), x.RouterMAC(), a.As16()
-	copy(f, []byte{0x33, 0x33, 0xff, target[13], target[14], target[15]})
-	copy(f[6:], mac[:])
-	binary.BigEndian.PutUint16(f[12:], 0x86dd)
-	ip := f[ethLen:]
-	ip[0], ip[5], ip[6], ip[7] = 6<<4, ndLen, pipeline.ProtoICMPv6, 255
-	copy(ip[8:], pipeline.LinkLocal(mac).AsSlice())
-	copy(ip[24:], []byte{0xff, 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]})
-	nd := ip[ipv6Len:]
-	nd[0] = ndNS
-	copy(nd[8:], target[:])
-	nd[24], nd[25] = sourceMAC, 1
-	copy(nd[26:], mac[:])
-	binary.BigEndian.PutUint16(nd[2:], checksum(ip[8:ipv6Len], nd))
-	return f
+	mac, target := x.RouterMAC(), a.As16()
+	return discovery{
+		to: [6]byte{0x33, 0x33, 0xff, target[13], target[14], target[15]}, from: mac, src: pipeline.LinkLocal(mac),
+		dst: netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]}),
+		typ: ndNS, target: a, option: sourceMAC,
+	}.frame()
 }
 
 // Answer answers a neighbour solicitation from outside that a flow has sent to the controller.
@@ -164,34 +150,9 @@ func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 // advert returns the answer to a solicitation. The flow has seen to it that the target is the
 // router's.
 func advert(x pipeline.ExternalSite, asked []byte) []byte {
-	f, mac := make([]byte, ethLen+ipv6Len+ndLen), x.RouterMAC()
-	copy(f, asked[6:12])
-	copy(f[6:], mac[:])
-	binary.BigEndian.PutUint16(f[12:], 0x86dd)
-	ip := f[ethLen:]
-	ip[0], ip[5], ip[6], ip[7] = 6<<4, ndLen, pipeline.ProtoICMPv6, 255
-	copy(ip[8:], asked[ndTarget:ndOptions])
-	copy(ip[24:], asked[ethLen+8:ethLen+24])
-	nd := ip[ipv6Len:]
-	nd[0] = ndNA
-	binary.BigEndian.PutUint32(nd[4:], advertisementFlags)
-	copy(nd[8:], asked[ndTarget:ndOptions])
-	nd[24], nd[25] = targetMAC, 1
-	copy(nd[26:], mac[:])
-	binary.BigEndian.PutUint16(nd[2:], checksum(ip[8:ipv6Len], nd))
-	return f
-}
-
-// checksum is that of ICMPv6 (RFC 8200, 8.1) over addresses and message.
-func checksum(addrs, message []byte) uint16 {
-	sum := uint32(len(message)) + pipeline.ProtoICMPv6
-	for _, b := range [][]byte{addrs, message} {
-		for i := 0; i < len(b); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(b[i:]))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	target := netip.AddrFrom16([16]byte(asked[ndTarget:ndOptions]))
+	return discovery{
+		to: [6]byte(asked[6:12]), from: x.RouterMAC(), src: target, dst: netip.AddrFrom16([16]byte(asked[ethLen+8 : ethLen+24])),
+		typ: ndNA, flags: advertisementFlags, target: target, option: targetMAC,
+	}.frame()
 }

@@ -17,6 +17,14 @@ type Neighbour struct {
 	MAC      intent.MAC
 }
 
+// A Presence is addresses that a router answers for on a link: which port leads there, and the
+// MAC address that it has on it.
+type Presence struct {
+	Port   uint32 // OpenFlow port
+	MAC    intent.MAC
+	Prefix netip.Prefix
+}
+
 // neighbours returns those of the neighbours that are on the bridge's outsides.
 func (in Input) neighbours(outsides []ExternalSite) (some []Neighbour) {
 	for _, n := range in.Facts.Neighbours {

@@ -184,6 +184,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Narrowed:  pipeline.Narrowed,
 		Answer:    apps.Answer,
 		Resolver:  controller.Resolver{Wanted: nat.Wanted, Ask: nat.Ask, Heard: nat.Heard},
+		Announcer: controller.Announcer{Answered: nat.Answered, Announce: nat.Announce},
 		Observe:   d.observe,
 
 		Connections: d.trackedIn,
