@@ -93,6 +93,9 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	now.Dst, now.DstPort, now.Src = c.Reply.Src, c.Reply.SrcPort, c.Reply.Dst
 	now.from, now.to = j.ends(c)
 	who := c.Orig.Src
+	if c.Protocol == protoSCTP && c.Orig.SrcPort == 0 && c.Orig.DstPort == 0 { // the datapath knows no more
+		return pipeline.Unclear
+	}
 	if !j.rules || who.Is4() != now.Dst.Is4() || !j.knows(who) || !j.knows(now.Dst) {
 		return pipeline.Unclear
 	}
@@ -200,9 +203,11 @@ func flag(f pipeline.Flag, is bool) uint64 {
 	return 0
 }
 
+const protoSCTP = 132
+
 // ports are the fields of the ports of protocols that have them.
 var ports = map[uint8][2]ofproto.Field{
-	6: {ofproto.TCPSrc, ofproto.TCPDst}, 17: {ofproto.UDPSrc, ofproto.UDPDst}, 132: {ofproto.SCTPSrc, ofproto.SCTPDst},
+	6: {ofproto.TCPSrc, ofproto.TCPDst}, 17: {ofproto.UDPSrc, ofproto.UDPDst}, protoSCTP: {ofproto.SCTPSrc, ofproto.SCTPDst},
 }
 
 // packetOf returns a packet of one direction of a connection.

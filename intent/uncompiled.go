@@ -76,7 +76,6 @@ var uncompiled = map[feature]bool{
 	snatTo:           true,
 	snatExempt:       true,
 	snatShared:       true,
-	forwardSCTP:      true,
 	snatAlways:       true,
 }
 

@@ -76,6 +76,7 @@ const (
 	MonitorError   ID = "monitor-error"
 	SixRounds      ID = "six-recirculations"
 	LaterFragments ID = "later-fragments"
+	SCTPPorts      ID = "sctp-ports"
 )
 
 // All has every quirk that is known. Those without a version that fixes them were seen on
@@ -99,6 +100,7 @@ var All = []Quirk{
 	{MonitorError, "the error about a flow monitor has a header of random bytes: it is known by its place among the answers", nil, false},
 	{SixRounds, "a packet that is looked up a seventh time is dropped: no path has more than five", nil, true},
 	{LaterFragments, "later fragments do not match ports: a large UDP packet to a port that is translated may be lost", versions("3.5.0"), true},
+	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", nil, true},
 }
 
 // On reports whether a version has the quirk, on a datapath of that kind.

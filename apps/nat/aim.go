@@ -16,6 +16,7 @@ type aimed struct {
 	ip        netip.Addr
 	protocol  intent.Protocol  // empty: all, with whatever port
 	ports, to intent.PortRange // as many there as here, each to its own
+	portless  bool             // the tracker does not know the ports
 }
 
 // aim has what is new for an address go to an endpoint. From here on the packet is to all
@@ -65,7 +66,11 @@ var protocols = map[intent.Protocol]struct {
 func (a aimed) kept() (all []way) {
 	original := ofproto.CoverPorts(ofproto.CTTpDst, a.ports.Lo, a.ports.Hi)
 	for i, c := range ofproto.CoverPorts(protocols[a.protocol].dst, a.ports.Lo, a.ports.Hi) {
-		all = append(all, way{asked: append(a.is(), c), original: append(a.was(), original[i], pipeline.SamePort)})
+		w := way{asked: append(a.is(), c), original: append(a.was(), original[i], pipeline.SamePort)}
+		if a.portless {
+			w.original, w.meant = a.was(), w.asked
+		}
+		all = append(all, w)
 	}
 	return all
 }

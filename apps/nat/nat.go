@@ -117,7 +117,7 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		return false
 	}
 	known[p] = true
-	b.Flow(id, pipeline.ExtIn, 100+uint16(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
+	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	stillAs(b, t, id, p)
 	across(b, x, id, p)
 	if s, onLink := x.OnLink(p.Addr()); onLink && !(p.IsSingleIP() && s.Address == p.Addr()) {
@@ -125,3 +125,6 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	}
 	return true
 }
+
+// owned is the priority in ExtIn of a prefix that is a tenant's.
+func owned(bits int) uint16 { return 100 + uint16(bits) }

@@ -11,6 +11,9 @@ const (
 	laterFragment = 3
 )
 
+// IsLaterFragment is the condition that a packet is a fragment, and not the first.
+var IsLaterFragment = ofproto.Is(ofproto.IPFrag, laterFragment)
+
 // fragments lets the later fragments of a packet that policy judges follow the first, which
 // alone has ports. The userspace datapath's tracker puts a packet together for every ct()
 // and takes it apart again behind it: what comes to the policy is fragments. (The kernel's

@@ -36,6 +36,7 @@ type Port struct {
 type Features struct {
 	NDExtension bool // nd_reserved and nd_options_type can be set
 	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
+	SCTPPorts   bool // the connection tracker knows the ports of SCTP
 }
 
 // Numbers are the ids given to intents, for life. An implementation never changes

@@ -116,6 +116,11 @@ func (b *Builder) Flow(id intent.ID, t ofproto.Table, priority uint16, m ofproto
 	})
 }
 
+// LeaveOut notes that an intent is not served, and why.
+func (b *Builder) LeaveOut(id intent.ID, why string) {
+	b.unit.Pending = append(b.unit.Pending, Pending{id, why})
+}
+
 // Group adds the group of id, with the number that Numbers gives it.
 func (b *Builder) Group(id intent.ID, t ofproto.GroupType, buckets []ofproto.Bucket) {
 	if b.Refused(id) {

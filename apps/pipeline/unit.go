@@ -177,11 +177,11 @@ func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps 
 		b.unit.Flows = make([]ofproto.Flow, 0, len(was.unit.Flows)+8)
 	}
 	s.classify(in.Numbers)
+	b.unit.Pending = slices.Clip(s.pending)
 	serveTenant(b, s)
 	for _, app := range apps {
 		app.Tenant(b, s)
 	}
-	b.unit.Pending = s.pending
 	return b.sorted()
 }
 

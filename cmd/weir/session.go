@@ -178,7 +178,9 @@ func (k *keeper) note(o observed) {
 	}
 	if s := k.sites[o.bridge]; s != nil {
 		features := o.features
-		features.FlushICMPv6 = !o.version.Has(quirk.FlushICMPv6, userspace(k.snapshot.Bridges[o.bridge]))
+		inUserspace := userspace(k.snapshot.Bridges[o.bridge])
+		features.FlushICMPv6 = !o.version.Has(quirk.FlushICMPv6, inUserspace)
+		features.SCTPPorts = !o.version.Has(quirk.SCTPPorts, inUserspace)
 		s.features = &features
 		k.warn(o.bridge, s, o.version)
 	}

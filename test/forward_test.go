@@ -1,0 +1,335 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"golang.org/x/sys/unix"
+
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+func portForward(name, spec string) string {
+	return object("PortForward", "name: "+name+", tenant: t", spec)
+}
+
+// TestForwardOfPortRanges reaches ranges of ports of the router's own address, as which h2 leaves
+// too: the same ports of h1, and others of h2.
+func TestForwardOfPortRanges(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.2]"),
+		portForward("same", "address: 203.0.113.2, port: 8000-8010, protocol: tcp, to: {endpoint: h1}"),
+		portForward("others", "address: 203.0.113.2, port: 8020-8022, protocol: tcp, to: {endpoint: h2, port: 8000-8002}"),
+		portForward("media", "address: 203.0.113.2, port: 8000-8010, protocol: udp, to: {endpoint: h2}"),
+		policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [7999-8022]}", "{name: media, direction: ingress, action: allow, protocol: udp}")))
+	for h, addr := range map[*sandbox.Host]string{h1: "10.1.1.11", h2: "10.1.1.12"} {
+		for _, port := range []int{7999, 8000, 8001, 8002, 8007, 8008, 8010, 8011, 8020} {
+			serve(t, h, fmt.Sprint(addr, ":", port), fmt.Sprint(h.Name, " ", port))
+		}
+	}
+	serve(t, out, "203.0.113.1:80", "out")
+	for address, answer := range map[string]string{
+		"203.0.113.2:8000": "h1 8000", "203.0.113.2:8007": "h1 8007", "203.0.113.2:8008": "h1 8008", "203.0.113.2:8010": "h1 8010",
+		"203.0.113.2:8020": "h2 8000", "203.0.113.2:8021": "h2 8001", "203.0.113.2:8022": "h2 8002",
+	} {
+		gets(t, out, address, answer)
+		gets(t, h2, address, answer) // from the tenant itself, by the same address
+	}
+	for _, port := range []string{"7999", "8011", "8019", "8023"} {
+		timesOut(t, out, "203.0.113.2:"+port)
+	}
+	gets(t, h1, "203.0.113.1:80", "out")
+	echoUDP(t, h2, "10.1.1.12:8005")
+	c, err := out.Dial(t.Context(), "udp", "203.0.113.2:8005")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := say(c, "hello", ovstest.Patience); err != nil {
+		t.Error(err)
+	}
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		if moved := e.Orig.DstPort - e.Reply.SrcPort; e.Orig.Dst.String() == "203.0.113.2" && moved != 0 && moved != 20 {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestRecirculationsOfForwards counts how often a forwarded packet comes back to the flow tables.
+func TestRecirculationsOfForwards(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(
+		portForward("same", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h1}"),
+		portForward("others", "address: 203.0.113.10, port: 9000-9010, protocol: tcp, to: {endpoint: h1, port: 8000-8010}"),
+		policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [8000-8010]}")))
+	echo(t, h1, "10.1.1.11:8003")
+	for _, port := range []int{8003, 9003} {
+		if _, err := n.Appctl("revalidator/purge"); err != nil {
+			t.Fatal(err)
+		}
+		before := len(n.Entries(n.Weir.Zone("t")))
+		talk(t, out, fmt.Sprint("203.0.113.10:", port))
+		got, entries := n.Recirculations("dst=203.0.113.10", "eth_type(0x0800)"), len(n.Entries(n.Weir.Zone("t")))-before
+		t.Logf("port %d: recirculations new / established / entries: %d / %d / %d", port, got.New, got.Established, entries)
+		if got != (ovstest.Recirculations{New: 1, Established: 1}) || entries != 1 {
+			t.Errorf("port %d: %+v, %d entries, want 1 / 1 / 1", port, got, entries)
+		}
+	}
+}
+
+// TestForwardedPortsThatMove changes ranges under open connections: those whose port is now
+// another one end, and no others.
+func TestForwardedPortsThatMove(t *testing.T) {
+	model := func(forwards ...string) string {
+		forwards = append(forwards, policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [8000-8020]}"))
+		return strings.Replace(natModel(forwards...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+	}
+	to := func(ports string) string {
+		return portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h1"+ports+"}")
+	}
+	other := portForward("other", "address: 203.0.113.10, port: 8020, protocol: tcp, to: {endpoint: h2, port: 8000}")
+	n, h1, h2, out := behind(t, model(to(", port: 8001-8011"), other))
+	for port := 8000; port <= 8011; port++ {
+		echo(t, h1, fmt.Sprint("10.1.1.11:", port))
+	}
+	echo(t, h2, "10.1.1.12:8000")
+	open := func(port int) net.Conn {
+		c, err := out.Dial(t.Context(), "tcp", fmt.Sprint("203.0.113.10:", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "at first", ovstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	lives := func(c net.Conn, want bool) {
+		t.Helper()
+		patience := ovstest.Patience
+		if !want {
+			patience = time.Second
+		}
+		if err := say(c, "hello", patience); (err == nil) != want {
+			t.Errorf("a connection to %v: %v; it should live: %v", c.RemoteAddr(), err, want)
+		}
+	}
+	moved, beside := open(8000), open(8020)
+	n.Weir.Apply(model(to(""), other)) // 8001 is in the range as before, and what 8000 is sent to no more
+	lives(moved, false)
+	lives(beside, true)
+	kept := open(8005)
+	n.Weir.Apply(model(to(""), other, portForward("one-more", "address: 203.0.113.10, port: 8011-8012, protocol: tcp, to: {endpoint: h1}")))
+	lives(kept, true)
+	n.Weir.Apply(model(strings.Replace(to(""), "8000-8010", "8000-8004", 1), other))
+	lives(kept, false)
+	lives(beside, true)
+}
+
+// TestForwardOfSCTP sends an INIT to forwarded ports, and an answer back. The userspace
+// datapath's tracker does not know the ports of SCTP: there one that would be another is not
+// forwarded, and status says so.
+func TestForwardOfSCTP(t *testing.T) {
+	n := ovstest.New(t)
+	h1, h2 := n.Host("h1", mac(1), nil), n.Host("h2", mac(2), nil) // their own stacks are silent
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(natModel())
+	if !n.Kernel() {
+		n.Weir.LeftOut = 4
+	}
+	model := natModel(snat("all", "addresses: [203.0.113.10]"),
+		portForward("s1", "address: 203.0.113.20, port: 36412, protocol: sctp, to: {endpoint: h1}"),
+		portForward("x2", "address: 203.0.113.20, port: 36422-36423, protocol: sctp, to: {endpoint: h1}"),
+		portForward("moved", "address: 203.0.113.21, port: 3868, protocol: sctp, to: {endpoint: h2, port: 3869}"),
+		portForward("beside", "address: 203.0.113.10, port: 3868, protocol: sctp, to: {endpoint: h2}"),
+		portForward("two-a", "address: 203.0.113.22, port: 1, protocol: sctp, to: {endpoint: h1}"),
+		portForward("two-b", "address: 203.0.113.22, port: 2, protocol: sctp, to: {endpoint: h2}"),
+		policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: sctp, ports: [1-2, 3868-3869, 36412-36423]}"))
+	n.Weir.Apply(model)
+	wires := map[*sandbox.Host]*sandbox.Wire{h1: wire(t, h1), h2: wire(t, h2), out: wire(t, out)}
+	router := routerMAC(t, out, "203.0.113.2")
+	for i, c := range []struct {
+		name       string
+		address    string
+		port, then layers.SCTPPort
+		to         *sandbox.Host
+		userspace  bool // it arrives there as well
+	}{
+		{"a port", "203.0.113.20", 36412, 36412, h1, true},
+		{"a range", "203.0.113.20", 36423, 36423, h1, true},
+		{"a port that nobody forwards", "203.0.113.20", 36413, 0, nil, false},
+		{"another port", "203.0.113.21", 3868, 3869, h2, false},
+		{"a port of an address that an SNAT has", "203.0.113.10", 3868, 3868, h2, false},
+		{"one of two endpoints", "203.0.113.22", 1, 1, h1, false},
+		{"the other", "203.0.113.22", 2, 2, h2, false},
+	} {
+		from := layers.SCTPPort(40000 + i)
+		init := sctpFrame(t, mac(9), router, "203.0.113.1", c.address, &layers.SCTP{SrcPort: from, DstPort: c.port}, 1)
+		if err := wires[out].Send(init); err != nil {
+			t.Fatal(err)
+		}
+		if c.to == nil || !n.Kernel() && !c.userspace {
+			for _, h := range []*sandbox.Host{h1, h2} {
+				if heardSCTP(wires[h], from, 0, 300*time.Millisecond) != nil {
+					t.Errorf("%s: an INIT comes to %s", c.name, h.Name)
+				}
+			}
+			continue
+		}
+		got := heardSCTP(wires[c.to], from, c.then, ovstest.Patience)
+		if got == nil {
+			t.Errorf("%s: no INIT comes to %s:%d", c.name, c.to.Name, c.then)
+			continue
+		}
+		address := map[*sandbox.Host]string{h1: "10.1.1.11", h2: "10.1.1.12"}[c.to]
+		ack := sctpFrame(t, c.to.MAC, got.SrcMAC.String(), address, "203.0.113.1", &layers.SCTP{SrcPort: c.then, DstPort: from, VerificationTag: 1}, 2)
+		if err := wires[c.to].Send(ack); err != nil {
+			t.Fatal(err)
+		}
+		if heardSCTP(wires[out], c.port, from, ovstest.Patience) == nil {
+			t.Errorf("%s: no answer comes from %s:%d", c.name, c.address, c.port)
+		}
+	}
+	if n.Kernel() {
+		return // the host outside has aborted, knowing nothing of it
+	}
+	n.Weir.Apply(strings.Replace(model, "ports: [1-2, ", "ports: [", 1))
+	if err := wires[out].Send(sctpFrame(t, mac(9), router, "203.0.113.1", "203.0.113.20", &layers.SCTP{SrcPort: 40000, DstPort: 36412}, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if heardSCTP(wires[h1], 40000, 36412, ovstest.Patience) == nil {
+		t.Error("what is judged again is not forwarded any more")
+	}
+}
+
+// TestForwardOfSCTPBetweenHosts has two hosts speak over SCTP, where their kernel can.
+func TestForwardOfSCTPBetweenHosts(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(portForward("s1", "address: 203.0.113.20, port: 36412, protocol: sctp, to: {endpoint: h1}"),
+		policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: sctp, ports: [36412-36413]}")))
+	server, err := sctpSocket(h1)
+	if err != nil {
+		t.Skipf("skipped: this kernel has no SCTP: %v", err)
+	}
+	t.Cleanup(func() { unix.Close(server) })
+	if err := unix.Bind(server, &unix.SockaddrInet4{Port: 36412, Addr: [4]byte{10, 1, 1, 11}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(server, 5); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // ends when the socket is closed
+		for {
+			c, _, err := unix.Accept(server)
+			if err != nil {
+				return
+			}
+			buf := make([]byte, 100)
+			if got, err := unix.Read(c, buf); err == nil {
+				unix.Write(c, buf[:got])
+			}
+			unix.Close(c)
+		}
+	}()
+	for _, port := range []int{36412, 36413} {
+		if port == 36413 {
+			if !n.Kernel() { // it is the same connection
+				break
+			}
+			n.Weir.Apply(natModel(portForward("s1", "address: 203.0.113.20, port: 36413, protocol: sctp, to: {endpoint: h1, port: 36412}"),
+				policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: sctp, ports: [36412-36413]}")))
+		}
+		if err := sctpEcho(out, port); err != nil {
+			t.Errorf("port %d: %v", port, err)
+		}
+	}
+}
+
+// sctpSocket opens a one-to-one socket (RFC 6458, 4) in a host.
+func sctpSocket(h *sandbox.Host) (fd int, err error) {
+	err = h.Do(func() error {
+		fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_SCTP)
+		return err
+	})
+	return fd, err
+}
+
+// sctpEcho says something to a port of 203.0.113.20, and wants to hear it again.
+func sctpEcho(h *sandbox.Host, port int) error {
+	fd, err := sctpSocket(h)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for _, option := range []int{unix.SO_RCVTIMEO, unix.SO_SNDTIMEO} {
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, option, &unix.Timeval{Sec: int64(ovstest.Patience / time.Second)}); err != nil {
+			return err
+		}
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{203, 0, 113, 20}}); err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, []byte("hello")); err != nil {
+		return err
+	}
+	buf := make([]byte, 100)
+	got, err := unix.Read(fd, buf)
+	if err == nil && string(buf[:got]) != "hello" {
+		err = fmt.Errorf("heard %q", buf[:got])
+	}
+	return err
+}
+
+// routerMAC returns who answers for an address.
+func routerMAC(t *testing.T, h *sandbox.Host, address string) (mac string) {
+	t.Helper()
+	c, err := h.Dial(t.Context(), "udp", address+":9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Write([]byte("who has it?")) // nobody answers, but the kernel asks
+	c.Close()
+	ovstest.Eventually(t, "somebody has "+address, func() error {
+		got, err := h.Exec(t.Context(), "ip", "neigh", "show", address)
+		_, after, ok := strings.Cut(got, "lladdr ")
+		if err == nil && !ok {
+			err = fmt.Errorf("%q", got)
+		}
+		mac, _, _ = strings.Cut(after, " ")
+		return err
+	})
+	return mac
+}
+
+// sctpFrame is an INIT, or the answer to one: the fields are the same (RFC 9260, 3.3.3).
+func sctpFrame(t *testing.T, fromMAC, toMAC, from, to string, s *layers.SCTP, typ layers.SCTPChunkType) []byte {
+	t.Helper()
+	src, _ := net.ParseMAC(fromMAC)
+	dst, _ := net.ParseMAC(toMAC)
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolSCTP, SrcIP: net.ParseIP(from), DstIP: net.ParseIP(to)}
+	return serialize(t, &layers.Ethernet{SrcMAC: src, DstMAC: dst, EthernetType: layers.EthernetTypeIPv4}, ip, s,
+		&layers.SCTPInit{SCTPChunk: layers.SCTPChunk{Type: typ, Length: 20}, InitiateTag: 1, AdvertisedReceiverWindowCredit: 1500, OutboundStreams: 1, InboundStreams: 1, InitialTSN: 1})
+}
+
+// heardSCTP waits for an SCTP packet between two ports, with a right checksum; to may be zero,
+// for any. It returns nil if none comes in time.
+func heardSCTP(w *sandbox.Wire, from, to layers.SCTPPort, patience time.Duration) *layers.Ethernet {
+	for over := time.After(patience); ; {
+		select {
+		case f := <-w.Frames():
+			p := gopacket.NewPacket(f, layers.LayerTypeEthernet, gopacket.Default)
+			s, ok := p.Layer(layers.LayerTypeSCTP).(*layers.SCTP)
+			if err, bad := p.VerifyChecksums(); !ok || err != nil || len(bad) > 0 {
+				continue
+			}
+			if s.SrcPort == from && (to == 0 || s.DstPort == to) {
+				return p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet)
+			}
+		case <-over:
+			return nil
+		}
+	}
+}
