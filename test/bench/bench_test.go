@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/intent"
 )
@@ -132,15 +133,43 @@ func TestGoals(t *testing.T) {
 	}
 }
 
-// TestASmallRun runs all parts but the traffic, at a size that takes seconds.
-func TestASmallRun(t *testing.T) {
+// need skips what needs an Open vSwitch and a daemon, and returns where the daemon is.
+func need(t *testing.T) string {
+	t.Helper()
 	if os.Getenv("WEIR_INTEGRATION") == "" {
 		t.Skip("an Open vSwitch and a daemon for each peer: run it with make integration")
 	}
 	if os.Getenv("WEIR_BIN") == "" {
 		t.Fatal("WEIR_BIN does not say where the daemon is")
 	}
-	o := options{weir: os.Getenv("WEIR_BIN"), parts: "abcfg", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
+	return os.Getenv("WEIR_BIN")
+}
+
+// TestTranslatedTrafficComesBackOnce runs part h for a moment.
+func TestTranslatedTrafficComesBackOnce(t *testing.T) {
+	o := options{weir: need(t), parts: "h", rounds: 1, long: 300 * time.Millisecond, ovn: missingOVN() == ""}
+	r := &report{}
+	if err := o.measure(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		for _, what := range []string{hNew, hEstablished, hEntries} {
+			if got := r.last("h", path+": "+what, "Weir"); got != 1 {
+				t.Errorf("%s: %v %s; want 1", path, got, what)
+			}
+		}
+		if got := r.last("h", path+": "+hConnections, "Weir"); !(got > 0) {
+			t.Errorf("%s: %v connections a second", path, got)
+		}
+	}
+	if failed := r.last("h", dFailed, "Weir"); failed != 0 {
+		t.Errorf("%v connections failed: %v", failed, r.notes)
+	}
+}
+
+// TestASmallRun runs all parts but the traffic, at a size that takes seconds.
+func TestASmallRun(t *testing.T) {
+	o := options{weir: need(t), parts: "abcfg", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
 		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2, routed: 2, floating: 3}}
 	r := &report{}
 	if err := o.measure(t.Context(), r); err != nil {

@@ -21,6 +21,7 @@ const (
 	asServer   = "traffic-server"
 	asClient   = "traffic-client"
 	asStream   = "traffic-stream"
+	asProbe    = "traffic-probe"
 	oneByOne   = 1
 	inParallel = 16
 )
@@ -55,6 +56,13 @@ func role(args []string) error {
 		}
 		return stream(to, long)
 	}
+	if args[0] == asProbe {
+		var p probe
+		if err := json.Unmarshal([]byte(args[1]), &p); err != nil {
+			return err
+		}
+		return p.run()
+	}
 	var l load
 	if err := json.Unmarshal([]byte(args[1]), &l); err != nil {
 		return err
@@ -77,6 +85,7 @@ func serve() error {
 			}
 		}
 	})
+	go answer()
 	closing, err := net.Listen("tcp4", fmt.Sprintf(":%d", connectPort))
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.weir, "weir", "weir", "the program to measure")
-	flag.StringVar(&o.parts, "parts", "abcdefg", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs")
+	flag.StringVar(&o.parts, "parts", "abcdefgh", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs, h translated traffic")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each peer loads the policy and carries the traffic")
 	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
 	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
@@ -110,6 +110,9 @@ func (o options) measure(ctx context.Context, r *report) error {
 	for range o.rounds {
 		if o.has("de") {
 			f.turns("carries traffic", peer.carries, func(p peer) error { return traffic{r, o.long, p.traffic}.run(ctx) })
+		}
+		if o.has("h") {
+			f.turns("translates traffic", peer.carries, func(p peer) error { return translated{traffic{r, o.long, p.traffic}}.run(ctx) })
 		}
 	}
 	return errors.Join(append(f.errs, ctx.Err())...)

@@ -30,7 +30,7 @@ type nat struct {
 type pool struct {
 	name      string
 	from      string
-	addresses [poolSize]string
+	addresses []string
 }
 
 // A floating is one floating IP.
@@ -63,8 +63,8 @@ func natPolicy(n, floats int) policy {
 
 func poolOf(tenant, number int) pool {
 	x := pool{name: fmt.Sprintf("out-%d", number), from: fmt.Sprintf("10.0.%d.%d/28", tenant, number*16)}
-	for i := range x.addresses {
-		x.addresses[i] = fmt.Sprintf("172.16.%d.%d", 100+tenant, 1+number*poolSize+i)
+	for i := range poolSize {
+		x.addresses = append(x.addresses, fmt.Sprintf("172.16.%d.%d", 100+tenant, 1+number*poolSize+i))
 	}
 	return x
 }
@@ -73,6 +73,14 @@ func poolOf(tenant, number int) pool {
 func (t tenant) spare() floating {
 	last := len(t.endpoints)
 	return floating{fmt.Sprintf("172.16.%d.%d", t.number, last), t.endpoints[last-1]}
+}
+
+// all is x as a range of addresses, or as its one.
+func (x pool) all() string {
+	if len(x.addresses) == 1 {
+		return x.addresses[0]
+	}
+	return x.addresses[0] + "-" + x.addresses[len(x.addresses)-1]
 }
 
 // natTrafficPolicy is two hosts behind an outside: what h1 opens leaves by the SNAT, h2 has a
@@ -85,13 +93,13 @@ func natTrafficPolicy() policy {
 		t.endpoints[i].groups = []string{"vm"}
 	}
 	t.subjects = "vm"
-	for i, to := range []rule{{port: connectPort}, {port: 5300, protocol: "udp"}} {
+	for i, to := range []rule{{port: connectPort}, {port: probePort, protocol: "udp"}} {
 		for j, cidr := range []string{t.subnet, outsideNet} {
 			to.name, to.cidr = fmt.Sprintf("r%d-%d", i, j), cidr
 			t.rules = append(t.rules, to)
 		}
 	}
-	t.nat.floating = []floating{{"172.16.1.2", t.endpoints[1]}}
+	t.nat = nat{[]pool{{"out", t.subnet, []string{"172.16.101.1"}}}, []floating{{"172.16.1.2", t.endpoints[1]}}}
 	return p
 }
 
@@ -120,7 +128,7 @@ func (t tenant) translates() string {
 	var b strings.Builder
 	b.WriteString("# how it is translated\n")
 	for _, x := range t.nat.pools {
-		b.WriteString(object("SNAT", x.name, t.of(), fmt.Sprintf("  from: {cidrs: [%s]}\n  addresses: [%s-%s]\n", x.from, x.addresses[0], x.addresses[poolSize-1])))
+		b.WriteString(object("SNAT", x.name, t.of(), fmt.Sprintf("  from: {cidrs: [%s]}\n  addresses: [%s]\n", x.from, x.all())))
 	}
 	for _, f := range t.nat.floating {
 		b.WriteString(object("FloatingIP", f.endpoint.name+"-ip", t.of(), fmt.Sprintf("  address: %s\n  endpoint: %s\n", f.address, f.endpoint.name)))

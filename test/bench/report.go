@@ -155,6 +155,18 @@ var goals = []goal{
 	times("f", fLoad, .1),
 	atMost("g", gAdded+", p99 ms", 10),
 	atMost("g", gRemoved+", p99 ms", 10),
+	times("h", bySNAT+": "+hConnections, 1.3),
+	times("h", fromOutside+": "+hConnections, 1.3),
+	times("h", toOutside+": "+hConnections, 1.3),
+	atMost("h", bySNAT+": "+hNew, 1),
+	atMost("h", fromOutside+": "+hNew, 1),
+	atMost("h", toOutside+": "+hNew, 1),
+	atMost("h", ownTenant+": "+hNew, 1),
+	atMost("h", bySNAT+": "+hEstablished, 1),
+	atMost("h", fromOutside+": "+hEstablished, 1),
+	atMost("h", toOutside+": "+hEstablished, 1),
+	atMost("h", ownTenant+": "+hEstablished, 1),
+	atMost("h", dFailed, 0),
 }
 
 // verdict is what a row was to reach, and whether it did.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 
 	"weir/internal/sandbox"
@@ -18,6 +19,7 @@ import (
 const (
 	connectPort = 8080
 	streamPort  = 5201
+	probePort   = 5300
 	streamFrom  = 65100
 	warmFirst   = 1100
 	oneFirst    = 2001
@@ -87,15 +89,21 @@ func (t traffic) between(ctx context.Context, f forwarding) error {
 			return err
 		}
 	}
-	ctx, stop := context.WithCancel(ctx)
-	served := make(chan error, 1)
-	go func() {
-		_, err := self(ctx, hosts[1], asServer)
-		served <- err
-	}()
-	err := t.measure(ctx, f, hosts[0], netip.MustParseAddr(p.endpoints()[1].ip))
+	return serving(ctx, hosts[1:], func(ctx context.Context) error {
+		return t.measure(ctx, f, hosts[0], netip.MustParseAddr(p.endpoints()[1].ip))
+	})
+}
+
+// serving runs a server on each of some hosts while f runs.
+func serving(ctx context.Context, hosts []*sandbox.Host, f func(context.Context) error) error {
+	serve, stop := context.WithCancel(ctx)
+	var served sync.WaitGroup
+	for _, h := range hosts {
+		served.Go(func() { self(serve, h, asServer) }) // it is killed, and says so
+	}
+	err := f(ctx)
 	stop()
-	<-served // it was killed, and says so
+	served.Wait()
 	return err
 }
 
@@ -120,36 +128,49 @@ func (t traffic) measure(ctx context.Context, f forwarding, from *sandbox.Host, 
 	return t.parallel(ctx, f, from, target)
 }
 
-// parallel is the load that is compared, with what the datapath does meanwhile. It starts
-// from no megaflow at all.
+// parallel is the load that is compared.
 func (t traffic) parallel(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) error {
-	if _, err := f.Appctl("revalidator/purge"); err != nil {
+	b, err := t.burst(ctx, f, from, to)
+	if err != nil {
 		return err
+	}
+	t.report.add("d", dParallel, f.name(), b.PerSecond)
+	t.report.add("d", dFailed, f.name(), float64(b.Failed))
+	t.report.add("d", dCPU, f.name(), b.cpu)
+	t.report.add("e", eUpcalls, f.name(), b.upcalls)
+	t.report.add("e", eMegaflows, f.name(), b.megaflows)
+	return nil
+}
+
+// A burst is many connections at a time, and what the datapath did for each, or for each
+// thousand of them.
+type burst struct {
+	loaded
+	cpu                float64 // of ovs-vswitchd, in microseconds
+	upcalls, megaflows float64
+}
+
+// burst starts from no megaflow at all.
+func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) (b burst, err error) {
+	if _, err := f.Appctl("revalidator/purge"); err != nil {
+		return b, err
 	}
 	missed, _, err := datapath(f)
 	if err != nil {
-		return err
+		return b, err
 	}
 	cpu := cpuTime(f.VswitchdPID())
-	many, err := connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: manyFirst, Last: manyLast})
-	if err != nil {
-		return err
+	if b.loaded, err = connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: manyFirst, Last: manyLast}); err != nil {
+		return b, err
 	}
 	cpu = cpuTime(f.VswitchdPID()) - cpu
 	missedThen, megaflows, err := datapath(f)
-	if err != nil {
-		return err
+	if b.Failed > 0 {
+		t.report.note("a connection through %s failed: %s", f.name(), b.Why)
 	}
-	done := float64(max(many.Done, 1))
-	t.report.add("d", dParallel, f.name(), many.PerSecond)
-	t.report.add("d", dFailed, f.name(), float64(many.Failed))
-	if many.Failed > 0 {
-		t.report.note("a connection through %s failed: %s", f.name(), many.Why)
-	}
-	t.report.add("d", dCPU, f.name(), float64(cpu.Microseconds())/done)
-	t.report.add("e", eUpcalls, f.name(), (missedThen-missed)*1000/done)
-	t.report.add("e", eMegaflows, f.name(), megaflows*1000/done)
-	return nil
+	done := float64(max(b.Done, 1))
+	b.cpu, b.upcalls, b.megaflows = float64(cpu.Microseconds())/done, (missedThen-missed)*1000/done, megaflows*1000/done
+	return b, err
 }
 
 // warm returns when the path carries connections: addresses are resolved, flows are there.
