@@ -13,6 +13,7 @@ type claim struct {
 	id      ID
 	tenant  string
 	network string // outside
+	bridge  string // of a pool: the one that answers for it
 	AddrRange
 	kind   claimKind
 	snat   *SNAT // of a pool
@@ -73,7 +74,7 @@ func (t *Tenant) claims(all []claim, m *Model) []claim {
 		for _, p := range s.Pools {
 			for _, r := range p.Ranges {
 				c := one(s.ID(), p.External, r, toTranslate)
-				c.snat = s
+				c.snat, c.bridge = s, p.Bridge
 				all = append(all, c)
 			}
 		}
@@ -229,7 +230,11 @@ func meetPools(a, b claim) *clash {
 		return &clash{a: a.id, b: b.id, address: b.Lo, hint: "two pools have all of a range in common, or nothing", say: func(other string) string {
 			return fmt.Sprintf("%v and %v overlap, and are not the same: the other is that of %s", a.AddrRange, b.AddrRange, other)
 		}}
-	case a.tenant == b.tenant && a.snat.Shared == b.snat.Shared, shared:
+	case a.tenant == b.tenant && a.snat.Shared == b.snat.Shared:
+		return nil
+	case a.bridge != b.bridge && (shared || blocks):
+		return taken(a, b, fmt.Sprintf("one bridge answers for it, and these are on %s and on %s: take another address on one of them", a.bridge, b.bridge))
+	case shared:
 		return nil
 	case a.tenant == b.tenant:
 		return taken(a, b, "write shared: true in both, or in neither")

@@ -50,6 +50,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 			forward(b, t, x, f, known)
 		}
 	}
+	blocks(b, t)
 	hairpins(b, t)
 	notSpoofed(b, t)
 	keepIn(b, t)
@@ -117,13 +118,21 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		return false
 	}
 	known[p] = true
-	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	stillAs(b, t, id, p)
+	if t.InCommon(x.Network, p.Addr()) {
+		return true // blocks says which ports of it are the tenant's
+	}
+	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	across(b, x, id, p)
+	onLinkAnswer(b, x, id, p)
+	return true
+}
+
+// onLinkAnswer answers for addresses that are on the link, unless it is done for the router's.
+func onLinkAnswer(b *pipeline.Builder, x pipeline.ExternalSite, id intent.ID, p netip.Prefix) {
 	if s, onLink := x.OnLink(p.Addr()); onLink && !(p.IsSingleIP() && s.Address == p.Addr()) {
 		answerFor(b, id, x, p)
 	}
-	return true
 }
 
 // owned is the priority in ExtIn of a prefix that is a tenant's.

@@ -31,6 +31,7 @@ func bridge(b *pipeline.Builder) {
 			}
 		}
 		onLink(b, x)
+		common(b, x)
 	}
 }
 

@@ -30,6 +30,10 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		b.Flow(serves, pipeline.SNATSel, sources-uint16(rank), ofproto.MatchOn(append(who, ip, pipeline.InZone(t.Zone), leavesBy(x))...), selected...)
 	}
 	r := pool.Ranges[0]
+	if t.InCommon(x.Network, r.Lo) {
+		translateBlock(b, t, x, s, r)
+		return
+	}
 	b.Translate(t, pipeline.Translation{
 		Of:    s.ID(),
 		ICMP:  withoutPorts(r, s),

@@ -122,6 +122,7 @@ type TenantSite struct {
 	Epoch    uint8
 	Networks []*NetworkSite             // those that are on the bridge
 	Outsides []ExternalSite             // the bridge's
+	Commons  []Common                   // of its addresses outside, those that others have as well
 	Classes  map[ofproto.Field][]*Class // of its endpoints, wherever they are, as sources and as destinations; none where nobody judges
 	Ranges   map[intent.Direction][]*Range
 
@@ -155,7 +156,7 @@ func (s *TenantSite) like(t *TenantSite) bool {
 // timeless is like, whatever the epoch.
 func (s *TenantSite) timeless(t *TenantSite) bool {
 	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.features == t.features &&
-		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides)
+		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides) && slices.Equal(s.Commons, t.Commons)
 }
 
 // in returns s in another epoch.
@@ -205,7 +206,7 @@ func (in Input) bridge() *intent.Bridge {
 }
 
 // sites returns the tenants that are on the bridge.
-func (c *Cache) sites(in Input, outsides []ExternalSite, moved bool) (all []*TenantSite, err error) {
+func (c *Cache) sites(in Input, outsides []ExternalSite, common commons, moved bool) (all []*TenantSite, err error) {
 	refused, bound := in.refusedOf(), make(map[uint32]intent.ID, len(in.Facts.Ports))
 	for _, x := range outsides {
 		bound[x.Port] = x.ID()
@@ -216,7 +217,7 @@ func (c *Cache) sites(in Input, outsides []ExternalSite, moved bool) (all []*Ten
 		}
 		s := &TenantSite{
 			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()),
-			Outsides: outsides, features: in.Facts.Features, refused: refused[t.ID()],
+			Outsides: outsides, Commons: common.of[t.ID()], features: in.Facts.Features, refused: refused[t.ID()],
 		}
 		if was, known := c.tenants[t.ID()]; known && !moved && was.of.like(s) {
 			s = was.of

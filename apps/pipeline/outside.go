@@ -156,6 +156,9 @@ func outside(b *Builder, id intent.ID) {
 			ofproto.Set(RegReason.Whole(), uint64(NotTranslated)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: PolMiss})
 	}
 	for _, x := range b.Externals {
+		for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
+			b.Flow(x.ID(), SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(IPSrc(s.CIDR.Addr()), s.CIDR)), ToDrop(NotTranslated)...)
+		}
 		b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
 			ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
 		b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
@@ -216,7 +219,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		same.NAT = x.ICMP
 		add(151, same, icmpOf(x.NAT.AddrMin.Is4()))
 	}
-	if len(x.Service) == 0 { // a later fragment has no port
+	if len(x.Service) == 0 || x.NAT.Src { // a later fragment has no port
 		later := commitAction()
 		later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
 		add(155, later, ofproto.Is(ofproto.IPFrag, laterFragment))

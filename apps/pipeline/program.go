@@ -87,6 +87,7 @@ type Builder struct {
 	Bridge     *intent.Bridge
 	Externals  []ExternalSite // those whose port is there
 	Neighbours []Neighbour    // of the bridge, in its own unit
+	Commons    []Common       // of the bridge, in its own unit
 	Features   Features
 	Numbers    Numbers
 	refused    []intent.ID // in order

@@ -222,6 +222,8 @@ const (
 	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
 	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
 	NoPortLeft      Reason = 64 // all ports of the addresses that it could leave as are taken
+	WithoutPorts    Reason = 68 // several tenants leave as its address, and answers are theirs by their ports
+	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
 	NotOfItsOwn     Reason = 71 // for an address outside of the sender's tenant that nobody is behind
 )
 
@@ -242,7 +244,9 @@ var Reasons = map[Reason]string{
 	NoPort:  "the endpoint's port has gone",
 	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
-	NotOfItsOwn: "for an address outside of its own tenant that nobody is behind",
+	WithoutPorts: "its tenant has ports of an address outside, and its protocol has none that could be told apart",
+	NobodysPort:  "from outside, for an address of several tenants, and for a port of none",
+	NotOfItsOwn:  "for an address outside of its own tenant that nobody is behind",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

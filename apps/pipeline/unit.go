@@ -60,12 +60,14 @@ type bridgeSite struct {
 	outsides []ExternalSite
 	absent   []Pending
 	near     []Neighbour
+	commons  []Common
 	features Features
 }
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s bridgeSite) same(t bridgeSite) bool {
-	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.near, t.near)
+	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.near, t.near) &&
+		slices.Equal(s.commons, t.commons)
 }
 
 // Build compiles in: the skeleton, and then what each app adds. A bridge that the
@@ -92,12 +94,13 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	}
 	moved := c.bind(in.Facts.Ports)
 	outsides, absent := in.externals(bridge, c.bound)
-	sites, err := c.sites(in, outsides, moved)
+	common := in.commons()
+	sites, err := c.sites(in, outsides, common, moved)
 	if err != nil {
 		return nil, err
 	}
 	p := &Program{Units: make([]*Unit, 1+len(sites))}
-	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.neighbours(outsides), in.Facts.Features}, apps); err != nil {
+	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.neighbours(outsides), common.all, in.Facts.Features}, apps); err != nil {
 		return nil, err
 	}
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
@@ -115,7 +118,7 @@ func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error)
 		return c.bridge.unit, nil
 	}
 	b := newBuilder(in, site.Bridge, site.ID(), nil)
-	b.Externals, b.Neighbours, b.unit.Pending = site.outsides, site.near, site.absent
+	b.Externals, b.Neighbours, b.Commons, b.unit.Pending = site.outsides, site.near, site.commons, site.absent
 	skeleton(b)
 	for _, app := range apps {
 		app.Bridge(b)
