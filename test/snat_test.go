@@ -235,4 +235,3 @@ func routerOutside(t *testing.T, n *ovstest.Net) net.HardwareAddr {
 	}
 	return router
 }
-
