@@ -2,6 +2,8 @@ package apps
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -57,6 +59,60 @@ func TestOnlyWhatAFlowAsksIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := answered(t, Answer(in, c.in)); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestWhoIsOutsideIsAnswered is about testdata/nat.yaml: what a flow sends here has been translated
+// on the way, and is answered as it was sent.
+func TestWhoIsOutsideIsAnswered(t *testing.T) {
+	_, in := compileFile(t, "testdata/nat.yaml")
+	cookie, public, web := pipeline.Cookie(in.Numbers.Tag("blue/answers")), in.Numbers.Tag("bridge/br/external/public"), in.Numbers.Tag("blue/endpoint/web-1")
+	with := func(from uint32, state ofproto.CTStateBits, src, dst string, more ...ofproto.Cond) ofproto.Match {
+		return ofproto.MatchOn(append(more, ofproto.Is(ofproto.InPort, 7), ofproto.Is(pipeline.RegIn, uint64(from)), ofproto.CT(state, 0), ofproto.IsIPv4,
+			ofproto.IsAddr(ofproto.CTNwSrc, netip.MustParseAddr(src)), ofproto.IsAddr(ofproto.CTNwDst, netip.MustParseAddr(dst)),
+			ofproto.Is(ofproto.CTNwProto, 17), ofproto.Is(ofproto.CTTpSrc, 5000), ofproto.Is(ofproto.CTTpDst, 53))...)
+	}
+	router := in.Outsides()[0].RouterMAC()
+	seen := asked(t, pipeline.RouterMAC, router) // from 10.1.0.11 to 10.1.0.12, whatever it was
+	for name, c := range map[string]struct {
+		table ofproto.Table
+		match ofproto.Match
+		want  string
+	}{
+		"what is rejected, from the address that was asked": {
+			pipeline.Reject, with(public, ofproto.New|ofproto.Trk, "192.0.2.1", "203.0.113.20"),
+			"by the router: 203.0.113.20 > 192.0.2.1, 3/3 about 192.0.2.1 > 203.0.113.20"},
+		"what has expired, from the router's own address": {
+			pipeline.Route, with(public, ofproto.Est|ofproto.Trk, "192.0.2.1", "203.0.113.20"),
+			"by the router: 203.0.113.2 > 192.0.2.1, 11/0 about 192.0.2.1 > 203.0.113.20"},
+		"what has expired of an endpoint, which has been translated": {
+			pipeline.Route, with(web, ofproto.Est|ofproto.Trk|ofproto.SNAT, "10.1.0.11", "192.0.2.1"),
+			"to port 7: 10.1.0.1 > 10.1.0.11, 11/0 about 10.1.0.11 > 192.0.2.1"},
+		"not an answer, of which is not known how it was": {pipeline.Route, with(web, ofproto.Est|ofproto.Rpl|ofproto.Trk|ofproto.SNAT, "192.0.2.1", "203.0.113.20"), ""},
+		"an answer that is not translated": {
+			pipeline.Route, with(web, ofproto.Est|ofproto.Rpl|ofproto.Trk, "192.0.2.1", "203.0.113.20"),
+			"to port 7: 10.1.0.1 > 10.1.0.11, 11/0 about 10.1.0.11 > 10.1.0.12"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			for _, o := range Answer(in, ofproto.PacketIn{Table: c.table, Cookie: cookie, Match: c.match, Data: seen}) {
+				p, ok := headers.Parse(o.Data)
+				about, whole := headers.Parse(append(slices.Clone(o.Data[:14]), o.Data[42:]...))
+				way := "by the router"
+				if out, direct := o.Actions[0].(ofproto.Output); direct {
+					way = fmt.Sprint("to port ", out.Port)
+				} else if p.EthDst != pipeline.RouterMAC {
+					t.Errorf("it is for %x", p.EthDst)
+				}
+				if !ok || !whole {
+					t.Fatalf("%x", o.Data)
+				}
+				got += fmt.Sprintf("%s: %v > %v, %d/%d about %v > %v", way, p.Src, p.Dst, p.Type, p.Code, about.Src, about.Dst)
+			}
+			if got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})

@@ -25,7 +25,7 @@ func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	case pipeline.ArpNd:
 		return append(fabric.Answer(in, p), nat.Answer(in, p)...)
 	case pipeline.Route:
-		return fabric.Expired(in, p)
+		return append(fabric.Expired(in, p), nat.Expired(in, p)...)
 	case pipeline.Reject:
 		return firewall.Answer(in, p)
 	}

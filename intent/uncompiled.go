@@ -73,6 +73,8 @@ var uncompiled = map[feature]bool{
 	snatSplit:        true,
 	snatRandom:       true,
 	snatPersistent:   true,
+	snatTo:           true,
+	snatExempt:       true,
 	snatShared:       true,
 	snatAlways:       true,
 }

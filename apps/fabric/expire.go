@@ -50,12 +50,12 @@ func gatewayOf(n *intent.Network, a netip.Addr, four bool) (gateway netip.Addr) 
 // gateway.
 func Expired(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	q, ok := in.Punted(p)
-	if !ok {
+	if !ok || q.From == nil {
 		return nil
 	}
-	gateway := gatewayOf(q.From.Network, q.Packet.Src, q.Packet.Src.Is4())
+	gateway := gatewayOf(q.From.Network, q.Sent.Src, q.Sent.Src.Is4())
 	if !gateway.IsValid() {
 		return nil
 	}
-	return q.Reply(q.Packet.Expire(q.Link(), gateway))
+	return q.Reply(q.Sent.Expire(q.Link(), gateway))
 }

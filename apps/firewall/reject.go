@@ -30,7 +30,7 @@ func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	if !ok {
 		return nil
 	}
-	answers := q.Reply(q.Packet.Refuse(q.Link()))
+	answers := q.Reply(q.Sent.Refuse(q.Link()))
 	if q.Reason == pipeline.StoppedAndTold {
 		answers = append(answers, q.Forward(q.Packet.Abort())...)
 	}

@@ -13,6 +13,7 @@ import (
 func bridge(b *pipeline.Builder) {
 	for _, x := range b.Externals {
 		enter(b, x)
+		host(b, x)
 		for _, s := range x.Subnets {
 			if s.Address.IsValid() {
 				answerFor(b, x.ID(), x, netip.PrefixFrom(s.Address, s.Address.BitLen()))

@@ -2,10 +2,8 @@ package pipeline
 
 import (
 	"slices"
-	"strings"
 
 	"weir/intent"
-	"weir/internal/frame"
 	"weir/ofproto"
 )
 
@@ -74,81 +72,4 @@ func refuse(b *Builder, id intent.ID) {
 	const groupBit = uint64(1) << 40 // IEEE 802: the lowest bit of the first byte
 	b.Flow(id, Reject, 200, ofproto.MatchOn(ofproto.Masked(ofproto.EthDst, groupBit, groupBit)), ofproto.GotoTable(Drop))
 	b.Flow(id, Reject, 0, nil, ofproto.GotoTable(Drop))
-}
-
-// A Punted is a packet that a flow has sent to the controller.
-type Punted struct {
-	Packet frame.Packet
-	From   *intent.Endpoint // who has sent it
-	Port   uint32           // through which it came
-	To     uint32           // tag of the endpoint that it was for; zero: not known
-	Reason Reason           // why it was dropped
-}
-
-// Punted reads a packet that a flow of Weir's has sent to the controller, and the registers
-// that have come with it. It returns false if it is not to be read, or its sender not known.
-func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
-	if _, owned := TagOf(p.Cookie); !owned {
-		return q, false
-	}
-	if q.Packet, ok = frame.Parse(p.Data); !ok {
-		return q, false
-	}
-	for _, c := range p.Match {
-		switch c.Field {
-		case ofproto.InPort:
-			q.Port = uint32(c.Value.Uint64())
-		case RegIn:
-			q.From = in.endpoint(uint32(c.Value.Uint64()))
-		case RegOut:
-			q.To = uint32(c.Value.Uint64())
-		case RegReason:
-			q.Reason = Reason(c.Value.Uint64())
-		}
-	}
-	return q, q.Port != 0 && q.From != nil
-}
-
-// endpoint returns the endpoint with a tag, or nil. It is asked for each packet, and so looks
-// at one tenant only.
-func (in Input) endpoint(tag uint32) *intent.Endpoint {
-	id, _ := in.Numbers.Origin(tag)
-	tenant, name, _ := strings.Cut(string(id), "/endpoint/")
-	t := in.Model.Tenant(tenant)
-	if t == nil {
-		return nil
-	}
-	i := slices.IndexFunc(t.Endpoints, func(e *intent.Endpoint) bool { return e.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return t.Endpoints[i]
-}
-
-// Link returns the Ethernet addresses for an answer. What has been routed no longer says
-// whose it was.
-func (q Punted) Link() frame.Link {
-	if q.Packet.EthSrc == RouterMAC {
-		return frame.Link{From: RouterMAC, To: q.From.MAC}
-	}
-	return frame.Link{From: q.Packet.EthDst, To: q.Packet.EthSrc}
-}
-
-// Reply sends an answer straight to the port from which the packet came, past all tables:
-// it cannot come back. If there is no answer, there is no reply.
-func (q Punted) Reply(answer []byte) []ofproto.PacketOut {
-	if answer == nil || q.Link().To == [6]byte{} {
-		return nil
-	}
-	return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: q.Port}}, Data: answer}}
-}
-
-// Forward sends a frame on to whom the packet was for.
-func (q Punted) Forward(data []byte) []ofproto.PacketOut {
-	if data == nil || q.To == 0 {
-		return nil
-	}
-	return []ofproto.PacketOut{{InPort: ofproto.PortController, Data: data, Actions: []ofproto.Action{
-		ofproto.Set(RegOut.Whole(), uint64(q.To)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Out},
-	}}}
 }
