@@ -21,6 +21,7 @@ type Judge struct {
 	known    map[netip.Addr]struct{} // addresses of endpoints, if opaque
 	src, dst map[netip.Addr]uint32   // identities that the ports and the neighbours say
 	inside   []netip.Prefix          // where the tenant's endpoints are
+	networks []uint32                // whose each of these is
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -44,7 +45,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 		}
 	}
 	j.sim = flowsim.New(tables)
-	j.look(t)
+	j.look(t, in.Numbers.Group)
 	return j
 }
 
@@ -53,6 +54,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 var decides = map[ofproto.Table]bool{
 	pipeline.IDSrc: true, pipeline.IDDst: true, pipeline.PolSkip: true, pipeline.PeerDst: true, pipeline.PolOut: true,
 	pipeline.PeerSrc: true, pipeline.PolIn: true, pipeline.PolMiss: true, pipeline.LBVIP: true, pipeline.SNATSel: true,
+	pipeline.SNATAgain: true,
 }
 
 // asksAsWhom reports whether f has what is to leave for the outside be told as whom.
@@ -65,11 +67,11 @@ func asksAsWhom(f ofproto.Flow) bool {
 }
 
 // look notes which addresses say whose they are, where not all do.
-func (j *Judge) look(t *intent.Tenant) {
+func (j *Judge) look(t *intent.Tenant, number func(intent.ID) uint32) {
 	for _, n := range t.Networks {
 		j.opaque = j.opaque || n.Learn
 		for _, s := range n.Subnets {
-			j.inside = append(j.inside, s.CIDR)
+			j.inside, j.networks = append(j.inside, s.CIDR), append(j.networks, number(n.ID()))
 		}
 	}
 	for _, e := range t.Endpoints {
@@ -103,7 +105,7 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	switch ruling, astray := j.send(now); {
 	case ruling != pipeline.Denied || astray:
 		return ruling
-	case j.begins(c.Protocol) && j.admits(now.answered()):
+	case !c.Exempt() && j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
 	}
 	return pipeline.Denied
@@ -124,12 +126,13 @@ func (s sent) answered() sent {
 	return s
 }
 
-// ends returns which ends of a connection are outside. Only what is translated has one there.
+// ends returns which ends of a connection are outside. Only what is translated, or exempt from
+// that, has one there.
 func (j *Judge) ends(c pipeline.Connection) (from, to bool) {
 	outside := func(a netip.Addr) bool {
 		return !slices.ContainsFunc(j.inside, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
-	return c.Reply.Src != c.Orig.Dst && outside(c.Orig.Src), c.Reply.Dst != c.Orig.Src && outside(c.Reply.Src)
+	return c.Reply.Src != c.Orig.Dst && outside(c.Orig.Src), (c.Reply.Dst != c.Orig.Src || c.Exempt()) && outside(c.Reply.Src)
 }
 
 // begins reports whether an answer to a connection that the tracker does not know would be
@@ -160,6 +163,7 @@ func (j *Judge) admits(s sent) bool {
 func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	p := packetOf(s.Protocol, s.CTTuple)
 	p.SetUint(ofproto.Reg5, uint64(j.zone))
+	p.SetUint(ofproto.Metadata, j.metadata(s.Orig.Src))
 	p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Src]))
 	p.SetUint(pipeline.RegDstID, uint64(j.dst[s.Dst]))
 	flags := flag(pipeline.FromOutside, s.from) | flag(pipeline.ToOutside, s.to)
@@ -185,11 +189,21 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	return pipeline.Unclear, false
 }
 
+// metadata is that of packets of a host inside. One that has an address of none of the networks
+// is in the first, which is right where there is one.
+func (j *Judge) metadata(from netip.Addr) uint64 {
+	i := max(0, slices.IndexFunc(j.inside, func(p netip.Prefix) bool { return p.Contains(from) }))
+	if i >= len(j.networks) {
+		return 0
+	}
+	return uint64(j.networks[i]) | uint64(j.zone)<<pipeline.VRF.Offset
+}
+
 // unmapped reports whether a packet was stopped where addresses are looked up.
 func unmapped(steps []flowsim.Step) bool {
 	for i := 1; i < len(steps); i++ {
 		at := steps[i-1].Table
-		if steps[i].Table == pipeline.PolMiss && (at == pipeline.LBVIP || at == pipeline.SNATSel) {
+		if steps[i].Table == pipeline.PolMiss && (at == pipeline.LBVIP || at == pipeline.SNATSel || at == pipeline.SNATAgain) {
 			return true
 		}
 	}

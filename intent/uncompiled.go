@@ -73,8 +73,6 @@ var uncompiled = map[feature]bool{
 	snatSplit:        true,
 	snatRandom:       true,
 	snatPersistent:   true,
-	snatTo:           true,
-	snatExempt:       true,
 	snatShared:       true,
 	snatAlways:       true,
 }

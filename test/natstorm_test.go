@@ -15,7 +15,8 @@ var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [
 	tenant("t", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}, {cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") +
 	endpoint("t", "h1", 1, "10.1.1.11, \"fd00:1::11\"") + endpoint("t", "h2", 2, "10.1.1.12, \"fd00:1::12\"") + endpoint("t", "h3", 3, "10.1.1.13") +
 	snat("all", "addresses: [203.0.113.10, \"2001:db8::10\"]") +
-	snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.32-203.0.113.39], ports: 1024-65535") +
+	snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.32-203.0.113.39], ports: 1024-65535, exempt: {cidrs: [198.51.100.0/24]}") +
+	snat("port-81", "priority: 300, to: {protocol: tcp, ports: [81]}, addresses: [203.0.113.81]") +
 	floatingIP("h1-ip", "203.0.113.20", "h1") + floatingIP("h1-ip6", "\"2001:db8::20\"", "h1") +
 	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
 	portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h2}") +
@@ -39,6 +40,8 @@ func TestStormThroughNAT(t *testing.T) {
 	paths := []stormPath{
 		{"SNAT", h2, out, "203.0.113.1:80", false},
 		{"SNAT, pool", h3, out, "203.0.113.1:80", false},
+		{"SNAT of a port", h2, out, "203.0.113.1:81", false},
+		{"exempt", h3, out, "198.51.100.1:80", false},
 		{"SNAT, IPv6", h2, out, "[2001:db8::9]:80", false},
 		{"floating IP out", h1, out, "203.0.113.1:80", false},
 		{"floating IP in", out, h1, "203.0.113.20:80", false},
@@ -52,7 +55,8 @@ func TestStormThroughNAT(t *testing.T) {
 		{"another tenant's, pool", h3, r1, "203.0.113.40:80", false},
 		{"floating IPs, both ways", r1, h1, "203.0.113.20:80", false},
 	}
-	for _, address := range []string{"203.0.113.1:80", "[2001:db8::9]:80"} {
+	partners(t, out, "198.51.100.1/32")
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.1:81", "198.51.100.1:80", "[2001:db8::9]:80"} {
 		echo(t, out, address)
 	}
 	echo(t, h1, "10.1.1.11:80")

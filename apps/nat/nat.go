@@ -25,6 +25,7 @@ const (
 	again    = 60000
 	floating = 50000
 	sources  = 40000 // and down from there, in the order of the SNATs
+	ofOne    = 2     // that an SNAT has there: exceptions, and what is translated
 )
 
 // tenant adds the addresses that a tenant has outside.
@@ -51,6 +52,8 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 		}
 	}
 	blocks(b, t)
+	stillTheirs(b, t)
+	exempt(b, t)
 	hairpins(b, t)
 	notSpoofed(b, t)
 	keepIn(b, t)
@@ -118,7 +121,6 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		return false
 	}
 	known[p] = true
-	stillAs(b, t, id, p)
 	if t.InCommon(x.Network, p.Addr()) {
 		return true // blocks says which ports of it are the tenant's
 	}

@@ -26,8 +26,15 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	if b.Refused(serves) { // the next SNAT has not been asked for
 		serves, selected = t.ID(), pipeline.ToDrop(pipeline.NotTranslated)
 	}
-	for _, who := range senders(b, t, s, pool.Is4()) {
-		b.Flow(serves, pipeline.SNATSel, sources-uint16(rank), ofproto.MatchOn(append(who, ip, pipeline.InZone(t.Zone), leavesBy(x))...), selected...)
+	at := sources - ofOne*uint16(rank)
+	here := []ofproto.Cond{ip, pipeline.InZone(t.Zone), leavesBy(x)}
+	for _, who := range senders(b, t, s, pool.Is4(), pipeline.IPSrc) {
+		for _, where := range destinations(s.To, pool.Is4()) {
+			b.Flow(serves, pipeline.SNATSel, at-1, ofproto.MatchOn(slices.Concat(who, where, here)...), selected...)
+		}
+		for _, where := range pieces(s.To, pool.Is4()) {
+			b.Flow(serves, pipeline.SNATSel, at-1, ofproto.MatchOn(slices.Concat(who, where, here)...), pipeline.ToDrop(pipeline.PortlessPiece)...)
+		}
 	}
 	r := pool.Ranges[0]
 	if t.InCommon(x.Network, r.Lo) {
@@ -66,8 +73,9 @@ func sourceOf(r intent.AddrRange, ports intent.PortRange) ofproto.NAT {
 	return n
 }
 
-// senders returns conditions of which those that s translates meet one.
-func senders(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, four bool) (all [][]ofproto.Cond) {
+// senders returns conditions of which those that s translates meet one, on the field of the
+// sender's address.
+func senders(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, four bool, field func(netip.Addr) ofproto.Field) (all [][]ofproto.Cond) {
 	var in []ofproto.Cond
 	if s.Network != nil {
 		in = append(in, pipeline.InNet(b.Numbers.Group(s.Network.ID())))
@@ -75,6 +83,14 @@ func senders(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, four b
 	if s.From.Empty() {
 		return [][]ofproto.Cond{in}
 	}
+	for _, p := range sendersOf(t, s, four) {
+		all = append(all, append(slices.Clip(in), ofproto.InPrefix(field(p.Addr()), p)))
+	}
+	return all
+}
+
+// sendersOf returns the addresses that s names, of a version of IP.
+func sendersOf(t *pipeline.TenantSite, s *intent.SNAT, four bool) []netip.Prefix {
 	from := s.From.Prefixes()
 	for _, e := range t.Tenant.Endpoints {
 		if s.From.Selects(e) {
@@ -83,17 +99,7 @@ func senders(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, four b
 			}
 		}
 	}
+	from = slices.DeleteFunc(from, func(p netip.Prefix) bool { return p.Addr().Is4() != four })
 	slices.SortFunc(from, netip.Prefix.Compare)
-	for _, p := range slices.Compact(from) {
-		if p.Addr().Is4() == four {
-			all = append(all, append(slices.Clip(in), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)))
-		}
-	}
-	return all
-}
-
-// stillAs lets a connection go on, when it is judged again, as whom it has left so far.
-func stillAs(b *pipeline.Builder, t *pipeline.TenantSite, id intent.ID, p netip.Prefix) {
-	b.Flow(id, pipeline.SNATSel, again, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)),
-		pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
+	return slices.Compact(from)
 }

@@ -18,6 +18,7 @@ type Connection struct {
 	Mark     uint32
 	RuleOut  uint32 // tag of the rule or default that let it out; zero: not said
 	RuleIn   uint32 // tag of the one that let it in
+	Object   uint32 // tag of what translates it, or exempts it from that; zero: nothing
 	Open     bool   // of TCP: both ends have opened it, and neither has closed it
 }
 
@@ -49,6 +50,11 @@ func (c Connection) PortLabel() (label ofproto.Bits) {
 		binary.BigEndian.PutUint16(label[2:], c.Reply.SrcPort)
 	}
 	return label
+}
+
+// Exempt reports whether it has left for the outside with the address that its sender has.
+func (c Connection) Exempt() bool {
+	return c.Object != 0 && c.Reply.Dst == c.Orig.Src && c.Reply.Src == c.Orig.Dst
 }
 
 // Flush is the message that has the tracker forget this connection and no other.
@@ -102,6 +108,14 @@ func RulesOf(label [16]byte, mark uint32) (out, in uint32) {
 		return 0, 0
 	}
 	return binary.BigEndian.Uint32(label[12:]), binary.BigEndian.Uint32(label[8:])
+}
+
+// ObjectOf reads the tag of what translates a connection out of its label.
+func ObjectOf(label [16]byte, mark uint32) uint32 {
+	if mark&MarkCommitted == 0 || label[0] != LabelLayout {
+		return 0
+	}
+	return binary.BigEndian.Uint32(label[4:])
 }
 
 // A Ruling says what the policy of a program makes of a connection that there is.

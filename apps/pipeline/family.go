@@ -22,6 +22,14 @@ func IPDst(a netip.Addr) ofproto.Field {
 	return ofproto.IPv6Dst
 }
 
+// OriginalSrc returns the field of the source address of a connection's first packet.
+func OriginalSrc(a netip.Addr) ofproto.Field {
+	if a.Is4() {
+		return ofproto.CTNwSrc
+	}
+	return ofproto.CTIPv6Src
+}
+
 // IPVersion is the condition that a packet is of IPv4, or of IPv6.
 func IPVersion(four bool) ofproto.Cond {
 	if four {

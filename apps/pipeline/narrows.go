@@ -52,7 +52,7 @@ func translatesAll(now, then []ofproto.Flow) bool {
 // translates reports whether f says as whom somebody is known outside.
 func translates(f ofproto.Flow) bool {
 	_, owned := TagOf(f.Cookie)
-	return owned && (f.Table == ExtIn || f.Table == LBVIP || f.Table == SNATSel)
+	return owned && (f.Table == ExtIn || f.Table == LBVIP || f.Table == SNATSel || f.Table == SNATAgain)
 }
 
 // judging returns those of flows that judge.

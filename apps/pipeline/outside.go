@@ -56,7 +56,9 @@ func externalIDs(b *intent.Bridge) (ids []intent.ID) {
 // translationIDs are those of a tenant's intents that translate.
 func translationIDs(t *intent.Tenant) (ids []intent.ID) {
 	for _, s := range t.SNATs {
-		ids = append(ids, s.ID())
+		if ids = append(ids, s.ID()); len(s.Exempt) > 0 {
+			ids = append(ids, ExemptID(s))
+		}
 	}
 	for _, f := range t.FloatingIPs {
 		ids = append(ids, f.ID())
@@ -66,6 +68,9 @@ func translationIDs(t *intent.Tenant) (ids []intent.ID) {
 	}
 	return ids
 }
+
+// ExemptID names what an SNAT lets leave untranslated.
+func ExemptID(s *intent.SNAT) intent.ID { return s.ID() + "/exempt" }
 
 // externals returns the outsides of a bridge, and those whose port is not there.
 func (in Input) externals(b *intent.Bridge, ports map[binding]uint32) (all []ExternalSite, absent []Pending) {
@@ -138,22 +143,24 @@ func outside(b *Builder, id intent.ID) {
 	if len(b.Externals) == 0 {
 		return
 	}
+	b.Flow(id, SNATAgain, 0, nil, astray()...)
 	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
 	b.Flow(id, PolSkip, 40, ofproto.MatchOn(FromOutside.Is()), ofproto.GotoTable(PolIn))
 	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, Commit, 140, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...) // as somebody who is not there
 	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
 	for _, r := range []Reason{InvalidState, NotSYN} { // the tracker has not translated it
 		b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Is(RegReason, uint64(r))), ToDrop(NotTranslated)...)
 	}
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
 	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
-	dnated := uint64(MarkDNAT)
+	dnated, known := uint64(MarkDNAT), Remembered()
 	for _, ip := range ipVersions {
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
-		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()),
-			ofproto.Set(RegReason.Whole(), uint64(NotTranslated)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: PolMiss})
+		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()), astray()...)
+		b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)
 	}
 	for _, x := range b.Externals {
 		for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
@@ -166,6 +173,23 @@ func outside(b *Builder, id intent.ID) {
 	}
 }
 
+// astray are the actions that stop a known connection that nobody would translate so any more.
+func astray() []ofproto.Action {
+	return []ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(NotTranslated)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: PolMiss}}
+}
+
+// Remembered is the condition that a packet is of a connection, or of one that such a connection
+// has announced, that has been committed.
+func Remembered() ofproto.Cond {
+	return ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted), uint64(MarkCommitted))
+}
+
+// Begins is the condition that a packet from outside belongs to nothing that is known, and that
+// no endpoint has been chosen for it.
+func Begins() ofproto.Cond {
+	return ofproto.Masked(regFlags, 1<<FromOutside, 1<<FromOutside|1<<Established|1<<JudgeAgain|1<<DNAT)
+}
+
 // both is the condition that two flags are raised.
 func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1<<f|1<<g) }
 
@@ -174,7 +198,7 @@ type Translation struct {
 	Of    intent.ID
 	Conds []ofproto.Cond   // which
 	First []ofproto.Action // before it is remembered
-	NAT   ofproto.NAT
+	NAT   ofproto.NAT      // zero: it keeps its address
 	// Service is the protocol, if First or NAT has to do with ports of it.
 	Service []ofproto.Cond
 	// ICMP is the translation of ICMP, if it is another one.
@@ -191,7 +215,7 @@ type Translation struct {
 // with the packet as it was. It must not leave so.
 func (b *Builder) Translate(t *TenantSite, x Translation) {
 	add := func(priority uint16, c ofproto.ConnTrack, more ...ofproto.Cond) {
-		if c.NAT == nil {
+		if c.NAT == nil && x.NAT != (ofproto.NAT{}) {
 			c.NAT = &x.NAT
 		}
 		actions := []ofproto.Action{c, ofproto.GotoTable(Out)}

@@ -225,6 +225,7 @@ const (
 	WithoutPorts    Reason = 68 // several tenants leave as its address, and answers are theirs by their ports
 	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
 	NotOfItsOwn     Reason = 71 // for an address outside of the sender's tenant that nobody is behind
+	PortlessPiece   Reason = 67 // a later fragment, where ports say as whom it leaves
 )
 
 // Reasons are the reasons as people read them.
@@ -244,9 +245,10 @@ var Reasons = map[Reason]string{
 	NoPort:  "the endpoint's port has gone",
 	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
-	WithoutPorts: "its tenant has ports of an address outside, and its protocol has none that could be told apart",
-	NobodysPort:  "from outside, for an address of several tenants, and for a port of none",
-	NotOfItsOwn:  "for an address outside of its own tenant that nobody is behind",
+	WithoutPorts:  "its tenant has ports of an address outside, and its protocol has none that could be told apart",
+	NobodysPort:   "from outside, for an address of several tenants, and for a port of none",
+	NotOfItsOwn:   "for an address outside of its own tenant that nobody is behind",
+	PortlessPiece: "later fragment of what begins a connection, where ports say as whom it leaves",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

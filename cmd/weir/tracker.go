@@ -49,6 +49,7 @@ func trackedOf(e conntrack.Entry) (pipeline.Connection, bool) {
 		Open: protocol == pipeline.ProtoTCP && e.State == "ESTABLISHED",
 	}
 	c.RuleOut, c.RuleIn = pipeline.RulesOf(e.Label, e.Mark)
+	c.Object = pipeline.ObjectOf(e.Label, e.Mark)
 	return c, true
 }
 

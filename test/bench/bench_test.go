@@ -10,6 +10,14 @@ import (
 	"weir/intent"
 )
 
+// TestMain runs this program as a part of the traffic, as main does.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "traffic-") {
+		exit(role(os.Args[1:]))
+	}
+	os.Exit(m.Run())
+}
+
 func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
 	for name, p := range map[string]policy{
 		"tenants":       tenantPolicy(3, 4, 9),
