@@ -34,7 +34,11 @@ func (r *Reader) again(files []contents, lines map[string][]string) *Model {
 		return nil
 	}
 	before := r.kept
-	if !slices.EqualFunc(m.bridges, r.bridges, sameSite) { // networks lie on them
+	if slices.EqualFunc(m.bridges, r.bridges, sameSite) { // networks lie on them
+		for i, b := range m.bridges {
+			b.Externals = r.bridges[i].Externals
+		}
+	} else {
 		before = nil
 	}
 	now := keep(before, from, bridges)
@@ -52,7 +56,8 @@ func (r *Reader) again(files []contents, lines map[string][]string) *Model {
 	return m
 }
 
-// sameSite reports whether two bridges are the same to tenants.
+// sameSite reports whether two bridges are the same to tenants. Then what is outside stays what
+// it was, for tenants' flows are made of it.
 func sameSite(a, b *Bridge) bool {
 	return a.Name == b.Name && reflect.DeepEqual(a.Externals, b.Externals)
 }
