@@ -2,8 +2,12 @@ package test
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +73,9 @@ func TestAddressesOfAnotherTenant(t *testing.T) {
 		timesOut(t, from, "203.0.113.10:80") // its own tenant's
 		if got, err := from.Exec(t.Context(), "ping", "-c", "1", "-W", "5", "203.0.113.40"); err != nil || !strings.Contains(got, "ttl=62") {
 			t.Errorf("%s pings past two routers: %v: %s", from.Name, err, got)
+		}
+		if got, _ := from.Exec(t.Context(), "ping", "-c", "1", "-t", "2", "-W", "5", "203.0.113.40"); !strings.Contains(got, "From 203.0.113.2 ") {
+			t.Errorf("%s pings as far as the second router: %s", from.Name, got)
 		}
 	}
 	for h, w := range arrived {
@@ -216,6 +223,73 @@ func TestFTPAcrossTenants(t *testing.T) {
 					t.Errorf("%q, %v", got, err)
 				}
 			})
+		}
+	}
+}
+
+// TestRejectsOfWhatIsTranslated has h1's floating IP and forwarded port say no, to a host of its
+// own tenant, to one of another and to one outside. Each hears it from the address that it has
+// asked.
+func TestRejectsOfWhatIsTranslated(t *testing.T) {
+	const no = "{name: tcp, direction: ingress, action: reject, protocol: tcp, ports: [80]}, {name: udp, direction: ingress, action: reject, protocol: udp}, {name: icmp, direction: ingress, action: reject, protocol: icmp}"
+	n, _, h2, r1, r2, out := sideBySide(t, twoTenants(policy("t", "no", no),
+		object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h1, port: 80}"),
+		object("PortForward", "name: dns, tenant: t", "address: 203.0.113.10, port: 5353, protocol: udp, to: {endpoint: h1, port: 53}")))
+	for _, h := range []*sandbox.Host{h2, r1, r2, out} {
+		t.Run(h.Name, func(t *testing.T) {
+			refusedTCP(t, h, "203.0.113.20:80")
+			refusedTCP(t, h, "203.0.113.10:8080")
+			refusedUDP(t, h, "203.0.113.20:53")
+			refusedUDP(t, h, "203.0.113.10:5353")
+			prohibitedPing(t, h, "203.0.113.20")
+		})
+	}
+	wantTuples(t, n)
+}
+
+// TestResetsOfWhatIsTranslated takes back what lets h2 talk to a host outside and to red's
+// floating IP, and says that both ends are to be told: they are, under the addresses that they
+// know each other by.
+func TestResetsOfWhatIsTranslated(t *testing.T) {
+	told := func(rules string) string {
+		return object("Policy", "name: out, tenant: t", "onRevoke: reset, rules: ["+rules+"]")
+	}
+	const may = "{name: may, direction: egress, action: allow, protocol: tcp, ports: [80]}, {name: rest, direction: egress, action: deny}"
+	model := func(rules string) string {
+		return strings.ReplaceAll(twoTenants(fromInside, told(rules)), "}\nspec: {}", "}\nspec: {allowDisruption: true}")
+	}
+	n, _, h2, r1, _, out := sideBySide(t, model(may))
+	var opened []net.Conn
+	heard := make(chan error, 2)
+	for h, address := range map[*sandbox.Host]string{out: "203.0.113.1:80", r1: "10.1.1.11:80"} {
+		accept(t, h, address, func(c net.Conn) {
+			_, err := io.Copy(c, c)
+			heard <- err
+		})
+	}
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.40:80"} {
+		c, err := h2.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		opened = append(opened, c)
+	}
+	n.Weir.Apply(model("{name: rest, direction: egress, action: deny}"))
+	for _, c := range opened {
+		if err := say(c, "are you there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%v to %v: %v, want a reset", c.LocalAddr(), c.RemoteAddr(), err)
+		}
+		select {
+		case err := <-heard:
+			if !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("a server hears %v, want a reset", err)
+			}
+		case <-time.After(ovstest.Patience):
+			t.Error("a server hears nothing")
 		}
 	}
 }

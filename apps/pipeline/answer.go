@@ -60,11 +60,12 @@ func (b *Builder) Answer(t *TenantSite, table ofproto.Table, priority uint16, m 
 // is spent on them.
 func refuse(b *Builder, id intent.ID) {
 	rejected := ofproto.Is(RegReason, uint64(RejectedByRule))
+	tell := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Reject} // what the tracker says is gone behind a commit
 	for _, ip := range ipVersions {
-		b.Flow(id, PolMiss, 110, ofproto.MatchOn(ip, JudgeAgain.Is(), rejected), stopped(), ofproto.GotoTable(Reject))
+		b.Flow(id, PolMiss, 110, ofproto.MatchOn(ip, JudgeAgain.Is(), rejected), tell, stopped())
 		b.Flow(id, PolMiss, 115, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), JudgeAgain.Is(),
 			ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkReset), uint64(MarkCommitted|MarkReset|MarkBlocked))),
-			stopped(), ofproto.Set(RegReason.Whole(), uint64(StoppedAndTold)), ofproto.GotoTable(Reject))
+			ofproto.Set(RegReason.Whole(), uint64(StoppedAndTold)), tell, stopped())
 		const reset = 0x004
 		b.Flow(id, Reject, 200, ofproto.MatchOn(ip, ofproto.Is(ofproto.IPProto, ProtoTCP), ofproto.Masked(ofproto.TCPFlags, reset, reset)), ofproto.GotoTable(Drop))
 	}

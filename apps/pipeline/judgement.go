@@ -146,6 +146,10 @@ func effectOf(f ofproto.Flow) effect {
 		if last.Table == f.Table {
 			return passes
 		}
+	case ofproto.ConnTrack: // marked, and that is all
+		if last.Table == ofproto.NoTable {
+			return denies
+		}
 	}
 	return grants
 }

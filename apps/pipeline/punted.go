@@ -21,6 +21,7 @@ type Punted struct {
 	Reason  Reason           // why it was dropped
 
 	routed bool
+	across bool // for another tenant's address outside
 }
 
 // Punted reads a packet that a flow of Weir's has sent to the controller, and the registers
@@ -41,6 +42,8 @@ func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
 			by = uint32(c.Value.Uint64())
 		case RegOut:
 			q.To = uint32(c.Value.Uint64())
+		case regFlags:
+			q.across = c.Value.Uint64()>>Across&1 == 1
 		case RegReason:
 			q.Reason = Reason(c.Value.Uint64())
 		}
@@ -151,7 +154,9 @@ func (q Punted) Forward(data []byte) []ofproto.PacketOut {
 	if data == nil || q.To == 0 {
 		return nil
 	}
-	return []ofproto.PacketOut{{InPort: ofproto.PortController, Data: data, Actions: []ofproto.Action{
-		ofproto.Set(RegOut.Whole(), uint64(q.To)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Out},
-	}}}
+	to := []ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(q.To)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Out}}
+	if q.across {
+		to = append([]ofproto.Action{Across.Set()}, to...)
+	}
+	return []ofproto.PacketOut{{InPort: ofproto.PortController, Data: data, Actions: to}}
 }
