@@ -38,7 +38,7 @@ func (c *checker) snat(s snatSpec) {
 	if s.priority.set {
 		x.Priority = uint16(s.priority.v)
 	}
-	if !c.is(x.ID(), s.place) {
+	if !c.is(x.ID(), s.place) || !c.fewEnough(t, s) {
 		return
 	}
 	c.tracked(t, s.meta, "an SNAT")
@@ -47,6 +47,7 @@ func (c *checker) snat(s snatSpec) {
 	networks := c.translated(t, x, s)
 	c.pools(t, x, s, networks)
 	c.families(s, networks)
+	c.persistent(x, s)
 	c.usedBySNAT(x, s)
 	c.write(x.ID(), written{addresses: s.addresses, ports: s.ports.place(), exempt: s.exemptAt, place: s.place})
 	t.SNATs = append(t.SNATs, x)

@@ -70,9 +70,6 @@ const (
 var uncompiled = map[feature]bool{
 	externalSeveral:  true,
 	externalPrefixes: true,
-	snatSplit:        true,
-	snatRandom:       true,
-	snatPersistent:   true,
 	snatShared:       true,
 	snatAlways:       true,
 }

@@ -77,6 +77,7 @@ const (
 	SixRounds      ID = "six-recirculations"
 	LaterFragments ID = "later-fragments"
 	SCTPPorts      ID = "sctp-ports"
+	NATByHash      ID = "nat-by-hash"
 )
 
 // All has every quirk that is known. Those without a version that fixes them were seen on
@@ -101,6 +102,7 @@ var All = []Quirk{
 	{SixRounds, "a packet that is looked up a seventh time is dropped: no path has more than five", nil, true},
 	{LaterFragments, "later fragments do not match ports: a large UDP packet to a port that is translated may be lost", versions("3.5.0"), true},
 	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", nil, true},
+	{NATByHash, "selection: random of an SNAT chooses as hash does, by a hash of the connection and of a number that ovs-vswitchd has drawn", nil, true},
 }
 
 // On reports whether a version has the quirk, on a datapath of that kind.

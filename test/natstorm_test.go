@@ -16,6 +16,8 @@ var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [
 	endpoint("t", "h1", 1, "10.1.1.11, \"fd00:1::11\"") + endpoint("t", "h2", 2, "10.1.1.12, \"fd00:1::12\"") + endpoint("t", "h3", 3, "10.1.1.13") +
 	snat("all", "addresses: [203.0.113.10, \"2001:db8::10\"]") +
 	snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.32-203.0.113.39], ports: 1024-65535, exempt: {cidrs: [198.51.100.0/24]}") +
+	snat("same", "priority: 300, to: {protocol: tcp, ports: [82]}, addresses: [203.0.113.82-203.0.113.84, 203.0.113.86, \"2001:db8::82-2001:db8::83\"], selection: persistent") +
+	snat("chance", "priority: 300, to: {protocol: tcp, ports: [83]}, addresses: [203.0.113.90-203.0.113.91, 203.0.113.93], ports: 1024-65535, selection: random") +
 	snat("port-81", "priority: 300, to: {protocol: tcp, ports: [81]}, addresses: [203.0.113.81]") +
 	floatingIP("h1-ip", "203.0.113.20", "h1") + floatingIP("h1-ip6", "\"2001:db8::20\"", "h1") +
 	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
@@ -41,6 +43,9 @@ func TestStormThroughNAT(t *testing.T) {
 		{"SNAT", h2, out, "203.0.113.1:80", false},
 		{"SNAT, pool", h3, out, "203.0.113.1:80", false},
 		{"SNAT of a port", h2, out, "203.0.113.1:81", false},
+		{"SNAT, persistent", h2, out, "203.0.113.1:82", false},
+		{"SNAT, persistent, IPv6", h2, out, "[2001:db8::9]:82", false},
+		{"SNAT, random", h3, out, "203.0.113.1:83", false},
 		{"exempt", h3, out, "198.51.100.1:80", false},
 		{"SNAT, IPv6", h2, out, "[2001:db8::9]:80", false},
 		{"floating IP out", h1, out, "203.0.113.1:80", false},
@@ -56,7 +61,7 @@ func TestStormThroughNAT(t *testing.T) {
 		{"floating IPs, both ways", r1, h1, "203.0.113.20:80", false},
 	}
 	partners(t, out, "198.51.100.1/32")
-	for _, address := range []string{"203.0.113.1:80", "203.0.113.1:81", "198.51.100.1:80", "[2001:db8::9]:80"} {
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.1:81", "203.0.113.1:82", "[2001:db8::9]:82", "203.0.113.1:83", "198.51.100.1:80", "[2001:db8::9]:80"} {
 		echo(t, out, address)
 	}
 	echo(t, h1, "10.1.1.11:80")

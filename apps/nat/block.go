@@ -94,11 +94,10 @@ func (k block) matches(came ofproto.Cond, p netip.Prefix) (all []ofproto.Match) 
 }
 
 // translateBlock has what s selects leave with the ports that the tenant has of addresses.
-func translateBlock(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, r intent.AddrRange) {
-	selected := []ofproto.Cond{pipeline.IPVersion(r.Lo.Is4()), pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)}
+func translateBlock(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, r intent.AddrRange, selected []ofproto.Cond) {
 	for _, name := range withPorts(b) {
 		b.Translate(t, pipeline.Translation{
-			Of: s.ID(), Conds: selected, Service: []ofproto.Cond{ofproto.Is(ofproto.IPProto, protocols[name].number)}, NAT: sourceOf(r, s.Ports),
+			Of: s.ID(), Conds: selected, Service: []ofproto.Cond{ofproto.Is(ofproto.IPProto, protocols[name].number)}, NAT: sourceOf(r, s),
 		})
 	}
 	b.Flow(s.ID(), pipeline.Commit, 145, ofproto.MatchOn(selected...), pipeline.ToDrop(pipeline.WithoutPorts)...)

@@ -19,9 +19,8 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 			}
 		}
 	}
-	selected := []ofproto.Action{
-		pipeline.SNAT.Set(), ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(s.ID()))), ofproto.GotoTable(pipeline.Commit),
-	}
+	choice := choiceOf(s, pool)
+	selected := append([]ofproto.Action{pipeline.SNAT.Set(), ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(s.ID())))}, choice.choose()...)
 	serves := s.ID()
 	if b.Refused(serves) { // the next SNAT has not been asked for
 		serves, selected = t.ID(), pipeline.ToDrop(pipeline.NotTranslated)
@@ -36,18 +35,21 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 			b.Flow(serves, pipeline.SNATSel, at-1, ofproto.MatchOn(slices.Concat(who, where, here)...), pipeline.ToDrop(pipeline.PortlessPiece)...)
 		}
 	}
-	r := pool.Ranges[0]
-	if t.InCommon(x.Network, r.Lo) {
-		translateBlock(b, t, x, s, r)
-		return
+	chosen := []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)}
+	choice.weigh(b, s.ID(), chosen)
+	for i, r := range choice.slots {
+		if t.InCommon(x.Network, r.Lo) {
+			translateBlock(b, t, s, r, choice.slot(chosen, i))
+			continue
+		}
+		b.Translate(t, pipeline.Translation{
+			Of:    s.ID(),
+			ICMP:  withoutPorts(r, s),
+			Conds: choice.slot(chosen, i),
+			NAT:   sourceOf(r, s),
+			Sure:  r.Lo == r.Hi && s.Preserves(),
+		})
 	}
-	b.Translate(t, pipeline.Translation{
-		Of:    s.ID(),
-		ICMP:  withoutPorts(r, s),
-		Conds: []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)},
-		NAT:   sourceOf(r, s.Ports),
-		Sure:  r.Lo == r.Hi && s.Preserves(),
-	})
 }
 
 // withoutPorts is the translation of what has identifiers in place of ports, and is to keep them:
@@ -56,19 +58,27 @@ func withoutPorts(r intent.AddrRange, s *intent.SNAT) *ofproto.NAT {
 	if s.Preserves() {
 		return nil
 	}
-	n := sourceOf(r, intent.PortRange{})
+	n := toRange(r)
 	return &n
 }
 
-// sourceOf is the translation to an address of a range. What is one address, or one port, has
-// no end.
-func sourceOf(r intent.AddrRange, ports intent.PortRange) ofproto.NAT {
-	n := ofproto.NAT{Src: true, AddrMin: r.Lo, PortMin: ports.Lo}
+// sourceOf is the translation to an address of a range, and to a port that s says. Of the
+// datapaths the kernel's alone draws ports by chance.
+func sourceOf(r intent.AddrRange, s *intent.SNAT) ofproto.NAT {
+	n := toRange(r)
+	n.PortMin = s.Ports.Lo
+	if s.Ports.Hi != s.Ports.Lo {
+		n.PortMax = s.Ports.Hi
+		n.Random = s.Selection == intent.SelectRandom
+	}
+	return n
+}
+
+// toRange is the translation to an address of a range. What is one address has no end.
+func toRange(r intent.AddrRange) ofproto.NAT {
+	n := ofproto.NAT{Src: true, AddrMin: r.Lo}
 	if r.Hi != r.Lo {
 		n.AddrMax = r.Hi
-	}
-	if ports.Hi != ports.Lo {
-		n.PortMax = ports.Hi
 	}
 	return n
 }

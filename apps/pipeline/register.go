@@ -21,6 +21,7 @@ import (
 //	reg5      conntrack zone in bits 0 to 15
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
 //	reg8      NAT target (tag)
+//	reg9      slot of the SNAT's pool, in bits 0 to 15
 //	reg11     reason to drop it (Reason)
 //	reg12     bits 16 to 31: class, given by a rule
 //	reg13     SNAT (tag)
@@ -36,6 +37,7 @@ const (
 	RegRuleOut = ofproto.Reg6
 	RegRuleIn  = ofproto.Reg7
 	RegTarget  = ofproto.Reg8
+	RegSlot    = ofproto.Reg9
 	RegReason  = ofproto.Reg11
 	RegSNAT    = ofproto.Reg13
 	RegNextHop = ofproto.Reg14

@@ -77,6 +77,9 @@ func (r *run) write(p *Packet, a ofproto.Action) bool {
 	case ofproto.Learn: // the tables stay as they are; only that there was room for the flow is said
 		p.putPart(a.Result, word{0, 1})
 		return a.Result.Field != 0
+	case ofproto.Multipath: // of the links that may be chosen it takes the first
+		p.putPart(a.Dst, word{})
+		return Modelled(a.Dst.Field)
 	case ofproto.WriteMetadata:
 		p.put(ofproto.Metadata, word{0, a.Value}, word{0, a.Mask})
 		return true

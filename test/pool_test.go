@@ -1,0 +1,164 @@
+package test
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// manyHosts is a net in which h1 has 16 addresses of each version of IP, 10.1.1.16 to 10.1.1.31 and
+// fd00:1::10 to fd00:1::1f, as 16 hosts have, and out is outside.
+func manyHosts(t *testing.T, objects ...string) (n *ovstest.Net, h1, out *sandbox.Host) {
+	t.Helper()
+	var with, ips []string
+	for i := 16; i < 32; i++ {
+		with = append(with, fmt.Sprintf("10.1.1.%d/24", i), fmt.Sprintf("fd00:1::%x/64", i))
+		ips = append(ips, fmt.Sprintf("10.1.1.%d", i), fmt.Sprintf("\"fd00:1::%x\"", i))
+	}
+	n = ovstest.New(t)
+	h1 = n.Host("h1", mac(1), with, "10.1.1.1", "fd00:1::1")
+	out = n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::9/64", "fe80::9/64"})
+	n.Run(strings.Replace(natBridge, "    subnets: [", "    subnets: [{cidr: \"2001:db8::/64\", gateway: \"fe80::9\"}, ", 1) +
+		tenant("t", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}, {cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") +
+		endpoint("t", "h1", 1, strings.Join(ips, ", ")) + strings.Join(objects, ""))
+	return n, h1, out
+}
+
+// leaveAs has each address of h1 open connections, and returns as whom each has left.
+func leaveAs(t *testing.T, n *ovstest.Net, h1, out *sandbox.Host, each int) map[netip.Addr]map[netip.Addr]int {
+	t.Helper()
+	for _, address := range []string{"203.0.113.1:80", "[2001:db8::9]:80"} {
+		echo(t, out, address)
+		for i := 16; i < 32; i++ {
+			from := net.IPv4(10, 1, 1, byte(i))
+			if strings.HasPrefix(address, "[") {
+				from = net.ParseIP(fmt.Sprintf("fd00:1::%x", i))
+			}
+			for range each {
+				c, err := h1.DialFrom(t.Context(), &net.TCPAddr{IP: from}, "tcp", address)
+				if err != nil {
+					t.Fatalf("%v: %v", from, err)
+				}
+				t.Cleanup(func() { c.Close() })
+				if err := say(c, "hello", ovstest.Patience); err != nil {
+					t.Fatalf("%v: %v", from, err)
+				}
+			}
+		}
+	}
+	left := map[netip.Addr]map[netip.Addr]int{}
+	for _, e := range ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "tcp") {
+		if left[e.Orig.Src] == nil {
+			left[e.Orig.Src] = map[netip.Addr]int{}
+		}
+		left[e.Orig.Src][e.Reply.Dst]++
+	}
+	if len(left) != 32 {
+		t.Errorf("%d senders have connections, want 32", len(left))
+	}
+	return left
+}
+
+// used returns the addresses as which somebody has left, and complains of those that are not of the pool.
+func used(t *testing.T, left map[netip.Addr]map[netip.Addr]int, pool ...string) map[netip.Addr]int {
+	t.Helper()
+	all := map[netip.Addr]int{}
+	for from, as := range left {
+		for a, n := range as {
+			if all[a] += n; !strings.Contains(" "+strings.Join(pool, " ")+" ", " "+a.String()+" ") {
+				t.Errorf("%v leaves as %v", from, a)
+			}
+		}
+	}
+	return all
+}
+
+// TestAHostKeepsItsAddressOfAPool has 16 hosts leave as a pool that is persistent, over and over,
+// also from a new daemon and with pings, and looks as whom each has left.
+func TestAHostKeepsItsAddressOfAPool(t *testing.T) {
+	n, h1, out := manyHosts(t, snat("same", "addresses: [203.0.113.60-203.0.113.62, 203.0.113.70, \"2001:db8::60-2001:db8::63\"], selection: persistent"))
+	leaveAs(t, n, h1, out, 2)
+	n.Weir.Kill()
+	n.Weir.Start()
+	n.Weir.Programmed(1)
+	left := leaveAsAgain(t, n, h1)
+	for from, as := range left {
+		if len(as) != 1 {
+			t.Errorf("%v leaves as %v", from, as)
+		}
+	}
+	all := used(t, left, "203.0.113.60", "203.0.113.61", "203.0.113.62", "203.0.113.70", "2001:db8::60", "2001:db8::61", "2001:db8::62", "2001:db8::63")
+	if len(all) < 5 {
+		t.Errorf("32 hosts leave as %v", all)
+	}
+	t.Log(all)
+}
+
+// leaveAsAgain pings from each IPv4 address of h1, and returns as whom each has left by all protocols.
+func leaveAsAgain(t *testing.T, n *ovstest.Net, h1 *sandbox.Host) map[netip.Addr]map[netip.Addr]int {
+	t.Helper()
+	for i := 16; i < 32; i++ {
+		if text, err := h1.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "2", "-I", fmt.Sprint("10.1.1.", i), "203.0.113.1"); err != nil {
+			t.Errorf("%v: %s", err, text)
+		}
+	}
+	left := map[netip.Addr]map[netip.Addr]int{}
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		if left[e.Orig.Src] == nil {
+			left[e.Orig.Src] = map[netip.Addr]int{}
+		}
+		left[e.Orig.Src][e.Reply.Dst]++
+	}
+	return left
+}
+
+// TestAPoolOfRangesThatDoNotTouch has 16 hosts leave as ranges of different sizes, with ports.
+func TestAPoolOfRangesThatDoNotTouch(t *testing.T) {
+	n, h1, out := manyHosts(t, snat("split", "addresses: [203.0.113.60-203.0.113.62, 203.0.113.70, \"2001:db8::60\", \"2001:db8::70\"], ports: 20000-30000"))
+	all := used(t, leaveAs(t, n, h1, out, 3), "203.0.113.60", "203.0.113.61", "203.0.113.62", "203.0.113.70", "2001:db8::60", "2001:db8::70")
+	if len(all) < 4 || all[netip.MustParseAddr("2001:db8::60")]+all[netip.MustParseAddr("2001:db8::70")] != 48 {
+		t.Errorf("32 hosts leave as %v", all)
+	}
+	for _, e := range ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "tcp") {
+		if e.Reply.DstPort < 20000 || e.Reply.DstPort > 30000 {
+			t.Errorf("%v leaves from port %d", e.Orig.Src, e.Reply.DstPort)
+		}
+	}
+	t.Log(all)
+}
+
+// TestPortsByChance opens connections from neighbouring ports through an SNAT that draws: they do not
+// leave from neighbouring ones.
+func TestPortsByChance(t *testing.T) {
+	n, h1, _, out := behind(t, natModel(snat("chance", "addresses: [203.0.113.60-203.0.113.61], ports: 20000-60000, selection: random")))
+	echoUDP(t, out, "203.0.113.1:53")
+	for port := 4000; port < 4010; port++ {
+		c, err := h1.DialFrom(t.Context(), &net.UDPAddr{Port: port}, "udp", "203.0.113.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Error(err)
+		}
+	}
+	near, last := 0, 0
+	for _, e := range ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "udp") {
+		port := int(e.Reply.DstPort)
+		if port < 20000 || port > 60000 {
+			t.Errorf("port %d", port)
+		}
+		if d := port - last; last > 0 && d > -20 && d < 20 {
+			near++
+		}
+		last = port
+	}
+	if near > 2 {
+		t.Errorf("%d of 10 connections leave from a port beside another's", near)
+	}
+}
