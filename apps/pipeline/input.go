@@ -131,7 +131,7 @@ type TenantSite struct {
 	pending  []Pending
 
 	// Filled, as Classes, when the unit is made.
-	here       map[*intent.Endpoint]bool
+	here       map[*intent.Endpoint]EndpointSite
 	identities map[ofproto.Field]map[*intent.Endpoint]uint32 // numbers of the classes
 }
 
@@ -174,18 +174,12 @@ type NetworkSite struct {
 }
 
 // Here reports whether an endpoint of t is on the bridge.
-func (t *TenantSite) Here(e *intent.Endpoint) bool { return t.here[e] }
+func (t *TenantSite) Here(e *intent.Endpoint) bool { _, is := t.here[e]; return is }
 
 // Site returns where an endpoint of t is on the bridge, if it is there.
 func (t *TenantSite) Site(e *intent.Endpoint) (EndpointSite, bool) {
-	for _, n := range t.Networks {
-		for _, s := range n.Endpoints {
-			if s.Endpoint == e {
-				return s, true
-			}
-		}
-	}
-	return EndpointSite{}, false
+	s, is := t.here[e]
+	return s, is
 }
 
 // An EndpointSite is an endpoint whose port is on the bridge.
@@ -302,10 +296,10 @@ func (in Input) place(s *TenantSite, ports map[binding]uint32) {
 
 // classify finds the classes of t's endpoints, their numbers, and who is here.
 func (t *TenantSite) classify(n Numbers) {
-	t.here = map[*intent.Endpoint]bool{}
+	t.here = make(map[*intent.Endpoint]EndpointSite, len(t.Endpoints))
 	for _, in := range t.Networks {
 		for _, e := range in.Endpoints {
-			t.here[e.Endpoint] = true
+			t.here[e.Endpoint] = e
 		}
 	}
 	if t.Mode == intent.Off {

@@ -29,7 +29,7 @@ func narrows(now, then []ofproto.Flow) bool {
 			return true
 		}
 	}
-	rules, were := judging(now), judging(then)
+	rules, were := chosen(now, judges), chosen(then, judges)
 	if sameFlows(rules, were) && !slices.ContainsFunc(rules, c.isAbout) {
 		return false
 	}
@@ -40,13 +40,10 @@ func narrows(now, then []ofproto.Flow) bool {
 // translatesAll reports whether what was translated then is so now: who has an address outside
 // and does not have it any more, or another, has connections by it.
 func translatesAll(now, then []ofproto.Flow) bool {
-	there := map[string]bool{}
-	for _, f := range now {
-		if translates(f) {
-			there[f.String()] = true
-		}
-	}
-	return !slices.ContainsFunc(then, func(f ofproto.Flow) bool { return translates(f) && !there[f.String()] })
+	want, have := chosen(now, translates), chosen(then, translates)
+	plan := ofproto.Diff(ofproto.Tables{Flows: want}, ofproto.Tables{Flows: have})
+	added := len(want) - len(have) // if none is deleted; what else is put replaces one
+	return len(plan.DeleteFlows) == 0 && len(plan.PutFlows) == added
 }
 
 // translates reports whether f says as whom somebody is known outside.
@@ -55,11 +52,10 @@ func translates(f ofproto.Flow) bool {
 	return owned && (f.Table == ExtIn || f.Table == LBVIP || f.Table == SNATSel || f.Table == SNATAgain)
 }
 
-// judging returns those of flows that judge.
-func judging(flows []ofproto.Flow) (some []ofproto.Flow) {
-	some = make([]ofproto.Flow, 0, len(flows))
+// chosen returns those of flows that are something.
+func chosen(flows []ofproto.Flow, are func(ofproto.Flow) bool) (some []ofproto.Flow) {
 	for _, f := range flows {
-		if judges(f) {
+		if are(f) {
 			some = append(some, f)
 		}
 	}

@@ -189,7 +189,7 @@ func (p *Program) Text(n Numbers) string {
 	var table ofproto.Table
 	var last intent.ID
 	for i, k := range inCanonicalOrder(t.Flows) {
-		f := k.flow
+		f := *k.flow
 		if o := origin(n, f); i == 0 || o != last || f.Table != table {
 			fmt.Fprintf(&s, "# %s: %s\n", TableNames[f.Table], o)
 			last, table = o, f.Table

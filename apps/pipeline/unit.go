@@ -209,36 +209,37 @@ func (b *Builder) sorted() (*Unit, error) {
 	if b.err != nil {
 		return nil, b.err
 	}
-	flows := inCanonicalOrder(u.Flows)
-	for i, f := range flows {
-		u.Flows[i] = f.flow
-		if i > 0 && flows[i-1].same(f) {
-			return nil, fmt.Errorf("%q and %q both define the flow %v", origin(b.Numbers, flows[i-1].flow), origin(b.Numbers, f.flow), f.flow)
+	flows := make([]ofproto.Flow, len(u.Flows))
+	order := inCanonicalOrder(u.Flows)
+	for i, k := range order {
+		flows[i] = *k.flow
+		if i > 0 && order[i-1].same(k) {
+			return nil, fmt.Errorf("%q and %q both define the flow %v", origin(b.Numbers, flows[i-1]), origin(b.Numbers, flows[i]), flows[i])
 		}
 	}
+	u.Flows = flows
 	slices.SortFunc(u.Groups, func(a, b ofproto.Group) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(u.Meters, func(a, b ofproto.MeterConfig) int { return cmp.Compare(a.ID, b.ID) })
 	return u, nil
 }
 
-// keyed is a flow with the key of its match.
+// keyed is a flow with its place: its table, then its priority from the highest down, and the
+// key of its match.
 type keyed struct {
+	rank uint32
 	key  string
-	flow ofproto.Flow
+	flow *ofproto.Flow
 }
 
 func inCanonicalOrder(flows []ofproto.Flow) []keyed {
 	all := make([]keyed, len(flows))
-	for i, f := range flows {
-		all[i] = keyed{f.Match.Key(), f}
+	for i := range flows {
+		f := &flows[i]
+		all[i] = keyed{uint32(f.Table)<<16 | uint32(^f.Priority), f.Match.Key(), f}
 	}
-	slices.SortFunc(all, func(a, b keyed) int {
-		return cmp.Or(cmp.Compare(a.flow.Table, b.flow.Table), -cmp.Compare(a.flow.Priority, b.flow.Priority), strings.Compare(a.key, b.key))
-	})
+	slices.SortFunc(all, func(a, b keyed) int { return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.key, b.key)) })
 	return all
 }
 
 // same reports whether the two would be one flow of a switch.
-func (a keyed) same(b keyed) bool {
-	return a.key == b.key && a.flow.Table == b.flow.Table && a.flow.Priority == b.flow.Priority
-}
+func (a keyed) same(b keyed) bool { return a.rank == b.rank && a.key == b.key }
