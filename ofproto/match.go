@@ -107,27 +107,44 @@ func CT(set, clear CTStateBits) Cond { return Masked(CTState, uint64(set), uint6
 // contradict one another or a prerequisite is missing: matches are written by apps,
 // not by users.
 func MatchOn(conds ...Cond) Match {
-	m := make(Match, 0, len(conds)+2)
-	ethernet := false
-	bare := slices.ContainsFunc(conds, func(c Cond) bool { return c.Field == PacketType && !c.Value.zero() })
-	for todo := conds; len(todo) > 0; todo = todo[1:] {
-		needs := info[todo[0].Field].needs
-		ethernet = ethernet || needs != always
-		for _, c := range implied[needs] {
-			if !bare || c.Field != EthType { // the packet type says it
-				todo = append(todo[:len(todo):len(todo)], c)
-			}
-		}
-		parts, n := fold(todo[0])
-		for _, c := range parts[:n] {
-			m = m.and(c)
-		}
+	b := matching{Match: make(Match, 0, len(conds)+2)}
+	for i := range conds {
+		b.bare = b.bare || conds[i].Field == PacketType && !conds[i].Value.zero()
 	}
-	m = m.settle(ethernet)
+	for i := range conds {
+		b.add(&conds[i])
+	}
+	m := b.settle(b.ethernet)
 	if m.has(IPProto) && !m.has(EthType) && !m.has(PacketType) {
 		panic(fmt.Sprintf("ofproto: ip or ipv6 is missing in %v", m))
 	}
 	return m
+}
+
+// A matching is a Match that is being made.
+type matching struct {
+	Match
+	bare     bool // the packet type says what other matches say of a frame
+	ethernet bool // something is asked of a header
+}
+
+// add adds c and what it needs.
+func (b *matching) add(c *Cond) {
+	needs := info[c.Field].needs
+	b.ethernet = b.ethernet || needs != always
+	if foldingOf[c.Field] == plain {
+		b.Match = b.and(Cond{c.Field, c.Value.and(c.Mask), c.Mask, c.Len})
+	} else {
+		parts, n := fold(*c)
+		for i := range n {
+			b.Match = b.and(parts[i])
+		}
+	}
+	for i := range implied[needs] {
+		if c := &implied[needs][i]; !b.bare || c.Field != EthType {
+			b.add(c)
+		}
+	}
 }
 
 // and returns m with c added to it.
