@@ -105,7 +105,7 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	switch ruling, astray := j.send(now); {
 	case ruling != pipeline.Denied || astray:
 		return ruling
-	case !c.Exempt() && j.begins(c.Protocol) && j.admits(now.answered()):
+	case !c.Exempt() && !c.Double() && j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
 	}
 	return pipeline.Denied

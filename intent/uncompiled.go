@@ -71,7 +71,6 @@ var uncompiled = map[feature]bool{
 	externalSeveral:  true,
 	externalPrefixes: true,
 	snatShared:       true,
-	snatAlways:       true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

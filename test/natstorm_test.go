@@ -21,6 +21,7 @@ var natStormModel = strings.Replace(natBridge, "    subnets: [", "    subnets: [
 	snat("port-81", "priority: 300, to: {protocol: tcp, ports: [81]}, addresses: [203.0.113.81]") +
 	floatingIP("h1-ip", "203.0.113.20", "h1") + floatingIP("h1-ip6", "\"2001:db8::20\"", "h1") +
 	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}") +
+	portForward("double", "address: 203.0.113.10, port: 8081, protocol: tcp, snat: always, to: {endpoint: h3, port: 80}") +
 	portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h2}") +
 	portForward("moved", "address: 203.0.113.10, port: 9000-9010, protocol: tcp, to: {endpoint: h2, port: 8000-8010}") +
 	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 8000-8010]}") +
@@ -54,6 +55,9 @@ func TestStormThroughNAT(t *testing.T) {
 		{"floating IP, tenant", h3, h1, "203.0.113.20:80", false},
 		{"floating IP, itself", h1, h1, "203.0.113.20:80", false},
 		{"forwarded port", out, h2, "203.0.113.10:8080", false},
+		{"both ends", out, h3, "203.0.113.10:8081", false},
+		{"both ends, tenant", h2, h3, "203.0.113.10:8081", false},
+		{"both ends, itself", h3, h3, "203.0.113.10:8081", false},
 		{"forwarded range", out, h2, "203.0.113.10:8005", false},
 		{"forwarded range, moved", out, h2, "203.0.113.10:9006", false},
 		{"another tenant's, SNAT", h2, r1, "203.0.113.40:80", false},
@@ -65,6 +69,7 @@ func TestStormThroughNAT(t *testing.T) {
 		echo(t, out, address)
 	}
 	echo(t, h1, "10.1.1.11:80")
+	echo(t, h3, "10.1.1.13:80")
 	echo(t, h1, "[fd00:1::11]:80")
 	for _, port := range []string{"80", "8005", "8006"} {
 		echo(t, h2, "10.1.1.12:"+port)

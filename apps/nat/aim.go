@@ -2,6 +2,7 @@ package nat
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -17,6 +18,7 @@ type aimed struct {
 	protocol  intent.Protocol  // empty: all, with whatever port
 	ports, to intent.PortRange // as many there as here, each to its own
 	portless  bool             // the tracker does not know the ports
+	gateway   netip.Addr       // from which all comes to the endpoint; none: from who has sent it
 }
 
 // aim has what is new for an address go to an endpoint. From here on the packet is to all
@@ -106,10 +108,17 @@ func choose(b *pipeline.Builder, t *pipeline.TenantSite, a aimed, w way) {
 	if w.to != 0 {
 		there = append(there, a.setPort(w.to))
 	}
+	if a.gateway.IsValid() {
+		there = append(there, pipeline.Double.Set())
+	}
 	b.Flow(a.of, pipeline.LBVIP, 100, ofproto.MatchOn(append(w.asked, pipeline.InZone(t.Zone), ofproto.IsAddr(to, a.address))...),
 		append(there, ofproto.GotoTable(pipeline.IDSrc))...)
-	b.Flow(a.of, pipeline.LBVIP, 200, ofproto.MatchOn(append(append(w.original, w.meant...), pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0),
-		ofproto.IsAddr(originalDst(a.address), a.address), ofproto.IsAddr(to, a.ip))...), ofproto.GotoTable(pipeline.IDSrc))
+	still := slices.Concat(w.original, w.meant, []ofproto.Cond{pipeline.InZone(t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0),
+		ofproto.IsAddr(originalDst(a.address), a.address), ofproto.IsAddr(to, a.ip)})
+	b.Flow(a.of, pipeline.LBVIP, 200, ofproto.MatchOn(still...), ofproto.GotoTable(pipeline.IDSrc))
+	if a.gateway.IsValid() {
+		b.Flow(a.of, pipeline.LBVIP, 220, ofproto.MatchOn(append(still, pipeline.KnownDouble)...), ofproto.GotoTable(pipeline.IDSrc))
+	}
 }
 
 // remember has a connection that a has chosen the target of be translated.
@@ -121,6 +130,7 @@ func remember(b *pipeline.Builder, t *pipeline.TenantSite, a aimed, w way) {
 	b.Translate(t, pipeline.Translation{
 		Of: a.of, Conds: []ofproto.Cond{pipeline.IPVersion(a.address.Is4()), pipeline.DNAT.Is(), ofproto.Is(pipeline.RegTarget, a.tag)},
 		First: back, Service: w.service, NAT: ofproto.NAT{Dst: true, AddrMin: a.ip, PortMin: w.to}, Sure: true,
+		Double: a.gateway.IsValid(),
 	})
 }
 

@@ -29,5 +29,5 @@ func float(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite,
 
 // target has what is new for a floating IP go to its endpoint.
 func target(b *pipeline.Builder, t *pipeline.TenantSite, f *intent.FloatingIP, tag uint64) {
-	aim(b, t, aimed{of: f.ID(), tag: tag, address: f.Address, ip: f.IP})
+	aim(b, t, aimed{of: f.ID(), tag: tag, address: f.Address, ip: f.IP, gateway: seenAs(f.SNAT, f.Gateway)})
 }

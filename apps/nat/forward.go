@@ -12,7 +12,7 @@ import (
 func forward(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, f *intent.PortForward, known map[netip.Prefix]bool) {
 	a := aimed{
 		of: f.ID(), tag: uint64(b.Numbers.Tag(f.ID())), address: f.Address, ip: f.IP,
-		protocol: f.Protocol, ports: f.Ports, to: f.ToPorts,
+		protocol: f.Protocol, ports: f.Ports, to: f.ToPorts, gateway: seenAs(f.SNAT, f.Gateway),
 	}
 	if f.Protocol == intent.SCTP && !b.Features.SCTPPorts {
 		if why := portless(t, f); why != "" {

@@ -54,6 +54,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	blocks(b, t)
 	stillTheirs(b, t)
 	exempt(b, t)
+	gateways(b, t)
 	hairpins(b, t)
 	notSpoofed(b, t)
 	keepIn(b, t)

@@ -67,12 +67,15 @@ func (c Connection) Flush() ofproto.CTFlush {
 	return ofproto.CTFlush{Proto: c.Protocol, Zone: c.Zone, HasZone: true, Original: t}
 }
 
+// Double reports whether both ends of it are translated: it is answered to a gateway.
+func (c Connection) Double() bool { return c.Mark&MarkDouble != 0 }
+
 // Flushes are the messages that have the tracker forget this connection, and the other half of
 // it in the zone of source translations, if it has one. Its own entry goes first: what still
 // finds that goes by the other.
 func (c Connection) Flushes(source uint16) []ofproto.CTFlush {
 	all := []ofproto.CTFlush{c.Flush()}
-	if c.Mark&MarkDouble == 0 || source == 0 {
+	if !c.Double() || source == 0 {
 		return all
 	}
 	other := c

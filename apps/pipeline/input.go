@@ -119,6 +119,7 @@ func (w *Wants) add(t *intent.Tenant) {
 type TenantSite struct {
 	*intent.Tenant
 	Zone     uint16
+	Source   uint16 // the zone of source translations; zero: none is needed
 	Epoch    uint8
 	Networks []*NetworkSite             // those that are on the bridge
 	Outsides []ExternalSite             // the bridge's
@@ -155,7 +156,7 @@ func (s *TenantSite) like(t *TenantSite) bool {
 
 // timeless is like, whatever the epoch.
 func (s *TenantSite) timeless(t *TenantSite) bool {
-	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.features == t.features &&
+	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Source == t.Source && s.features == t.features &&
 		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides) && slices.Equal(s.Commons, t.Commons)
 }
 
@@ -212,6 +213,9 @@ func (c *Cache) sites(in Input, outsides []ExternalSite, common commons, moved b
 		s := &TenantSite{
 			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()),
 			Outsides: outsides, Commons: common.of[t.ID()], features: in.Facts.Features, refused: refused[t.ID()],
+		}
+		if hasDouble(t, in.Bridge) {
+			s.Source = in.Numbers.Zone(t.ID() + SourceZone)
 		}
 		if was, known := c.tenants[t.ID()]; known && !moved && was.of.like(s) {
 			s = was.of

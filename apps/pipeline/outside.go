@@ -144,6 +144,8 @@ func outside(b *Builder, id intent.ID) {
 		return
 	}
 	b.Flow(id, SNATAgain, 0, nil, astray()...)
+	bothEnds(b, id)
+	alongErrors(b, id)
 	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
 	b.Flow(id, PolSkip, 40, ofproto.MatchOn(FromOutside.Is()), ofproto.GotoTable(PolIn))
 	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
@@ -207,6 +209,9 @@ type Translation struct {
 	// it was. If no port is left the packet leaves with that address all the same, and no
 	// answer comes; else it comes back to be looked at.
 	Sure bool
+	// Double is that the source is translated, too: of those of Conds that have the flag Double.
+	// FromGateway says to what.
+	Double bool
 }
 
 // Translate adds the flows of Commit that remember a connection of t as translated.
@@ -214,7 +219,13 @@ type Translation struct {
 // Where the tracker finds no port it remembers nothing, and the userspace datapath goes on
 // with the packet as it was. It must not leave so.
 func (b *Builder) Translate(t *TenantSite, x Translation) {
+	if x.Double {
+		x.Conds, x.Sure = append(slices.Clip(x.Conds), Double.Is()), false
+	}
 	add := func(priority uint16, c ofproto.ConnTrack, more ...ofproto.Cond) {
+		if x.Double {
+			c.Exec = append(slices.Clip(c.Exec), ofproto.Load{Dst: markDouble, Value: 1})
+		}
 		if c.NAT == nil && x.NAT != (ofproto.NAT{}) {
 			c.NAT = &x.NAT
 		}
@@ -262,6 +273,19 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		add(152, read, what[0], what[1])
 	}
 	add(153, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), Related.Is())
+}
+
+// alongErrors translates ICMP errors that travel in the direction in which their connections
+// were opened, as those do that a router outside sends to an endpoint about its answers. A
+// lookup of the kernel's datapath translates those that travel against it, and leaves the others
+// to a commit, which changes nothing else. The userspace datapath's translates all, and none
+// twice.
+func alongErrors(b *Builder, id intent.ID) {
+	s := state{391, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New|ofproto.Rpl), MarkCommitted, MarkCommitted | MarkBlocked}
+	for i, ip := range ipVersions {
+		b.Flow(id, CtState, s.priority+uint16(i), s.match(ip), Established.Set(),
+			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{}})
+	}
 }
 
 // announced remembers a connection from outside that a known one has announced. Whom it is for

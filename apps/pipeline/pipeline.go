@@ -48,6 +48,7 @@ const (
 	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
 	CommitCheck      ofproto.Table = 69  // is it remembered, or has its tenant too many?
 	EstNat           ofproto.Table = 72  // established
+	SourceNAT        ofproto.Table = 73  // both ends translated, towards the endpoint: its gateway's address
 	Out              ofproto.Table = 80  // endpoint: port
 	Reject           ofproto.Table = 100 // rejected: the sender is told
 	Drop             ofproto.Table = 120 // counted by reason
@@ -62,7 +63,7 @@ var TableNames = map[ofproto.Table]string{
 	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
 	PolSkip: "POL_SKIP", PeerDst: "PEER_DST", PolOut: "POL_OUT", PeerSrc: "PEER_SRC", PolIn: "POL_IN", PolMiss: "POL_MISS",
-	SNATSel: "SNAT_SEL", SNATAgain: "SNAT_AGAIN", SNATSlot: "SNAT_SLOT", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
+	SNATSel: "SNAT_SEL", SNATAgain: "SNAT_AGAIN", SNATSlot: "SNAT_SLOT", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", SourceNAT: "SOURCE_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }
 
 // RouterMAC is the Ethernet address of every gateway: locally administered, and

@@ -14,11 +14,11 @@ import (
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
 //	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |fo|jdg|est|nat|
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 8 to outside; 9 across
+//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 5 double; 8 to outside; 9 across
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
-//	reg5      conntrack zone in bits 0 to 15
+//	reg5      conntrack zone in bits 0 to 15, that of source translations in bits 16 to 31
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
 //	reg8      NAT target (tag)
 //	reg9      slot of the SNAT's pool, in bits 0 to 15
@@ -47,11 +47,12 @@ const (
 
 // Parts of registers.
 var (
-	Zone      = ofproto.Reg5.Range(0, 15)
-	ConnClass = ofproto.Reg12.Range(16, 31)
-	Epoch     = ofproto.Reg0.Range(24, 31)
-	Net       = ofproto.Metadata.Range(0, 23)
-	VRF       = ofproto.Metadata.Range(24, 47)
+	Zone       = ofproto.Reg5.Range(0, 15)
+	zoneSource = ofproto.Reg5.Range(16, 31)
+	ConnClass  = ofproto.Reg12.Range(16, 31)
+	Epoch      = ofproto.Reg0.Range(24, 31)
+	Net        = ofproto.Metadata.Range(0, 23)
+	VRF        = ofproto.Metadata.Range(24, 47)
 )
 
 // A Flag is one bit of reg0.
@@ -64,6 +65,7 @@ const (
 	FromOutside Flag = 4 // it came from an outside
 	ToOutside   Flag = 8 // it is bound for one
 	Across      Flag = 9 // ... and for an address there of another tenant of the bridge
+	Double      Flag = 5 // DNAT, and its source is to be its endpoint's gateway
 
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
@@ -162,6 +164,7 @@ var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
 	markDNAT      = ofproto.CTMark.Range(9, 9)
+	markDouble    = ofproto.CTMark.Range(10, 10)
 	markKeep      = ofproto.CTMark.Range(12, 12)
 	markReset     = ofproto.CTMark.Range(13, 13)
 	markAudited   = ofproto.CTMark.Range(14, 14)
@@ -228,6 +231,7 @@ const (
 	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
 	NotOfItsOwn     Reason = 71 // for an address outside of the sender's tenant that nobody is behind
 	PortlessPiece   Reason = 67 // a later fragment, where ports say as whom it leaves
+	NotBothEnds     Reason = 70 // both ends were to be translated, and could not
 )
 
 // Reasons are the reasons as people read them.
@@ -251,6 +255,7 @@ var Reasons = map[Reason]string{
 	NobodysPort:   "from outside, for an address of several tenants, and for a port of none",
 	NotOfItsOwn:   "for an address outside of its own tenant that nobody is behind",
 	PortlessPiece: "later fragment of what begins a connection, where ports say as whom it leaves",
+	NotBothEnds:   "both ends were to be translated, and could not be",
 }
 
 // ToDrop returns the actions that drop a packet for a reason.

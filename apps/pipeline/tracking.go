@@ -85,6 +85,9 @@ func known(b *Builder, id intent.ID) {
 // begin gives a packet what the tenant's connections are judged by, and asks the tracker.
 func (t *TenantSite) begin() []ofproto.Action {
 	actions := []ofproto.Action{ofproto.Set(Epoch, uint64(t.Epoch))}
+	if t.Source != 0 {
+		actions = append(actions, ofproto.Set(zoneSource, uint64(t.Source)))
+	}
 	if t.Limits.Connections > 0 {
 		actions = append(actions, Limited.Set())
 	}

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"weir/api"
+	"weir/apps/pipeline"
 	"weir/conntrack"
+	"weir/controller"
 	"weir/intent"
 	"weir/ovsdb"
 )
@@ -225,5 +227,58 @@ func TestAnAuditDropsNothingByItsLimit(t *testing.T) {
 		if got := limitOf(tenant, c.kind); got != c.want {
 			t.Errorf("%v on %s: the limit is %d, want %d", c.mode, c.kind, got, c.want)
 		}
+	}
+}
+
+// TestAZoneBesideATenants is remembered by the bridges that use it, has the tenant's timeouts and
+// no limit, and is left alone until its number is known.
+func TestAZoneBesideATenants(t *testing.T) {
+	m, err := intent.Read(intent.Source{Name: "m", Data: []byte(`apiVersion: weir/v1
+kind: Bridge
+metadata: {name: br0}
+spec: {external: {network: public, port: out, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}]}}
+---
+apiVersion: weir/v1
+kind: Tenant
+metadata: {name: blue}
+spec: {limits: {connections: 9}}
+---
+apiVersion: weir/v1
+kind: Network
+metadata: {name: lan, tenant: blue}
+spec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}
+---
+apiVersion: weir/v1
+kind: Endpoint
+metadata: {name: a, tenant: blue}
+spec: {network: lan, bind: {port: a}, mac: "02:00:00:00:00:0b", ips: [10.1.0.11]}
+---
+apiVersion: weir/v1
+kind: FloatingIP
+metadata: {name: f, tenant: blue}
+spec: {address: 203.0.113.20, endpoint: a, snat: always}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const key = zonePrefix + "blue/zone/source"
+	now := &controller.Status{Tenants: []controller.Tenant{{ID: "blue", Zone: 4096}}}
+	for _, z := range pipeline.AuxZones(m) {
+		now.Zones = append(now.Zones, controller.Zone{AuxZone: z, Number: 4097})
+	}
+	if got := zonesOf(m, now)["br0"][key]; got != "4097" {
+		t.Errorf("the bridge is to remember %q", got)
+	}
+	have := ovsdb.Bridge{Name: "br0", ExternalIDs: map[string]string{key: "4097", zonePrefix + "red/zone/source": "4099"}}
+	wards := wardsOf(m, ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{"br0": have}}, now)[conntrack.Kind("")]
+	if wards[4097] != (ward{tenant: "blue", bridge: "br0"}) || wards[4096].max != 9 || wards[4099] != (ward{bridge: "br0"}) {
+		t.Errorf("%+v", wards)
+	}
+	starting := &controller.Status{}
+	if got := goneFrom(m, have, givenZones(starting)); !slices.Equal(got, []uint16{4099}) {
+		t.Errorf("zones %v are gone", got)
+	}
+	if set, remove := zoneChanges(have.ExternalIDs, zonesOf(m, starting)["br0"], m); len(set) > 0 || !slices.Equal(remove, []string{zonePrefix + "red/zone/source"}) {
+		t.Errorf("at a start, %v is set and %v removed", set, remove)
 	}
 }

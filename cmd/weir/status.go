@@ -62,11 +62,19 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	fmt.Fprintln(w)
 	row(w, "TENANT", "ZONE", "EPOCH", "LIMIT")
 	for _, t := range s.Tenants {
-		row(w, t.Name, t.Zone, t.Epoch, limitText(t.Limit))
+		row(w, t.Name, zonesText(t), t.Epoch, limitText(t.Limit))
 	}
 	trackerList(w, s.Trackers)
 	endedList(w, s.Tenants, wide)
 	reasons(w, s.Bridges, wide)
+}
+
+// zonesText is a tenant's zone, and that of its source translations, if it has one.
+func zonesText(t api.Tenant) string {
+	if t.SourceZone == 0 {
+		return fmt.Sprint(t.Zone)
+	}
+	return fmt.Sprintf("%d, %d", t.Zone, t.SourceZone)
 }
 
 // limitText is how much of a limit is used.
