@@ -1,0 +1,194 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// each is how many connections there are of each kind.
+const each = 5
+
+// lively are connections by kind.
+type lively map[string][]net.Conn
+
+// open opens connections from a host to an address.
+func (l lively) open(t *testing.T, kind string, h *sandbox.Host, address string) {
+	t.Helper()
+	for range each {
+		c, err := h.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatalf("%s: %v", kind, err)
+		}
+		t.Cleanup(func() { c.Close() })
+		l[kind] = append(l[kind], c)
+	}
+}
+
+// count has all speak at once, and counts those that are answered by kind. Those of which it is
+// known that they should not be are given a second.
+func (l lively) count(ended []string) map[string]int {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	live := map[string]int{}
+	for kind, conns := range l {
+		patience := ovstest.Patience
+		if slices.Contains(ended, kind) {
+			patience = time.Second
+		}
+		for _, c := range conns {
+			all.Go(func() {
+				if say(c, "hello", patience) == nil {
+					mu.Lock()
+					defer mu.Unlock()
+					live[kind]++
+				}
+			})
+		}
+	}
+	all.Wait()
+	return live
+}
+
+// TestMappingsThatAreChangedEndTheirOwnConnections moves, changes, adds and removes what
+// translates, under connections of all kinds: those of the mapping end, and no other.
+func TestMappingsThatAreChangedEndTheirOwnConnections(t *testing.T) {
+	n := ovstest.New(t)
+	hosts := map[string]*sandbox.Host{"out": n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")}
+	for i, name := range []string{"h1", "h2", "h3", "r1"} {
+		hosts[name] = n.Host(name, mac(i+1), []string{fmt.Sprintf("10.1.1.%d/24", 11+i)}, "10.1.1.1")
+	}
+	base := tenant("t", "allowDisruption: true", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") +
+		endpoint("t", "h1", 1, "10.1.1.11") + endpoint("t", "h2", 2, "10.1.1.12") + endpoint("t", "h3", 3, "10.1.1.13") +
+		tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("red", "r1", 4, "10.1.1.14") + red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1") +
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80-82]}") +
+		policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
+	mappings := map[string]string{
+		"floating IP": floatingIP("h1-ip", "203.0.113.20", "h1"),
+		"SNAT":        snat("all", "addresses: [203.0.113.10]"),
+		"pool":        snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.12]"),
+		"forward, 2":  object("PortForward", "name: web-2, tenant: t", "address: 203.0.113.31, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
+		"forward":     object("PortForward", "name: web, tenant: t", "address: 203.0.113.30, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
+	}
+	model := func() string { return natBridge + base + strings.Join(slices.Sorted(maps.Values(mappings)), "") }
+	n.Run(model())
+	echo(t, hosts["out"], "203.0.113.1:80")
+	echo(t, hosts["r1"], "10.1.1.14:80")
+	for i, name := range []string{"h1", "h2", "h3"} {
+		echo(t, hosts[name], fmt.Sprintf("10.1.1.%d:80", 11+i))
+	}
+	conns := lively{}
+	for kind, way := range map[string][2]string{
+		"floating IP, in": {"out", "203.0.113.20:80"}, "floating IP, out": {"h1", "203.0.113.1:80"}, "floating IP, its tenant": {"h2", "203.0.113.20:80"},
+		"floating IP, another tenant": {"r1", "203.0.113.20:80"}, "floating IP, to another tenant": {"h1", "203.0.113.40:80"},
+		"SNAT": {"h2", "203.0.113.1:80"}, "SNAT, to another tenant": {"h2", "203.0.113.40:80"}, "pool": {"h3", "203.0.113.1:80"},
+		"forward": {"out", "203.0.113.30:8080"}, "forward, 2": {"out", "203.0.113.31:8080"}, "directly": {"h2", "10.1.1.11:80"}, "red's": {"out", "203.0.113.40:80"},
+	} {
+		conns.open(t, kind, hosts[way[0]], way[1])
+	}
+	for _, step := range []struct {
+		name, mapping, is string
+		ends              []string
+	}{
+		{"nothing yet", "", "", nil},
+		{"a floating IP for who leaves by an SNAT", "more", floatingIP("h2-ip", "203.0.113.21", "h2"), nil},
+		{"and none again", "more", "", nil},
+		{"a forward from another port", "forward", strings.Replace(mappings["forward"], "8080", "8081", 1), []string{"forward"}},
+		{"a forward to another port", "forward, 2", strings.Replace(mappings["forward, 2"], "port: 80}", "port: 81}", 1), []string{"forward, 2"}},
+		{"another pool", "pool", strings.Replace(mappings["pool"], "203.0.113.12", "203.0.113.13", 1), []string{"pool"}},
+		{"a floating IP for another endpoint", "floating IP", floatingIP("h1-ip", "203.0.113.20", "h3"),
+			[]string{"floating IP, in", "floating IP, out", "floating IP, its tenant", "floating IP, another tenant", "floating IP, to another tenant"}},
+		{"no SNAT", "SNAT", "", []string{"SNAT", "SNAT, to another tenant"}},
+	} {
+		if mappings[step.mapping] = step.is; step.mapping != "" {
+			n.Weir.Apply(model())
+		}
+		got := conns.count(step.ends)
+		for kind := range conns {
+			want := each
+			if slices.Contains(step.ends, kind) {
+				want = 0
+			}
+			if got[kind] != want {
+				t.Errorf("%s: %d of %d live: %s; want %d", step.name, got[kind], each, kind, want)
+			}
+			if want == 0 {
+				delete(conns, kind)
+			}
+		}
+		t.Logf("%-40s %d kinds of %d connections live", step.name, len(got), each)
+	}
+}
+
+// movedStormModel has addresses of two tenants that stay as they are, and h3 and r2 for others.
+var movedStormModel = natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+	object("PortForward", "name: web, tenant: t", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
+	endpoint("t", "h3", 3, "10.1.1.13"), endpoint("t", "h4", 5, "10.1.1.14"),
+	tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}"), endpoint("red", "r1", 4, "10.1.1.11"), endpoint("red", "r2", 6, "10.1.1.12"),
+	red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1"),
+	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}"),
+	policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}"))
+
+// movedMappings are what is added to it in turn.
+var movedMappings = []string{
+	floatingIP("a", "203.0.113.50", "h3"),
+	floatingIP("a", "203.0.113.50", "h4"),
+	floatingIP("a", "203.0.113.50", "h4") + floatingIP("b", "203.0.113.51", "h3"),
+	floatingIP("b", "203.0.113.50", "h3"),
+	red("FloatingIP", "a", "address: 203.0.113.50, endpoint: r2"),
+	object("PortForward", "name: a, tenant: t", "address: 203.0.113.10, port: 8081, protocol: tcp, to: {endpoint: h3, port: 80}"),
+	object("PortForward", "name: a, tenant: t", "address: 203.0.113.10, port: 8081, protocol: tcp, to: {endpoint: h4, port: 81}"),
+	snat("b", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.60-203.0.113.63]"),
+	snat("b", "priority: 200, from: {endpoints: [h4]}, addresses: [203.0.113.62-203.0.113.65]"),
+	"",
+}
+
+// TestStormWhileMappingsMove has 16 clients connect, exchange a line and reset on addresses that
+// stay, while others are added, moved from one endpoint and from one tenant to another, and
+// removed. None fails.
+func TestStormWhileMappingsMove(t *testing.T) {
+	n := ovstest.New(t)
+	hosts := map[string]*sandbox.Host{"out": n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")}
+	for i, h := range []struct{ name, ip string }{{"h1", "10.1.1.11"}, {"h2", "10.1.1.12"}, {"h3", "10.1.1.13"}, {"r1", "10.1.1.11"}, {"h4", "10.1.1.14"}, {"r2", "10.1.1.12"}} {
+		hosts[h.name] = n.Host(h.name, mac(i+1), []string{h.ip + "/24"}, "10.1.1.1")
+	}
+	n.Run(movedStormModel)
+	paths := []stormPath{
+		{"SNAT", hosts["h2"], hosts["out"], "203.0.113.1:80", false},
+		{"floating IP out", hosts["h1"], hosts["out"], "203.0.113.1:80", false},
+		{"floating IP in", hosts["out"], hosts["h1"], "203.0.113.20:80", false},
+		{"floating IP, tenant", hosts["h2"], hosts["h1"], "203.0.113.20:80", false},
+		{"forwarded port", hosts["out"], hosts["h2"], "203.0.113.10:8080", false},
+		{"another tenant's", hosts["h2"], hosts["r1"], "203.0.113.40:80", false},
+		{"floating IPs across", hosts["r1"], hosts["h1"], "203.0.113.20:80", false},
+		{"directly", hosts["h3"], hosts["h1"], "10.1.1.11:80", false},
+	}
+	echo(t, hosts["out"], "203.0.113.1:80")
+	echo(t, hosts["h1"], "10.1.1.11:80")
+	echo(t, hosts["h2"], "10.1.1.12:80")
+	echo(t, hosts["r1"], "10.1.1.11:80")
+	s := storm{tally: make([]outcomes, len(paths))}
+	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
+	defer stop()
+	var clients sync.WaitGroup
+	for i := range 16 {
+		clients.Go(func() { s.client(ctx, t, paths, i) })
+	}
+	ovstest.Eventually(t, "every path is known", s.begun)
+	edits := 0
+	for ; ctx.Err() == nil; edits++ {
+		n.Weir.Apply(movedStormModel + movedMappings[edits%len(movedMappings)])
+	}
+	clients.Wait()
+	s.judge(t, paths)
+	t.Logf("mappings were changed %d times", edits)
+}
