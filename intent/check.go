@@ -324,9 +324,6 @@ func isHost(p netip.Prefix, a netip.Addr) bool {
 // stay in theirs.
 func (c *checker) sort() {
 	slices.SortFunc(c.model.bridges, func(a, b *Bridge) int { return cmp.Compare(a.Name, b.Name) })
-	for _, b := range c.model.bridges {
-		slices.SortFunc(b.Externals, func(a, b *External) int { return cmp.Compare(a.Network, b.Network) })
-	}
 	slices.SortFunc(c.model.tenants, func(a, b *Tenant) int { return cmp.Compare(a.Name, b.Name) })
 	for _, t := range c.model.tenants {
 		slices.SortFunc(t.Networks, func(a, b *Network) int { return cmp.Compare(a.Name, b.Name) })

@@ -12,13 +12,13 @@ type sides struct {
 	c        *checker
 	bridge   *Bridge
 	prefixes []ownSubnet
-	routes   map[netip.Prefix]place
+	routes   map[netip.Prefix]owned[place]
 }
 
 // externals checks the outsides of a bridge.
 func (c *checker) externals(b *Bridge, s bridgeSpec) {
 	c.bridge[b.Name], c.murky[b.Name] = b, s.flawed
-	side := sides{c: c, bridge: b, routes: map[netip.Prefix]place{}}
+	side := sides{c: c, bridge: b, routes: map[netip.Prefix]owned[place]{}}
 	for i, e := range s.externals {
 		c.uses(true, externalSide, e.place)
 		c.uses(i > 0, externalSeveral, e.place)
@@ -97,17 +97,14 @@ func (s *sides) routesOf(x *External, e externalSpec) {
 	})
 }
 
-// route adds a route that no outside of the bridge has yet.
+// route adds a route that no outside of the bridge has yet. Each may have a way to everything.
 func (s *sides) route(x *External, r Route, at place) {
-	if first, twice := s.routes[r.To]; twice {
-		hint := "leave one of them out"
-		if r.To.Bits() == 0 {
-			hint = "one outside has the gateway; say in routes what is reached by the other"
-		}
-		s.c.bad(at, hint, "there is a route to %v already, at %s", r.To, lineOf(first.at))
+	first, twice := s.routes[r.To]
+	if twice && (r.To.Bits() > 0 || first.by == x.Network) {
+		s.c.bad(at, "leave one of them out", "there is a route to %v already, at %s", r.To, lineOf(first.v.at))
 		return
 	}
-	s.routes[r.To] = at
+	s.routes[r.To] = owned[place]{x.Network, at}
 	x.Routes = append(x.Routes, r)
 }
 

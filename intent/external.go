@@ -22,7 +22,7 @@ func (x *External) ID() ID { return ID("bridge/" + x.Bridge + "/external/" + x.N
 // An ExternalSubnet is a prefix whose hosts are reached on the link.
 type ExternalSubnet struct {
 	CIDR    netip.Prefix // masked
-	Gateway netip.Addr   // the next hop for everything in its family; unset: none
+	Gateway netip.Addr   // the next hop for everything else in its family, and for what has an address here; unset: none
 	Address netip.Addr   // the router's own; unset: it has none but those that it answers for
 }
 

@@ -56,7 +56,7 @@ type Bridge struct {
 	Name            string
 	ForeignFlows    ForeignFlows
 	AllowDisruption bool        // a change of the file may delete more than a quarter of the flows
-	Externals       []*External // by network
+	Externals       []*External // as they are written: where several have a gateway, the first leads to everything else
 }
 
 // ID returns "bridge/NAME".

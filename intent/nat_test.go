@@ -91,16 +91,27 @@ var plainAddrs = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
+// TestEachOutsideMayLeadToEverything has two outsides with gateways, in the order in which they are
+// written.
+func TestEachOutsideMayLeadToEverything(t *testing.T) {
+	const by = "{network: %s, port: %s, subnets: [{cidr: %s.0/24, gateway: %s.1}]}"
+	one, two := fmt.Sprintf(by, "public", "eth1", "203.0.113", "203.0.113"), fmt.Sprintf(by, "isp", "eth2", "192.0.2", "192.0.2")
+	for _, order := range [][]string{{one, two}, {two, one}} {
+		m, err := Read(Source{"f", []byte("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\nspec: {external: [" + strings.Join(order, ", ") + "]}\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := m.Bridges()[0].Externals
+		if len(all) != 2 || !strings.Contains(order[0], all[0].Network) || len(all[0].Routes) != 1 || len(all[1].Routes) != 1 {
+			t.Errorf("%+v", all)
+		}
+	}
+}
+
 func TestWhatTheOutsideOfABridgeSays(t *testing.T) {
 	m, _ := onEdge(t)
 	net := netip.MustParsePrefix
 	want := []*External{
-		{
-			Bridge: "br0", Network: "isp", Port: "eth2",
-			Subnets:  []ExternalSubnet{{CIDR: net("192.0.2.0/24")}},
-			Routes:   []Route{{net("10.8.0.0/16"), addr("192.0.2.1")}},
-			NextHops: []NextHop{{Address: addr("192.0.2.1")}},
-		},
 		{
 			Bridge: "br0", Network: "public", Port: "eth1", MAC: MAC{2, 0, 0, 0, 0xff, 1},
 			Subnets: []ExternalSubnet{
@@ -114,19 +125,25 @@ func TestWhatTheOutsideOfABridgeSays(t *testing.T) {
 			},
 			NextHops: []NextHop{{Address: addr("203.0.113.1")}, {addr("203.0.113.9"), MAC{2, 0, 0, 0, 0xff, 9}}, {Address: addr("fe80::1")}},
 		},
+		{
+			Bridge: "br0", Network: "isp", Port: "eth2",
+			Subnets:  []ExternalSubnet{{CIDR: net("192.0.2.0/24")}},
+			Routes:   []Route{{net("10.8.0.0/16"), addr("192.0.2.1")}},
+			NextHops: []NextHop{{Address: addr("192.0.2.1")}},
+		},
 	}
 	b := m.Bridges()[0]
 	if d := cmp.Diff(want, b.Externals, plainAddrs); d != "" {
 		t.Error(d)
 	}
-	if b.External("public") != b.Externals[1] || b.External("lan") != nil {
+	if b.External("public") != b.Externals[0] || b.External("lan") != nil {
 		t.Error("an outside is not found by its name")
 	}
 	if m.Position("bridge/br0/external/isp").Line != 13 {
 		t.Errorf("isp is at %+v", m.Position("bridge/br0/external/isp"))
 	}
 	for a, want := range map[string]string{"203.0.113.77": "on the link", "198.51.100.3": "routed", "198.51.100.16": "", "fe80::1": ""} {
-		x, got := b.Externals[1], ""
+		x, got := b.Externals[0], ""
 		if _, ok := x.OnLink(addr(a)); ok {
 			got = "on the link"
 		} else if x.Has(addr(a)) {

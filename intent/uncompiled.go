@@ -68,7 +68,6 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	externalSeveral:  true,
 	externalPrefixes: true,
 	snatShared:       true,
 }

@@ -39,17 +39,11 @@ func goesTo(hop uint32, p netip.Prefix) []ofproto.Cond {
 // hopOf returns the tag of the next hop by which the bridge's routes lead to p, if it is one of x.
 func hopOf(b *pipeline.Builder, x pipeline.ExternalSite, p netip.Prefix) (hop uint32, ok bool) {
 	longest := -1
-	better := func(to netip.Prefix, by pipeline.ExternalSite, via intent.ID) {
-		if to.Bits() > longest && to.Contains(p.Addr()) {
-			longest, hop, ok = to.Bits(), b.Numbers.Tag(via), by.Tag == x.Tag
-		}
-	}
 	for _, by := range b.Externals {
-		for _, s := range by.Subnets {
-			better(s.CIDR, by, by.ID())
-		}
-		for _, r := range by.Routes {
-			better(r.To, by, pipeline.NextHopID(by.External, r.Via))
+		for _, w := range pathsOf(by) {
+			if w.to.Bits() > longest && w.to.Contains(p.Addr()) {
+				longest, hop, ok = w.to.Bits(), b.Numbers.Tag(w.hop), by.Tag == x.Tag
+			}
 		}
 	}
 	return hop, ok

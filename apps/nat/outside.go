@@ -23,9 +23,6 @@ func bridge(b *pipeline.Builder) {
 			answerFor(b, x.ID(), x, netip.PrefixFrom(local, local.BitLen()))
 			advertisement(b, x)
 		}
-		for _, r := range x.Routes {
-			leave(b, x, r.To, pipeline.NextHopID(x.External, r.Via))
-		}
 		for _, h := range x.NextHops {
 			if mac := macOf(b, x, h); mac != (intent.MAC{}) {
 				nextHop(b, x, h.Address, mac)
@@ -34,6 +31,7 @@ func bridge(b *pipeline.Builder) {
 		onLink(b, x)
 		common(b, x)
 	}
+	routes(b)
 }
 
 // enter lets IP in that is for the router, and asks whose it is. What is said on the link
@@ -67,16 +65,6 @@ func icmpv6(typ uint64) []ofproto.Cond {
 	return []ofproto.Cond{ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ)}
 }
 
-// leave sends what endpoints send to a prefix towards a next hop. What has come from outside
-// does not go back there.
-func leave(b *pipeline.Builder, x pipeline.ExternalSite, to netip.Prefix, hop intent.ID) {
-	b.Flow(x.ID(), pipeline.Route, pipeline.OutsideRoute+uint16(to.Bits()), ofproto.MatchOn(
-		ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot(), ofproto.InPrefix(pipeline.IPDst(to.Addr()), to),
-		pipeline.IPVersion(to.Addr().Is4()),
-	), ofproto.DecTTL{}, ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
-		ofproto.Set(pipeline.RegNextHop.Whole(), uint64(b.Numbers.Tag(hop))), ofproto.GotoTable(pipeline.Neigh))
-}
-
 // macOf returns the MAC address of a next hop: as declared, or as it has said.
 func macOf(b *pipeline.Builder, x pipeline.ExternalSite, h intent.NextHop) intent.MAC {
 	if h.MAC != (intent.MAC{}) {
@@ -100,9 +88,6 @@ func nextHop(b *pipeline.Builder, x pipeline.ExternalSite, hop netip.Addr, mac i
 // packet sent to the controller, which asks for it; that packet is lost.
 func onLink(b *pipeline.Builder, x pipeline.ExternalSite) {
 	here := ofproto.Is(pipeline.RegNextHop, uint64(x.Tag))
-	for _, s := range x.Subnets {
-		leave(b, x, s.CIDR, x.ID())
-	}
 	b.Flow(x.ID(), pipeline.Neigh, 50, ofproto.MatchOn(here), b.Punt()...)
 	known := map[netip.Addr]intent.MAC{}
 	for _, n := range b.Neighbours {
