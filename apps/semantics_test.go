@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -85,8 +84,10 @@ type world struct {
 	ports   map[intent.ID]uint32
 }
 
-func drawWorld(t *rapid.T) *world {
-	return newWorld(t, drawModel(t), store.Mem(), new(pipeline.Cache))
+func drawWorld(t *rapid.T) *world { return drawnWorld(t, drawModel(t)) }
+
+func drawnWorld(t *rapid.T, text string) *world {
+	return newWorld(t, text, store.Mem(), new(pipeline.Cache))
 }
 
 // newWorld compiles a model. The cache is that of the daemon which has compiled the models
@@ -97,7 +98,7 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers, cache *pipeline.C
 		t.Fatalf("%s\n%v", text, err)
 	}
 	w := &world{text: text, model: m, numbers: numbers, cache: cache, ports: map[intent.ID]uint32{}}
-	in, err := inputOf(m, numbers)
+	in, err := drawnInput(m, numbers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +106,9 @@ func newWorld(t *rapid.T, text string, numbers *store.Numbers, cache *pipeline.C
 		for _, e := range tenant.Endpoints {
 			w.ports[e.ID()] = uint32(len(w.ports) + 1)
 		}
+	}
+	for _, x := range m.Bridges()[0].Externals {
+		w.ports[x.ID()] = uint32(len(w.ports) + 1)
 	}
 	w.compile(t, in)
 	return w
@@ -226,23 +230,7 @@ func (w *world) simulated(p reference.Packet, s reference.State) opinion {
 		inner := tuple.Reversed()
 		packet.Inner = &inner
 	}
-	trace := w.sim.Send(packet.Packet, ct)
-	o := opinion{tracked: slices.ContainsFunc(trace.Steps, func(s flowsim.Step) bool { return s.Table == pipeline.CtIn })}
-	o.odd = strings.Join(trace.Odd, "; ")
-	for _, out := range trace.Outputs {
-		if out.Port == ofproto.PortController {
-			flags := out.Packet.Uint(ofproto.Reg0)
-			isReport := flags&(1<<pipeline.LogNew|1<<pipeline.LogSampled) != 0 && flags&(1<<pipeline.JudgeAgain) == 0
-			o.logged, o.told = o.logged || isReport, o.told || !isReport
-			continue
-		}
-		o.port += out.Port // one, or the sum is not a port
-	}
-	for _, c := range trace.Commits {
-		o.commit += w.commit(c.Mark, c.Label)
-	}
-	o.by = w.denier(trace)
-	return o
+	return w.opinionOf(w.sim.Send(packet.Packet, ct))
 }
 
 // commit says what a connection carries.
@@ -264,7 +252,7 @@ func (w *world) commit(mark uint32, label ofproto.Bits) string {
 	for i, at := range []int{12, 8} {
 		ids[i], _ = w.in.Numbers.Origin(be32(label[at:]))
 	}
-	return audited + admitted(ids[0], ids[1], uint16(mark>>pipeline.MarkClassShift))
+	return audited + admitted(ids[0], ids[1], uint16(mark>>pipeline.MarkClassShift)) + w.objectOf(label)
 }
 
 func admitted(egress, ingress intent.ID, class uint16) string {

@@ -16,14 +16,27 @@ import (
 // addresses, labels and ports are few, so that rules meet, and lie at one another's
 // boundaries.
 func drawModel(t *rapid.T) string {
+	if rapid.IntRange(0, 2).Draw(t, "outside") > 0 {
+		return drawModelWith(t, "")
+	}
+	return drawModelWith(t, drawOutside(t))
+}
+
+// drawModelWith draws a model with an outside, and what is translated there.
+func drawModelWith(t *rapid.T, outside string) string {
 	var s strings.Builder
-	s.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n")
+	s.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n" + outside)
 	names := []string{"blue", "red"}[:rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "tenants")]
+	endpoints := map[string][]string{}
 	for _, name := range names {
 		d := &dice{T: t, s: &s, tenant: name}
 		d.model()
+		endpoints[name] = d.endpoints
 	}
-	return s.String()
+	if outside == "" {
+		return s.String()
+	}
+	return drawTranslations(t, s.String(), names, endpoints)
 }
 
 // dice draws the objects of one tenant.
@@ -168,8 +181,8 @@ var icmpTypes = map[string][]string{
 var (
 	portRanges = []string{"80", "443", "1", "65535", "80-81", "1-1023", "1024-65535", "1000-2000", "1-65535", "79-443"}
 	prefixes   = []string{
-		"10.0.0.0/24", "10.0.0.0/25", "10.0.0.128/25", "10.0.1.0/24", "10.0.0.0/8", "0.0.0.0/0", "10.0.0.127/32", "10.0.1.128/32", "10.0.0.0/16", "192.0.2.0/24",
-		"fd00:0::/64", "fd00:1::/64", "::/0", "fd00::/16", "fd00::7f/128", "fd00:1::80/128", "fe80::/10", "fd00::80/121",
+		"10.0.0.0/24", "10.0.0.0/25", "10.0.0.128/25", "10.0.1.0/24", "10.0.0.0/8", "0.0.0.0/0", "10.0.0.127/32", "10.0.1.128/32", "10.0.0.0/16", "192.0.2.0/24", "203.0.113.0/24",
+		"fd00:0::/64", "fd00:1::/64", "::/0", "fd00::/16", "fd00::7f/128", "fd00:1::80/128", "fe80::/10", "fd00::80/121", "2001:db8::/32",
 	}
 )
 
@@ -239,6 +252,15 @@ func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
 	if p.Src == p.Dst { // and with equal ports a packet is its own answer, so that no state is one
 		return p, false
 	}
+	if len(m.Bridges()[0].Externals) > 0 && reference.Plain(p.To) && p.From.Network != p.To.Network { // it may leave
+		return p, false
+	}
+	drawService(t, &p)
+	return p, true
+}
+
+// drawService draws the protocol of a packet, and what that has beside addresses.
+func drawService(t *rapid.T, p *reference.Packet) {
 	v6 := p.Src.Is6()
 	p.Protocol = rapid.SampledFrom([]uint8{reference.TCP, reference.UDP, reference.ICMP, reference.ICMPv6, reference.SCTP, 47, 33, 89}).Draw(t, "protocol")
 	switch {
@@ -252,7 +274,6 @@ func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
 		p.Type = rapid.SampledFrom([]uint8{128, 129, 1, 2}).Draw(t, "type")
 		p.Code = rapid.SampledFrom([]uint8{0, 4}).Draw(t, "code")
 	}
-	return p, true
 }
 
 // edges are the ports at which the ranges of rules begin and end, and those beside.

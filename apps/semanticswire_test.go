@@ -76,7 +76,7 @@ func (w *world) isAstray(p reference.Packet) bool {
 
 // raise gives all tenants of w another epoch.
 func (w *world) raise(t *rapid.T) {
-	in, err := inputOf(w.model, w.numbers)
+	in, err := drawnInput(w.model, w.numbers)
 	if err != nil {
 		t.Fatal(err)
 	}

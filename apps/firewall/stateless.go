@@ -24,6 +24,9 @@ import (
 // and its answer are always treated alike: it must not be that the one is tracked and
 // the other is not.
 //
+// What is for the router, and no endpoint's, may leave for the outside. It is tracked, or it
+// could not be translated.
+//
 // An endpoint without addresses cannot say it, for nobody knows what is from it: where there
 // is one, an address that is no endpoint's says no.
 //
@@ -54,6 +57,9 @@ func untrack(b *pipeline.Builder, t *pipeline.TenantSite, egress, ingress []rule
 	untrackOneWay(b, t, ingress, receiving, sending)
 	if t.HasPlain() { // any other address may be one's of which no rule here can know
 		b.Flow(t.ID(), receiving.answers, 5, ofproto.MatchOn(pipeline.InZone(t.Zone)), ofproto.GotoTable(pipeline.CtIn))
+	}
+	if len(t.Outsides) > 0 { // what leaves is translated, and so tracked
+		b.Flow(t.ID(), receiving.answers, 5, ofproto.MatchOn(pipeline.InZone(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC)), ofproto.GotoTable(pipeline.CtIn))
 	}
 	for _, e := range t.Tenant.Endpoints {
 		for _, ip := range pipeline.AddressesOf(e) {

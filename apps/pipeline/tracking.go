@@ -188,7 +188,8 @@ func audit(b *Builder, t *TenantSite) {
 			Audited.Set(), Keep.Clear(), ofproto.GotoTable(Commit))
 	}
 	if t.Limits.Connections > 0 {
-		b.Flow(t.ID(), CommitCheck, 50, ofproto.MatchOn(InZone(t.Zone)), ofproto.Set(RegReason.Whole(), uint64(LimitReached)), ofproto.GotoTable(Out))
+		untranslated := ofproto.Masked(regFlags, 0, 1<<DNAT|1<<SNAT) // what is not remembered is not translated, and is nobody's
+		b.Flow(t.ID(), CommitCheck, 50, ofproto.MatchOn(InZone(t.Zone), untranslated), ofproto.Set(RegReason.Whole(), uint64(LimitReached)), ofproto.GotoTable(Out))
 	}
 }
 

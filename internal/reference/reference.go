@@ -21,8 +21,8 @@ import (
 
 // A Packet is an IP packet on its way from one endpoint to another.
 type Packet struct {
-	From             *intent.Endpoint // at whose port it arrives
-	To               *intent.Endpoint // to whose port it would go
+	From             *intent.Endpoint // at whose port it arrives; nil: an outside's
+	To               *intent.Endpoint // to whose port it would go; nil: an outside's
 	Src, Dst         netip.Addr
 	Protocol         uint8  // the IP protocol's number (IANA)
 	SrcPort, DstPort uint16 // zero where the protocol has none
@@ -148,13 +148,21 @@ func watch(t *intent.Tenant, p Packet, s State) Verdict {
 	return v
 }
 
+// decision is first, where there is a subject: the outside has no policy.
+func decision(t *intent.Tenant, d intent.Direction, subject, peer *intent.Endpoint, at netip.Addr, p Packet) (intent.Action, intent.ID) {
+	if subject == nil {
+		return intent.Allow, ""
+	}
+	return first(t, d, subject, peer, at, p)
+}
+
 // judge asks both ends.
 func judge(t *intent.Tenant, p Packet) Verdict {
-	out, by := first(t, intent.Egress, p.From, p.To, p.Dst, p)
+	out, by := decision(t, intent.Egress, p.From, p.To, p.Dst, p)
 	if denies(out) {
 		return Verdict{Result: Denied, By: by, Told: out == intent.Reject}
 	}
-	in, let := first(t, intent.Ingress, p.To, p.From, p.Src, p)
+	in, let := decision(t, intent.Ingress, p.To, p.From, p.Src, p)
 	if denies(in) {
 		return Verdict{Result: Denied, Egress: by, By: let, Told: in == intent.Reject}
 	}
@@ -281,8 +289,11 @@ func inCIDRs(s intent.Selector, a netip.Addr) bool {
 }
 
 // selects reports whether s, which is not empty, selects an endpoint by name, labels or
-// group.
+// group. It selects nobody outside.
 func selects(s intent.Selector, e *intent.Endpoint) bool {
+	if e == nil {
+		return false
+	}
 	if slices.Contains(s.Endpoints, e.Name) {
 		return true
 	}

@@ -1,0 +1,319 @@
+package apps
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/internal/flowsim"
+	"weir/internal/reference"
+	"weir/ofproto"
+)
+
+// crossed are the states in which a packet crosses the router whose connection is not known.
+var crossed = []reference.State{reference.New, reference.New, reference.New, reference.Invalid, reference.Overflow}
+
+// TestSemanticsOfNAT compares the three opinions on packets that leave for an outside, come
+// from there, or are for an address there: where they leave, with which addresses and ports,
+// what is remembered, and by whose leave.
+func TestSemanticsOfNAT(t *testing.T) {
+	checks(t, 60, 600)
+	tr := startTracer(t)
+	n, tally := 0, map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		w := newTranslatingWorld(t)
+		tr.install(t, w.program)
+		for range packetsOfAModel {
+			c, ok := drawCrossing(t, w.model)
+			if !ok {
+				continue
+			}
+			state := rapid.SampledFrom(crossed).Draw(t, "state")
+			want := w.expected(c, state)
+			if got := w.forwarded(c, state, want); got != want.opinion {
+				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s", w.text, w.crossing(c).text(), state, want, got)
+			}
+			if state != reference.Overflow {
+				if got, trace := tr.cross(t, w, c, state, want); got != want.path() {
+					t.Fatalf("%s\n%s, %s\nreference: %s\ntrace:     %s\n%s", w.text, w.crossing(c).text(), state, want, got, trace)
+				}
+			}
+			n++
+			tally[want.kind(c)]++
+		}
+	})
+	t.Logf("%d packets: %v", n, tally)
+}
+
+// newTranslatingWorld draws a model with an outside.
+func newTranslatingWorld(t *rapid.T) *world {
+	return drawnWorld(t, drawModelWith(t, rapid.Custom(drawOutside).Filter(func(s string) bool { return s != "" }).Draw(t, "outside")))
+}
+
+// A crossedOpinion is the reference's.
+type crossedOpinion struct {
+	opinion
+	way  reference.Way
+	last string // what was remembered last, if it was in two tenants
+}
+
+// path is the part of o that a trace shows.
+func (o crossedOpinion) path() opinion {
+	seen := o.opinion.path()
+	seen.commit = o.last
+	return seen
+}
+
+// kind is what w is, for a tally.
+func (o crossedOpinion) kind(c crossing) string {
+	in := "out"
+	switch {
+	case c.by != nil:
+		in = "in"
+	case o.way.Then != nil:
+		in = "across"
+	case o.way.To != nil && o.way.As == "":
+		in = "routed"
+	case o.way.To != nil:
+		in = "itself or neighbour"
+	}
+	switch {
+	case o.stray:
+		return in + ", to nobody"
+	case o.by != "":
+		return in + ", denied"
+	case o.port == 0:
+		return in + ", dropped"
+	}
+	kind := strings.Split(string(o.way.As)+"//", "/")[1]
+	return in + ", passes " + kind
+}
+
+// expected asks the reference about a packet for the router.
+func (w *world) expected(c crossing, s reference.State) crossedOpinion {
+	way := w.router().Forward(c.Packet, c.by, s)
+	o := w.said(way, c.by == nil)
+	first := way // as if there was room
+	if s == reference.Overflow {
+		first = w.router().Forward(c.Packet, c.by, reference.New)
+	}
+	o.logged = o.tracked && s != reference.Invalid && w.reports(first.Verdict)
+	last := o.commit
+	if then := way.Then; then != nil && o.port != 0 {
+		there := w.said(*then, false)
+		last = cmp.Or(there.commit, last)
+		o.commit += there.commit
+		o.port, o.by, o.told, o.logged = there.port, there.by, o.told || there.told, o.logged || w.reports(first.Then.Verdict)
+		if there.stray {
+			o.stray, o.tracked, o.by, o.told, o.logged = true, false, "", false, false
+		}
+		way.To, way.Seen, way.As = then.To, then.Seen, cmp.Or(then.As, way.As)
+	}
+	return crossedOpinion{o, way, last}
+}
+
+// said puts in common words what the reference says of a packet, which may be from an endpoint.
+func (w *world) said(v reference.Way, inside bool) (o opinion) {
+	o.tracked = v.Result != reference.Refused && v.Result != reference.Untracked
+	switch {
+	case v.Lost, v.Result == reference.Astray, v.To == nil && v.Out == nil && v.Result != reference.Refused:
+		o.stray, o.tracked = true, false
+		return o
+	case v.Result == reference.Admitted:
+		o.commit = admitted(v.Egress, v.Ingress, w.classOf(v.Verdict))
+		if v.Keep {
+			o.commit = "kept: " + o.commit
+		}
+		if v.Reset {
+			o.commit = "reset: " + o.commit
+		}
+	case v.Result == reference.Audited && v.Egress == "" && inside:
+		o.commit = "audited: " + admitted(v.By, "", 0)
+	case v.Result == reference.Audited:
+		o.commit = "audited: " + admitted(v.Egress, v.By, w.mark(v.Egress))
+	}
+	if o.commit != "" && v.As != "" {
+		o.commit += translatedBy(v.As)
+	}
+	o.by, o.told = v.By, v.Told
+	switch {
+	case !v.Passes():
+	case v.To != nil:
+		o.port = w.ports[v.To.ID()]
+	default:
+		o.port = w.ports[v.Out.ID()]
+	}
+	return o
+}
+
+// reports reports whether a rule with a say in a verdict reports it.
+func (w *world) reports(v reference.Verdict) bool {
+	return w.logs(v.Egress) || w.logs(v.Ingress) || w.logs(v.By)
+}
+
+// classOf is the class of a connection that two rules admit.
+func (w *world) classOf(v reference.Verdict) uint16 {
+	if class := w.mark(v.Ingress); class != 0 {
+		return class
+	}
+	return w.mark(v.Egress)
+}
+
+func translatedBy(id intent.ID) string { return fmt.Sprintf(", translated by %s", id) }
+
+// forwarded asks package flowsim.
+func (w *world) forwarded(c crossing, s reference.State, want crossedOpinion) opinion {
+	f, ct := w.crossing(c), &flowsim.Tracker{}
+	f.Invalid = s == reference.Invalid
+	if s == reference.Overflow {
+		ct.Limits = map[uint16]int{}
+		for _, t := range w.model.Tenants() {
+			if t.Limits.Connections > 0 {
+				ct.Limits[w.in.Numbers.Zone(t.ID())] = 0
+			}
+		}
+	}
+	trace := w.sim.Send(f.Packet, ct)
+	o := w.opinionOf(trace)
+	if want.port != 0 && o.port == want.port {
+		for _, out := range trace.Outputs {
+			if out.Port != ofproto.PortController {
+				o.odd += misfit(out.Packet, want.way.Seen)
+			}
+		}
+	}
+	return o.beside(want.opinion)
+}
+
+// misfit says what a packet looks like that is not as it should be seen.
+func misfit(p *flowsim.Packet, want reference.Sight) string {
+	tuple, _ := flowsim.TupleOf(p)
+	if _, ok := portsOf[tuple.Protocol]; !ok {
+		tuple.SrcPort, tuple.DstPort = 0, 0
+	}
+	if want.Fits(tuple.Src, tuple.Dst, tuple.SrcPort, tuple.DstPort) {
+		return ""
+	}
+	return fmt.Sprintf("seen as %v, not as %+v", tuple, want)
+}
+
+// portsOf are the protocols that have ports, as datapath actions name them.
+var portsOf = map[uint8]string{reference.TCP: "tcp", reference.UDP: "udp", reference.SCTP: "sctp"}
+
+// cross asks Open vSwitch.
+func (tr *tracer) cross(t *rapid.T, w *world, c crossing, s reference.State, want crossedOpinion) (opinion, string) {
+	f := w.crossing(c)
+	out, err := tr.ctl.Call(t.Context(), "ofproto/trace", "br", f.text(), "--names", "--ct-next", ctNext[s])
+	if err != nil {
+		t.Fatalf("%s\n%s: %v", w.text, f.text(), err)
+	}
+	o := w.read(out)
+	if want.port != 0 && o.port == want.port {
+		seen := f.Packet
+		follow(&seen, out)
+		o.odd += misfit(&seen, want.way.Seen)
+	}
+	return o.beside(want.opinion), out
+}
+
+var (
+	rewrites = regexp.MustCompile(`set\((ipv4|ipv6|tcp|udp|sctp)\(([^)]*)\)\)|nat\((src|dst)=([^)]*)\)`)
+	natTo    = regexp.MustCompile(`^\[?([0-9a-f:.]+?)\]?(?:-\[?([0-9a-f:.]+?)\]?)?(?::(\d+)(?:-(\d+))?)?$`)
+)
+
+// follow does to a packet what the datapath actions of a trace do, in their order. Of the
+// addresses and ports of a translation it takes the first.
+func follow(p *flowsim.Packet, trace string) {
+	for _, actions := range datapathActions.FindAllStringSubmatch(trace, -1) {
+		for _, m := range rewrites.FindAllStringSubmatch(actions[1], -1) {
+			tuple, _ := flowsim.TupleOf(p)
+			if m[3] != "" {
+				translateAs(&tuple, m[3], m[4])
+			} else {
+				rewrite(&tuple, m[2])
+			}
+			tuple.Stamp(p)
+		}
+	}
+}
+
+// rewrite does "src=10.0.0.1,dst=10.0.0.2,ttl=63".
+func rewrite(tuple *flowsim.Tuple, fields string) {
+	for _, field := range strings.Split(fields, ",") {
+		name, value, _ := strings.Cut(field, "=")
+		a, err := netip.ParseAddr(value)
+		port, _ := strconv.ParseUint(value, 0, 16)
+		switch {
+		case name == "src" && err == nil:
+			tuple.Src = a
+		case name == "dst" && err == nil:
+			tuple.Dst = a
+		case name == "src":
+			tuple.SrcPort = uint16(port)
+		case name == "dst":
+			tuple.DstPort = uint16(port)
+		}
+	}
+}
+
+// translateAs does "10.0.0.1-10.0.0.4:1024-65535".
+func translateAs(tuple *flowsim.Tuple, end, to string) {
+	if strings.Count(to, ":") > 1 && !strings.Contains(to, "[") { // IPv6, without ports
+		to, _, _ = strings.Cut(to, "-")
+		to = "[" + to + "]"
+	}
+	m := natTo.FindStringSubmatch(to)
+	if m == nil {
+		return
+	}
+	a, _ := netip.ParseAddr(m[1])
+	port, _ := strconv.ParseUint(m[3], 10, 16)
+	if end == "src" {
+		if tuple.Src = a; port != 0 {
+			tuple.SrcPort = uint16(port)
+		}
+		return
+	}
+	if tuple.Dst = a; port != 0 {
+		tuple.DstPort = uint16(port)
+	}
+}
+
+// objectOf returns what has translated a connection, by its label.
+func (w *world) objectOf(label ofproto.Bits) string {
+	tag := be32(label[4:])
+	if tag == 0 {
+		return ""
+	}
+	id, _ := w.in.Numbers.Origin(tag)
+	return translatedBy(id)
+}
+
+// opinionOf reads a trace of flowsim.
+func (w *world) opinionOf(trace *flowsim.Trace) opinion {
+	o := opinion{tracked: slices.ContainsFunc(trace.Steps, func(s flowsim.Step) bool { return s.Table == pipeline.CtIn })}
+	o.odd = strings.Join(trace.Odd, "; ")
+	for _, out := range trace.Outputs {
+		if out.Port == ofproto.PortController {
+			flags := out.Packet.Uint(ofproto.Reg0)
+			isReport := flags&(1<<pipeline.LogNew|1<<pipeline.LogSampled) != 0 && flags&(1<<pipeline.JudgeAgain) == 0
+			o.logged, o.told = o.logged || isReport, o.told || !isReport
+			continue
+		}
+		o.port += out.Port // one, or the sum is not a port
+	}
+	for _, c := range trace.Commits {
+		o.commit += w.commit(c.Mark, c.Label)
+	}
+	o.by = w.denier(trace)
+	return o
+}

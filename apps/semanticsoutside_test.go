@@ -1,0 +1,261 @@
+package apps
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"pgregory.net/rapid"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/internal/flowsim"
+	"weir/internal/reference"
+	"weir/ofproto"
+	"weir/store"
+)
+
+// drawOutside draws what is behind a bridge, or nothing.
+func drawOutside(t *rapid.T) string {
+	one := func(label string, of ...string) string { return rapid.SampledFrom(of).Draw(t, label) }
+	v4 := one("IPv4 outside", "{cidr: 203.0.113.0/24, gateway: 203.0.113.1, address: 203.0.113.2}", "{cidr: 203.0.113.0/24, gateway: 203.0.113.1}", "{cidr: 203.0.113.0/24}", "")
+	v6 := one("IPv6 outside", `{cidr: "2001:db8::/64", gateway: "2001:db8::1"}`, `{cidr: "2001:db8::/64", gateway: "fe80::1"}`, "")
+	if v4 == "" && v6 == "" {
+		return ""
+	}
+	subnets := slices.DeleteFunc([]string{v4, v6}, func(s string) bool { return s == "" })
+	s := "spec:\n  external:\n  - network: public\n    port: out\n    subnets: [" + strings.Join(subnets, ", ") + "]\n"
+	if v4 != "" {
+		s += one("route", "", "    routes: [{to: 198.51.100.0/24, via: 203.0.113.9}]\n", "    routes: [{to: 10.0.0.0/8, via: 203.0.113.9}]\n")
+	}
+	var hops []string
+	for _, hop := range []string{"203.0.113.1", "203.0.113.9", "2001:db8::1", "fe80::1"} {
+		if strings.Contains(s, "gateway: "+hop) || strings.Contains(s, "gateway: \""+hop) || strings.Contains(s, "via: "+hop) && one("declared", "yes", "no") == "yes" {
+			hops = append(hops, fmt.Sprintf("{address: %q, mac: \"02:00:00:00:ff:%02x\"}", hop, len(hops)+1))
+		}
+	}
+	if hops != nil {
+		s += "    nextHops: [" + strings.Join(hops, ", ") + "]\n"
+	}
+	return s
+}
+
+// drawTranslations draws objects of NAT, and adds those that the model so far can have.
+func drawTranslations(t *rapid.T, text string, names []string, endpoints map[string][]string) string {
+	for i, name := range names {
+		var s strings.Builder
+		d := &dice{T: t, s: &s, tenant: name, endpoints: endpoints[name]}
+		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:")}
+		for n := range rapid.IntRange(4, 12).Draw(t, "translations") {
+			s.Reset()
+			d.translation(n, where)
+			if _, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text + s.String())}); err == nil {
+				text += s.String()
+			}
+		}
+	}
+	return text
+}
+
+// An outsideOf says which addresses outside are a tenant's: those from base on.
+type outsideOf struct {
+	base   int
+	v4, v6 bool
+}
+
+// some returns those of addresses, given by their last bytes, or ranges, that there are.
+func (o outsideOf) some(hosts ...[2]int) (all []string) {
+	add := func(is bool, format string, from, to int) {
+		if lo := fmt.Sprintf(format, o.base+from); is && from == to {
+			all = append(all, lo)
+		} else if is {
+			all = append(all, lo+"-"+fmt.Sprintf(format, o.base+to))
+		}
+	}
+	for _, h := range hosts {
+		add(o.v4, "203.0.113.%d", h[0], h[1])
+		add(o.v6, "2001:db8::%x", h[0], h[1])
+	}
+	return all
+}
+
+// translation draws an object of NAT.
+func (d *dice) translation(n int, where outsideOf) {
+	to := fmt.Sprintf("endpoint: %s%s", d.one("to", d.endpoints...), d.one("which", "", "", "", ", ip: 10.0.0.127"))
+	switch d.one("kind", "SNAT", "SNAT", "FloatingIP", "PortForward") {
+	case "SNAT":
+		spec := " {priority: " + d.one("priority", "1", "100", "200") + d.one("network", "", "", ", network: net0", ", network: net1")
+		if from := d.selector("from", true, nil); from != "" && rapid.Bool().Draw(d.T, "from some") {
+			spec += ", from: " + from
+		}
+		spec += d.one("ports", "", "", ", ports: 1024-65535", ", ports: 32768-40000", ", ports: 20000")
+		pool := d.some("pool", 1, 2, where.some([2]int{0, 0}, [2]int{0, 3}, [2]int{4, 9})...)
+		d.object("SNAT", fmt.Sprint("s", n), "", spec+", addresses: ["+strings.Join(quoted(pool), ", ")+"]}")
+	case "FloatingIP":
+		d.object("FloatingIP", fmt.Sprint("f", n), "", fmt.Sprintf(" {address: %q, %s}", d.one("address", where.some([2]int{20, 20}, [2]int{21, 21}, [2]int{22, 22})...), to))
+	case "PortForward":
+		address := d.one("address", append(where.some([2]int{0, 0}, [2]int{1, 1}, [2]int{30, 30}), "203.0.113.2")...)
+		d.object("PortForward", fmt.Sprint("w", n), "", fmt.Sprintf(" {address: %q, protocol: %s, port: %s, to: {%s, port: %s}}",
+			address, d.one("protocol", "tcp", "udp", "sctp"), d.one("port", "80", "443", "1000"), to, d.one("to port", "80", "443", "1024")))
+	}
+}
+
+// onLink are hosts outside that have said their MAC addresses.
+var onLink = []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}
+
+// neighboursOf are the facts about the outsides of a model.
+func neighboursOf(m *intent.Model) (all []pipeline.Neighbour) {
+	for _, x := range m.Bridges()[0].Externals {
+		for i, a := range onLink {
+			if _, near := x.OnLink(a); near {
+				all = append(all, pipeline.Neighbour{External: x.ID(), Address: a, MAC: intent.MAC{2, 0, 0, 0, 0xfe, byte(i + 1)}})
+			}
+		}
+	}
+	return all
+}
+
+// drawnInput is inputOf, with the neighbours that are known, on a datapath whose tracker knows the
+// ports of SCTP, as that of package flowsim does.
+func drawnInput(m *intent.Model, n *store.Numbers) (pipeline.Input, error) {
+	in, err := inputOf(m, n)
+	in.Facts.Neighbours, in.Facts.Features.SCTPPorts = neighboursOf(m), true
+	return in, err
+}
+
+// router is what the reference knows of the bridge.
+func (w *world) router() reference.Router {
+	known := func(x *intent.External, a netip.Addr) bool {
+		return slices.ContainsFunc(x.NextHops, func(h intent.NextHop) bool { return h.Address == a && h.MAC != intent.MAC{} }) ||
+			slices.ContainsFunc(w.in.Facts.Neighbours, func(n pipeline.Neighbour) bool { return n.External == x.ID() && n.Address == a })
+	}
+	return reference.Router{Model: w.model, Bridge: w.model.Bridges()[0], Known: known}
+}
+
+// A crossing is a packet for the router: from an endpoint, or by an outside.
+type crossing struct {
+	reference.Packet
+	by *intent.External
+}
+
+// frame puts c on the wire.
+func (w *world) crossing(c crossing) frame {
+	from, to, in := [6]byte{2, 0, 0, 0, 0xfd, 1}, pipeline.RouterMAC, intent.ID("")
+	if c.by != nil {
+		to, in = pipeline.ExternalSite{External: c.by}.RouterMAC(), c.by.ID()
+	} else {
+		from, in = stationOf(c.From), c.From.ID()
+	}
+	conds := []ofproto.Cond{
+		ofproto.Is(ofproto.InPort, uint64(w.ports[in])), ofproto.IsMAC(ofproto.EthSrc, from), ofproto.IsMAC(ofproto.EthDst, to),
+		ofproto.IsAddr(pipeline.IPSrc(c.Src), c.Src), ofproto.IsAddr(pipeline.IPDst(c.Dst), c.Dst),
+		ofproto.Is(ofproto.IPProto, uint64(c.Protocol)), ofproto.Is(ofproto.IPTTL, 64),
+	}
+	f := frame{flowsim.Of(conds...)}
+	for field, v := range service(c.Packet) {
+		f.SetUint(field, uint64(v))
+	}
+	return f
+}
+
+// drawCrossing draws a packet for the router, if the model has an outside.
+func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
+	externals := m.Bridges()[0].Externals
+	if len(externals) == 0 {
+		return c, false
+	}
+	tenant := rapid.SampledFrom(m.Tenants()).Draw(t, "tenant")
+	mapped := mappings(m.Tenants())
+	var sources []netip.Addr
+	if c.From = rapid.SampledFrom(append([]*intent.Endpoint{nil, nil}, tenant.Endpoints...)).Draw(t, "sender"); c.From == nil {
+		c.by = rapid.SampledFrom(externals).Draw(t, "outside")
+		sources = sourcesOutside
+	} else {
+		sources = slices.Concat(c.From.IPs, c.From.IPs, c.From.IPs, ownAddresses(c.From), addresses("10.0.0.99"))
+	}
+	if len(mapped) > 0 && rapid.IntRange(0, 7).Draw(t, "whatever family") < 7 {
+		has := func(four bool) bool {
+			return slices.ContainsFunc(mapped, func(a netip.Addr) bool { return a.Is4() == four })
+		}
+		sources = slices.DeleteFunc(slices.Clone(sources), func(a netip.Addr) bool { return !has(a.Is4()) })
+	}
+	if len(sources) == 0 {
+		return c, false
+	}
+	c.Src = rapid.SampledFrom(sources).Draw(t, "source")
+	possible := func(a netip.Addr) bool {
+		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a) // which nobody sends to a router
+		return a.Is4() == c.Src.Is4() && a != c.Src && !a.IsLinkLocalUnicast() && !itself
+	}
+	targets := hostsOutside
+	switch kind := rapid.IntRange(0, 9).Draw(t, "target"); {
+	case slices.ContainsFunc(mapped, possible) && (kind%2 == 0 || c.From == nil && kind < 9):
+		targets = mapped
+	case c.From == nil && kind < 8:
+		return c, false
+	case kind == 9:
+		targets = ownAddresses(rapid.SampledFrom(tenant.Endpoints).Draw(t, "receiver"))
+	}
+	if targets = slices.DeleteFunc(slices.Clone(targets), func(a netip.Addr) bool { return !possible(a) }); len(targets) == 0 {
+		return c, false
+	}
+	c.Dst = rapid.SampledFrom(targets).Draw(t, "destination")
+	drawService(t, &c.Packet)
+	if forwards := forwardsOf(m, c.Dst); len(forwards) > 0 && rapid.IntRange(0, 3).Draw(t, "stray service") > 0 {
+		f := rapid.SampledFrom(forwards).Draw(t, "forward")
+		number, _ := f.Protocol.Number()
+		c.Protocol, c.Type, c.Code = number, 0, 0
+		c.SrcPort = rapid.SampledFrom(edges).Draw(t, "source port")
+		c.DstPort = rapid.SampledFrom([]uint16{f.Ports.Lo, f.Ports.Hi}).Draw(t, "forwarded port")
+	}
+	return c, true
+}
+
+// Where packets come from and go to outside: hosts on the link that are known and one that is
+// not, behind next hops, and what nobody should have.
+var (
+	sourcesOutside = addresses("203.0.113.5", "203.0.113.5", "198.51.100.7", "10.77.0.1", "2001:db8::5", "2001:db8::5", "2001:db8:77::1", "10.0.0.127", "fd00::7f")
+	hostsOutside   = addresses("203.0.113.5", "203.0.113.5", "203.0.113.5", "203.0.113.1", "203.0.113.6", "203.0.113.99", "198.51.100.7", "192.0.2.9", "10.77.0.1", "10.0.1.200", "203.0.113.2",
+		"2001:db8::5", "2001:db8::5", "2001:db8::6", "2001:db8:77::1", "2001:db8:77::1", "fd00:1::c8")
+)
+
+// forwardsOf returns the forwards of an address.
+func forwardsOf(m *intent.Model, a netip.Addr) (all []*intent.PortForward) {
+	for _, t := range m.Tenants() {
+		for _, f := range t.PortForwards {
+			if f.Address == a {
+				all = append(all, f)
+			}
+		}
+	}
+	return all
+}
+
+func addresses(texts ...string) (all []netip.Addr) {
+	for _, s := range texts {
+		all = append(all, netip.MustParseAddr(s))
+	}
+	return all
+}
+
+// mappings are the addresses that tenants have outside: of a pool the first and the last.
+func mappings(tenants []*intent.Tenant) (all []netip.Addr) {
+	for _, t := range tenants {
+		for _, s := range t.SNATs {
+			for _, p := range s.Pools {
+				for _, r := range p.Ranges {
+					all = append(all, r.Lo, r.Hi)
+				}
+			}
+		}
+		for _, f := range t.FloatingIPs {
+			all = append(all, slices.Repeat([]netip.Addr{f.Address}, 8)...)
+		}
+		for _, f := range t.PortForwards {
+			all = append(all, slices.Repeat([]netip.Addr{f.Address}, 8)...)
+		}
+	}
+	slices.Reverse(all) // what comes first is drawn more often
+	return all
+}

@@ -1,0 +1,298 @@
+package reference
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/intent"
+)
+
+// What is translated is said here as docs/nat.md says it. A packet for the router, from an
+// endpoint or from outside:
+//
+//	from outside ── somebody's address? ─┐
+//	                                     ▼
+//	             a floating IP or a forwarded port? ── the endpoint's address and port
+//	                                     ▼
+//	             whose is that address? ── an endpoint's: policy of both ends, passes
+//	                                     ▼ nobody's
+//	             outside: policy of the sender, then: as whom? ── leaves
+
+// A Way is what becomes of a packet for the router.
+type Way struct {
+	Verdict
+	To   *intent.Endpoint // to whose port it goes; nil if it goes outside, or nowhere
+	Out  *intent.External // by which outside it leaves
+	Lost bool             // it would leave, and nobody knows the MAC address of who is next
+	As   intent.ID        // what translates it; empty: nothing
+	Then *Way             // in another tenant of the bridge, if it is for an address of that
+	Seen Sight            // as its receiver sees it
+}
+
+// A Sight is a packet as somebody sees it. Of a source that is one of several, these.
+type Sight struct {
+	Sources          []intent.AddrRange
+	Dst              netip.Addr
+	SrcPorts         intent.PortRange
+	DstPort          uint16
+	SourceTranslated bool
+}
+
+// Fits reports whether a packet with some addresses and ports is one as s says.
+func (s Sight) Fits(src, dst netip.Addr, srcPort, dstPort uint16) bool {
+	return slices.ContainsFunc(s.Sources, func(r intent.AddrRange) bool { return r.Contains(src) }) &&
+		s.SrcPorts.Lo <= srcPort && srcPort <= s.SrcPorts.Hi && s.Dst == dst && s.DstPort == dstPort
+}
+
+// The addresses from which an endpoint gets what it has sent to itself.
+var (
+	Mirror4 = netip.MustParseAddr("169.254.254.1")
+	Mirror6 = netip.MustParseAddr("fd77:6569:7200::1")
+)
+
+// A Router is what stands between endpoints and the outsides of a bridge.
+type Router struct {
+	Model  *intent.Model
+	Bridge *intent.Bridge
+	Known  func(*intent.External, netip.Addr) bool // has a host on a link said its MAC address?
+}
+
+// Forward says what becomes of a packet that is sent to r in a state of its connection, which
+// is one that says nothing of translations: new, invalid, or over the limit. From is nil if it
+// has come in by the outside x.
+func (r Router) Forward(p Packet, x *intent.External, s State) Way {
+	t := r.tenantOf(p, x)
+	switch {
+	case x != nil && pings(x, p):
+		return Way{Verdict: Verdict{Result: Untracked}, Out: x, Seen: Sight{Sources: []intent.AddrRange{{Lo: p.Dst, Hi: p.Dst}}, Dst: p.Src}}
+	case p.From != nil && !MayBe(t, p.From, p.Src):
+		return Way{Verdict: Verdict{Result: Refused}}
+	case t == nil: // for an address that nobody has
+		return Way{Verdict: Verdict{Result: Astray}}
+	case x != nil && inside(t, p.Src): // says that it is from where it cannot be
+		return Way{Verdict: Verdict{Result: Denied}}
+	}
+	w := Way{Seen: sightOf(p)}
+	if s != Invalid {
+		w = r.aim(t, p)
+	}
+	q := p
+	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
+	switch {
+	case q.To != nil && !r.leadsTo(q.To, q.Dst), q.To == nil && (x != nil || inside(t, q.Dst)): // the router does not lead there, or back out
+		w.Verdict = Verdict{Result: Astray}
+		return w
+	case q.To != nil:
+		w.To = q.To
+		w.Verdict = r.judge(t, q, p, s)
+		if w.As != "" && w.Result == Known { // what is not remembered is not translated
+			w.Verdict = Verdict{Result: Denied}
+		}
+		w.mirror(q)
+		return w
+	}
+	return r.leave(t, q, w, s)
+}
+
+// pings reports whether p asks the router itself for an echo.
+func pings(x *intent.External, p Packet) bool {
+	asks := p.Protocol == ICMP && p.Type == 8 || p.Protocol == ICMPv6 && p.Type == 128
+	return asks && p.Code == 0 && slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.Address == p.Dst })
+}
+
+// judge asks the policies of both ends. What is not aimed at an endpoint's own address is
+// tracked, whatever stateless rules say.
+func (r Router) judge(t *intent.Tenant, q, p Packet, s State) Verdict {
+	switch {
+	case t.Mode == intent.Off, q.From != nil && q.Dst == p.Dst && unwatched(t, q):
+		return Verdict{Result: Untracked}
+	case t.Mode == intent.Audit:
+		return audited(watch(t, q, s))
+	}
+	return watch(t, q, s)
+}
+
+// leave sends a packet outside.
+func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
+	w.Out, w.Lost = r.wayTo(p.Dst)
+	there := r.whoHas(w.Out, p.Dst)
+	if w.Lost = w.Lost && there == nil; there == t { // and nobody is behind it
+		w.Out = nil
+	}
+	if w.Out == nil || w.Lost {
+		return w
+	}
+	switch w.Verdict = watch(t, p, s); t.Mode {
+	case intent.Off: // what is not tracked is not translated
+		w.Verdict = Verdict{Result: Refused}
+	case intent.Audit:
+		w.Verdict = audited(w.Verdict)
+	}
+	if !w.Passes() {
+		return w
+	}
+	as, pool, ports := r.asWhom(t, p, w.Out)
+	if as == "" || !tracked(w.Verdict.Result) { // nobody says as whom
+		w.Verdict = Verdict{Result: Denied}
+		return w
+	}
+	w.As, w.Seen.Sources, w.Seen.SourceTranslated = as, pool, true
+	if ports != (intent.PortRange{}) && hasPorts(p.Protocol) {
+		w.Seen.SrcPorts = ports
+	}
+	if there != nil {
+		w.cross(r, p, s)
+	}
+	return w
+}
+
+// cross has what has left come in again, to another tenant.
+func (w *Way) cross(r Router, p Packet, s State) {
+	p.From, p.Src, p.SrcPort = nil, w.Seen.Sources[0].Lo, w.Seen.SrcPorts.Lo
+	then := r.Forward(p, w.Out, s)
+	then.Seen.Sources, then.Seen.SrcPorts = w.Seen.Sources, w.Seen.SrcPorts
+	w.Then = &then
+}
+
+// tracked reports whether the tracker has something to translate with.
+func tracked(r Result) bool { return r == Admitted || r == Audited }
+
+func hasPorts(protocol uint8) bool { return protocol == TCP || protocol == UDP || protocol == SCTP }
+
+// asWhom returns what p leaves as: by its own floating IP, or by the first SNAT that matches.
+func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.ID, []intent.AddrRange, intent.PortRange) {
+	if p.Src.IsLinkLocalUnicast() {
+		return "", nil, intent.PortRange{}
+	}
+	for _, f := range t.FloatingIPs {
+		if f.IP == p.Src && f.Bridge == x.Bridge && f.External == x.Network {
+			return f.ID(), []intent.AddrRange{{Lo: f.Address, Hi: f.Address}}, intent.PortRange{}
+		}
+	}
+	for _, s := range t.SNATs {
+		if s.Network != nil && s.Network != p.From.Network || !s.From.Empty() && !isPeer(s.From, senderAt(p), p.Src) {
+			continue
+		}
+		for _, pool := range s.PoolsOn(x.Bridge, x.Network) {
+			if pool.Is4() == p.Src.Is4() {
+				return s.ID(), pool.Ranges, s.Ports
+			}
+		}
+	}
+	return "", nil, intent.PortRange{}
+}
+
+// senderAt is the sender, if it is known by the address that it has in p.
+func senderAt(p Packet) *intent.Endpoint {
+	if slices.Contains(p.From.IPs, p.Src) {
+		return p.From
+	}
+	return nil
+}
+
+// aim says for whom a packet is: what a floating IP or a forwarded port stands for, or whom it
+// names.
+func (r Router) aim(t *intent.Tenant, p Packet) Way {
+	w := Way{Seen: sightOf(p)}
+	for _, f := range t.FloatingIPs {
+		if f.Address == p.Dst && t.Mode != intent.Off {
+			w.As, w.Seen.Dst = f.ID(), f.IP
+		}
+	}
+	for _, f := range t.PortForwards {
+		number, _ := f.Protocol.Number()
+		if f.Address == p.Dst && number == p.Protocol && f.Ports.Lo <= p.DstPort && p.DstPort <= f.Ports.Hi && t.Mode != intent.Off {
+			w.As, w.Seen.Dst, w.Seen.DstPort = f.ID(), f.IP, f.ToPorts.Lo+(p.DstPort-f.Ports.Lo)
+		}
+	}
+	return w
+}
+
+// sightOf is a packet that nothing has translated.
+func sightOf(p Packet) Sight {
+	return Sight{Sources: []intent.AddrRange{{Lo: p.Src, Hi: p.Src}}, SrcPorts: intent.PortRange{Lo: p.SrcPort, Hi: p.SrcPort}, Dst: p.Dst, DstPort: p.DstPort}
+}
+
+// mirror has who has reached itself see somebody else.
+func (w *Way) mirror(q Packet) {
+	if q.From != q.To || q.Src != q.Dst {
+		return
+	}
+	from := Mirror4
+	if q.Dst.Is6() {
+		from = Mirror6
+	}
+	w.Seen.Sources = []intent.AddrRange{{Lo: from, Hi: from}}
+}
+
+// tenantOf returns whose a packet is: its sender's, or of those who have its destination
+// outside.
+func (r Router) tenantOf(p Packet, x *intent.External) *intent.Tenant {
+	if p.From != nil {
+		return r.Model.Tenant(p.From.Tenant)
+	}
+	return r.whoHas(x, p.Dst)
+}
+
+// whoHas returns the tenant that has an address outside.
+func (r Router) whoHas(x *intent.External, a netip.Addr) *intent.Tenant {
+	for _, t := range r.Model.Tenants() {
+		if x != nil && Has(t, x, a) {
+			return t
+		}
+	}
+	return nil
+}
+
+// Has reports whether an address outside is a tenant's.
+func Has(t *intent.Tenant, x *intent.External, a netip.Addr) bool {
+	for _, s := range t.SNATs {
+		for _, p := range s.PoolsOn(x.Bridge, x.Network) {
+			if slices.ContainsFunc(p.Ranges, func(r intent.AddrRange) bool { return r.Contains(a) }) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.Address == a && f.External == x.Network }) ||
+		slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool { return f.Address == a && f.External == x.Network })
+}
+
+// wayTo returns the outside by which an address is reached, by the longest prefix.
+func (r Router) wayTo(a netip.Addr) (out *intent.External, lost bool) {
+	longest := -1
+	for _, x := range r.Bridge.Externals {
+		for _, s := range x.Subnets {
+			if s.CIDR.Contains(a) && s.CIDR.Bits() > longest {
+				out, longest, lost = x, s.CIDR.Bits(), !r.Known(x, a)
+			}
+		}
+		for _, to := range x.Routes {
+			if to.To.Contains(a) && to.To.Bits() > longest {
+				out, longest, lost = x, to.To.Bits(), !r.Known(x, to.Via)
+			}
+		}
+	}
+	return out, lost
+}
+
+// owner returns the endpoint of t that has declared an address.
+func owner(t *intent.Tenant, a netip.Addr) *intent.Endpoint {
+	for _, e := range t.Endpoints {
+		if slices.Contains(e.IPs, a) {
+			return e
+		}
+	}
+	return nil
+}
+
+// leadsTo reports whether the router leads to an address of e.
+func (r Router) leadsTo(e *intent.Endpoint, a netip.Addr) bool {
+	return slices.ContainsFunc(e.Network.Subnets, func(s intent.Subnet) bool { return s.Gateway.IsValid() && s.CIDR.Contains(a) })
+}
+
+// inside reports whether an address is in a subnet of t.
+func inside(t *intent.Tenant, a netip.Addr) bool {
+	return slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+		return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.CIDR.Contains(a) })
+	})
+}
