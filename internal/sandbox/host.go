@@ -298,3 +298,26 @@ func (w *Wire) Send(frame []byte) error {
 
 // Close closes the socket.
 func (w *Wire) Close() { close(w.done) }
+
+// Link joins two hosts beside the bridge, by an interface of the same name in each. The MTU is
+// that of h's end; the other's is that of Ethernet.
+func (h *Host) Link(other *Host, device string, mtu int) error {
+	nl, err := netlink.NewHandleAt(netns.NsHandle(h.net.fd), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = device, mtu
+	if err := nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: device, PeerMTU: 1500, PeerNamespace: netlink.NsFd(other.net.fd)}); err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"ip", "link", "set", device, "up"}, {"ethtool", "-K", device, "tx", "off", "rx", "off", "tso", "off", "gso", "off", "gro", "off"}} {
+		for _, end := range []*Host{h, other} {
+			if _, err := end.Exec(context.Background(), args[0], args[1:]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
