@@ -100,7 +100,7 @@ var All = []Quirk{
 	{GroupInUse, "a bundle that deletes a group in use, and then fails, kills ovs-vswitchd: flows are deleted first", nil, false},
 	{MonitorError, "the error about a flow monitor has a header of random bytes: it is known by its place among the answers", nil, false},
 	{SixRounds, "a packet that is looked up a seventh time is dropped: no path has more than five", nil, true},
-	{LaterFragments, "later fragments do not match ports: a large UDP packet to a port that is translated may be lost", versions("3.5.0"), true},
+	{LaterFragments, "later fragments do not match ports: a large UDP packet that opens a connection to a forwarded port is lost, where not all of the address go to one endpoint", versions("3.5.0"), true},
 	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", nil, true},
 	{NATByHash, "selection: random of an SNAT chooses as hash does, by a hash of the connection and of a number that ovs-vswitchd has drawn", nil, true},
 }

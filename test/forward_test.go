@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -332,4 +333,91 @@ func heardSCTP(w *sandbox.Wire, from, to layers.SCTPPort, patience time.Duration
 			return nil
 		}
 	}
+}
+
+// TestFragmentsToForwardedPorts sends datagrams of several frames to forwarded ports, from
+// outside and from the tenant itself. Where one endpoint has all ports of a protocol, as they are,
+// they arrive; where the first fragment alone says whose they are, the userspace datapath
+// can only drop them, until a datagram in one piece has opened the connection.
+func TestFragmentsToForwardedPorts(t *testing.T) {
+	for name, six := range map[string]bool{"IPv4": false, "IPv6": true} {
+		t.Run(name, func(t *testing.T) { fragmentsToForwardedPorts(t, six) })
+	}
+}
+
+func fragmentsToForwardedPorts(t *testing.T, six bool) {
+	address := map[bool]func(four, six string) string{false: func(four, _ string) string { return four }, true: func(_, six string) string { return "[" + six + "]" }}[six]
+	one, two, only := address("203.0.113.10", "2001:db8::10"), address("203.0.113.11", "2001:db8::11"), address("203.0.113.12", "2001:db8::12")
+	forward := func(name, at, ports, to string) string {
+		return portForward(name, fmt.Sprintf("address: %q, port: %s, protocol: udp, to: {%s}", strings.Trim(at, "[]"), ports, to))
+	}
+	model := func(rules string) string {
+		return strings.Replace(pathMTUModel[:strings.Index(pathMTUModel, "kind: SNAT")-len("---\napiVersion: weir/v1\n")], "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1) +
+			snat("all", "addresses: [203.0.113.10, \"2001:db8::10\"]") +
+			forward("range", one, "7000-7010", "endpoint: h1") + forward("more", one, "7020", "endpoint: h1") +
+			forward("first", two, "7000", "endpoint: h1") + forward("second", two, "7001", "endpoint: h2") +
+			forward("moved", only, "8000", "endpoint: h1, port: 7000") + policy("t", "in", rules)
+	}
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.12/24", "fd00:1::12/64"}, "10.1.1.1", "fd00:1::1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::1/64"})
+	const all = "{name: udp, direction: ingress, action: allow, protocol: udp, ports: [7000-7020]}"
+	n.Run(model(all))
+	for _, port := range []string{"7000", "7001", "7005", "7011", "7020"} {
+		echoUDP(t, h1, address("10.1.1.11", "fd00:1::11")+":"+port)
+		echoUDP(t, h2, address("10.1.1.12", "fd00:1::12")+":"+port)
+	}
+	wires := []*sandbox.Wire{wire(t, h1), wire(t, h2), wire(t, out)}
+	for _, from := range []*sandbox.Host{out, h2} {
+		for _, c := range []struct {
+			to      string
+			arrives bool // at once; else after a small one
+		}{{one + ":7000", true}, {one + ":7005", true}, {one + ":7020", true}, {only + ":8000", true}, {two + ":7000", n.Kernel()}, {two + ":7001", n.Kernel()}} {
+			if from == h2 && c.to == two+":7001" {
+				continue // its own: the source is rewritten behind the tracker, in every fragment
+			}
+			ask := asks(t, from, c.to)
+			text := fmt.Sprint("large ", c.to, " of ", from.Name)
+			if got := ask(4000, text); got != c.arrives {
+				t.Errorf("%s sends a large datagram to %s: it arrives: %v", from.Name, c.to, got)
+			}
+			if !c.arrives && (sees(wires[0], saying(text)) || sees(wires[1], saying(text))) {
+				t.Errorf("%s sends a large datagram to %s: some of it arrives", from.Name, c.to)
+			}
+			if !ask(100, "small") || !ask(4000, "large again") {
+				t.Errorf("%s sends a small datagram to %s, and then a large one: there is no answer", from.Name, c.to)
+			}
+		}
+		for _, to := range []string{one + ":7011", two + ":7020", only + ":7000"} { // nobody forwards these
+			if asks(t, from, to)(4000, "nobody's") || sees(wires[0], saying("nobody's")) || sees(wires[1], saying("nobody's")) {
+				t.Errorf("%s sends a large datagram to %s: it arrives", from.Name, to)
+			}
+		}
+	}
+	own := func(f []byte) bool {
+		src, _, _ := icmpError(f)
+		return src.IsValid() && inside(src)
+	}
+	if sees(wires[2], own) {
+		t.Error("a packet has left untranslated")
+	}
+	// Judged again in fragments, connections live on as long as they may.
+	known, ended := asks(t, out, one+":7001"), asks(t, out, one+":7002")
+	echoUDP(t, h1, address("10.1.1.11", "fd00:1::11")+":7002")
+	if !known(4000, "new") || !ended(4000, "new") {
+		t.Error("no answer")
+	}
+	n.Weir.Apply(model("{name: not-this, direction: ingress, action: deny, protocol: udp, ports: [7002]}" + ", " + all))
+	if !known(4000, "judged again") || !known(4000, "once more") {
+		t.Error("a connection of large datagrams has ended with the change of a policy that admits it")
+	}
+	if ended(4000, "denied") || sees(wires[0], saying("denied")) {
+		t.Error("what is denied comes to its port in fragments")
+	}
+}
+
+// inside reports whether an address is of h1's and h2's networks.
+func inside(a netip.Addr) bool {
+	return netip.MustParsePrefix("10.0.0.0/8").Contains(a) || netip.MustParsePrefix("fd00::/8").Contains(a)
 }

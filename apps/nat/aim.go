@@ -123,14 +123,14 @@ func choose(b *pipeline.Builder, t *pipeline.TenantSite, a aimed, w way) {
 
 // remember has a connection that a has chosen the target of be translated.
 func remember(b *pipeline.Builder, t *pipeline.TenantSite, a aimed, w way) {
-	back := []ofproto.Action{ofproto.SetAddr(pipeline.IPDst(a.address), a.address)}
+	var port []ofproto.Action
 	if w.to != 0 {
-		back = append(back, a.setPort(w.port))
+		port = append(port, a.setPort(w.port))
 	}
 	b.Translate(t, pipeline.Translation{
 		Of: a.of, Conds: []ofproto.Cond{pipeline.IPVersion(a.address.Is4()), pipeline.DNAT.Is(), ofproto.Is(pipeline.RegTarget, a.tag)},
-		First: back, Service: w.service, NAT: ofproto.NAT{Dst: true, AddrMin: a.ip, PortMin: w.to}, Sure: true,
-		Double: a.gateway.IsValid(),
+		First: []ofproto.Action{ofproto.SetAddr(pipeline.IPDst(a.address), a.address)}, Port: port, Service: w.service, Fragments: a.oneWay(),
+		NAT: ofproto.NAT{Dst: true, AddrMin: a.ip, PortMin: w.to}, Sure: true, Double: a.gateway.IsValid(),
 	})
 }
 

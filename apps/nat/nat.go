@@ -46,11 +46,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 			float(b, t, x, f, known)
 		}
 	}
-	for _, f := range t.PortForwards {
-		if x, ok := b.Outside(f.External); ok && f.Bridge == b.Bridge.Name {
-			forward(b, t, x, f, known)
-		}
-	}
+	forwards(b, t, known)
 	blocks(b, t)
 	stillTheirs(b, t)
 	exempt(b, t)

@@ -11,8 +11,12 @@ const (
 	laterFragment = 3
 )
 
-// IsLaterFragment is the condition that a packet is a fragment, and not the first.
-var IsLaterFragment = ofproto.Is(ofproto.IPFrag, laterFragment)
+// IsFragment is the condition that a packet is a fragment, and IsLaterFragment that it is not the
+// first.
+var (
+	IsFragment      = ofproto.Masked(ofproto.IPFrag, firstFragment, firstFragment)
+	IsLaterFragment = ofproto.Is(ofproto.IPFrag, laterFragment)
+)
 
 // fragments lets the later fragments of a packet that policy judges follow the first, which
 // alone has ports. The userspace datapath's tracker puts a packet together for every ct()

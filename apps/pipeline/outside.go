@@ -201,9 +201,12 @@ type Translation struct {
 	Of    intent.ID
 	Conds []ofproto.Cond   // which
 	First []ofproto.Action // before it is remembered
+	Port  []ofproto.Action // and then, if it has ports
 	NAT   ofproto.NAT      // zero: it keeps its address
 	// Service is the protocol, if First or NAT has to do with ports of it.
 	Service []ofproto.Cond
+	// Fragments is that later fragments come, although Service has to do with ports.
+	Fragments bool
 	// ICMP is the translation of ICMP, if it is another one.
 	ICMP *ofproto.NAT
 	// Sure is that the new address is known however it ends: there is one, and the port is as
@@ -223,7 +226,8 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	if x.Double {
 		x.Conds, x.Sure = append(slices.Clip(x.Conds), Double.Is()), false
 	}
-	add := func(priority uint16, c ofproto.ConnTrack, more ...ofproto.Cond) {
+	whole := slices.Concat(x.First, x.Port)
+	add := func(priority uint16, first []ofproto.Action, c ofproto.ConnTrack, more ...ofproto.Cond) {
 		if x.Double {
 			c.Exec = append(slices.Clip(c.Exec), ofproto.Load{Dst: markDouble, Value: 1})
 		}
@@ -237,10 +241,10 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		} else if x.NAT.Src {
 			actions = slices.Insert(actions, 1, ofproto.SetAddr(IPSrc(x.NAT.AddrMin), x.NAT.AddrMin))
 		}
-		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, x.Service, more)...), append(slices.Clip(x.First), actions...)...)
+		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, more)...), append(slices.Clip(first), actions...)...)
 	}
 	c := admittedBy(0)
-	object := RegSNAT
+	ruled, object := len(c.Exec), RegSNAT
 	if x.NAT.Dst {
 		c.Exec = append(c.Exec, ofproto.Load{Dst: markDNAT, Value: 1})
 		object = RegTarget
@@ -249,16 +253,16 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	if x.NAT.Dst && x.NAT.PortMin != 0 {
 		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
 	}
-	add(150, c)
+	add(150, whole, c, x.Service...)
 	if x.ICMP != nil {
 		same := c
 		same.NAT = x.ICMP
-		add(151, same, icmpOf(x.NAT.AddrMin.Is4()))
+		add(151, whole, same, icmpOf(x.NAT.AddrMin.Is4()))
 	}
-	if len(x.Service) == 0 || x.NAT.Src { // a later fragment has no port
-		later := commitAction()
-		later.Exec = []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}
-		add(155, later, ofproto.Is(ofproto.IPFrag, laterFragment))
+	if x.NAT.Src { // a later fragment has no port
+		add(155, x.First, laterOf(c.Exec[ruled:]), append(slices.Clip(x.Service), IsLaterFragment)...)
+	} else if len(x.Service) == 0 || x.Fragments { // and in IPv6 does not say the protocol
+		add(155, x.First, laterOf(c.Exec[ruled:]), IsLaterFragment)
 	}
 	if !t.follows() {
 		return
@@ -271,9 +275,17 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		}
 		read := c
 		read.ALG = alg
-		add(152, read, what[0], what[1])
+		add(152, whole, read, append(slices.Clip(x.Service), what[0], what[1])...)
 	}
-	add(153, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), Related.Is())
+	add(153, whole, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), append(slices.Clip(x.Service), Related.Is())...)
+}
+
+// laterOf remembers a connection of which the last fragment of a packet knows no rule: what is
+// translated, and how, and not in which epoch.
+func laterOf(exec []ofproto.Action) ofproto.ConnTrack {
+	c := commitAction()
+	c.Exec = append([]ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}, ofproto.Load{Dst: labelLayout, Value: LabelLayout}}, exec...)
+	return c
 }
 
 // alongErrors translates ICMP errors that travel in the direction in which their connections

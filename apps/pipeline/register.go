@@ -226,6 +226,7 @@ const (
 	NotOurs         Reason = 61 // from outside, for an address that nobody has
 	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
 	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
+	WhoseFragment   Reason = 73 // a later fragment for forwarded ports, of which the first alone says which
 	NoPortLeft      Reason = 64 // all ports of the addresses that it could leave as are taken
 	WithoutPorts    Reason = 68 // several tenants leave as its address, and answers are theirs by their ports
 	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
@@ -250,6 +251,7 @@ var Reasons = map[Reason]string{
 	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
 	NoPort:  "the endpoint's port has gone",
 	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
+	WhoseFragment: "fragment that does not say for which forwarded port it is",
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
 	WithoutPorts:  "its tenant has ports of an address outside, and its protocol has none that could be told apart",
 	NobodysPort:   "from outside, for an address of several tenants, and for a port of none",
