@@ -91,6 +91,7 @@ type Bridge struct {
 	Quirks       []Reason `json:"quirks"`          // what its version of Open vSwitch gets wrong, and what is done about it
 	Drift        Drift    `json:"drift"`
 	Meters       []Meter  `json:"meters"` // of intents, by name
+	NoPort       []NoPort `json:"noPort"` // SNATs that had no port left, by name
 }
 
 // A Meter is what an intent lets pass in a second, since its meter was made: connections that
@@ -100,6 +101,13 @@ type Meter struct {
 	ID      string `json:"id"`
 	Packets uint64 `json:"packets"` // that came to it
 	Dropped uint64 `json:"dropped"` // of these
+}
+
+// A NoPort is an SNAT that had no port left for packets that would have begun connections, since
+// it came to the bridge. They were dropped.
+type NoPort struct {
+	ID      string `json:"id"`
+	Dropped uint64 `json:"dropped"` // packets; who asks again is counted again
 }
 
 // Drift is what somebody else has changed of what Weir answers for on a bridge, since the
@@ -152,8 +160,16 @@ type Tenant struct {
 	// Limit is how many connections it may have and has; nil: it has no limit in force.
 	Limit *Fill `json:"limit,omitempty"`
 
+	SNATs []SNAT `json:"snats,omitempty"` // in the order in which they are asked
+
 	Ended         uint64  `json:"ended"`                   // connections that were ended since the daemon began, for policy no longer admitted them
 	RecentlyEnded []Ended `json:"recentlyEnded,omitempty"` // the newest fifty, the last one first
+}
+
+// An SNAT is how many ports there are of each of its addresses, for each server and port.
+type SNAT struct {
+	ID    string `json:"id"`
+	Ports int    `json:"ports"`
 }
 
 // An Ended is connections that were ended at one time, all of which the same rules had
@@ -195,6 +211,8 @@ type Connection struct {
 	Audited  bool   `json:"audited"`  // policy denies it, and its tenant is only audited: ingress, or else egress, would have stopped it
 	Egress   string `json:"egress"`   // the intent that let it out
 	Ingress  string `json:"ingress"`  // the intent that let it in
+
+	NAT string `json:"nat,omitempty"` // the intent that translates it, or exempts it from that
 
 	StateOrig  string            `json:"stateOrig,omitempty"`  // of TCP, by direction, where the tracker has one for each
 	StateReply string            `json:"stateReply,omitempty"` //

@@ -30,6 +30,8 @@ type Conn interface {
 	GroupsAndMeters(ctx context.Context) ([]ofproto.Group, []ofproto.MeterConfig, error)
 	// MeterStats returns the counters of all meters.
 	MeterStats(ctx context.Context) ([]ofproto.MeterStats, error)
+	// FlowStatsOf returns some flows, with their counters.
+	FlowStatsOf(ctx context.Context, q ofproto.FlowQuery) ([]ofproto.FlowStats, error)
 	// Watch has the switch tell what others change from then on; next waits for it.
 	Watch(ctx context.Context) (next func(context.Context) (ofproto.TableChange, error), err error)
 	// Apply carries out p, wholly or not at all. If the switch refuses part of p the
@@ -167,6 +169,7 @@ type Bridge struct {
 	Sent     uint64              // modifications sent in this session
 	Err      error               // why the bridge is not as it should be, if it is not
 	Metered  []Metered           // by intent; not newer than a few seconds
+	NoPort   []NoPort            // SNATs that had none left, by name; not newer than a few seconds
 
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore
 	// repaired less often.

@@ -28,8 +28,11 @@ const (
 func (s *session) count(ctx context.Context) error {
 	began := time.Now()
 	defer func() { s.counting = time.After(max(countEvery, countShare*time.Since(began))) }()
-	if s.given == nil || len(s.given.Meters()) == 0 {
+	if s.given == nil {
 		return nil
+	}
+	if err := s.countPorts(ctx); err != nil || len(s.given.Meters()) == 0 {
+		return err
 	}
 	stats, err := s.conn.MeterStats(ctx)
 	if err != nil {

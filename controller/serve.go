@@ -84,6 +84,7 @@ type session struct {
 	truce   <-chan time.Time // when what is fought over will be repaired
 
 	counting <-chan time.Time // when the meters are read again
+	ports    exhaustion
 	sweep    sweeper
 
 	resolving  resolving

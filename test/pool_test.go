@@ -1,11 +1,13 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/sandbox"
 	"weir/test/ovstest"
@@ -161,4 +163,72 @@ func TestPortsByChance(t *testing.T) {
 	if near > 2 {
 		t.Errorf("%d of 10 connections leave from a port beside another's", near)
 	}
+}
+
+// TestAnExhaustedSNATIsSeen opens more connections than an SNAT has ports, of each protocol in each
+// version of IP, and listens outside: none leaves with the sender's own address. Status and the log say
+// whose SNAT it is, the log once.
+func TestAnExhaustedSNATIsSeen(t *testing.T) {
+	n, h1, out := manyHosts(t, snat("few", "addresses: [203.0.113.60, \"2001:db8::60\"], ports: 34567-34570"))
+	w := wire(t, out)
+	for _, end := range []struct{ from, to string }{{"10.1.1.%d", "203.0.113.1:80"}, {"[fd00:1::%x]", "[2001:db8::9]:80"}} {
+		echo(t, out, end.to)
+		echoUDP(t, out, end.to)
+		for _, network := range []string{"tcp", "udp"} {
+			var open int
+			for i := 16; i < 24; i++ {
+				open += opens(t, h1, network, fmt.Sprintf(end.from, i)+":4000", end.to)
+			}
+			if open != 4 {
+				t.Errorf("%d %s connections to %s through 4 ports", open, network, end.to)
+			}
+		}
+	}
+	for i := 16; i < 20; i++ { // with one identifier: the userspace datapath translates the first alone
+		for from, to := range map[string]string{"10.1.1.%d": "203.0.113.1", "fd00:1::%x": "2001:db8::9"} {
+			h1.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "1", "-e", "77", "-I", fmt.Sprintf(from, i), to)
+		}
+	}
+	ovstest.Eventually(t, "status says that no port is left", func() error {
+		s, err := n.Weir.Status()
+		if err == nil && (len(s.Bridges[0].NoPort) != 1 || s.Bridges[0].NoPort[0].ID != "t/snat/few" || s.Bridges[0].NoPort[0].Dropped < 8) {
+			err = fmt.Errorf("%+v", s.Bridges[0].NoPort)
+		}
+		return err
+	})
+	if text, err := n.Weir.Tool("connections", "--by-address"); err != nil || strings.Count(text, "4 of 4 (100%)") != 2 {
+		t.Errorf("%v: %s", err, text)
+	}
+	if told := strings.Count(n.Weir.Log(), "no port is left"); told != 1 {
+		t.Errorf("the log says so %d times", told)
+	}
+	if sees(w, hasInnerSource) {
+		t.Error("a packet has left untranslated")
+	}
+}
+
+// hasInnerSource reports whether a frame is IP from 10.0.0.0/8 or fd00::/8.
+func hasInnerSource(f []byte) bool {
+	return len(f) > 34 && f[12] == 0x08 && f[13] == 0x00 && f[26] == 10 || len(f) > 54 && f[12] == 0x86 && f[13] == 0xdd && f[22] == 0xfd
+}
+
+// opens opens a connection from an address and port, talks, and returns how many there are of it.
+func opens(t *testing.T, h *sandbox.Host, network, from, to string) int {
+	t.Helper()
+	at := netip.MustParseAddrPort(from)
+	var local net.Addr = &net.TCPAddr{IP: at.Addr().AsSlice(), Port: int(at.Port())}
+	if network == "udp" {
+		local = &net.UDPAddr{IP: at.Addr().AsSlice(), Port: int(at.Port())}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	c, err := h.DialFrom(ctx, local, network, to)
+	if err != nil {
+		return 0
+	}
+	t.Cleanup(func() { c.Close() })
+	if say(c, "hello", time.Second) != nil {
+		return 0
+	}
+	return 1
 }

@@ -33,11 +33,11 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	if t.Mode == intent.Off || len(b.Externals) == 0 {
 		return
 	}
-	known := map[netip.Prefix]bool{}
+	known, counted := map[netip.Prefix]bool{}, map[intent.ID]bool{}
 	for rank, s := range t.SNATs {
 		for _, x := range b.Externals {
 			for _, p := range s.PoolsOn(b.Bridge.Name, x.Network) {
-				snat(b, t, x, s, p, rank, known)
+				snat(b, t, x, s, p, rank, known, counted)
 			}
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // snat has what a tenant opens to an outside leave from a pool.
-func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, pool intent.Pool, rank int, known map[netip.Prefix]bool) {
+func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, pool intent.Pool, rank int, known map[netip.Prefix]bool, counted map[intent.ID]bool) {
 	ip := pipeline.IPVersion(pool.Is4())
 	for _, r := range pool.Ranges {
 		for _, p := range prefixesOf(r) {
@@ -37,6 +37,10 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	}
 	chosen := []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)}
 	choice.weigh(b, s.ID(), chosen)
+	if !sure(choice, s) && !counted[s.ID()] {
+		counted[s.ID()] = true
+		b.Exhaustible(s.ID())
+	}
 	for i, r := range choice.slots {
 		if t.InCommon(x.Network, r.Lo) {
 			translateBlock(b, t, s, r, choice.slot(chosen, i))
@@ -50,6 +54,12 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 			Sure:  r.Lo == r.Hi && s.Preserves(),
 		})
 	}
+}
+
+// sure reports whether the address that each slot translates to is known however the search for
+// a port ends.
+func sure(c choice, s *intent.SNAT) bool {
+	return s.Preserves() && !slices.ContainsFunc(c.slots, func(r intent.AddrRange) bool { return r.Lo != r.Hi })
 }
 
 // withoutPorts is the translation of what has identifiers in place of ports, and is to keep them:

@@ -156,6 +156,7 @@ func outside(b *Builder, id intent.ID) {
 	for _, r := range []Reason{InvalidState, NotSYN} { // the tracker has not translated it
 		b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Is(RegReason, uint64(r))), ToDrop(NotTranslated)...)
 	}
+	b.Flow(id, CommitCheck, 60, ofproto.MatchOn(both(SNAT, Limited)), ToDrop(LimitReached)...) // also in an audit: it is not translated
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
 	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
 	dnated, known := uint64(MarkDNAT), Remembered()

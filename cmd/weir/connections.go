@@ -22,6 +22,7 @@ func connectionsCommand() *cobra.Command {
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
 	tenant := cmd.Flags().StringP("tenant", "t", "", "only this tenant's (default: all)")
+	byAddress := cmd.Flags().Bool("by-address", false, "how many have left as each address outside, and how full it is")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := url.Values{}
 		if *tenant != "" {
@@ -30,6 +31,13 @@ func connectionsCommand() *cobra.Command {
 		var list []api.Connection
 		if err := newClient(*socket).get(cmd.Context(), "/v1/connections", query, &list); err != nil {
 			return err
+		}
+		if *byAddress {
+			var s api.Status
+			if err := newClient(*socket).get(cmd.Context(), "/v1/status", nil, &s); err != nil {
+				return err
+			}
+			return addressListing(useOf(list, s.Tenants)).print(cmd.OutOrStdout(), *format)
 		}
 		return connectionsListing(list).print(cmd.OutOrStdout(), *format)
 	}
@@ -48,13 +56,13 @@ func connectionsListing(list []api.Connection) listing {
 func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 	head := []any{"TENANT", "PROTOCOL", "FROM", "TO", "STATE", "LET OUT BY", "LET IN BY"}
 	if wide {
-		head = append(head, "ZONE", "EPOCH", "CLASS", "MARK", "LABEL")
+		head = append(head, "LEFT AS", "NAT", "ZONE", "EPOCH", "CLASS", "MARK", "LABEL")
 	}
 	row(w, head...)
 	for _, c := range list {
 		cells := []any{c.Tenant, c.Protocol, source(c), target(c), stateText(c), short(c, c.Egress), short(c, c.Ingress)}
 		if wide {
-			cells = append(cells, c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label)
+			cells = append(cells, leftAs(c), short(c, c.NAT), c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label)
 		}
 		row(w, cells...)
 	}
@@ -74,6 +82,14 @@ func stateText(c api.Connection) string {
 }
 
 func source(c api.Connection) string { return endText(c.Orig.Src, c.Orig.Sport) }
+
+// leftAs is the source that a connection has on the other side, if it is another one.
+func leftAs(c api.Connection) string {
+	if c.Reply.Dst == c.Orig.Src {
+		return ""
+	}
+	return endText(c.Reply.Dst, c.Reply.Dport)
+}
 
 func target(c api.Connection) string {
 	if strings.HasPrefix(c.Protocol, "icmp") {

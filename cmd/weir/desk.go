@@ -103,7 +103,7 @@ func (d *desk) database() api.Database {
 
 // bridge returns the state of a bridge; now is nil before the controller runs.
 func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
-	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Meters: []api.Meter{}, Drift: driftOf(controller.DriftLog{}, nil)}
+	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Meters: []api.Meter{}, NoPort: []api.NoPort{}, Drift: driftOf(controller.DriftLog{}, nil)}
 	if all := d.trouble.Load(); all != nil {
 		b.Error = (*all)[name]
 	}
@@ -131,6 +131,9 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 	}
 	for _, m := range have.Metered {
 		b.Meters = append(b.Meters, api.Meter{ID: string(m.Intent), Packets: m.Packets, Dropped: m.Dropped})
+	}
+	for _, n := range have.NoPort {
+		b.NoPort = append(b.NoPort, api.NoPort{ID: string(n.SNAT), Dropped: n.Dropped})
 	}
 	if have.Err != nil {
 		b.Error = have.Err.Error()
@@ -174,8 +177,24 @@ func tenantStatuses(m *intent.Model, now *controller.Status) []api.Tenant {
 	}
 	for _, t := range m.Tenants() {
 		s := tenantStatus(t, given[t.ID()], now)
+		s.SNATs = snatsOf(t)
 		s.SourceZone = sources[t.ID()+pipeline.SourceZone]
 		all = append(all, s)
+	}
+	return all
+}
+
+// ephemeral is how many ports there are from 1024 on, among which another one is looked for when
+// that of a sender is taken.
+const ephemeral = 65536 - 1024
+
+func snatsOf(t *intent.Tenant) (all []api.SNAT) {
+	for _, s := range t.SNATs {
+		n := api.SNAT{ID: string(s.ID()), Ports: ephemeral}
+		if !s.Preserves() {
+			n.Ports = int(s.Ports.Hi) - int(s.Ports.Lo) + 1
+		}
+		all = append(all, n)
 	}
 	return all
 }
@@ -243,8 +262,9 @@ func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.
 
 func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Connection {
 	a := explain.Connection(e.Label, e.Mark, n)
+	nat, _ := n.Origin(pipeline.ObjectOf(e.Label, e.Mark))
 	return api.Connection{
-		Tenant: tenant, Zone: e.Zone, Protocol: e.Protocol,
+		Tenant: tenant, NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol,
 		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State,
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
 		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),

@@ -142,6 +142,7 @@ func reasons(w io.Writer, bridges []api.Bridge, wide bool) {
 		reasonList(w, b.Name+" refused", b.Refused, wide)
 		reasonList(w, b.Name+" waits for", b.Pending, wide)
 		meterList(w, b.Name, b.Meters, wide)
+		noPortList(w, b.Name, b.NoPort, wide)
 		driftList(w, b.Name, b.Drift, wide)
 		quirkList(w, b.Name, b.Quirks, wide)
 	}
@@ -156,6 +157,15 @@ func meterList(w io.Writer, bridge string, meters []api.Meter, wide bool) {
 		}
 	}
 	reasonList(w, bridge+" drops what is over a rate", list, wide)
+}
+
+// noPortList says which SNATs have run out of ports.
+func noPortList(w io.Writer, bridge string, all []api.NoPort, wide bool) {
+	var list []api.Reason
+	for _, n := range all {
+		list = append(list, api.Reason{ID: n.ID, Why: fmt.Sprintf("%d packets dropped", n.Dropped)})
+	}
+	reasonList(w, bridge+" has had no port left for new connections (add addresses, or widen ports; weir connections --by-address)", list, wide)
 }
 
 // drifts counts what somebody else has changed.

@@ -189,6 +189,11 @@ func (c *Conn) FlowStats(ctx context.Context) ([]ofproto.FlowStats, error) {
 	return slices.Concat(parts...), err
 }
 
+// FlowStatsOf returns some flows with their counters.
+func (c *Conn) FlowStatsOf(ctx context.Context, q ofproto.FlowQuery) ([]ofproto.FlowStats, error) {
+	return list(ctx, c, q.Stats(), ofproto.DecodeFlowStats)
+}
+
 // MeterStats returns the counters of all meters: Packets and Bytes of what came to a meter,
 // and its Bands of what each of them has dropped.
 func (c *Conn) MeterStats(ctx context.Context) ([]ofproto.MeterStats, error) {
