@@ -232,3 +232,28 @@ func opens(t *testing.T, h *sandbox.Host, network, from, to string) int {
 	}
 	return 1
 }
+
+// TestWhatIsOverALimitInAnAuditDoesNotLeave opens more connections than an audited tenant may have. All
+// pass inside; what would leave untranslated does not.
+func TestWhatIsOverALimitInAnAuditDoesNotLeave(t *testing.T) {
+	n, h1, h2, out := behind(t, natBridge+tenant("t", "mode: audit, limits: {connections: 2}", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}")+
+		endpoint("t", "h1", 1, "10.1.1.11")+endpoint("t", "h2", 2, "10.1.1.12")+snat("all", "addresses: [203.0.113.10-203.0.113.11]"))
+	w := wire(t, out)
+	echoUDP(t, out, "203.0.113.1:53")
+	var open int
+	for port := 4000; port < 4006; port++ {
+		open += opens(t, h1, "udp", fmt.Sprint("10.1.1.11:", port), "203.0.113.1:53")
+	}
+	if open > 2 {
+		t.Errorf("%d connections are open, want 2", open)
+	}
+	if sees(w, hasInnerSource) {
+		t.Error("a packet has left untranslated")
+	}
+	if !n.Kernel() { // that one drops what is over the limit itself
+		echoUDP(t, h2, "10.1.1.12:53")
+		if opens(t, h1, "udp", "10.1.1.11:5000", "10.1.1.12:53") != 1 {
+			t.Error("inside, nothing passes over the limit of an audit")
+		}
+	}
+}
