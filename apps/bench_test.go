@@ -51,7 +51,7 @@ func BenchmarkDiffAndNarrowed10000Rules(b *testing.B) {
 		if plan := ofproto.Diff(p.Tables(), have); !plan.Empty() {
 			b.Fatal("not empty")
 		}
-		if ids := pipeline.Narrowed(p, have, in.Numbers, in.Model); len(ids) > 0 {
+		if ids := pipeline.Narrowed(p.Tables().Flows, have.Flows, in.Numbers, in.Model); len(ids) > 0 {
 			b.Fatal(ids)
 		}
 	}

@@ -99,7 +99,7 @@ func BenchmarkAMemberJoins(b *testing.B) {
 		}
 		if before != nil {
 			after.After(before)
-			pipeline.Narrowed(after.Beside(before), before.Beside(after).Tables(), in.Numbers, m)
+			pipeline.Narrowed(after.Beside(before).Tables().Flows, before.Beside(after).Tables().Flows, in.Numbers, m)
 		}
 		before = after
 	}
@@ -140,7 +140,7 @@ func TestCIDRsThatRulesShareAreLookedUpOnce(t *testing.T) {
 			if flows != c.flows || mods != c.oneMore {
 				t.Errorf("%d flows, want %d; %d flow-mods for one CIDR more, want %d", flows, c.flows, mods, c.oneMore)
 			}
-			if again := pipeline.Narrowed(after, before.Tables(), in.Numbers, in.Model); mods == 1 && len(again) > 0 {
+			if again := pipeline.Narrowed(after.Tables().Flows, before.Tables().Flows, in.Numbers, in.Model); mods == 1 && len(again) > 0 {
 				t.Error("a CIDR that comes to a group which only allows takes nothing back")
 			}
 		})

@@ -30,7 +30,7 @@ func TestWhatIsTakenBackIsNamed(t *testing.T) {
 		var judged []map[string]bool // by change: the tenants that are judged again
 		for i, w := range worlds[1:] {
 			again := map[string]bool{}
-			for _, id := range pipeline.Narrowed(w.program, worlds[i].program.Tables(), w.in.Numbers, w.model) {
+			for _, id := range pipeline.Narrowed(w.program.Tables().Flows, worlds[i].program.Tables().Flows, w.in.Numbers, w.model) {
 				again[string(id)] = true
 			}
 			judged = append(judged, again)
@@ -183,7 +183,7 @@ func TestOnlyWhatTakesBackIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before, after, in := changed(t, c.from.model(t), c.to.model(t))
-			got := pipeline.Narrowed(after, before.Tables(), in.Numbers, in.Model)
+			got := pipeline.Narrowed(after.Tables().Flows, before.Tables().Flows, in.Numbers, in.Model)
 			if len(got) > 0 != c.named {
 				t.Errorf("named: %v", got)
 			}
@@ -248,7 +248,7 @@ func TestAPortThatGoesIsRemembered(t *testing.T) {
 		"its endpoint joins the group":     {left, away, 0},
 		"it comes as its endpoint does so": {left, whole, 0},
 	} {
-		if got := pipeline.Narrowed(c.to, c.from.Tables(), after.Numbers, in.Model); len(got) != c.named {
+		if got := pipeline.Narrowed(c.to.Tables().Flows, c.from.Tables().Flows, after.Numbers, in.Model); len(got) != c.named {
 			t.Errorf("%s: %v are judged again", name, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/ofproto"
 	"weir/store"
 )
 
@@ -91,9 +92,14 @@ func (s *stages) turn(files []intent.Source) {
 	in.Facts.Ports = s.ports
 	s.stage("compile", func() (err error) { after, err = Recompile(&s.cache, in); return err })
 	if s.before != nil {
-		s.stage("diff", func() error { after.After(s.before); return nil })
+		var want, have ofproto.Tables
+		s.stage("diff", func() error {
+			want, have = after.Unlike(s.before)
+			ofproto.Diff(want, have)
+			return nil
+		})
 		s.stage("narrowed", func() error {
-			pipeline.Narrowed(after.Beside(s.before), s.before.Beside(after).Tables(), in.Numbers, m)
+			pipeline.Narrowed(want.Flows, have.Flows, in.Numbers, m)
 			return nil
 		})
 	}

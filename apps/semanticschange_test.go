@@ -63,7 +63,7 @@ func TestAChangeGivesWhatANewStartGives(t *testing.T) {
 		if again := ofproto.Diff(b.program.Tables(), tables); !again.Empty() {
 			t.Fatalf("%s\nchanged to\n%s\nthere is something left to do: %+v", a.text, b.text, again)
 		}
-		again := pipeline.Narrowed(b.program, a.program.Tables(), b.in.Numbers, b.model)
+		again := pipeline.Narrowed(b.program.Tables().Flows, a.program.Tables().Flows, b.in.Numbers, b.model)
 		sim := flowsim.New(tables)
 		for range packetsOfAModel {
 			p, ok := drawPacket(t, b.model)

@@ -65,7 +65,7 @@ func (s *session) answered(flows []ofproto.Flow) map[pipeline.Presence]bool {
 // knew for a while whether it was made may have been made.
 func (s *session) announce(ctx context.Context, x change) error {
 	a := &s.announcing
-	now, before := s.answered(x.want.Tables().Flows), s.answered(x.have.Flows)
+	now, before := s.answered(x.want.Flows), s.answered(x.have.Flows)
 	for p := range before {
 		if !now[p] {
 			delete(a.known, p)

@@ -40,9 +40,9 @@ func (c *carried) tables() ofproto.Tables {
 // A change is the way from what a bridge carries to a program.
 type change struct {
 	plan   ofproto.Plan
-	want   *pipeline.Program // the units of the program that the bridge may not have
-	have   ofproto.Tables    // what it may have instead
-	theirs []ofproto.Flow    // what it will have of others
+	want   ofproto.Tables // of the program, what the bridge may not have
+	have   ofproto.Tables // what it may have instead
+	theirs []ofproto.Flow // what it will have of others
 
 	narrowed []intent.ID // tenants whose live connections have to be judged again
 }
@@ -51,15 +51,17 @@ type change struct {
 // the bridge carries something else than it was given.
 func (c *carried) to(p *pipeline.Program, mode intent.ForeignFlows) (change, error) {
 	if c.exact && (len(c.theirs) == 0 || mode == intent.ForeignKeep) {
-		x := change{plan: p.After(c.given), want: p.Beside(c.given), have: c.given.Beside(p).Tables()}
+		var x change
+		x.want, x.have = p.Unlike(c.given)
+		x.plan = ofproto.Diff(x.want, x.have)
 		x.theirs = without(c.theirs, x.plan.PutFlows)
 		return x, nil
 	}
-	x := change{want: p, have: c.tables()}
+	x := change{want: p.Tables(), have: c.tables()}
 	ours, theirs, err := divide(x.have, p, mode)
 	x.theirs = theirs
 	if err == nil {
-		x.plan = ofproto.Diff(p.Tables(), ours)
+		x.plan = ofproto.Diff(x.want, ours)
 	}
 	return x, err
 }

@@ -75,7 +75,7 @@ type Config struct {
 	// Narrowed names the tenants whose epoch has to be raised before want is sent to a
 	// bridge that has have. Of both, what is the same may be left out: the whole of what a
 	// tenant has. If nil, none.
-	Narrowed func(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, m *intent.Model) []intent.ID
+	Narrowed func(want, have []ofproto.Flow, n pipeline.Numbers, m *intent.Model) []intent.ID
 	// Answer answers a packet that a flow sent to the controller. If nil, nobody does.
 	Answer func(pipeline.Input, ofproto.PacketIn) []ofproto.PacketOut
 	// Observe takes note of a packet that a flow sent to the controller, if it is one to take

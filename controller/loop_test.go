@@ -150,7 +150,7 @@ func compile(_ *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
 }
 
 // narrowed names tenant a if its policy goes from 1 to 2 and its epoch has not been raised.
-func narrowed(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, _ *intent.Model) []intent.ID {
+func narrowed(want, have []ofproto.Flow, n pipeline.Numbers, _ *intent.Model) []intent.ID {
 	tag := func(f ofproto.Flow) uint32 { t, _ := pipeline.TagOf(f.Cookie); return t }
 	find := func(flows []ofproto.Flow, table ofproto.Table) uint16 {
 		for _, f := range flows {
@@ -160,7 +160,7 @@ func narrowed(want *pipeline.Program, have ofproto.Tables, n pipeline.Numbers, _
 		}
 		return 0
 	}
-	if find(have.Flows, 56) == 1 && find(want.Tables().Flows, 56) == 2 && find(have.Flows, 24) == uint16(n.Epoch("a")) {
+	if find(have, 56) == 1 && find(want, 56) == 2 && find(have, 24) == uint16(n.Epoch("a")) {
 		return []intent.ID{"a"}
 	}
 	return nil

@@ -20,12 +20,13 @@ func (s *session) plan(ctx context.Context, in pipeline.Input) BridgePlan {
 	if err != nil {
 		return BridgePlan{Err: err}
 	}
-	narrowed := s.narrowed(program, have, in)
+	want := program.Tables()
+	narrowed := s.narrowed(want.Flows, have.Flows, in)
 	ours, theirs, err := divide(have, program, s.mode(in))
 	if err != nil {
 		return BridgePlan{Err: err}
 	}
-	d := s.disruption(ctx, program, change{ofproto.Diff(program.Tables(), ours), program, have, theirs, narrowed}, in, true)
+	d := s.disruption(ctx, program, change{ofproto.Diff(want, ours), want, have, theirs, narrowed}, in, true)
 	if len(narrowed) > 0 { // their epochs would be raised first, and that is in the flows
 		in.Numbers = nextEpochs{in.Numbers, narrowed}
 		if program, err = s.config.Compile(&cache, in); err != nil {

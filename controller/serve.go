@@ -295,7 +295,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 		s.report.Foreign = len(x.theirs)
 	}
 	if err == nil {
-		x.narrowed = s.narrowed(x.want, x.have, in)
+		x.narrowed = s.narrowed(x.want.Flows, x.have.Flows, in)
 	}
 	if now, bad := s.reviewed(ctx, program, x, err); !now || bad != nil {
 		return false, bad
@@ -355,7 +355,7 @@ func (s *session) log(p ofproto.Plan) {
 }
 
 // narrowed asks the configuration.
-func (s *session) narrowed(want *pipeline.Program, have ofproto.Tables, in pipeline.Input) []intent.ID {
+func (s *session) narrowed(want, have []ofproto.Flow, in pipeline.Input) []intent.ID {
 	if s.config.Narrowed == nil {
 		return nil
 	}

@@ -53,7 +53,11 @@ const (
 // clashes returns what cannot be met in a model, across all of its tenants. Of several that
 // clash with one, each is told once.
 func clashes(m *Model) []clash {
-	var claims []claim
+	floats := 0
+	for _, t := range m.tenants {
+		floats += len(t.FloatingIPs)
+	}
+	claims := make([]claim, 0, floats+4*len(m.tenants)) // mostly
 	var forwards []*PortForward
 	for _, t := range m.tenants {
 		claims = t.claims(claims, m)

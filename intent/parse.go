@@ -172,17 +172,26 @@ func parsePart(r *reader, docs []document) part {
 
 // add appends what another spec says, which is of the documents that follow.
 func (s *Spec) add(t Spec) {
-	s.bridges = append(s.bridges, t.bridges...)
-	s.tenants = append(s.tenants, t.tenants...)
-	s.networks = append(s.networks, t.networks...)
-	s.endpoints = append(s.endpoints, t.endpoints...)
-	s.groups = append(s.groups, t.groups...)
-	s.policies = append(s.policies, t.policies...)
-	s.snats = append(s.snats, t.snats...)
-	s.floatings = append(s.floatings, t.floatings...)
-	s.forwards = append(s.forwards, t.forwards...)
+	s.bridges = together(s.bridges, t.bridges)
+	s.tenants = together(s.tenants, t.tenants)
+	s.networks = together(s.networks, t.networks)
+	s.endpoints = together(s.endpoints, t.endpoints)
+	s.groups = together(s.groups, t.groups)
+	s.policies = together(s.policies, t.policies)
+	s.snats = together(s.snats, t.snats)
+	s.floatings = together(s.floatings, t.floatings)
+	s.forwards = together(s.forwards, t.forwards)
 	s.objects += t.objects
 	s.lost = s.lost || t.lost
+}
+
+// together appends b to a. Where a is empty it is b itself, for nobody changes what has been read,
+// and objects of a kind are mostly in one file of their tenant.
+func together[T any](a, b []T) []T {
+	if len(a) == 0 {
+		return slices.Clip(b)
+	}
+	return append(a, b...)
 }
 
 const byteOrderMark = "\uFEFF"

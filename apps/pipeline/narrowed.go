@@ -14,8 +14,8 @@ import (
 // The bridge is the memory: this also sees what was changed while nobody looked. A
 // tenant whose epoch in n is not the one in have is on its way already, and is not
 // named again.
-func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []intent.ID {
-	installed := Epochs(have.Flows)
+func Narrowed(want, have []ofproto.Flow, n Numbers, m *intent.Model) []intent.ID {
+	installed := Epochs(have)
 	var settled []intent.ID
 	for _, t := range m.Tenants() {
 		if epoch, there := installed[n.Zone(t.ID())]; there && epoch == n.Epoch(t.ID()) {
@@ -25,7 +25,7 @@ func Narrowed(want *Program, have ofproto.Tables, n Numbers, m *intent.Model) []
 	if len(settled) == 0 {
 		return nil
 	}
-	narrowed := narrowedZones(want.Tables().Flows, have.Flows)
+	narrowed := narrowedZones(want, have)
 	return slices.DeleteFunc(settled, func(id intent.ID) bool { return !narrowed[n.Zone(id)] })
 }
 

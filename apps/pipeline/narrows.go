@@ -12,7 +12,7 @@ import (
 // identities that its connections have now; and if no flow stops connections that were not
 // stopped, or comes before a grant now and did not before.
 func narrows(now, then []ofproto.Flow) bool {
-	if sameFlows(now, then) {
+	if sameFlows(now, then) || onlyTranslatesMore(now, then) {
 		return false
 	}
 	before, after := admissionOf(then), admissionOf(now)
@@ -35,6 +35,14 @@ func narrows(now, then []ofproto.Flow) bool {
 	}
 	c.now, c.then = indexed(judgements(rules)), indexed(judgements(were))
 	return !c.grantsStay() || !c.stopsWereThere() || c.reordered()
+}
+
+// onlyTranslatesMore reports whether all that is other now is that more is translated.
+func onlyTranslatesMore(now, then []ofproto.Flow) bool {
+	plan := ofproto.Diff(ofproto.Tables{Flows: now}, ofproto.Tables{Flows: then})
+	added := len(now) - len(then) // if none is deleted; what else is put replaces one
+	return len(plan.DeleteFlows) == 0 && len(plan.PutFlows) == added &&
+		!slices.ContainsFunc(plan.PutFlows, func(f ofproto.Flow) bool { return !translates(f) || identifies(f) })
 }
 
 // translatesAll reports whether what was translated then is so now: who has an address outside

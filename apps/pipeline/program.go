@@ -41,13 +41,17 @@ func (p *Program) Beside(q *Program) *Program {
 	return &Program{slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })}
 }
 
+// Unlike returns the tables of the units that one of p and q has and the other has not, with all
+// meters, for units share them.
+func (p *Program) Unlike(q *Program) (want, have ofproto.Tables) {
+	want, have = p.Beside(q).Tables(), q.Beside(p).Tables()
+	want.Meters, have.Meters = p.Meters(), q.Meters()
+	return want, have
+}
+
 // After returns the plan for a bridge that has exactly q: that of the units in which the two
 // differ.
-func (p *Program) After(q *Program) ofproto.Plan {
-	want, have := p.Beside(q).Tables(), q.Beside(p).Tables()
-	want.Meters, have.Meters = p.Meters(), q.Meters() // which units share
-	return ofproto.Diff(want, have)
-}
+func (p *Program) After(q *Program) ofproto.Plan { return ofproto.Diff(p.Unlike(q)) }
 
 // Size returns how many flows and groups there are.
 func (p *Program) Size() (flows, groups int) {

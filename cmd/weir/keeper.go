@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net"
-	"reflect"
 	"slices"
 	"time"
 
@@ -339,7 +338,7 @@ func (k *keeper) tell(ctx context.Context, bridge string, s *site) error {
 		return nil
 	}
 	facts := pipeline.Facts{Ports: portFacts(have.Ports), Features: *s.features}
-	if s.told != nil && reflect.DeepEqual(*s.told, facts) {
+	if s.told != nil && s.told.Features == facts.Features && slices.Equal(s.told.Ports, facts.Ports) {
 		return nil
 	}
 	s.told = &facts
@@ -347,7 +346,7 @@ func (k *keeper) tell(ctx context.Context, bridge string, s *site) error {
 }
 
 func portFacts(ports []ovsdb.Port) []pipeline.Port {
-	var facts []pipeline.Port
+	facts := make([]pipeline.Port, 0, len(ports))
 	for _, p := range ports {
 		facts = append(facts, pipeline.Port{Name: p.Name, IfaceID: p.IfaceID, OFPort: p.OFPort})
 	}

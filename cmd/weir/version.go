@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 )
@@ -11,7 +12,7 @@ import (
 var release string
 
 // version returns the release, or what the Go toolchain noted of the checkout.
-func version() string {
+var version = sync.OnceValue(func() string {
 	if release != "" {
 		return release
 	}
@@ -32,7 +33,7 @@ func version() string {
 		}
 	}
 	return revision + dirty
-}
+})
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
