@@ -80,12 +80,16 @@ type Bridge struct {
 	// Programmed says that all of the current model is in the bridge: Revision is
 	// the model's, nothing is refused and nothing is left to send. What is pending
 	// waits for a port and does not count.
-	Programmed   bool     `json:"programmed"`
-	Flows        int      `json:"flows"`  // Weir's
-	Groups       int      `json:"groups"` // Weir's
-	Pending      []Reason `json:"pending"`
-	Refused      []Reason `json:"refused"`
-	Foreign      int      `json:"foreign"`         // flows of somebody else
+	Programmed bool     `json:"programmed"`
+	Flows      int      `json:"flows"`  // Weir's
+	Groups     int      `json:"groups"` // Weir's
+	Pending    []Reason `json:"pending"`
+	Refused    []Reason `json:"refused"`
+	Foreign    int      `json:"foreign"` // flows of somebody else
+
+	// Recirculations is how often a packet may be sent back to the flow tables, in the worst case.
+	Recirculations int `json:"recirculations"`
+
 	FlowModsSent uint64   `json:"flowModsSent"`    // flow-mods, group-mods and meter-mods in this OpenFlow session
 	Error        string   `json:"error,omitempty"` // why it does not get on
 	Quirks       []Reason `json:"quirks"`          // what its version of Open vSwitch gets wrong, and what is done about it

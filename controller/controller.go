@@ -163,6 +163,7 @@ type Bridge struct {
 	Revision uint64 // of the model that it was programmed from; zero: none
 	Flows    int    // Weir's
 	Groups   int
+	Rounds   int                 // how often a packet may be sent back to the flow tables
 	Foreign  int                 // flows of somebody else
 	Pending  []pipeline.Pending  // intents that wait for something
 	Refused  map[intent.ID]error // intents that the switch did not take

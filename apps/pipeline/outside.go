@@ -117,7 +117,7 @@ func comeBack(b *Builder, x ExternalSite) {
 	for r := ofproto.Reg0; r <= ofproto.Reg15; r++ {
 		actions = append(actions, ofproto.Set(r.Whole(), 0))
 	}
-	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), Across.Is()), append(actions,
+	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), Across.isWithout(FromOutside)), append(actions,
 		ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
 		ofproto.SetMAC(ofproto.EthDst, RouterMAC), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn})...)
 }

@@ -13,7 +13,8 @@ import (
 // A Program is all that should be in a bridge. No two of its units have a flow, or a group,
 // of the same key.
 type Program struct {
-	Units []*Unit // the bridge's, and then the tenants', by name
+	Units  []*Unit // the bridge's, and then the tenants', by name
+	Rounds Rounds
 }
 
 // Tables returns p as ofproto.Diff takes it, in the order of its units.
@@ -38,7 +39,7 @@ func (p *Program) Beside(q *Program) *Program {
 	for _, u := range q.Units[1:] {
 		both[u] = true
 	}
-	return &Program{slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })}
+	return &Program{Units: slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })}
 }
 
 // Unlike returns the tables of the units that one of p and q has and the other has not, with all

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"weir/intent"
+	"weir/internal/depth"
 	"weir/ofproto"
 )
 
@@ -19,6 +20,8 @@ type Unit struct {
 	Groups  []ofproto.Group
 	Meters  []ofproto.MeterConfig
 	Pending []Pending
+
+	shapes *depth.Shapes
 }
 
 // An App is a part of the compiler: what it adds to every bridge, and what for a tenant
@@ -38,6 +41,7 @@ type Cache struct {
 	before  map[ranked]int // what the bridge had when there was nothing here
 	ports   []Port         // of which bound was made
 	bound   map[binding]uint32
+	worst   worst
 }
 
 // Remember tells an empty Cache what the bridge has, so that what is compiled first keeps the
@@ -105,6 +109,9 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	}
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
 		return nil, err
+	}
+	if p.Rounds = c.worst.of(p.Units, in.Numbers); p.Rounds.tooMany() != nil {
+		return nil, p.Rounds.tooMany()
 	}
 	c.tenants = make(map[intent.ID]made[*TenantSite], len(sites))
 	for i, s := range sites {
@@ -220,6 +227,7 @@ func (b *Builder) sorted() (*Unit, error) {
 	u.Flows = flows
 	slices.SortFunc(u.Groups, func(a, b ofproto.Group) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(u.Meters, func(a, b ofproto.MeterConfig) int { return cmp.Compare(a.ID, b.ID) })
+	u.shapes = depth.ShapesOf(u.Flows, u.Groups)
 	return u, nil
 }
 

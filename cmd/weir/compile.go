@@ -79,7 +79,7 @@ func compile(w io.Writer, stdin io.Reader, f compileFlags) error {
 func compileHeader(bridge string, f compileFlags, ports []pipeline.Port, p *pipeline.Program) string {
 	var s strings.Builder
 	flows, groups := p.Size()
-	fmt.Fprintf(&s, "# bridge %s: %s, %s\n", bridge, count(flows, "flow", "flows"), count(groups, "group", "groups"))
+	fmt.Fprintf(&s, "# bridge %s: %s, %s; %s of a packet at most\n", bridge, count(flows, "flow", "flows"), count(groups, "group", "groups"), count(p.Rounds.N, "recirculation", "recirculations"))
 	if len(p.Meters()) > 0 {
 		fmt.Fprintf(&s, "# ovs-ofctl -O OpenFlow13 add-meter %s METER, for each add-meter below; then\n", bridge)
 	}

@@ -122,7 +122,7 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 		return b
 	}
 	b.Connected, b.Programmed, b.Revision = true, now.Programmed(name), have.Revision
-	b.Flows, b.Groups, b.Foreign, b.FlowModsSent = have.Flows, have.Groups, have.Foreign, have.Sent
+	b.Flows, b.Groups, b.Foreign, b.FlowModsSent, b.Recirculations = have.Flows, have.Groups, have.Foreign, have.Sent, have.Rounds
 	for _, p := range have.Pending {
 		b.Pending = append(b.Pending, api.Reason{ID: string(p.ID), Why: p.Why})
 	}

@@ -1,0 +1,62 @@
+package apps
+
+import (
+	"fmt"
+	"testing"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/ofproto"
+	"weir/store"
+)
+
+// TestPacketsAreNotSentBackTooOften prints how often a packet may be sent back in each case.
+func TestPacketsAreNotSentBackTooOften(t *testing.T) {
+	for _, name := range cases(t) {
+		p, _ := compileFile(t, name)
+		t.Logf("%-28s %d: %v", name, p.Rounds.N, p.Rounds.By)
+		if p.Rounds.N < 1 || p.Rounds.N > pipeline.MaxRounds {
+			t.Errorf("%s: %d", name, p.Rounds.N)
+		}
+	}
+}
+
+// TestAWayThatIsTooLongIsRefused adds an app to the pipeline that sends what is new on from
+// table to table, each time through the tracker.
+func TestAWayThatIsTooLongIsRefused(t *testing.T) {
+	const first = 200
+	chain := func(n int) pipeline.App {
+		return pipeline.App{Bridge: func(*pipeline.Builder) {}, Tenant: func(b *pipeline.Builder, s *pipeline.TenantSite) {
+			for i, e := range s.Endpoints {
+				if i < n {
+					b.Flow(e.ID(), first+ofproto.Table(i), 1, ofproto.MatchOn(ofproto.IsIPv4), ofproto.ConnTrack{ZoneIn: pipeline.Zone, Table: first + ofproto.Table(i) + 1})
+				}
+			}
+			b.Flow(s.ID(), pipeline.LBVIP, 30000, ofproto.MatchOn(ofproto.IsIPv4), ofproto.GotoTable(first))
+		}}
+	}
+	m := sixEndpoints(t)
+	for n, want := range map[int]string{4: "", 5: `a packet could be sent back to the flow tables 6 times, and Open vSwitch drops it after 5: do without one of "bridge/br0", "a/endpoint/e0", "a/endpoint/e1", "a/endpoint/e2", "a/endpoint/e3", "a/endpoint/e4"`,
+		6: `a packet could be sent back to the flow tables 6 times, and Open vSwitch drops it after 5: do without one of "bridge/br0", "a/endpoint/e0", "a/endpoint/e1", "a/endpoint/e2", "a/endpoint/e3", "a/endpoint/e4"`} {
+		in, err := inputOf(m, store.Mem())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pipeline.Build(in, chain(n)); (err == nil) != (want == "") || err != nil && err.Error() != want {
+			t.Errorf("%d more: %v\nwant %s", n, err, want)
+		}
+	}
+}
+
+func sixEndpoints(t *testing.T) *intent.Model {
+	text := "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: a}\n---\n" +
+		"apiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: a}\nspec: {subnets: [{cidr: 10.1.0.0/24}]}\n"
+	for i := range 6 {
+		text += fmt.Sprintf("---\napiVersion: weir/v1\nkind: Endpoint\nmetadata: {name: e%d, tenant: a}\nspec: {network: n, bind: {port: p%d}, mac: \"02:00:00:00:00:1%d\", ips: [10.1.0.1%d]}\n", i, i, i, i)
+	}
+	m, err := intent.Read(intent.Source{Name: "six", Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
