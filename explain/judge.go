@@ -22,6 +22,7 @@ type Judge struct {
 	src, dst map[netip.Addr]uint32   // identities that the ports and the neighbours say
 	inside   []netip.Prefix          // where the tenant's endpoints are
 	networks []uint32                // whose each of these is
+	public   map[uint32]bool         // tags of those that may be reached from outside as they are
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -45,7 +46,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 		}
 	}
 	j.sim = flowsim.New(tables)
-	j.look(t, in.Numbers.Group)
+	j.look(t, in.Numbers)
 	return j
 }
 
@@ -67,11 +68,13 @@ func asksAsWhom(f ofproto.Flow) bool {
 }
 
 // look notes which addresses say whose they are, where not all do.
-func (j *Judge) look(t *intent.Tenant, number func(intent.ID) uint32) {
+func (j *Judge) look(t *intent.Tenant, numbers pipeline.Numbers) {
+	j.public = map[uint32]bool{}
 	for _, n := range t.Networks {
+		j.public[numbers.Tag(n.ID())] = true
 		j.opaque = j.opaque || n.Learn
 		for _, s := range n.Subnets {
-			j.inside, j.networks = append(j.inside, s.CIDR), append(j.networks, number(n.ID()))
+			j.inside, j.networks = append(j.inside, s.CIDR), append(j.networks, numbers.Group(n.ID()))
 		}
 	}
 	for _, e := range t.Endpoints {
@@ -105,7 +108,7 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	switch ruling, astray := j.send(now); {
 	case ruling != pipeline.Denied || astray:
 		return ruling
-	case !c.Exempt() && !c.Double() && j.begins(c.Protocol) && j.admits(now.answered()):
+	case (!c.Exempt() || j.public[c.Object]) && !c.Double() && j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
 	}
 	return pipeline.Denied
@@ -127,12 +130,12 @@ func (s sent) answered() sent {
 }
 
 // ends returns which ends of a connection are outside. Only what is translated, or exempt from
-// that, has one there.
+// that, or of a network that is reached as it is, has one there.
 func (j *Judge) ends(c pipeline.Connection) (from, to bool) {
 	outside := func(a netip.Addr) bool {
 		return !slices.ContainsFunc(j.inside, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
-	return c.Reply.Src != c.Orig.Dst && outside(c.Orig.Src), (c.Reply.Dst != c.Orig.Src || c.Exempt()) && outside(c.Reply.Src)
+	return (c.Reply.Src != c.Orig.Dst || c.Exempt()) && outside(c.Orig.Src), (c.Reply.Dst != c.Orig.Src || c.Exempt()) && outside(c.Reply.Src)
 }
 
 // begins reports whether an answer to a connection that the tracker does not know would be

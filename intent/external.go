@@ -1,6 +1,9 @@
 package intent
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // An External is an outside of a bridge: a port behind which there are routers and hosts
 // that are nobody's endpoints. Addresses of SNATs, floating IPs and port forwards lie in one
@@ -48,6 +51,11 @@ func (x *External) OnLink(a netip.Addr) (s ExternalSubnet, ok bool) {
 		}
 	}
 	return s, false
+}
+
+// Routed reports whether a subnet is in a prefix that others route to this side.
+func (x *External) Routed(subnet netip.Prefix) bool {
+	return slices.ContainsFunc(x.Prefixes, func(p netip.Prefix) bool { return p.Contains(subnet.Addr()) && p.Bits() <= subnet.Bits() })
 }
 
 // Has reports whether an address is on this side: in a subnet or a prefix.

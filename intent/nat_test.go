@@ -91,6 +91,32 @@ var plainAddrs = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
+func TestAPublicNetworkThatIsNotReachedIsNoted(t *testing.T) {
+	for spec, c := range map[string]struct{ tenant, why string }{
+		"{cidr: 198.51.100.0/29, gateway: 198.51.100.1}": {"{}", ""},
+		"{cidr: 198.51.100.0/29}":                        {"{}", "198.51.100.0/29 is routed here from outside, and is not reached from there"},
+		"{cidr: 198.51.100.8/29, gateway: 198.51.100.9}": {"{mode: off}", `198.51.100.8/29 is routed here from outside, and is not reached from there: tenant "t" has mode off`},
+		"{cidr: 10.1.0.0/29}":                            {"{mode: off}", ""},
+	} {
+		m, err := Read(Source{"f", []byte("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n" +
+			"spec: {external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24}], prefixes: [198.51.100.0/28]}}\n---\n" +
+			"apiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\nspec: " + c.tenant + "\n---\n" +
+			"apiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: t}\nspec: {subnets: [" + spec + "]}\n")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, p := range Review(m) {
+			if strings.Contains(p.Why, "routed here") {
+				got += p.Why
+			}
+		}
+		if got != c.why {
+			t.Errorf("%s of a tenant with %s: %q, want %q", spec, c.tenant, got, c.why)
+		}
+	}
+}
+
 // TestEachOutsideMayLeadToEverything has two outsides with gateways, in the order in which they are
 // written.
 func TestEachOutsideMayLeadToEverything(t *testing.T) {

@@ -59,6 +59,7 @@ func (v *review) tenant(t *Tenant) {
 		v.policy(q, p)
 	}
 	v.nat(t)
+	v.unreachable(t)
 }
 
 // A queue is the rules of a tenant in the order in which they are asked, as far as they

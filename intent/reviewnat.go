@@ -40,6 +40,28 @@ func (v *review) nat(t *Tenant) {
 	}
 }
 
+// unreachable notes public networks of a tenant that tracks nothing, or that no router leads to.
+func (v *review) unreachable(t *Tenant) {
+	for _, n := range t.Networks {
+		for _, s := range n.Subnets {
+			switch {
+			case !v.public(n, s):
+			case t.Mode == Off:
+				v.note(n.ID(), "spec.subnets", "mode: audit lets everything pass as well, and tracks it", "%v is routed here from outside, and is not reached from there: tenant %q has mode off", s.CIDR, t.Name)
+			case !s.Gateway.IsValid():
+				v.note(n.ID(), "spec.subnets", "give it a gateway", "%v is routed here from outside, and is not reached from there", s.CIDR)
+			}
+		}
+	}
+}
+
+// public reports whether a subnet is in a prefix of an outside.
+func (v *review) public(n *Network, s Subnet) bool {
+	return slices.ContainsFunc(v.model.bridges, func(b *Bridge) bool {
+		return slices.Contains(n.Bridges, b.Name) && slices.ContainsFunc(b.Externals, func(x *External) bool { return x.Routed(s.CIDR) })
+	})
+}
+
 // sources returns what s may translate, of what is known.
 func (s *SNAT) sources(t *Tenant) map[source]bool {
 	all, prefixes := map[source]bool{}, s.From.Prefixes()

@@ -68,8 +68,7 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	externalPrefixes: true,
-	snatShared:       true,
+	snatShared: true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

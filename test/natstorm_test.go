@@ -14,7 +14,7 @@ import (
 // natStormModel has SNATs and floating IPs in both versions of IP, a forwarded port, and another
 // outside.
 var natStormModel = strings.Replace(strings.Replace(natBridge, "    subnets: [", "    subnets: [{cidr: \"2001:db8::/64\", gateway: \"fe80::9\"}, ", 1), "    network:", "  - network:", 1) +
-	"  - {network: isp, port: isp, subnets: [{cidr: 192.0.2.0/24, gateway: 192.0.2.1}], nextHops: [{address: 192.0.2.1, mac: \"02:00:00:00:00:08\"}]}\n" +
+	"  - {network: isp, port: isp, subnets: [{cidr: 192.0.2.0/24, gateway: 192.0.2.1, address: 192.0.2.2}], prefixes: [198.51.101.0/28], nextHops: [{address: 192.0.2.1, mac: \"02:00:00:00:00:08\"}]}\n" +
 	tenant("t", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}, {cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}") +
 	endpoint("t", "h1", 1, "10.1.1.11, \"fd00:1::11\"") + endpoint("t", "h2", 2, "10.1.1.12, \"fd00:1::12\"") + endpoint("t", "h3", 3, "10.1.1.13") +
 	snat("all", "addresses: [203.0.113.10, \"2001:db8::10\"]") +
@@ -27,6 +27,8 @@ var natStormModel = strings.Replace(strings.Replace(natBridge, "    subnets: [",
 	portForward("double", "address: 203.0.113.10, port: 8081, protocol: tcp, snat: always, to: {endpoint: h3, port: 80}") +
 	portForward("range", "address: 203.0.113.10, port: 8000-8010, protocol: tcp, to: {endpoint: h2}") +
 	portForward("moved", "address: 203.0.113.10, port: 9000-9010, protocol: tcp, to: {endpoint: h2, port: 8000-8010}") +
+	object("Network", "name: pub, tenant: t", "subnets: [{cidr: 198.51.101.0/29, gateway: 198.51.101.1}]") +
+	object("Endpoint", "name: p1, tenant: t", `network: pub, bind: {ifaceID: p1}, mac: "`+mac(5)+`", ips: [198.51.101.3]`) +
 	floatingIP("h2-isp", "192.0.2.20", "h2") +
 	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 8000-8010]}") +
 	tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("red", "r1", 4, "10.1.1.11") +
@@ -44,9 +46,12 @@ func TestStormThroughNAT(t *testing.T) {
 	r1 := n.Host("r1", mac(4), []string{"10.1.1.11/24"}, "10.1.1.1")
 	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::9/64", "fe80::9/64"}, "203.0.113.2")
 	isp := n.Host("isp", mac(8), []string{"192.0.2.1/24", "172.16.0.5/32"})
+	p1 := n.Host("p1", mac(5), []string{"198.51.101.3/29"}, "198.51.101.1")
 	n.Run(natStormModel)
-	if _, err := isp.Exec(t.Context(), "ip", "route", "add", "192.0.2.20/32", "dev", sandbox.HostDevice, "src", "172.16.0.5"); err != nil {
-		t.Fatal(err)
+	for _, route := range [][]string{{"192.0.2.20/32", "dev", sandbox.HostDevice, "src", "172.16.0.5"}, {"198.51.101.0/28", "via", "192.0.2.2", "src", "172.16.0.5"}} {
+		if _, err := isp.Exec(t.Context(), "ip", append([]string{"route", "add"}, route...)...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	paths := []stormPath{
 		{"SNAT", h2, out, "203.0.113.1:80", false},
@@ -63,6 +68,8 @@ func TestStormThroughNAT(t *testing.T) {
 		{"floating IP, tenant", h3, h1, "203.0.113.20:80", false},
 		{"floating IP, itself", h1, h1, "203.0.113.20:80", false},
 		{"floating IP in, other outside", isp, h2, "192.0.2.20:80", false},
+		{"public network in", isp, p1, "198.51.101.3:80", false},
+		{"public network out", p1, isp, "192.0.2.1:80", false},
 		{"forwarded port", out, h2, "203.0.113.10:8080", false},
 		{"both ends", out, h3, "203.0.113.10:8081", false},
 		{"both ends, tenant", h2, h3, "203.0.113.10:8081", false},
@@ -84,6 +91,8 @@ func TestStormThroughNAT(t *testing.T) {
 		echo(t, h2, "10.1.1.12:"+port)
 	}
 	echo(t, r1, "10.1.1.11:80")
+	echo(t, p1, "198.51.101.3:80")
+	echo(t, isp, "192.0.2.1:80")
 	s := storm{tally: make([]outcomes, len(paths))}
 	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
 	defer stop()

@@ -50,6 +50,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	blocks(b, t)
 	stillTheirs(b, t)
 	exempt(b, t)
+	public(b, t)
 	gateways(b, t)
 	hairpins(b, t)
 	notSpoofed(b, t)

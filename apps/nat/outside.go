@@ -32,6 +32,9 @@ func bridge(b *pipeline.Builder) {
 		common(b, x)
 	}
 	routes(b)
+	if len(b.Externals) > 0 {
+		notReachable(b, b.Bridge.ID())
+	}
 }
 
 // enter lets IP in that is for the router, and asks whose it is. What is said on the link

@@ -18,7 +18,7 @@ type Connection struct {
 	Mark     uint32
 	RuleOut  uint32 // tag of the rule or default that let it out; zero: not said
 	RuleIn   uint32 // tag of the one that let it in
-	Object   uint32 // tag of what translates it, or exempts it from that; zero: nothing
+	Object   uint32 // tag of what translates it, or exempts it from that, or of the network that is reached as it is; zero: nothing
 	Open     bool   // of TCP: both ends have opened it, and neither has closed it
 }
 
@@ -52,7 +52,8 @@ func (c Connection) PortLabel() (label ofproto.Bits) {
 	return label
 }
 
-// Exempt reports whether it has left for the outside with the address that its sender has.
+// Exempt reports whether it has left for the outside with the address that its sender has, or come
+// from there for the address that its receiver has.
 func (c Connection) Exempt() bool {
 	return c.Object != 0 && c.Reply.Dst == c.Orig.Src && c.Reply.Src == c.Orig.Dst
 }

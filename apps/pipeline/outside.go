@@ -194,6 +194,9 @@ func Begins() ofproto.Cond {
 	return ofproto.Masked(regFlags, 1<<FromOutside, 1<<FromOutside|1<<Established|1<<JudgeAgain|1<<DNAT)
 }
 
+// AgainFromOutside is the condition that a packet has come from outside, and is judged again.
+func AgainFromOutside() ofproto.Cond { return both(FromOutside, JudgeAgain) }
+
 // both is the condition that two flags are raised.
 func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1<<f|1<<g) }
 
