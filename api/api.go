@@ -2,8 +2,9 @@
 // by default over a socket that only root can open.
 //
 //	GET  /v1/status                what the daemon drives, and how far it has come: Status
-//	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection]
-//	DELETE /v1/connections?tenant=T&protocol=P&src=A&dst=A&sport=N&dport=N|all=true
+//	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection];
+//	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N as well
+//	DELETE /v1/connections?tenant=T&...|all=true
 //	                               has the connection tracker forget those: Killed
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // A Filter says which connections are meant, by who opened them. What is zero is any.
@@ -12,13 +13,16 @@ type Filter struct {
 	Protocol     string // as in Connection
 	Src, Dst     netip.Prefix
 	Sport, Dport uint16
+	NAT          string         // what translates it: as in Connection, or without what comes before the name
+	As           netip.AddrPort // as what it is known outside; port 0: any
 }
 
 // Matches reports whether c is meant.
 func (f Filter) Matches(c Connection) bool {
 	return (f.Tenant == "" || f.Tenant == c.Tenant) && (f.Protocol == "" || f.Protocol == c.Protocol) &&
 		within(f.Src, c.Orig.Src) && within(f.Dst, c.Orig.Dst) &&
-		(f.Sport == 0 || f.Sport == c.Orig.Sport) && (f.Dport == 0 || f.Dport == c.Orig.Dport)
+		(f.Sport == 0 || f.Sport == c.Orig.Sport) && (f.Dport == 0 || f.Dport == c.Orig.Dport) &&
+		(f.NAT == "" || f.NAT == c.NAT || strings.HasSuffix(c.NAT, "/"+f.NAT)) && (!f.As.IsValid() || c.knownAs(f.As))
 }
 
 func within(p netip.Prefix, address string) bool {
@@ -30,9 +34,13 @@ func within(p netip.Prefix, address string) bool {
 func (f Filter) Any() bool { return f == Filter{Tenant: f.Tenant} }
 
 // ParseFilter reads a filter out of the parameters of a request: tenant, protocol, src, dst
-// (an address or a prefix), sport and dport. What is empty is not said.
+// (an address or a prefix), sport, dport, nat and as (an address, or one with a port). What is
+// empty is not said.
 func ParseFilter(q url.Values) (Filter, error) {
-	f := Filter{Tenant: q.Get("tenant"), Protocol: q.Get("protocol")}
+	f := Filter{Tenant: q.Get("tenant"), Protocol: q.Get("protocol"), NAT: q.Get("nat")}
+	if err := f.parseAs(q.Get("as")); err != nil {
+		return Filter{}, err
+	}
 	for name, to := range map[string]*netip.Prefix{"src": &f.Src, "dst": &f.Dst} {
 		s := q.Get(name)
 		if s == "" {
@@ -59,4 +67,17 @@ func ParseFilter(q url.Values) (Filter, error) {
 		*to = uint16(n)
 	}
 	return f, nil
+}
+
+// parseAs reads 203.0.113.10 or 203.0.113.10:40000.
+func (f *Filter) parseAs(s string) (err error) {
+	if s == "" {
+		return nil
+	}
+	if a, single := netip.ParseAddr(strings.Trim(s, "[]")); single == nil {
+		f.As = netip.AddrPortFrom(a, 0)
+	} else if f.As, err = netip.ParseAddrPort(s); err != nil {
+		return badRequest("as: %q is neither an address nor one with a port, as in 203.0.113.10:40000", s)
+	}
+	return nil
 }

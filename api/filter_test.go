@@ -19,7 +19,11 @@ func TestWhichConnectionsAreKilled(t *testing.T) {
 		refuse string
 	}{
 		"by everything": {"tenant=blue&protocol=tcp&src=10.0.0.0/8&dst=fd00::1&sport=1&dport=65535",
-			&Filter{"blue", "tcp", netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::1/128"), 1, 65535}, ""},
+			&Filter{Tenant: "blue", Protocol: "tcp", Src: netip.MustParsePrefix("10.0.0.0/8"), Dst: netip.MustParsePrefix("fd00::1/128"), Sport: 1, Dport: 65535}, ""},
+		"by what translates them":   {"tenant=blue&nat=snat/out", &Filter{Tenant: "blue", NAT: "snat/out"}, ""},
+		"by a port outside":         {"tenant=blue&as=203.0.113.10:40000", &Filter{Tenant: "blue", As: netip.MustParseAddrPort("203.0.113.10:40000")}, ""},
+		"by an address outside":     {"tenant=blue&as=2001:db8::1", &Filter{Tenant: "blue", As: netip.MustParseAddrPort("[2001:db8::1]:0")}, ""},
+		"by no address outside":     {"tenant=blue&as=203.0.113.10:x", nil, `as: \"203.0.113.10:x\" is neither`},
 		"all of a tenant":           {"tenant=blue&all=true", &Filter{Tenant: "blue"}, ""},
 		"nobody's":                  {"protocol=tcp", nil, "say whose connections"},
 		"none":                      {"tenant=blue", nil, "or all for every one"},
@@ -60,5 +64,31 @@ func TestWhatAFilterMeans(t *testing.T) {
 		if got := c.f.Matches(conn); got != c.want {
 			t.Errorf("%s: %v", name, got)
 		}
+	}
+}
+
+func TestWhoWasKnownOutsideAsWhat(t *testing.T) {
+	snat := Connection{NAT: "blue/snat/out", Orig: Tuple{Src: "10.1.0.11", Dst: "198.51.100.1", Sport: 1000, Dport: 80}, Reply: Tuple{Src: "198.51.100.1", Dst: "203.0.113.10", Sport: 80, Dport: 40000}}
+	forward := Connection{NAT: "blue/portforward/web", Orig: Tuple{Src: "198.51.100.1", Dst: "203.0.113.10", Sport: 1000, Dport: 8080}, Reply: Tuple{Src: "10.1.0.12", Dst: "198.51.100.1", Sport: 80, Dport: 1000}}
+	plain := Connection{Orig: Tuple{Src: "10.1.0.11", Dst: "10.1.0.12", Sport: 1000, Dport: 80}, Reply: Tuple{Src: "10.1.0.12", Dst: "10.1.0.11", Sport: 80, Dport: 1000}}
+	for name, c := range map[string]struct {
+		f    Filter
+		want [3]bool // snat, forward, plain
+	}{
+		"a source port":              {Filter{As: netip.MustParseAddrPort("203.0.113.10:40000")}, [3]bool{true, false, false}},
+		"a forwarded port":           {Filter{As: netip.MustParseAddrPort("203.0.113.10:8080")}, [3]bool{false, true, false}},
+		"an address":                 {Filter{As: netip.MustParseAddrPort("203.0.113.10:0")}, [3]bool{true, true, false}},
+		"an address inside":          {Filter{As: netip.MustParseAddrPort("10.1.0.12:0")}, [3]bool{}},
+		"what translates it":         {Filter{NAT: "blue/snat/out"}, [3]bool{true, false, false}},
+		"the same, in short":         {Filter{NAT: "web"}, [3]bool{false, true, false}},
+		"a part of a name":           {Filter{NAT: "eb"}, [3]bool{}},
+		"who has opened it, and how": {Filter{Src: netip.MustParsePrefix("10.1.0.0/24")}, [3]bool{true, false, true}},
+	} {
+		if got := [3]bool{c.f.Matches(snat), c.f.Matches(forward), c.f.Matches(plain)}; got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+	if snat.SourceTo() != "203.0.113.10:40000" || snat.TargetTo() != "" || forward.TargetTo() != "10.1.0.12:80" || forward.SourceTo() != "" || plain.SourceTo()+plain.TargetTo() != "" {
+		t.Error(snat.SourceTo(), snat.TargetTo(), forward.TargetTo(), forward.SourceTo(), plain.SourceTo(), plain.TargetTo())
 	}
 }

@@ -23,11 +23,18 @@ func New(d Daemon) http.Handler {
 	})
 	mux.HandleFunc("GET /v1/status", answer(func(*http.Request) (any, error) { return d.Status(), nil }))
 	mux.HandleFunc("GET /v1/connections", answer(func(r *http.Request) (any, error) {
-		list, err := d.Connections(r.Context(), r.URL.Query().Get("tenant"))
-		if list == nil {
-			list = []Connection{}
+		f, err := ParseFilter(r.URL.Query())
+		if err != nil {
+			return nil, err
 		}
-		return list, err
+		list, err := d.Connections(r.Context(), f.Tenant)
+		some := []Connection{}
+		for _, c := range list {
+			if f.Matches(c) {
+				some = append(some, c)
+			}
+		}
+		return some, err
 	}))
 	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
 		f, err := readKill(r)
@@ -87,7 +94,7 @@ func readKill(r *http.Request) (Filter, error) {
 	case f.Tenant == "":
 		return Filter{}, badRequest("say whose connections: tenant")
 	case f.Any() != (q.Get("all") == "true"):
-		return Filter{}, badRequest("say which connections (protocol, src, dst, sport, dport), or all for every one of the tenant's")
+		return Filter{}, badRequest("say which connections (protocol, src, dst, sport, dport, nat, as), or all for every one of the tenant's")
 	}
 	return f, nil
 }

@@ -114,6 +114,7 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		o := add(b.ID(), "Bridge")
 		o.set("foreignFlows", b.ForeignFlows)
 		o.flag("allowDisruption", b.AllowDisruption)
+		externalFields(o, b)
 	}
 	for _, t := range m.Tenants() {
 		tenantFields(add(t.ID(), "Tenant"), t)
@@ -128,6 +129,15 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		}
 		for _, p := range t.Policies {
 			policyFields(add(p.ID(), "Policy"), p)
+		}
+		for _, s := range t.SNATs {
+			snatFields(add(s.ID(), "SNAT"), s)
+		}
+		for _, f := range t.FloatingIPs {
+			floatingFields(add(f.ID(), "FloatingIP"), f)
+		}
+		for _, f := range t.PortForwards {
+			forwardFields(add(f.ID(), "PortForward"), f)
 		}
 	}
 	return all

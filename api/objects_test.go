@@ -86,6 +86,55 @@ func TestObjectsNameWhatIsDifferent(t *testing.T) {
 	}
 }
 
+const outside = `---
+apiVersion: weir/v1
+kind: SNAT
+metadata: {name: out, tenant: blue}
+spec: {addresses: [203.0.113.10]}
+---
+apiVersion: weir/v1
+kind: FloatingIP
+metadata: {name: web-ip, tenant: blue}
+spec: {address: 203.0.113.20, endpoint: web-1}
+---
+apiVersion: weir/v1
+kind: PortForward
+metadata: {name: shell, tenant: blue}
+spec: {address: 203.0.113.10, port: 2222, protocol: tcp, to: {endpoint: web-1, port: 22}}
+`
+
+func TestObjectsOfTheOutsideNameWhatIsDifferent(t *testing.T) {
+	const bridge = "metadata: {name: br0}\n"
+	all := strings.Replace(blue, bridge, bridge+"spec: {external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}]}}\n", 1) + outside
+	for _, c := range []struct {
+		name, old, new string
+		want           []Change
+	}{
+		{"as whom a network leaves", "[203.0.113.10]", "[203.0.113.10-203.0.113.11], ports: 1024-2047", []Change{{Verb: "~", Kind: "SNAT", ID: "blue/snat/out",
+			Fields: []Field{{"addresses", "[203.0.113.10]", "[203.0.113.10-203.0.113.11]"}, {"ports", "preserve", "1024-2047"}}}}},
+		{"a floating IP's address", "203.0.113.20", "203.0.113.21", []Change{{Verb: "~", Kind: "FloatingIP", ID: "blue/floatingip/web-ip",
+			Fields: []Field{{"address", "203.0.113.20", "203.0.113.21"}}}}},
+		{"forwarded ports", "port: 2222, protocol: tcp, to: {endpoint: web-1, port: 22}", "port: 8000-8010, protocol: udp, to: {endpoint: web-1}", []Change{{Verb: "~", Kind: "PortForward", ID: "blue/portforward/shell",
+			Fields: []Field{{"port", "2222", "8000-8010"}, {"protocol", "tcp", "udp"}, {"to.port", "22", "8000-8010"}}}}},
+		{"the next hop", "gateway: 203.0.113.1}", "gateway: 203.0.113.2, address: 203.0.113.9}", []Change{{Verb: "~", Kind: "Bridge", ID: "bridge/br0", Fields: []Field{
+			{"external.public.routes.0.0.0.0/0.via", "203.0.113.1", "203.0.113.2"},
+			{"external.public.subnets[0].address", "", "203.0.113.9"}, {"external.public.subnets[0].gateway", "203.0.113.1", "203.0.113.2"}}}}},
+		{"a mapping that goes", outside[strings.Index(outside, "---\napiVersion: weir/v1\nkind: PortForward"):], "", []Change{{Verb: "-", Kind: "PortForward", ID: "blue/portforward/shell"}}},
+	} {
+		after := strings.Replace(all, c.old, c.new, 1)
+		if after == all {
+			t.Fatalf("%q is not in the model", c.old)
+		}
+		got := Objects(model(t, all), model(t, after))
+		for i := range got {
+			got[i].At = ""
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+	}
+}
+
 func TestAnObjectSaysWhereItIs(t *testing.T) {
 	got := Objects(model(t, strings.SplitAfter(blue, "---\n")[0]), model(t, blue))
 	for _, c := range got {

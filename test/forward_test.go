@@ -421,3 +421,55 @@ func fragmentsToForwardedPorts(t *testing.T, six bool) {
 func inside(a netip.Addr) bool {
 	return netip.MustParsePrefix("10.0.0.0/8").Contains(a) || netip.MustParsePrefix("fd00::/8").Contains(a)
 }
+
+// TestWhoIsBehindAnAddressOutside asks for connections by what translates them and by as what they
+// are known outside, and has the tracker forget one so.
+func TestWhoIsBehindAnAddressOutside(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10], ports: 40000-40099"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		portForward("web", "address: 203.0.113.10, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	echo(t, out, "203.0.113.1:80")
+	echo(t, h1, "10.1.1.11:80")
+	echo(t, h2, "10.1.1.12:80")
+	for _, c := range []struct {
+		from *sandbox.Host
+		to   string
+	}{{h2, "203.0.113.1:80"}, {h1, "203.0.113.1:80"}, {out, "203.0.113.20:80"}, {out, "203.0.113.10:8080"}, {h2, "10.1.1.11:80"}} {
+		talk(t, c.from, c.to)
+	}
+	var leftAs string // by h2
+	for _, c := range n.Weir.Connections("t") {
+		if c.NAT == "t/snat/all" {
+			leftAs = c.SourceTo()
+		}
+	}
+	ask := func(want string, args ...string) {
+		t.Helper()
+		got, err := n.Weir.Tool(append([]string{"connections"}, args...)...)
+		lines := strings.Split(strings.TrimSpace(got), "\n")[1:]
+		var short []string
+		for _, line := range lines {
+			fields := strings.Fields(line)
+			short = append(short, fields[2][:strings.LastIndex(fields[2], ":")]+" "+fields[len(fields)-1])
+		}
+		if text := strings.Join(short, ", "); err != nil || text != want {
+			t.Errorf("weir connections %s: %v: %q, want %q\n%s", strings.Join(args, " "), err, text, want, got)
+		}
+	}
+	ask("10.1.1.12 snat/all", "--as", leftAs)
+	ask("10.1.1.12 snat/all", "--nat", "all")
+	ask("203.0.113.1 portforward/web", "--as", "203.0.113.10:8080")
+	ask("203.0.113.1 portforward/web", "--nat", "t/portforward/web", "-t", "t")
+	ask("10.1.1.11 floatingip/h1-ip", "--as", "203.0.113.20", "--src", "10.1.1.11")
+	ask("", "--as", "203.0.113.99")
+	if got, err := n.Weir.Tool("connections", "--as", "nobody"); err == nil || !strings.Contains(err.Error()+got, "neither an address") {
+		t.Errorf("--as nobody: %q, %v", got, err)
+	}
+	if got, err := n.Weir.Tool("connections", "kill", "-t", "t", "--nat", "web"); err != nil || !strings.HasPrefix(got, "1 connection of t") {
+		t.Errorf("%q, %v", got, err)
+	}
+	ask("", "--nat", "web")
+	if got := len(n.Weir.Connections("t")); got != 4 {
+		t.Errorf("%d connections are left, want 4", got)
+	}
+}

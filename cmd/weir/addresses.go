@@ -38,7 +38,7 @@ func useOf(list []api.Connection, tenants []api.Tenant) []addressUse {
 			uses[key], to[key] = &addressUse{Tenant: c.Tenant, By: c.NAT, Address: c.Reply.Dst, Ports: ports[c.NAT]}, map[string]int{}
 		}
 		uses[key].Connections++
-		to[key][c.Protocol+" "+endText(c.Reply.Src, c.Reply.Sport)]++
+		to[key][c.Protocol+" "+c.Reply.From()]++
 	}
 	all := []addressUse{}
 	for key, u := range uses {

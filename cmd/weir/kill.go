@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"slices"
 
@@ -26,7 +25,7 @@ func killCommand() *cobra.Command {
 		Use:   "kill -t TENANT [filters] | --all",
 		Short: "have the connection tracker forget connections",
 		Long: `kill has the connection tracker forget the connections of a tenant that the filters mean,
-by who opened them. The next packet of each is judged by the policy as a new connection:
+by who opened them, what translates them, or as what they are known outside. The next packet of each is judged by the policy as a new connection:
 what policy admits goes on, or begins again (with strictTCP, a TCP connection has to).
 That there is no such connection is no error.`,
 		Args: cobra.NoArgs,
@@ -35,19 +34,11 @@ That there is no such connection is no error.`,
 	flags := cmd.Flags()
 	tenant := flags.StringP("tenant", "t", "", "whose")
 	all := flags.Bool("all", false, "all of the tenant's")
-	query := map[string]*string{}
-	for name, usage := range map[string]string{
-		"protocol": "tcp, udp, icmp, ...", "src": "who has opened it: an address or a prefix", "dst": "to whom: an address or a prefix",
-		"sport": "from which port", "dport": "to which port",
-	} {
-		query[name] = flags.String(name, "", usage)
-	}
+	query := filterFlags(cmd)
 	_ = cmd.MarkFlagRequired("tenant") // it is a flag of ours
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q := url.Values{"tenant": {*tenant}}
-		for name, value := range query {
-			q.Set(name, *value)
-		}
+		q := query()
+		q.Set("tenant", *tenant)
 		if *all {
 			q.Set("all", "true")
 		}

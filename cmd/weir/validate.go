@@ -59,7 +59,28 @@ func census(m *intent.Model) string {
 	if groups > 0 {
 		parts = append(parts, count(groups, "group", "groups"))
 	}
+	parts = append(parts, outsideCensus(m)...)
 	return strings.Join(parts, ", ")
+}
+
+// outsideCensus counts what a model says of the outside, and is empty if that is nothing.
+func outsideCensus(m *intent.Model) (parts []string) {
+	var outsides, snats, floating, forwards int
+	for _, b := range m.Bridges() {
+		outsides += len(b.Externals)
+	}
+	for _, t := range m.Tenants() {
+		snats, floating, forwards = snats+len(t.SNATs), floating+len(t.FloatingIPs), forwards+len(t.PortForwards)
+	}
+	for _, c := range []struct {
+		n         int
+		one, many string
+	}{{outsides, "outside", "outsides"}, {snats, "SNAT", "SNATs"}, {floating, "floating IP", "floating IPs"}, {forwards, "port forward", "port forwards"}} {
+		if c.n > 0 {
+			parts = append(parts, count(c.n, c.one, c.many))
+		}
+	}
+	return parts
 }
 
 func count(n int, one, many string) string {
