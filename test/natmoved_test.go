@@ -59,46 +59,40 @@ func (l lively) count(ended []string) map[string]int {
 	return live
 }
 
-// TestMappingsThatAreChangedEndTheirOwnConnections moves, changes, adds and removes what
-// translates, under connections of all kinds: those of the mapping end, and no other.
-func TestMappingsThatAreChangedEndTheirOwnConnections(t *testing.T) {
-	n := ovstest.New(t)
-	hosts := map[string]*sandbox.Host{"out": n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")}
-	for i, name := range []string{"h1", "h2", "h3", "r1"} {
-		hosts[name] = n.Host(name, mac(i+1), []string{fmt.Sprintf("10.1.1.%d/24", 11+i)}, "10.1.1.1")
-	}
-	base := tenant("t", "allowDisruption: true", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") +
-		endpoint("t", "h1", 1, "10.1.1.11") + endpoint("t", "h2", 2, "10.1.1.12") + endpoint("t", "h3", 3, "10.1.1.13") +
-		tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("red", "r1", 4, "10.1.1.14") + red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1") +
-		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80-82]}") +
-		policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
-	mappings := map[string]string{
+// changedBase is what stays in TestMappingsThatAreChangedEndTheirOwnConnections.
+var changedBase = tenant("t", "allowDisruption: true", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") +
+	endpoint("t", "h1", 1, "10.1.1.11") + endpoint("t", "h2", 2, "10.1.1.12") + endpoint("t", "h3", 3, "10.1.1.13") +
+	tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + endpoint("red", "r1", 4, "10.1.1.14") + red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1") +
+	policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80-82]}") +
+	policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
+
+// changedMappings is what changes.
+func changedMappings() map[string]string {
+	return map[string]string{
 		"floating IP": floatingIP("h1-ip", "203.0.113.20", "h1"),
 		"SNAT":        snat("all", "addresses: [203.0.113.10]"),
 		"pool":        snat("pool", "priority: 200, from: {endpoints: [h3]}, addresses: [203.0.113.12]"),
 		"forward, 2":  object("PortForward", "name: web-2, tenant: t", "address: 203.0.113.31, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
 		"forward":     object("PortForward", "name: web, tenant: t", "address: 203.0.113.30, port: 8080, protocol: tcp, to: {endpoint: h2, port: 80}"),
 	}
-	model := func() string { return natBridge + base + strings.Join(slices.Sorted(maps.Values(mappings)), "") }
-	n.Run(model())
-	echo(t, hosts["out"], "203.0.113.1:80")
-	echo(t, hosts["r1"], "10.1.1.14:80")
-	for i, name := range []string{"h1", "h2", "h3"} {
-		echo(t, hosts[name], fmt.Sprintf("10.1.1.%d:80", 11+i))
-	}
-	conns := lively{}
-	for kind, way := range map[string][2]string{
-		"floating IP, in": {"out", "203.0.113.20:80"}, "floating IP, out": {"h1", "203.0.113.1:80"}, "floating IP, its tenant": {"h2", "203.0.113.20:80"},
-		"floating IP, another tenant": {"r1", "203.0.113.20:80"}, "floating IP, to another tenant": {"h1", "203.0.113.40:80"},
-		"SNAT": {"h2", "203.0.113.1:80"}, "SNAT, to another tenant": {"h2", "203.0.113.40:80"}, "pool": {"h3", "203.0.113.1:80"},
-		"forward": {"out", "203.0.113.30:8080"}, "forward, 2": {"out", "203.0.113.31:8080"}, "directly": {"h2", "10.1.1.11:80"}, "red's": {"out", "203.0.113.40:80"},
-	} {
-		conns.open(t, kind, hosts[way[0]], way[1])
-	}
-	for _, step := range []struct {
-		name, mapping, is string
-		ends              []string
-	}{
+}
+
+// changedWays are from whom to what its connections go.
+var changedWays = map[string][2]string{
+	"floating IP, in": {"out", "203.0.113.20:80"}, "floating IP, out": {"h1", "203.0.113.1:80"}, "floating IP, its tenant": {"h2", "203.0.113.20:80"},
+	"floating IP, another tenant": {"r1", "203.0.113.20:80"}, "floating IP, to another tenant": {"h1", "203.0.113.40:80"},
+	"SNAT": {"h2", "203.0.113.1:80"}, "SNAT, to another tenant": {"h2", "203.0.113.40:80"}, "pool": {"h3", "203.0.113.1:80"},
+	"forward": {"out", "203.0.113.30:8080"}, "forward, 2": {"out", "203.0.113.31:8080"}, "directly": {"h2", "10.1.1.11:80"}, "red's": {"out", "203.0.113.40:80"},
+}
+
+// A change is of one mapping, and ends all connections of some kinds.
+type change struct {
+	name, mapping, is string
+	ends              []string
+}
+
+func changes(mappings map[string]string) []change {
+	return []change{
 		{"nothing yet", "", "", nil},
 		{"a floating IP for who leaves by an SNAT", "more", floatingIP("h2-ip", "203.0.113.21", "h2"), nil},
 		{"and none again", "more", "", nil},
@@ -108,7 +102,30 @@ func TestMappingsThatAreChangedEndTheirOwnConnections(t *testing.T) {
 		{"a floating IP for another endpoint", "floating IP", floatingIP("h1-ip", "203.0.113.20", "h3"),
 			[]string{"floating IP, in", "floating IP, out", "floating IP, its tenant", "floating IP, another tenant", "floating IP, to another tenant"}},
 		{"no SNAT", "SNAT", "", []string{"SNAT", "SNAT, to another tenant"}},
-	} {
+	}
+}
+
+// TestMappingsThatAreChangedEndTheirOwnConnections moves, changes, adds and removes what
+// translates, under connections of all kinds: those of the mapping end, and no other.
+func TestMappingsThatAreChangedEndTheirOwnConnections(t *testing.T) {
+	n := ovstest.New(t)
+	hosts := map[string]*sandbox.Host{"out": n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")}
+	for i, name := range []string{"h1", "h2", "h3", "r1"} {
+		hosts[name] = n.Host(name, mac(i+1), []string{fmt.Sprintf("10.1.1.%d/24", 11+i)}, "10.1.1.1")
+	}
+	mappings := changedMappings()
+	model := func() string { return natBridge + changedBase + strings.Join(slices.Sorted(maps.Values(mappings)), "") }
+	n.Run(model())
+	echo(t, hosts["out"], "203.0.113.1:80")
+	echo(t, hosts["r1"], "10.1.1.14:80")
+	for i, name := range []string{"h1", "h2", "h3"} {
+		echo(t, hosts[name], fmt.Sprintf("10.1.1.%d:80", 11+i))
+	}
+	conns := lively{}
+	for kind, way := range changedWays {
+		conns.open(t, kind, hosts[way[0]], way[1])
+	}
+	for _, step := range changes(mappings) {
 		if mappings[step.mapping] = step.is; step.mapping != "" {
 			n.Weir.Apply(model())
 		}

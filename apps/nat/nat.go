@@ -23,6 +23,7 @@ var App = pipeline.App{Bridge: bridge, Tenant: tenant}
 // Priorities in SNATSel. What is judged again has its address already.
 const (
 	again    = 60000
+	unknown  = 55000
 	floating = 50000
 	sources  = 40000 // and down from there, in the order of the SNATs
 	ofOne    = 2     // that an SNAT has there: exceptions, and what is translated
@@ -47,6 +48,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 		}
 	}
 	forwards(b, t, known)
+	lost(b, t)
 	blocks(b, t)
 	stillTheirs(b, t)
 	exempt(b, t)

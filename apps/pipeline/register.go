@@ -231,6 +231,7 @@ const (
 	WithoutPorts    Reason = 68 // several tenants leave as its address, and answers are theirs by their ports
 	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
 	NotOfItsOwn     Reason = 71 // for an address outside of the sender's tenant that nobody is behind
+	Lost            Reason = 72 // from a forwarded port, of a connection that the tracker has lost
 	PortlessPiece   Reason = 67 // a later fragment, where ports say as whom it leaves
 	NotBothEnds     Reason = 70 // both ends were to be translated, and could not
 )
@@ -255,6 +256,7 @@ var Reasons = map[Reason]string{
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
 	WithoutPorts:  "its tenant has ports of an address outside, and its protocol has none that could be told apart",
 	NobodysPort:   "from outside, for an address of several tenants, and for a port of none",
+	Lost:          "from a forwarded port, of a connection that is not known any more",
 	NotOfItsOwn:   "for an address outside of its own tenant that nobody is behind",
 	PortlessPiece: "later fragment of what begins a connection, where ports say as whom it leaves",
 	NotBothEnds:   "both ends were to be translated, and could not be",
