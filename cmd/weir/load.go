@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"weir/intent"
 )
@@ -49,45 +46,6 @@ func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
 	return shelf{}.read(path, stdin)
 }
 
-// A shelf has what was read of files, to be written over when they are read again: a daemon
-// reads all of them whenever one has changed. What it returns is good until then.
-type shelf map[string][]byte
-
-func (s shelf) read(path string, stdin io.Reader) ([]intent.Source, error) {
-	if path == stdinPath {
-		s, err := readSource("standard input", stdin)
-		return []intent.Source{s}, err
-	}
-	files, err := filesAt(path)
-	if err != nil {
-		return nil, err
-	}
-	maps.DeleteFunc(s, func(name string, _ []byte) bool {
-		_, still := slices.BinarySearch(files, name)
-		return !still
-	})
-	sources := make([]intent.Source, len(files))
-	var group errgroup.Group
-	group.SetLimit(readers)
-	for i, f := range files {
-		group.Go(func() (err error) {
-			sources[i], err = readFile(f, s[f])
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	for _, src := range sources {
-		s[src.Name] = src.Data
-	}
-	return sources, nil
-}
-
-// readers is how many files are read at the same time: of a folder with hundreds, each takes
-// a few system calls.
-const readers = 4
-
 // filesAt returns path itself, or the model files of a folder in alphabetical order.
 // Hidden files are left out: editors and configuration mounts keep their own there.
 func filesAt(path string) ([]string, error) {
@@ -116,21 +74,6 @@ func filesAt(path string) ([]string, error) {
 	return files, nil
 }
 
-// readFile reads a file, into a buffer if that is large enough.
-func readFile(name string, into []byte) (intent.Source, error) {
-	// Not blocking, so that a FIFO without a writer cannot hold us up.
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return intent.Source{}, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-		size := int(min(info.Size(), maxSource)) + bytes.MinRead // so that it is read at once
-		into = slices.Grow(into[:0], size)
-	}
-	return readInto(name, f, into)
-}
-
 func readSource(name string, r io.Reader) (intent.Source, error) { return readInto(name, r, nil) }
 
 func readInto(name string, r io.Reader, into []byte) (intent.Source, error) {
@@ -145,8 +88,7 @@ func readInto(name string, r io.Reader, into []byte) (intent.Source, error) {
 	return intent.Source{Name: name, Data: data}, nil
 }
 
-// fingerprint changes when the files at path do: their names, sizes, times and
-// inodes. What cannot be read has a fingerprint, too: its error.
+// fingerprint changes when the files at path do: their names and stamps. What cannot be read has a fingerprint, too: its error.
 func fingerprint(path string) string {
 	files, err := filesAt(path)
 	if err != nil {
@@ -159,11 +101,7 @@ func fingerprint(path string) string {
 			fmt.Fprintln(&s, err)
 			continue
 		}
-		var inode uint64
-		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			inode = sys.Ino
-		}
-		fmt.Fprintln(&s, f, info.Size(), info.ModTime().UnixNano(), inode)
+		fmt.Fprintln(&s, f, stampOf(info))
 	}
 	return s.String()
 }

@@ -9,9 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
-	"runtime/metrics"
 	"strings"
 	"syscall"
 	"time"
@@ -143,35 +140,6 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	return err
 }
 
-// How much garbage there may be before it is collected: in percent of what is alive, but not
-// less than so many bytes. Most of it comes of reading files: a tenth of a second's work, seldom
-// done, would otherwise keep a daemon of 10,000 rules half as large again as it has to be. A
-// small one would collect with each change, and take twice as long for it.
-const (
-	garbage      = 50
-	leastGarbage = 24 << 20
-)
-
-// collectGarbage has garbage collected at that, unless the environment says when (GOGC).
-func collectGarbage() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
-		afterCollecting(func() {
-			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-			metrics.Read(live)
-			debug.SetGCPercent(int(max(garbage, 100*leastGarbage/max(live[0].Value.Uint64(), 1<<20))))
-		})
-	}
-}
-
-// afterCollecting has f called after each collection.
-func afterCollecting(f func()) {
-	runtime.AddCleanup(new([4]uintptr), func(struct{}) {
-		f()
-		afterCollecting(f)
-	}, struct{}{})
-}
-
 // drive opens the numbers and runs the controller and the keeper of the bridges.
 func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovsdb.Snapshot, watch modelWatch) error {
 	numbers, known, err := d.openNumbers(ctx, log, snapshots)
@@ -203,11 +171,18 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 	watch.hup = hup
 
 	group, ctx := errgroup.WithContext(ctx)
-	readings := make(chan *reading, 1)
+	readings, changes := make(chan *reading, 1), make(chan struct{}, 1)
 	readings <- d.last.Load()
 	group.Go(func() error { return ended(ctx, ctl.Run(ctx)) })
 	group.Go(func() error {
-		watch.run(ctx, func(r *reading) { latest(readings, r) })
+		watch.run(ctx, func(r *reading) {
+			latest(readings, r)
+			latest(changes, struct{}{})
+		})
+		return nil
+	})
+	group.Go(func() error {
+		tidy(ctx, changes, tidyAfter)
 		return nil
 	})
 	ward := newWarden(d, ctl, log)
