@@ -293,3 +293,95 @@ func TestResetsOfWhatIsTranslated(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsExemptReachesAnotherTenant has t be exempt from its SNAT where red's addresses are. Red
+// sees its own addresses there, and answers them; it cannot begin anything itself.
+func TestWhatIsExemptReachesAnotherTenant(t *testing.T) {
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1")
+	n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	r1 := n.Host("r1", mac(3), []string{"10.2.2.11/24"}, "10.2.2.1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(natModel(snat("all", "addresses: [203.0.113.10], exempt: {cidrs: [203.0.113.0/24]}"),
+		policy("t", "in", "{name: all, direction: ingress, action: allow}"),
+		tenant("red", "", "{cidr: 10.2.2.0/24, gateway: 10.2.2.1}"), endpoint("red", "r1", 3, "10.2.2.11"), red("FloatingIP", "r1-ip", "address: 203.0.113.40, endpoint: r1"),
+		policy("red", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [10.1.1.0/24]}, protocol: tcp, ports: [80]}")))
+	left := wire(t, out)
+	echo(t, r1, "10.2.2.11:80")
+	echo(t, h1, "10.1.1.11:80")
+	talk(t, h1, "203.0.113.40:80")
+	if got := strings.Join(tuplesOf(n, "red"), "\n"); !strings.Contains(got, "tcp 10.1.1.11>203.0.113.40 10.2.2.11>10.1.1.11") {
+		t.Errorf("red's connections: %s", got)
+	}
+	timesOut(t, r1, "10.1.1.11:80")
+	if sees(left, ipv4("0.0.0.0/0")) {
+		t.Error("a packet has left the bridge")
+	}
+}
+
+// TestAPortThatAnotherTenantHasOfTheSameAddress reaches red's forwarded port of an address as which
+// t leaves, too.
+func TestAPortThatAnotherTenantHasOfTheSameAddress(t *testing.T) {
+	n := ovstest.New(t)
+	n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1")
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	r1 := n.Host("r1", mac(3), []string{"10.1.1.11/24"}, "10.1.1.1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(natModel(snat("all", "addresses: [203.0.113.10], ports: 1024-19999"),
+		tenant("red", "", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}"), endpoint("red", "r1", 3, "10.1.1.11"),
+		red("SNAT", "all", "addresses: [203.0.113.10], ports: 20000-39999"),
+		red("PortForward", "web", "address: 203.0.113.10, port: 40000, protocol: tcp, to: {endpoint: r1, port: 80}"),
+		policy("red", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	left := wire(t, out)
+	echo(t, r1, "10.1.1.11:80")
+	talk(t, h2, "203.0.113.10:40000")
+	talk(t, r1, "203.0.113.10:40000")
+	timesOut(t, h2, "203.0.113.10:30000")
+	if sees(left, ipv4("0.0.0.0/0")) {
+		t.Error("a packet has left the bridge")
+	}
+}
+
+// TestPublicNetworksAndOtherTenants reaches red's public network from t, and a floating IP of t
+// from there.
+func TestPublicNetworksAndOtherTenants(t *testing.T) {
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1")
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	r1 := n.Host("r1", mac(3), []string{"198.51.100.4/28"}, "198.51.100.1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(strings.Replace(natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [198.51.100.0/28]}, protocol: tcp, ports: [80]}"),
+		tenant("red", "", "{cidr: 198.51.100.0/28, gateway: 198.51.100.1}"), endpoint("red", "r1", 3, "198.51.100.4"),
+		policy("red", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [203.0.113.0/24]}, protocol: tcp, ports: [80]}")),
+		"    subnets:", "    prefixes: [198.51.100.0/28]\n    subnets:", 1))
+	left := wire(t, out)
+	echo(t, r1, "198.51.100.4:80")
+	echo(t, h1, "10.1.1.11:80")
+	talk(t, h1, "198.51.100.4:80")
+	talk(t, h2, "198.51.100.4:80")
+	talk(t, r1, "203.0.113.20:80")
+	timesOut(t, r1, "10.1.1.11:80")
+	if got := strings.Join(tuplesOf(n, "red"), "\n"); !strings.Contains(got, "tcp 203.0.113.10>198.51.100.4 198.51.100.4>203.0.113.10") {
+		t.Errorf("red's connections: %s", got)
+	}
+	if sees(left, func(f []byte) bool { return ipv4("0.0.0.0/0")(f) && !ipv4("10.1.1.0/24")(f) }) {
+		t.Error("a packet has left the bridge")
+	}
+}
+
+// TestAnotherTenantThatSeesItsGateway counts recirculations of what reaches a floating IP of t, of
+// which the endpoint sees its gateway, from a pool of red's.
+func TestAnotherTenantThatSeesItsGateway(t *testing.T) {
+	always := object("FloatingIP", "name: h1-ip, tenant: t", "address: 203.0.113.20, endpoint: h1, snat: always")
+	model := strings.NewReplacer(floatingIP("h1-ip", "203.0.113.20", "h1"), always, "addresses: [203.0.113.30]", "addresses: [203.0.113.30-203.0.113.31]").Replace(
+		twoTenants(policy("t", "in", "{name: http, direction: ingress, action: allow, from: {cidrs: [203.0.113.0/24]}, protocol: tcp, ports: [80]}")))
+	n, h1, _, _, r2, _ := sideBySide(t, model)
+	echo(t, h1, "10.1.1.11:80")
+	talk(t, r2, "203.0.113.20:80")
+	got := n.Recirculations("src="+mac(4), "eth_type(0x0800)")
+	t.Logf("recirculations new / established: %d / %d", got.New, got.Established)
+	if got.New > 5 || got.Established > 2 {
+		t.Errorf("%+v", got)
+	}
+}

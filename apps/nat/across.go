@@ -24,9 +24,10 @@ func across(b *pipeline.Builder, x pipeline.ExternalSite, id intent.ID, p netip.
 }
 
 // nobody stops what a tenant sends to its own addresses outside, if no floating IP or forward
-// has given it another target: by the outside it would come back to where it was.
+// has given it another target: by the outside it would come back to where it was. Those that
+// others have as well may be somebody's there.
 func nobody(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, id intent.ID, p netip.Prefix) {
-	if hop, ok := hopOf(b, x, p); ok {
+	if hop, ok := hopOf(b, x, p); ok && !t.InCommon(x.Network, p.Addr()) {
 		b.Flow(id, pipeline.Neigh, itself+uint16(p.Bits()), ofproto.MatchOn(append(goesTo(hop, p), pipeline.InVRF(t.Zone))...), pipeline.ToDrop(pipeline.NotOfItsOwn)...)
 	}
 }
@@ -36,15 +37,14 @@ func goesTo(hop uint32, p netip.Prefix) []ofproto.Cond {
 	return []ofproto.Cond{ofproto.Is(pipeline.RegNextHop, uint64(hop)), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)}
 }
 
-// hopOf returns the tag of the next hop by which the bridge's routes lead to p, if it is one of x.
+// hopOf returns the tag of the next hop by which x leads to p, if it does. By another outside,
+// if that is where the way is, what is sent to p leaves the bridge.
 func hopOf(b *pipeline.Builder, x pipeline.ExternalSite, p netip.Prefix) (hop uint32, ok bool) {
 	longest := -1
-	for _, by := range b.Externals {
-		for _, w := range pathsOf(by) {
-			if w.to.Bits() > longest && w.to.Contains(p.Addr()) {
-				longest, hop, ok = w.to.Bits(), b.Numbers.Tag(w.hop), by.Tag == x.Tag
-			}
+	for _, w := range pathsOf(x) {
+		if w.to.Bits() > longest && w.to.Contains(p.Addr()) {
+			longest, hop = w.to.Bits(), b.Numbers.Tag(w.hop)
 		}
 	}
-	return hop, ok
+	return hop, longest >= 0
 }

@@ -48,6 +48,9 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 	}
 	ip, zone := pipeline.IPVersion(four), pipeline.InZone(t.Zone)
 	for _, p := range insiders(b, t, s, four) {
+		if hop, ok := hopOf(b, x, p); ok { // answers of another tenant of the bridge
+			once(s.ID(), pipeline.Neigh, others+uint16(p.Bits()), goesTo(hop, p), x.ToTenants()...)
+		}
 		once(s.ID(), pipeline.ExtIn, answersOnly+uint16(p.Bits()), []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)},
 			slices.Insert(t.EnterTenant(), 0, ofproto.Action(ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(t.ID())))))...)
 		who := ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)
