@@ -155,11 +155,14 @@ func (s *SNAT) exempts(n *Network, sub Subnet, x *External) bool {
 // overlapping returns those claims that overlap others and must not. In the order of their
 // first addresses, a claim has to be compared only with those that have not ended before it.
 func overlapping(claims []claim) (all []clash) {
-	slices.SortFunc(claims, func(a, b claim) int {
-		return cmp.Or(cmp.Compare(a.network, b.network), a.Lo.Compare(b.Lo), b.Hi.Compare(a.Hi), cmp.Compare(a.id, b.id))
-	})
+	order := make([]*claim, len(claims)) // a claim is large, and there may be thousands
+	for i := range claims {
+		order[i] = &claims[i]
+	}
+	slices.SortFunc(order, (*claim).compare)
 	var around []claim
-	for _, c := range claims {
+	for _, next := range order {
+		c := *next
 		around = slices.DeleteFunc(around, func(o claim) bool { return o.network != c.network || !o.Contains(c.Lo) })
 		clear := true
 		for _, o := range around {
@@ -173,6 +176,17 @@ func overlapping(claims []claim) (all []clash) {
 		}
 	}
 	return all
+}
+
+// compare has claims in the order of their addresses, and those that are around others first.
+func (c *claim) compare(d *claim) int {
+	if c.network != d.network {
+		return cmp.Compare(c.network, d.network)
+	}
+	if by := c.Lo.Compare(d.Lo); by != 0 {
+		return by
+	}
+	return cmp.Or(d.Hi.Compare(c.Hi), cmp.Compare(c.id, d.id))
 }
 
 // meet returns what is wrong with two claims that overlap, or nil.

@@ -172,7 +172,10 @@ func (m Match) and(c Cond) Match {
 
 // find returns where the condition on f stands, or where it would.
 func (m Match) find(f Field) (i int, found bool) {
-	return slices.BinarySearchFunc(m, f, func(c Cond, f Field) int { return int(c.Field) - int(f) })
+	for i < len(m) && m[i].Field < f { // there are few
+		i++
+	}
+	return i, i < len(m) && m[i].Field == f
 }
 
 // both requires what a and b require.
