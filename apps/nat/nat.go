@@ -18,7 +18,7 @@ import (
 )
 
 // App is the outside and NAT.
-var App = pipeline.App{Bridge: bridge, Tenant: tenant}
+var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant}
 
 // Priorities in SNATSel. What is judged again has its address already.
 const (

@@ -23,12 +23,7 @@ func bridge(b *pipeline.Builder) {
 			answerFor(b, x.ID(), x, netip.PrefixFrom(local, local.BitLen()))
 			advertisement(b, x)
 		}
-		for _, h := range x.NextHops {
-			if mac := macOf(b, x, h); mac != (intent.MAC{}) {
-				nextHop(b, x, h.Address, mac)
-			}
-		}
-		onLink(b, x)
+		stranger(b, x)
 		common(b, x)
 	}
 	routes(b)
@@ -66,46 +61,6 @@ func discoveries() [][]ofproto.Cond {
 
 func icmpv6(typ uint64) []ofproto.Cond {
 	return []ofproto.Cond{ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, typ)}
-}
-
-// macOf returns the MAC address of a next hop: as declared, or as it has said.
-func macOf(b *pipeline.Builder, x pipeline.ExternalSite, h intent.NextHop) intent.MAC {
-	if h.MAC != (intent.MAC{}) {
-		return h.MAC
-	}
-	for _, n := range b.Neighbours {
-		if n.External == x.ID() && n.Address == h.Address {
-			return n.MAC
-		}
-	}
-	return intent.MAC{}
-}
-
-// nextHop sends what goes by a next hop to its MAC address.
-func nextHop(b *pipeline.Builder, x pipeline.ExternalSite, hop netip.Addr, mac intent.MAC) {
-	id := pipeline.NextHopID(x.External, hop)
-	b.Flow(id, pipeline.Neigh, 100, ofproto.MatchOn(ofproto.Is(pipeline.RegNextHop, uint64(b.Numbers.Tag(id)))), x.ToOutsideOf(mac)...)
-}
-
-// onLink sends what is for a host on the link straight there. One that is not known has a
-// packet sent to the controller, which asks for it; that packet is lost.
-func onLink(b *pipeline.Builder, x pipeline.ExternalSite) {
-	here := ofproto.Is(pipeline.RegNextHop, uint64(x.Tag))
-	b.Flow(x.ID(), pipeline.Neigh, 50, ofproto.MatchOn(here), b.Punt()...)
-	known := map[netip.Addr]intent.MAC{}
-	for _, n := range b.Neighbours {
-		if n.External == x.ID() {
-			known[n.Address] = n.MAC
-		}
-	}
-	for _, h := range x.NextHops {
-		known[h.Address] = macOf(b, x, h)
-	}
-	for a, mac := range known {
-		if _, near := x.OnLink(a); near && mac != (intent.MAC{}) {
-			b.Flow(x.ID(), pipeline.Neigh, 100, ofproto.MatchOn(here, ofproto.IsAddr(pipeline.IPDst(a), a)), x.ToOutsideOf(mac)...)
-		}
-	}
 }
 
 // answerFor tells who asks on the link for an address of p that it is the router's.

@@ -13,7 +13,7 @@ import (
 // A Program is all that should be in a bridge. No two of its units have a flow, or a group,
 // of the same key.
 type Program struct {
-	Units  []*Unit // the bridge's, and then the tenants', by name
+	Units  []*Unit // the bridge's, that of its links if it has an outside, and then the tenants', by name
 	Rounds Rounds
 }
 
@@ -29,7 +29,7 @@ func (p *Program) Tables() (t ofproto.Tables) {
 	return t
 }
 
-// Beside returns p without those of its tenants' units that q has as well. The bridge's unit
+// Beside returns p without those of its units that q has as well. The bridge's unit
 // is always in it, for a tenant's mean nothing without; and if that is another one, all are.
 func (p *Program) Beside(q *Program) *Program {
 	if len(p.Units) == 0 || len(q.Units) == 0 || p.Units[0] != q.Units[0] {
@@ -91,7 +91,7 @@ type Pending struct {
 type Builder struct {
 	Bridge     *intent.Bridge
 	Externals  []ExternalSite // those whose port is there
-	Neighbours []Neighbour    // of the bridge, in its own unit
+	Neighbours []Neighbour    // of the bridge, in the unit of its links
 	Commons    []Common       // of the bridge, in its own unit
 	Features   Features
 	Numbers    Numbers

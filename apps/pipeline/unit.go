@@ -27,8 +27,12 @@ type Unit struct {
 // An App is a part of the compiler: what it adds to every bridge, and what for a tenant
 // that is on it. What it adds for a tenant depends on that tenant, on numbers, and on the
 // bridge's features, and on no other tenant.
+//
+// Links is what it adds for the neighbours on the links of outsides; nil: nothing. They come and go
+// with the traffic, and have a unit of their own, so that little else is looked at then.
 type App struct {
 	Bridge func(*Builder)
+	Links  func(*Builder)
 	Tenant func(*Builder, *TenantSite)
 }
 
@@ -37,6 +41,7 @@ type App struct {
 // number once given stays. The zero Cache is empty.
 type Cache struct {
 	bridge  made[bridgeSite]
+	links   made[linkSite]
 	tenants map[intent.ID]made[*TenantSite]
 	before  map[ranked]int // what the bridge had when there was nothing here
 	ports   []Port         // of which bound was made
@@ -63,15 +68,19 @@ type bridgeSite struct {
 	*intent.Bridge
 	outsides []ExternalSite
 	absent   []Pending
-	near     []Neighbour
 	commons  []Common
 	features Features
 }
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s bridgeSite) same(t bridgeSite) bool {
-	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.near, t.near) &&
-		slices.Equal(s.commons, t.commons)
+	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.commons, t.commons)
+}
+
+// linkSite is what the unit of the links of a bridge is made of.
+type linkSite struct {
+	bridgeSite
+	near []Neighbour
 }
 
 // Build compiles in: the skeleton, and then what each app adds. A bridge that the
@@ -103,11 +112,12 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Program{Units: make([]*Unit, 1+len(sites))}
-	if p.Units[0], err = c.bridgeUnit(in, bridgeSite{bridge, outsides, absent, in.neighbours(outsides), common.all, in.Facts.Features}, apps); err != nil {
+	own, err := c.ownUnits(in, bridgeSite{bridge, outsides, absent, common.all, in.Facts.Features}, apps)
+	if err != nil {
 		return nil, err
 	}
-	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[1:]); err != nil {
+	p := &Program{Units: append(own, make([]*Unit, len(sites))...)}
+	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[len(own):]); err != nil {
 		return nil, err
 	}
 	if p.Rounds = c.worst.of(p.Units, in.Numbers); p.Rounds.tooMany() != nil {
@@ -115,9 +125,35 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	}
 	c.tenants = make(map[intent.ID]made[*TenantSite], len(sites))
 	for i, s := range sites {
-		c.tenants[s.ID()] = made[*TenantSite]{s, p.Units[1+i]}
+		c.tenants[s.ID()] = made[*TenantSite]{s, p.Units[len(own)+i]}
 	}
 	return p, nil
+}
+
+// ownUnits returns the units of the bridge itself: what it has in any case, and its links.
+func (c *Cache) ownUnits(in Input, site bridgeSite, apps []App) ([]*Unit, error) {
+	bridge, err := c.bridgeUnit(in, site, apps)
+	if err != nil || len(site.outsides) == 0 {
+		return []*Unit{bridge}, err
+	}
+	links, err := c.linkUnit(in, linkSite{site, in.neighbours(site.outsides)}, apps)
+	return []*Unit{bridge, links}, err
+}
+
+func (c *Cache) linkUnit(in Input, site linkSite, apps []App) (*Unit, error) {
+	if c.links.unit != nil && c.links.of.same(site.bridgeSite) && slices.Equal(c.links.of.near, site.near) {
+		return c.links.unit, nil
+	}
+	b := newBuilder(in, site.Bridge, site.ID(), nil)
+	b.Externals, b.Neighbours, b.Commons = site.outsides, site.near, site.commons
+	for _, app := range apps {
+		if app.Links != nil {
+			app.Links(b)
+		}
+	}
+	unit, err := b.sorted()
+	c.links = made[linkSite]{site, unit}
+	return unit, err
 }
 
 func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error) {
@@ -125,7 +161,7 @@ func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error)
 		return c.bridge.unit, nil
 	}
 	b := newBuilder(in, site.Bridge, site.ID(), nil)
-	b.Externals, b.Neighbours, b.Commons, b.unit.Pending = site.outsides, site.near, site.commons, site.absent
+	b.Externals, b.Commons, b.unit.Pending = site.outsides, site.commons, site.absent
 	skeleton(b)
 	for _, app := range apps {
 		app.Bridge(b)
