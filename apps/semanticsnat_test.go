@@ -62,8 +62,9 @@ func newTranslatingWorld(t *rapid.T) *world {
 // A crossedOpinion is the reference's.
 type crossedOpinion struct {
 	opinion
-	way  reference.Way
-	last string // what was remembered last, if it was in two tenants
+	way   reference.Way
+	first reference.Way // in the tenant that it comes to first
+	last  string        // what was remembered last, if it was in two tenants
 }
 
 // path is the part of o that a trace shows.
@@ -101,7 +102,7 @@ func (o crossedOpinion) kind(c crossing) string {
 // expected asks the reference about a packet for the router.
 func (w *world) expected(c crossing, s reference.State) crossedOpinion {
 	way := w.router().Forward(c.Packet, c.by, s)
-	o := w.said(way, c.by == nil)
+	o, came := w.said(way, c.by == nil), way
 	first := way // as if there was room
 	if s == reference.Overflow {
 		first = w.router().Forward(c.Packet, c.by, reference.New)
@@ -118,7 +119,7 @@ func (w *world) expected(c crossing, s reference.State) crossedOpinion {
 		}
 		way.To, way.Seen, way.As = then.To, then.Seen, cmp.Or(then.As, way.As)
 	}
-	return crossedOpinion{o, way, last}
+	return crossedOpinion{o, way, came, last}
 }
 
 // said puts in common words what the reference says of a packet, which may be from an endpoint.

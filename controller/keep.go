@@ -36,10 +36,17 @@ func (k keeping) note(t *intent.Tenant) {
 }
 
 // on reports whether a connection that is marked to live on does so. One that a rule has not
-// let out, or in, somebody else's flow has.
+// let out, or in, somebody else's flow has; but nobody lets it out of the outside, or in there.
 func (k keeping) on(c pipeline.Connection) bool {
-	for _, tag := range []uint32{c.RuleOut, c.RuleIn} {
-		rule, known := k.numbers.Origin(tag)
+	left, came := c.Exempt() || c.Reply.Dst != c.Orig.Src, c.Exempt() || c.Reply.Src != c.Orig.Dst
+	for _, end := range []struct {
+		tag     uint32
+		outside bool
+	}{{c.RuleOut, came && c.RuleIn != 0}, {c.RuleIn, left && c.RuleOut != 0}} {
+		if end.tag == 0 && end.outside {
+			continue
+		}
+		rule, known := k.numbers.Origin(end.tag)
 		if !known {
 			return false
 		}

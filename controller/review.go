@@ -323,7 +323,9 @@ func (s *session) endingOf(ctx context.Context, p *pipeline.Program, in pipeline
 		}
 		ends := moved[c.Orig.Src] || moved[c.Orig.Dst]
 		if !ends {
-			ends = now(c) >= pipeline.Denied && !(c.Kept() && keeps.on(c)) && then(c) == pipeline.Admitted
+			ruling := now(c)
+			kept := c.Kept() && keeps.on(c) && ruling != pipeline.Unmapped
+			ends = ruling >= pipeline.Denied && !kept && then(c) == pipeline.Admitted
 		}
 		if ends {
 			e.add(c, in.Numbers)

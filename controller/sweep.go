@@ -219,6 +219,9 @@ func (f *found) look(all []pipeline.Connection, c court) {
 		}
 		flushable := c.icmpv6 || conn.Protocol != pipeline.ProtoICMPv6
 		ruling := c.judge(conn)
+		if ruling == pipeline.Unmapped {
+			ruling, kept = pipeline.Denied, false
+		}
 		if kept && !conn.Blocked() && ruling != pipeline.Unclear {
 			kept = c.keeps.on(conn)
 			f.left = f.left || kept && ruling != pipeline.Admitted

@@ -20,7 +20,8 @@ import (
 // tracked is a connection of tenant a, told by its port.
 func tracked(protocol uint8, port uint16, epoch uint8, mark uint32) pipeline.Connection {
 	o := pipeline.CTTuple{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), SrcPort: 1000, DstPort: port}
-	return pipeline.Connection{Protocol: protocol, Orig: o, Zone: 103, Mark: uint32(epoch) | pipeline.MarkCommitted | mark, RuleIn: tags["b"]}
+	back := pipeline.CTTuple{Src: o.Dst, Dst: o.Src, SrcPort: port, DstPort: 1000}
+	return pipeline.Connection{Protocol: protocol, Orig: o, Reply: back, Zone: 103, Mark: uint32(epoch) | pipeline.MarkCommitted | mark, RuleIn: tags["b"]}
 }
 
 // A court of the tests rules by port, and counts how often it is asked.
@@ -59,7 +60,9 @@ func TestASweepEndsWhatPolicyNoLongerAdmitsAndNothingElse(t *testing.T) {
 			all = append(all, tracked(6, 20+port, 2, blocked)) // stopped by the flows already
 			all = append(all, tracked(6, 30+port, 1, blocked)) // stopped before
 		}
-		by := map[uint16]pipeline.Ruling{}
+		const unmapped, kept = 5, pipeline.MarkKeep
+		all = append(all, tracked(6, unmapped, 1, kept), tracked(6, 10+unmapped, 2, kept), tracked(6, 20+unmapped, 2, 0))
+		by := map[uint16]pipeline.Ruling{unmapped: pipeline.Unmapped, 10 + unmapped: pipeline.Unmapped}
 		for tens := range uint16(4) {
 			by[10*tens+admitted], by[10*tens+denied], by[10*tens+answers] = pipeline.Admitted, pipeline.Denied, pipeline.Answers
 		}
@@ -69,11 +72,11 @@ func TestASweepEndsWhatPolicyNoLongerAdmitsAndNothingElse(t *testing.T) {
 		r.settled(model(t, br0, "refuse", "a"))
 		before := len(s.ended())
 		st := r.settled(model(t, br0, "refuse", "a deny"))
-		if got, want := slices.Sorted(slices.Values(s.ended()[before:])), []uint16{denied, 20 + admitted, 20 + denied, 30 + denied}; !slices.Equal(got, want) {
+		if got, want := slices.Sorted(slices.Values(s.ended()[before:])), []uint16{denied, unmapped, 10 + unmapped, 20 + admitted, 20 + denied, 30 + denied}; !slices.Equal(got, want) {
 			t.Errorf("ended %v, want %v: those that are denied, and the one that is admitted again", got, want)
 		}
-		if e := st.Ended["a"]; len(e.Recent) == 0 || e.Recent[len(e.Recent)-1].N != 3 || e.Recent[len(e.Recent)-1].Ingress != "b" {
-			t.Errorf("told %+v; want 3 that b had let in", e)
+		if e := st.Ended["a"]; len(e.Recent) == 0 || e.Recent[len(e.Recent)-1].N != 5 || e.Recent[len(e.Recent)-1].Ingress != "b" {
+			t.Errorf("told %+v; want 5 that b had let in", e)
 		}
 	})
 }
@@ -241,6 +244,33 @@ func TestWhatLivesOn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := keepingOf(read(c.now).Tenant("t"), read(c.before), n)
 			if got := k.on(pipeline.Connection{RuleOut: c.out, RuleIn: c.in}); got != c.want {
+				t.Errorf("it lives on: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatLivesOnThatHasOneEndOutside(t *testing.T) {
+	m, err := intent.Read(intent.Source{Name: "test", Data: []byte("apiVersion: weir/v1\nkind: Tenant\nmetadata: {name: t}\n---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: a, tenant: t}\nspec: {onRevoke: keep, rules: []}\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := keepingOf(m.Tenant("t"), nil, origins{1: "t/policy/a/r"})
+	host, out, as := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.20")
+	tuple := func(src, dst netip.Addr) pipeline.CTTuple { return pipeline.CTTuple{Src: src, Dst: dst} }
+	for name, c := range map[string]struct {
+		pipeline.Connection
+		want bool
+	}{
+		"what has left is let in by nobody":               {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as), RuleOut: 1}, true},
+		"what has come is let out by nobody":              {pipeline.Connection{Orig: tuple(out, as), Reply: tuple(host, out), RuleIn: 1}, true},
+		"what has left untranslated":                      {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, host), RuleOut: 1, Object: 9}, true},
+		"what is translated, and no rule has admitted":    {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as)}, false},
+		"what has come, and somebody else's flow let in":  {pipeline.Connection{Orig: tuple(out, as), Reply: tuple(host, out), RuleOut: 1}, false},
+		"what has left, and somebody else's flow let out": {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as), RuleIn: 1}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := k.on(c.Connection); got != c.want {
 				t.Errorf("it lives on: %v, want %v", got, c.want)
 			}
 		})

@@ -106,8 +106,10 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	}
 	now.again = true
 	switch ruling, astray := j.send(now); {
-	case ruling != pipeline.Denied || astray:
+	case ruling != pipeline.Denied:
 		return ruling
+	case astray:
+		return pipeline.Unmapped
 	case (!c.Exempt() || j.public[c.Object]) && !c.Double() && j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
 	}
@@ -161,7 +163,7 @@ func (j *Judge) admits(s sent) bool {
 	return ruling != pipeline.Denied
 }
 
-// send sends a packet through the flows. It goes astray if nobody has the address any more as
+// send sends a packet through the flows, as one that no policy keeps. It goes astray if nobody has the address any more as
 // which its connection is known outside: then its answers cannot be those of another one.
 func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	p := packetOf(s.Protocol, s.CTTuple)
@@ -173,7 +175,7 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	if s.again {
 		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
 		flags |= flag(pipeline.JudgeAgain, true)
-		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark)
+		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark&^pipeline.MarkKeep)
 		p.Set(ofproto.CTLabel, s.PortLabel())
 	} else { // as whom it would leave is of no matter
 		flags |= flag(pipeline.SNAT, s.to)

@@ -131,4 +131,5 @@ const (
 	Admitted               // it would be admitted
 	Denied                 // it would not, nor would its answers
 	Answers                // it would not, but its answers would be taken for another connection that is
+	Unmapped               // what translated it is gone: not even a policy that keeps its connections keeps it
 )

@@ -160,7 +160,11 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
 	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
 	dnated, known := uint64(MarkDNAT), Remembered()
+	kept := ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
 	for _, ip := range ipVersions {
+		for _, r := range []Reason{NotExpected, NotTranslated} { // a policy keeps what it has admitted, not the address
+			b.Flow(id, PolMiss, 270, ofproto.MatchOn(ip, kept, ofproto.Is(RegReason, uint64(r))), stopped(), ofproto.GotoTable(Drop))
+		}
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
 		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()), astray()...)

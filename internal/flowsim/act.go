@@ -187,7 +187,13 @@ func (r *run) track(p *Packet, a ofproto.ConnTrack) {
 	if a.Commit && state&ofproto.Inv == 0 && p.Inner == nil {
 		c = r.commit(p, a, zone, c, state)
 	}
-	if a.NAT != nil && c != nil && p.Inner == nil {
+	switch {
+	case a.NAT == nil || c == nil || p.in(zone): // or it is done
+	case p.Inner != nil:
+		inner := *p.Inner
+		p.Inner = &inner
+		c.translateError(p)
+	default:
 		c.translate(p)
 	}
 	if a.Table == ofproto.NoTable {

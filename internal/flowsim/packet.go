@@ -68,6 +68,8 @@ type Packet struct {
 	Invalid bool   // a bad checksum, or a segment that fits no connection
 	Inner   *Tuple // what an ICMP error is about
 	ICMPID  uint16 // the identifier of an echo
+
+	conn *Connection // as the last lookup has found it
 }
 
 // Of returns a packet with some fields, each given as in a match: by Is, IsAddr, IsMAC.

@@ -90,6 +90,9 @@ func (t *Tracker) look(zone uint16, p *Packet) (*Connection, ofproto.CTStateBits
 	if !ok || p.Invalid {
 		return nil, ofproto.Inv | ofproto.Trk
 	}
+	if p.in(zone) { // it may look otherwise by now
+		return p.conn, ofproto.CTStateBits(p.Uint(ofproto.CTState))
+	}
 	if p.Inner != nil {
 		return t.related(zone, *p.Inner)
 	}
@@ -107,16 +110,43 @@ func (t *Tracker) look(zone uint16, p *Packet) (*Connection, ofproto.CTStateBits
 }
 
 // related is look for an ICMP error, which belongs to what it is about, and travels
-// against it.
+// against it. It is about a packet as that was where the error comes from.
 func (t *Tracker) related(zone uint16, inner Tuple) (*Connection, ofproto.CTStateBits) {
-	c := t.byTuple[inZone{zone, inner}]
+	against := inner.Reversed()
+	c := t.byTuple[inZone{zone, against}]
 	switch {
 	case c == nil:
 		return nil, ofproto.Inv | ofproto.Trk
-	case inner == c.Orig:
+	case against == c.Reply:
 		return c, ofproto.Rel | ofproto.Rpl | ofproto.Trk
 	}
 	return c, ofproto.Rel | ofproto.Trk
+}
+
+// translateError gives an ICMP error the addresses that it has on the other side, and what it is
+// about, too. Only the end that is translated becomes another one: an error may be of a router
+// on the way.
+func (c *Connection) translateError(p *Packet) {
+	outer, _ := TupleOf(p)
+	snat, dnat := c.Reply.Dst != c.Orig.Src, c.Reply.Src != c.Orig.Dst
+	if p.Inner.Reversed() == c.Reply {
+		if snat {
+			outer.Dst = c.Orig.Src
+		}
+		if dnat {
+			outer.Src = c.Orig.Dst
+		}
+		*p.Inner = c.Orig
+	} else {
+		if snat {
+			outer.Src = c.Reply.Dst
+		}
+		if dnat {
+			outer.Dst = c.Reply.Src
+		}
+		*p.Inner = c.Reply
+	}
+	outer.Stamp(p)
 }
 
 // ports are the fields in which the protocols keep their ports.
@@ -178,16 +208,17 @@ func (t Tuple) Stamp(p *Packet) {
 // addresses and ports that may be chosen it takes the first.
 func translated(orig Tuple, n *ofproto.NAT) Tuple {
 	r := orig.Reversed()
+	_, ported := ports[orig.Protocol]
 	switch {
 	case n == nil || !n.AddrMin.IsValid():
 	case n.Src:
 		r.Dst = n.AddrMin
-		if n.PortMin != 0 {
+		if n.PortMin != 0 && ported {
 			r.DstPort = n.PortMin
 		}
 	case n.Dst:
 		r.Src = n.AddrMin
-		if n.PortMin != 0 {
+		if n.PortMin != 0 && ported {
 			r.SrcPort = n.PortMin
 		}
 	}
@@ -199,7 +230,7 @@ func (p *Packet) show(zone uint16, c *Connection, state ofproto.CTStateBits) {
 	p.forget()
 	p.SetUint(ofproto.CTState, uint64(state))
 	p.SetUint(ofproto.CTZone, uint64(zone))
-	if c == nil {
+	if p.conn = c; c == nil {
 		return
 	}
 	p.SetUint(ofproto.CTMark, uint64(c.Mark))
@@ -216,8 +247,12 @@ func (p *Packet) Know(orig Tuple, mark uint32) {
 	p.show(uint16(p.Uint(ofproto.CTZone)), &Connection{Orig: orig, Mark: mark}, ofproto.Est|ofproto.Trk)
 }
 
+// in reports whether the tracker has found a connection of p in a zone.
+func (p *Packet) in(zone uint16) bool { return p.conn != nil && p.conn.Zone == zone }
+
 // forget clears what the tracker has said.
 func (p *Packet) forget() {
+	p.conn = nil
 	for f := ofproto.CTState; f <= ofproto.CTTpDst; f++ {
 		p.fields[f] = word{}
 	}

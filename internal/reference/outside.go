@@ -79,7 +79,7 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 	q := p
 	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
 	switch {
-	case q.To != nil && !r.leadsTo(q.To, q.Dst), q.To == nil && (x != nil || inside(t, q.Dst)): // the router does not lead there, or back out
+	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || inside(t, q.Dst)): // the router does not lead there, or back out
 		w.Verdict = Verdict{Result: Astray}
 		return w
 	case q.To != nil:
@@ -104,7 +104,7 @@ func pings(x *intent.External, p Packet) bool {
 // tracked, whatever stateless rules say.
 func (r Router) judge(t *intent.Tenant, q, p Packet, s State) Verdict {
 	switch {
-	case t.Mode == intent.Off, q.From != nil && q.Dst == p.Dst && unwatched(t, q):
+	case t.Mode == intent.Off, q.From != nil && q.To != nil && q.Dst == p.Dst && unwatched(t, q):
 		return Verdict{Result: Untracked}
 	case t.Mode == intent.Audit:
 		return audited(watch(t, q, s))
@@ -170,7 +170,7 @@ func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.I
 		}
 	}
 	for _, s := range t.SNATs {
-		if s.Network != nil && s.Network != p.From.Network || !s.From.Empty() && !isPeer(s.From, senderAt(p), p.Src) {
+		if !translates(s, p) {
 			continue
 		}
 		for _, pool := range s.PoolsOn(x.Bridge, x.Network) {
@@ -180,6 +180,11 @@ func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.I
 		}
 	}
 	return "", nil, intent.PortRange{}
+}
+
+// translates reports whether s is for what p opens.
+func translates(s *intent.SNAT, p Packet) bool {
+	return (s.Network == nil || s.Network == p.From.Network) && (s.From.Empty() || isPeer(s.From, senderAt(p), p.Src))
 }
 
 // senderAt is the sender, if it is known by the address that it has in p.
@@ -275,6 +280,12 @@ func (r Router) wayTo(a netip.Addr) (out *intent.External, lost bool) {
 	return out, lost
 }
 
+// Finds reports whether an address is reached by an outside.
+func (r Router) Finds(x *intent.External, a netip.Addr) bool {
+	out, lost := r.wayTo(a)
+	return out == x && !lost
+}
+
 // owner returns the endpoint of t that has declared an address.
 func owner(t *intent.Tenant, a netip.Addr) *intent.Endpoint {
 	for _, e := range t.Endpoints {
@@ -285,8 +296,8 @@ func owner(t *intent.Tenant, a netip.Addr) *intent.Endpoint {
 	return nil
 }
 
-// leadsTo reports whether the router leads to an address of e.
-func (r Router) leadsTo(e *intent.Endpoint, a netip.Addr) bool {
+// LeadsTo reports whether the router of a tenant leads to an address of e.
+func LeadsTo(e *intent.Endpoint, a netip.Addr) bool {
 	return slices.ContainsFunc(e.Network.Subnets, func(s intent.Subnet) bool { return s.Gateway.IsValid() && s.CIDR.Contains(a) })
 }
 

@@ -1,0 +1,56 @@
+package reference
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/intent"
+)
+
+// A Mapping is what a tracker has made of a connection in one tenant.
+type Mapping struct {
+	Src     netip.Addr // as its receiver sees it
+	Dst     netip.Addr
+	DstPort uint16
+	Keep    bool // its policy wants it to live on
+}
+
+// Keeps reports whether a connection that p has opened is to go on: policy has nothing against
+// it, or wants it kept; what it was aimed at is still what its destination stands for; and
+// something still translates its sender to the address that it has. What would translate a new
+// one does not matter.
+func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
+	t := r.tenantOf(p, x)
+	if t == nil || x != nil && inside(t, p.Src) || p.From != nil && !MayBe(t, p.From, p.Src) {
+		return false
+	}
+	now := r.aim(t, p).Seen
+	if now.Dst != m.Dst || now.DstPort != m.DstPort {
+		return false
+	}
+	q := p
+	q.To, q.Dst, q.DstPort = owner(t, m.Dst), m.Dst, m.DstPort
+	state := OldOriginal
+	if m.Keep {
+		state = OldKept
+	}
+	switch {
+	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && x != nil:
+		return false
+	case !r.judge(t, q, p, state).Passes():
+		return false
+	}
+	return q.To != nil || r.mayBe(t, p, m.Src)
+}
+
+// mayBe reports whether something translates who sends p to an address.
+func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
+	if slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.IP == p.Src && f.Address == as }) {
+		return true
+	}
+	return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool {
+		return translates(s, p) && slices.ContainsFunc(s.Pools, func(pool intent.Pool) bool {
+			return slices.ContainsFunc(pool.Ranges, func(r intent.AddrRange) bool { return r.Contains(as) })
+		})
+	})
+}
