@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"weir/apps/pipeline"
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/sandboxtest"
 	"weir/ofproto"
@@ -46,7 +47,7 @@ func fixedPoint(t *testing.T, box *sandbox.Sandbox, conn *ofconn.Conn, name stri
 		t.Fatalf("the second plan is not empty: %+v", again)
 	}
 	// The program for a datapath that cannot set ND options has a meter in it.
-	in.Facts.Features.NDExtension, in.Facts.Features.SCTPPorts = false, true
+	in.Facts.Features = pipeline.Features{FlushICMPv6: true, SCTPPorts: true, NullNAT: true}
 	kernel, err := Compile(in)
 	if err != nil {
 		t.Fatal(err)

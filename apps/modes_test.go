@@ -71,3 +71,23 @@ func portOn(in pipeline.Input, name string) uint64 {
 	}
 	panic(fmt.Sprint("no port ", name))
 }
+
+// TestATranslationOfNothingIsAskedForWhereItIsSurvived looks for one in what is compiled for both
+// datapaths, with an outside and without.
+func TestATranslationOfNothingIsAskedForWhereItIsSurvived(t *testing.T) {
+	for _, name := range cases(t) {
+		p, in := compileFile(t, name)
+		in.Facts.Features.NullNAT = true
+		bearing, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Count(p.Text(in.Numbers), "nat(src=0.0.0.0)") + strings.Count(p.Text(in.Numbers), "nat(src=::)"); got > 0 {
+			t.Errorf("%s: %d where ovs-vswitchd would die of it", name, got)
+		}
+		outside := len(in.Model.Bridges()[0].Externals) > 0
+		if text := bearing.Text(in.Numbers); strings.Contains(text, "nat(src=0.0.0.0)") != outside || strings.Contains(text, "nat(src=::)") != outside {
+			t.Errorf("%s: an outside: %v, and the flows:\n%s", name, outside, text)
+		}
+	}
+}

@@ -43,7 +43,7 @@ const (
 
 func (c ConnTrack) same(o Action) bool {
 	d, ok := o.(ConnTrack)
-	if !ok || (c.NAT == nil) != (d.NAT == nil) || c.NAT != nil && *c.NAT != *d.NAT {
+	if !ok || (c.NAT == nil) != (d.NAT == nil) || c.NAT != nil && c.NAT.onWire() != d.NAT.onWire() {
 		return false
 	}
 	return c.Commit == d.Commit && c.Force == d.Force && c.flags == d.flags && c.Zone == d.Zone && c.ZoneIn == d.ZoneIn &&

@@ -43,6 +43,14 @@ func (n NAT) plain() bool {
 	return !n.Src && !n.Dst && !n.Random && !n.Hash && !n.Persistent && !n.AddrMin.IsValid()
 }
 
+// onWire returns n as it comes back from the wire, where an address of zeros is none.
+func (n NAT) onWire() NAT {
+	if n.AddrMin.IsUnspecified() && !n.AddrMax.IsValid() && n.PortMin == 0 {
+		n.AddrMin = Addr{}
+	}
+	return n
+}
+
 func (NAT) notInSet() {}
 
 func (n NAT) appendTo(b []byte) ([]byte, error) { return n.append(b), nil }

@@ -38,3 +38,16 @@ func TestFormsOfNAT(t *testing.T) {
 		})
 	}
 }
+
+func TestAnAddressOfZerosComesBackAsNone(t *testing.T) {
+	for given, same := range map[string]bool{"nat(src=0.0.0.0)": true, "nat(src=10.1.0.1)": false, "nat(dst=0.0.0.0)": false, "nat": false} {
+		f, err := ParseFlow("ip,actions=ct(commit," + given + ")")
+		if err != nil {
+			t.Fatal(err)
+		}
+		back := ConnTrack{Commit: true, Table: NoTable, NAT: &NAT{Src: true}}
+		if got := f.Actions[0].(ConnTrack).same(back); got != same {
+			t.Errorf("%s and what the switch has: the same: %v", given, got)
+		}
+	}
+}

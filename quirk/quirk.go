@@ -83,7 +83,7 @@ const (
 // All has every quirk that is known. Those without a version that fixes them were seen on
 // 3.1.0; whether later versions have them has not been tried.
 var All = []Quirk{
-	{IdentityNAT, "a translation that changes nothing kills ovs-vswitchd when its 5-tuple comes again: none is ever asked for",
+	{IdentityNAT, "a translation that changes nothing kills ovs-vswitchd when its 5-tuple comes again: none is ever asked for, and so a connection may fail while another has the same answers, which went to the endpoint by another of its addresses",
 		versions("2.17.8", "3.0.5", "3.1.3", "3.2.3", "3.3.0"), true},
 	{FlushICMPv6, "removing a connection by its addresses kills ovs-vswitchd if that is ICMPv6: such are never removed one by one",
 		versions("2.17.10", "3.0.7", "3.1.5", "3.2.3", "3.3.1"), true},

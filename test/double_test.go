@@ -330,3 +330,26 @@ func TestFTPOfBothEnds(t *testing.T) {
 		t.Errorf("%q, %v\n%s", got, err, strings.Join(halves(n), "\n"))
 	}
 }
+
+// TestBothEndsFromAnotherTenant has t reach red's r1, which sees its gateway.
+func TestBothEndsFromAnotherTenant(t *testing.T) {
+	model := strings.Replace(twoTenants(fromInside), "address: 203.0.113.40, endpoint: r1", "address: 203.0.113.40, endpoint: r1, snat: always", 1)
+	n, h1, h2, r1, _, _ := sideBySide(t, model)
+	seen := make(chan string, 8)
+	accept(t, r1, "10.1.1.11:80", func(c net.Conn) {
+		seen <- c.RemoteAddr().(*net.TCPAddr).IP.String()
+		fmt.Fprintln(c, "hello")
+	})
+	for _, h := range []*sandbox.Host{h1, h2} {
+		gets(t, h, "203.0.113.40:80", "hello\n")
+		if got := <-seen; got != "10.1.1.1" {
+			t.Errorf("%s: r1 sees %s, want its gateway", h.Name, got)
+		}
+		pings(t, h, "203.0.113.40", 2, 2)
+	}
+	got := n.Recirculations("src="+mac(2), "eth_type(0x0800)")
+	t.Logf("from an SNAT of another tenant: recirculations new / established: %d / %d", got.New, got.Established)
+	if got.New > 3 || got.Established > 2 {
+		t.Errorf("%+v, want at most 3 / 2", got)
+	}
+}

@@ -37,6 +37,7 @@ type Features struct {
 	NDExtension bool // nd_reserved and nd_options_type can be set
 	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
 	SCTPPorts   bool // the connection tracker knows the ports of SCTP
+	NullNAT     bool // a translation that may change nothing can be asked for
 }
 
 // Numbers are the ids given to intents, for life. An implementation never changes

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"net/netip"
 	"slices"
 
 	"weir/intent"
@@ -227,11 +228,28 @@ func commit(b *Builder, id intent.ID) {
 // datapath commits nothing and goes on as if it had; so a packet of a tenant that has a
 // limit comes back with what has become of it, at the price of a recirculation for each new
 // connection. (The kernel's datapath drops it by itself.)
-func remember(b *Builder, id intent.ID, priority uint16, alg uint16, conds ...ofproto.Cond) {
-	b.Flow(id, Commit, priority, ofproto.MatchOn(conds...), admittedBy(alg), ofproto.GotoTable(Out))
-	check := admittedBy(alg)
+func remember(b *Builder, id intent.ID, priority uint16, alg uint16, ip ofproto.Cond, conds ...ofproto.Cond) {
+	conds = append(conds, ip)
+	c := admittedBy(alg)
+	c.NAT = b.unique(ip)
+	b.Flow(id, Commit, priority, ofproto.MatchOn(conds...), c, ofproto.GotoTable(Out))
+	check := c
 	check.Table = CommitCheck
 	b.Flow(id, Commit, priority+5, ofproto.MatchOn(append(conds, Limited.Is())...), check)
+}
+
+// unique is the translation of what is not to be translated, where other connections are: to
+// whatever source it has, but for its port if the answers to it were those to another one. That
+// is so where the one goes to an address that stands for an endpoint's, and the other to the
+// endpoint. Without, one of the two fails. nil: there are none such, or the bridge cannot.
+func (b *Builder) unique(ip ofproto.Cond) *ofproto.NAT {
+	switch {
+	case !b.Features.NullNAT || len(b.Externals) == 0:
+		return nil
+	case ip == ofproto.IsIPv4:
+		return &ofproto.NAT{Src: true, AddrMin: netip.IPv4Unspecified()}
+	}
+	return &ofproto.NAT{Src: true, AddrMin: netip.IPv6Unspecified()}
 }
 
 // The ports by which the tracker's gateways are known.

@@ -210,7 +210,7 @@ func translated(orig Tuple, n *ofproto.NAT) Tuple {
 	r := orig.Reversed()
 	_, ported := ports[orig.Protocol]
 	switch {
-	case n == nil || !n.AddrMin.IsValid():
+	case n == nil || !n.AddrMin.IsValid() || n.AddrMin.IsUnspecified():
 	case n.Src:
 		r.Dst = n.AddrMin
 		if n.PortMin != 0 && ported {
