@@ -16,7 +16,7 @@ func forwards(b *pipeline.Builder, t *pipeline.TenantSite, known map[netip.Prefi
 	of, order := map[service][]aimed{}, []service{}
 	for _, f := range t.PortForwards {
 		x, ok := b.Outside(f.External)
-		if !ok || f.Bridge != b.Bridge.Name {
+		if !ok || f.Bridge != b.Bridge.Name || b.Refused(f.ID()) {
 			continue
 		}
 		a, ok := forward(b, t, f)

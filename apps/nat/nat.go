@@ -115,9 +115,9 @@ func notSpoofed(b *pipeline.Builder, t *pipeline.TenantSite) {
 
 // owns makes addresses outside those of a tenant: the router answers for them on the link,
 // and what comes for them is the tenant's, also from other tenants. Several intents may say the
-// same ones: the first does it.
+// same ones: the first that the switch takes does it.
 func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, id intent.ID, p netip.Prefix, known map[netip.Prefix]bool) (first bool) {
-	if known[p] {
+	if known[p] || b.Refused(id) {
 		return false
 	}
 	known[p] = true
