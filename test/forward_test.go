@@ -473,3 +473,26 @@ func TestWhoIsBehindAnAddressOutside(t *testing.T) {
 		t.Errorf("%d connections are left, want 4", got)
 	}
 }
+
+// TestFTPThroughAForwardedPort downloads from h1 by a port of an address that it does not leave
+// as, and that nobody else has: what the server opens itself comes from that address, too.
+func TestFTPThroughAForwardedPort(t *testing.T) {
+	rules := policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [21], alg: ftp}")
+	for name, more := range map[string]string{"alone": "", "beside an SNAT": snat("all", "addresses: [203.0.113.10]")} {
+		t.Run(name, func(t *testing.T) {
+			n, h1, h2, out := behind(t, natModel(rules, more, portForward("ftp", "address: 203.0.113.30, port: 21, protocol: tcp, to: {endpoint: h1}")))
+			serveFTP(t, h1, "10.1.1.11")
+			for _, way := range []string{"PASV", "PORT"} {
+				for _, from := range []*sandbox.Host{out, h2} {
+					if from == h2 && name == "alone" {
+						continue
+					}
+					if got, err := download(t, from, way, "203.0.113.30"); err != nil || got != theFile {
+						t.Errorf("%s from %s: %q, %v", way, from.Name, got, err)
+					}
+				}
+			}
+			t.Log(strings.Join(tuples(n), "\n"))
+		})
+	}
+}

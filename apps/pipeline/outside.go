@@ -153,6 +153,9 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, Commit, 220, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // before anything is reported
 	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)                                         // as somebody who is not there
 	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
+	dnated := uint64(MarkDNAT)
+	b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated), ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, ofproto.SNAT)),
+		ToDrop(NotTranslated)...) // announced, and no port was left
 	for _, r := range []Reason{InvalidState, NotSYN} { // the tracker has not translated it
 		b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Is(RegReason, uint64(r))), ToDrop(NotTranslated)...)
 	}
@@ -309,13 +312,17 @@ func alongErrors(b *Builder, id intent.ID) {
 	}
 }
 
-// announced remembers a connection from outside that a known one has announced. Whom it is for
-// the tracker says only then, so that it has to come back to be routed.
+// announced remembers a connection that a known one has announced, which came from outside or was
+// opened to an address that stands for an endpoint's. Whom it is for, and as whom, the tracker
+// says only then, so that it has to come back to be routed.
 func announced(b *Builder, t *TenantSite, epoch uint32) {
 	c := commitAction(ofproto.Load{Dst: markCommitted, Value: 1})
 	c.Table, c.NAT = Route, &ofproto.NAT{}
-	s := state{397, ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0), epoch | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
+	is := ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0)
+	from := state{397, is, epoch | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
+	to := state{402, is, epoch | MarkCommitted | MarkDNAT, MarkEpoch | MarkBlocked | MarkCommitted | MarkDNAT | MarkDouble}
 	for i, ip := range ipVersions {
-		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
+		b.Flow(t.ID(), CtState, from.priority+uint16(i), from.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
+		b.Flow(t.ID(), CtState, to.priority+uint16(i), to.match(ip, InZone(t.Zone)), Established.Set(), c)
 	}
 }
