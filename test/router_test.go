@@ -159,3 +159,23 @@ func TestAnswersFindTheirWayAcrossTenants(t *testing.T) {
 		expires(t, h, "2", "203.0.113.40", "203.0.113.2")
 	}
 }
+
+// TestGatewaysAnswerPings has endpoints ping their gateways, and the router's addresses outside.
+// Nothing leaves for it, and nothing is tracked.
+func TestGatewaysAnswerPings(t *testing.T) {
+	n, h1, h2, out := routerNet(t)
+	n.Weir.Apply(routerModel + policy("t", "strict", "{name: none, direction: egress, action: deny, protocol: icmp}", "{name: none6, direction: egress, action: deny, protocol: icmpv6}"))
+	before := len(n.Entries(n.Weir.Zone("t")))
+	w := wire(t, out)
+	for _, h := range []*sandbox.Host{h1, h2} {
+		for _, address := range []string{"10.1.1.1", "fd00:1::1", "203.0.113.2", "2001:db8::2"} {
+			pings(t, h, address, 2, 2)
+		}
+	}
+	if after := len(n.Entries(n.Weir.Zone("t"))); after > before {
+		t.Errorf("%d connections before, %d after", before, after)
+	}
+	if sees(w, isUnicastIP) {
+		t.Error("a ping of the router has left")
+	}
+}

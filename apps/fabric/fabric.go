@@ -99,6 +99,9 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	b.Flow(n.ID(), pipeline.Route, pipeline.OwnRoute+uint16(s.CIDR.Bits()), ofproto.MatchOn(
 		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(pipeline.IPDst(s.Gateway), s.CIDR),
 	), ofproto.DecTTL{}, ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
+	ping, reply := pipeline.Echo(s.Gateway, pipeline.RouterMAC)
+	b.Flow(n.ID(), pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping,
+		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot())...), reply...)
 	if s.Gateway.Is4() {
 		answerARP(b, n, s.Gateway)
 	} else {

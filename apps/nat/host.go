@@ -12,9 +12,6 @@ import (
 // echoed is the priority in ArpNd of pings, in front of what comes in.
 const echoed = 94
 
-// ofICMP are the numbers of ICMP's echo request and reply (RFC 792, RFC 4443).
-var ofICMP = map[bool]struct{ request, reply uint64 }{true: {8, 0}, false: {128, 129}}
-
 // host has the router answer pings of its own addresses, as any host does.
 func host(b *pipeline.Builder, x pipeline.ExternalSite) {
 	for _, s := range x.Subnets {
@@ -27,28 +24,16 @@ func host(b *pipeline.Builder, x pipeline.ExternalSite) {
 	}
 }
 
-// echo sends an echo request back as its reply. Of one in fragments the tracker would have to
-// be asked.
+// echo answers pings of an address, from outside, and from tenants whose routes lead there.
 func echo(b *pipeline.Builder, x pipeline.ExternalSite, own netip.Addr) {
-	four := own.Is4()
-	protocol, typ, code := uint64(pipeline.ProtoICMP), ofproto.ICMPv4Type, ofproto.ICMPv4Code
-	if !four {
-		protocol, typ, code = pipeline.ProtoICMPv6, ofproto.ICMPv6Type, ofproto.ICMPv6Code
+	ping, reply := pipeline.Echo(own, x.RouterMAC())
+	b.Flow(x.ID(), pipeline.ArpNd, echoed, ofproto.MatchOn(append(ping, cameBy(x), ofproto.IsMAC(ofproto.EthDst, x.RouterMAC()))...), reply...)
+	if _, routed := x.OnLink(own); !routed {
+		return
 	}
-	src, dst := pipeline.IPSrc(own), pipeline.IPDst(own)
-	b.Flow(x.ID(), pipeline.ArpNd, echoed, ofproto.MatchOn(
-		cameBy(x), ofproto.IsMAC(ofproto.EthDst, x.RouterMAC()), pipeline.IPVersion(four), ofproto.Is(ofproto.IPProto, protocol),
-		ofproto.Is(typ, ofICMP[four].request), ofproto.Is(code, 0), ofproto.Is(ofproto.IPFrag, 0), ofproto.IsAddr(dst, own)),
-		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
-		ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
-		ofproto.Move{Src: src.Whole(), Dst: dst.Whole()},
-		ofproto.SetAddr(src, own),
-		ofproto.SetField{Field: ofproto.IPTTL, Value: ofproto.Uint(hops)},
-		ofproto.SetField{Field: typ, Value: ofproto.Uint(ofICMP[four].reply)},
-		ofproto.Output{Port: ofproto.PortInPort})
+	ping, reply = pipeline.Echo(own, pipeline.RouterMAC)
+	b.Flow(x.ID(), pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping, toRouter, pipeline.FromOutside.IsNot())...), reply...)
 }
-
-const hops = 64
 
 // Expired tells somebody outside that a packet has come to the end of its life at the router. It
 // is quoted as it was sent.

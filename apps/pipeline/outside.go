@@ -14,6 +14,7 @@ import (
 // prefixes outside.
 const (
 	OwnRoute     = 150
+	RouterItself = 350 // pings of the router's own addresses, also with the last hop
 	FromRoute    = 149 // leads what has an address of an outside to the routes of that one
 	OutsideRoute = 20
 )
