@@ -440,3 +440,40 @@ func BenchmarkReadOneMoreFloatingIPOf1000(b *testing.B) {
 		}
 	}
 }
+
+func TestForwardsByWhichNobodyGetsThrough(t *testing.T) {
+	const f = "address: 203.0.113.10, port: 2222, protocol: tcp, to: {endpoint: web, port: 22}"
+	const nobody = `nobody outside gets through: no rule lets anybody from there in to tcp port 22 of endpoint "web"`
+	in := func(rule string) string {
+		return tenantObject("Policy", "blue", "p", "rules: [{name: r, direction: ingress, "+rule+"}]")
+	}
+	for name, c := range map[string]struct{ policy, want string }{
+		"no policy":                       {"", "spec: " + nobody + "; add a rule that does"},
+		"a rule for the endpoint's port":  {in("action: allow, protocol: tcp, ports: [22]"), ""},
+		"a rule for everything":           {in("action: allow"), ""},
+		"a rule for some from outside":    {in("action: allow, from: {cidrs: [198.51.100.0/24]}, protocol: tcp, ports: [1-100]"), ""},
+		"a rule for the port outside":     {in("action: allow, protocol: tcp, ports: [2222]"), "spec.to.port: " + nobody + "; policies judge the endpoint's own port: write 22 there, not 2222"},
+		"a rule for another protocol":     {in("action: allow, protocol: udp, ports: [22]"), "spec: " + nobody + "; add a rule that does"},
+		"a rule for those inside":         {in("action: allow, from: {endpoints: [db]}"), "spec: " + nobody + "; add a rule that does"},
+		"a rule for another endpoint":     {tenantObject("Policy", "blue", "p", "appliesTo: {endpoints: [db]}, rules: [{name: r, direction: ingress, action: allow}]"), "spec: " + nobody + "; add a rule that does"},
+		"a rule of another version of IP": {in(`action: allow, from: {cidrs: ["2001:db8::/32"]}`), "spec: " + nobody + "; add a rule that does"},
+		"a rule that denies":              {in("action: deny, protocol: tcp, ports: [22]"), "spec: " + nobody + "; add a rule that does"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := Source{"f", []byte(edge + forwardBy("blue", "p", f) + c.policy)}
+			m, err := Read(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, p := range Review(m, src) {
+				if strings.Contains(p.Why, "gets through") {
+					got += p.Path + ": " + p.Why + "; " + p.Hint
+				}
+			}
+			if got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}

@@ -59,6 +59,7 @@ func (v *review) tenant(t *Tenant) {
 		v.policy(q, p)
 	}
 	v.nat(t)
+	v.forwards(t)
 	v.unreachable(t)
 }
 
