@@ -131,3 +131,22 @@ func TestAFloatingIPMoreIsOneTenantsWork(t *testing.T) {
 		}
 	}
 }
+
+// TestOneFloatingIPMoreIsSeenToTakeNothingBack asks of a plan what the flows would say after a
+// longer look.
+func TestOneFloatingIPMoreIsSeenToTakeNothingBack(t *testing.T) {
+	s := &stages{b: t, numbers: store.Mem(), spent: map[string]time.Duration{}}
+	s.turn(natFiles(2, 2, false))
+	less := s.before
+	s.turn(natFiles(2, 2, true))
+	more := s.before
+	for what, c := range map[string]struct {
+		from, to *pipeline.Program
+		widens   bool
+	}{"one more": {less, more, true}, "one less": {more, less, false}} {
+		want, have := c.to.Unlike(c.from)
+		if got := pipeline.Widens(ofproto.Diff(want, have), want.Flows, have.Flows); got != c.widens {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+}

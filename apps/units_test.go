@@ -127,6 +127,9 @@ func TestUnitsAreWhatANewStartGives(t *testing.T) {
 			if !slices.Equal(whole, part) {
 				t.Fatalf("judged again: %v by the units that have changed, %v by all", part, whole)
 			}
+			if pipeline.Widens(plan, now.Tables().Flows, before.Tables().Flows) && len(whole) > 0 {
+				t.Fatalf("judged again: %v, and nothing is taken back", whole)
+			}
 			before = now
 		}
 	})

@@ -294,7 +294,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 		x, err = s.to(program, mode)
 		s.report.Foreign = len(x.theirs)
 	}
-	if err == nil {
+	if err == nil && !(s.exact && pipeline.Widens(x.plan, x.want.Flows, x.have.Flows)) {
 		x.narrowed = s.narrowed(x.want.Flows, x.have.Flows, in)
 	}
 	if now, bad := s.reviewed(ctx, program, x, err); !now || bad != nil {

@@ -29,6 +29,16 @@ func Narrowed(want, have []ofproto.Flow, n Numbers, m *intent.Model) []intent.ID
 	return slices.DeleteFunc(settled, func(id intent.ID) bool { return !narrowed[n.Zone(id)] })
 }
 
+// Widens reports whether a plan, which leads from all flows of have to those of want, can be seen
+// to take nothing back: Narrowed would then name nobody. It adds what translates, and what has
+// to do with judging as little as with who is who, and nothing else.
+func Widens(plan ofproto.Plan, want, have []ofproto.Flow) bool {
+	return onlyAdds(plan, want, have) && !slices.ContainsFunc(plan.PutFlows, func(f ofproto.Flow) bool {
+		_, entry := loaded(f.Actions, Zone)
+		return identifies(f) || judges(f) || f.Table == PortSec || entry && !translates(f)
+	})
+}
+
 // narrowedZones returns the zones in which want may let less pass than have. It never
 // misses one, and may name one in which nothing is taken back: it looks at the flows, and
 // not at the packets that they match together.

@@ -40,9 +40,13 @@ func narrows(now, then []ofproto.Flow) bool {
 // onlyTranslatesMore reports whether all that is other now is that more is translated.
 func onlyTranslatesMore(now, then []ofproto.Flow) bool {
 	plan := ofproto.Diff(ofproto.Tables{Flows: now}, ofproto.Tables{Flows: then})
-	added := len(now) - len(then) // if none is deleted; what else is put replaces one
-	return len(plan.DeleteFlows) == 0 && len(plan.PutFlows) == added &&
+	return onlyAdds(plan, now, then) &&
 		!slices.ContainsFunc(plan.PutFlows, func(f ofproto.Flow) bool { return !translates(f) || identifies(f) })
+}
+
+// onlyAdds reports whether a plan that leads from some flows to others deletes and replaces none.
+func onlyAdds(plan ofproto.Plan, now, then []ofproto.Flow) bool {
+	return len(plan.DeleteFlows) == 0 && len(plan.PutFlows) == len(now)-len(then)
 }
 
 // translatesAll reports whether what was translated then is so now: who has an address outside
@@ -50,8 +54,7 @@ func onlyTranslatesMore(now, then []ofproto.Flow) bool {
 func translatesAll(now, then []ofproto.Flow) bool {
 	want, have := chosen(now, translates), chosen(then, translates)
 	plan := ofproto.Diff(ofproto.Tables{Flows: want}, ofproto.Tables{Flows: have})
-	added := len(want) - len(have) // if none is deleted; what else is put replaces one
-	return len(plan.DeleteFlows) == 0 && len(plan.PutFlows) == added
+	return onlyAdds(plan, want, have)
 }
 
 // translates reports whether f says as whom somebody is known outside.

@@ -18,9 +18,12 @@ const (
 	leastGarbage = 24 << 20
 )
 
-// collectGarbage has garbage collected at that, unless the environment says when (GOGC).
+// gogc is where the environment says when garbage is collected.
+const gogc = "GOGC"
+
+// collectGarbage has garbage collected at that, unless the environment says when.
 func collectGarbage() {
-	if os.Getenv("GOGC") == "" {
+	if os.Getenv(gogc) == "" {
 		debug.SetGCPercent(garbage)
 		afterCollecting(func() {
 			live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}

@@ -181,10 +181,12 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		})
 		return nil
 	})
-	group.Go(func() error {
-		tidy(ctx, changes, tidyAfter)
-		return nil
-	})
+	if os.Getenv(gogc) == "" {
+		group.Go(func() error {
+			tidy(ctx, changes, tidyAfter)
+			return nil
+		})
+	}
 	ward := newWarden(d, ctl, log)
 	group.Go(func() error { return ended(ctx, ward.run(ctx)) })
 	group.Go(func() error {
