@@ -40,7 +40,7 @@ func TestSemanticsOfNAT(t *testing.T) {
 			state := rapid.SampledFrom(crossed).Draw(t, "state")
 			want := w.expected(c, state)
 			if got := w.forwarded(c, state, want); got != want.opinion {
-				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s", w.text, w.crossing(c).text(), state, want, got)
+				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s\n%s", w.text, w.crossing(c).text(), state, want, got, stepsOf(w.sim.Send(w.crossing(c).Packet, nil)))
 			}
 			if state != reference.Overflow {
 				if got, trace := tr.cross(t, w, c, state, want); got != want.path() {
@@ -107,17 +107,17 @@ func (w *world) expected(c crossing, s reference.State) crossedOpinion {
 	if s == reference.Overflow {
 		first = w.router().Forward(c.Packet, c.by, reference.New)
 	}
-	o.logged = o.tracked && s != reference.Invalid && w.reports(first.Verdict)
-	last := o.commit
+	o.logged = o.tracked && s != reference.Invalid && (w.reports(first.Verdict) || w.logs(first.Audited))
+	last := lastOf(way, o.commit)
 	if then := way.Then; then != nil && o.port != 0 {
 		there := w.said(*then, false)
-		last = cmp.Or(there.commit, last)
+		last = cmp.Or(lastOf(*then, there.commit), last)
 		o.commit += there.commit
 		o.port, o.by, o.told, o.logged = there.port, there.by, o.told || there.told, o.logged || w.reports(first.Then.Verdict)
 		if there.stray {
 			o.stray, o.tracked, o.by, o.told, o.logged = true, false, "", false, false
 		}
-		way.To, way.Seen, way.As = then.To, then.Seen, cmp.Or(then.As, way.As)
+		way.To, way.Seen, way.Both, way.As = then.To, then.Seen, then.Both, cmp.Or(then.As, way.As)
 	}
 	return crossedOpinion{o, way, came, last}
 }
@@ -145,6 +145,9 @@ func (w *world) said(v reference.Way, inside bool) (o opinion) {
 	if o.commit != "" && v.As != "" {
 		o.commit += translatedBy(v.As)
 	}
+	if o.commit != "" && v.Both {
+		o.commit += admitted("", "", 0)
+	}
 	o.by, o.told = v.By, v.Told
 	switch {
 	case !v.Passes():
@@ -159,6 +162,14 @@ func (w *world) said(v reference.Way, inside bool) (o opinion) {
 // reports reports whether a rule with a say in a verdict reports it.
 func (w *world) reports(v reference.Verdict) bool {
 	return w.logs(v.Egress) || w.logs(v.Ingress) || w.logs(v.By)
+}
+
+// lastOf is what is remembered last.
+func lastOf(v reference.Way, commit string) string {
+	if commit != "" && v.Both {
+		return admitted("", "", 0)
+	}
+	return commit
 }
 
 // classOf is the class of a connection that two rules admit.

@@ -157,12 +157,12 @@ func (w *world) tenantOf(e *intent.Endpoint) *intent.Tenant {
 func (w *world) stillMakes(k talk) bool {
 	way, r := k.want.first, w.router()
 	if way.Then == nil {
-		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Keep})
+		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Keep, Both: way.Both})
 	}
-	on := k.Packet
-	on.From, on.Src, on.SrcPort = nil, k.seen.Src, k.seen.SrcPort
-	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.Dst, DstPort: k.DstPort, Keep: way.Keep}) &&
-		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Then.Keep})
+	on, as := k.Packet, k.made[0].Reply // as it is known between the two
+	on.From, on.Src, on.SrcPort = nil, as.Dst, as.DstPort
+	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: k.Dst, DstPort: k.DstPort, Keep: way.Keep}) &&
+		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Then.Keep, Both: way.Then.Both})
 }
 
 // drawChangeOfNAT draws a model and one that differs from it in an object or two.
@@ -185,6 +185,7 @@ var editsOfNAT = [][2]string{
 	{"203.0.113.16\"", "203.0.113.17\""}, {"203.0.113.16\"", "203.0.113.16-203.0.113.19\""}, {"203.0.113.16-203.0.113.19\"", "203.0.113.20\""}, {"203.0.113.16-203.0.113.19\"", "203.0.113.16\""},
 	{"2001:db8::10\"", "2001:db8::11\""}, {", port: 80,", ", port: 443,"}, {", port: 80}", ", port: 443}"}, {"protocol: tcp", "protocol: udp"}, {"priority: 1,", "priority: 200,"}, {"priority: 200,", "priority: 1,"},
 	{", ports: 1024-65535", ""}, {", ports: 32768-40000", ", ports: 20000"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"}, {"tier: [app]", "tier: [db]"},
+	{", snat: always", ""}, {"ports: [79-443]", "ports: [80]"}, {", protocol: tcp}", "}"}, {"0.0.0.0/0", "203.0.113.0/24"}, {"203.0.113.5/32", "203.0.113.4/31"}, {"100.64.0.16\"", "100.64.0.17\""},
 	{", network: net0", ""}, {", network: net0", ", network: net1"}, {"/25", "/26"},
 }
 

@@ -108,6 +108,12 @@ func (w *world) answerFrom(c crossing, want crossedOpinion, got *flowsim.Packet)
 		from = stationOf(e)
 	}
 	tuple, _ := flowsim.TupleOf(got)
+	if c.From != nil && tuple.Src != c.Src { // not to who has asked
+		to = pipeline.RouterMAC
+		if want.way.To == nil {
+			to = pipeline.ExternalSite{External: want.way.Out}.RouterMAC()
+		}
+	}
 	f := frame{flowsim.Of(ofproto.Is(ofproto.InPort, uint64(want.port)), ofproto.IsMAC(ofproto.EthSrc, from), ofproto.IsMAC(ofproto.EthDst, to),
 		ofproto.IsAddr(pipeline.IPSrc(tuple.Dst), tuple.Dst), ofproto.IsAddr(pipeline.IPDst(tuple.Src), tuple.Src),
 		ofproto.Is(ofproto.IPProto, uint64(c.Protocol)), ofproto.Is(ofproto.IPTTL, 64))}
@@ -152,6 +158,9 @@ func (k *talk) lives(t *rapid.T, when string, judged int) {
 	original, _ := flowsim.TupleOf(&k.sent.Packet)
 	if k.want.way.Then != nil {
 		judged *= 2
+	}
+	if k.want.way.Both { // the other half is remembered each time
+		judged = -1
 	}
 	for i, back := range []bool{false, true, false, true} {
 		if back {

@@ -38,7 +38,12 @@ func drawOutside(t *rapid.T) string {
 	if hops != nil {
 		s += "    nextHops: [" + strings.Join(hops, ", ") + "]\n"
 	}
-	return s
+	return s + one("another outside", "", "", `  - network: partner
+    port: out2
+    subnets: [{cidr: 100.64.0.0/24, gateway: 100.64.0.1}]
+    routes: [{to: 172.16.0.0/12, via: 100.64.0.9}]
+    nextHops: [{address: 100.64.0.1, mac: "02:00:00:00:ff:11"}, {address: 100.64.0.9, mac: "02:00:00:00:ff:12"}]
+`)
 }
 
 // drawTranslations draws objects of NAT, and adds those that the model so far can have.
@@ -46,7 +51,7 @@ func drawTranslations(t *rapid.T, text string, names []string, endpoints map[str
 	for i, name := range names {
 		var s strings.Builder
 		d := &dice{T: t, s: &s, tenant: name, endpoints: endpoints[name]}
-		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:")}
+		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:"), strings.Contains(text, "{cidr: 100.")}
 		for n := range rapid.IntRange(4, 12).Draw(t, "translations") {
 			s.Reset()
 			d.translation(n, where)
@@ -60,8 +65,8 @@ func drawTranslations(t *rapid.T, text string, names []string, endpoints map[str
 
 // An outsideOf says which addresses outside are a tenant's: those from base on.
 type outsideOf struct {
-	base   int
-	v4, v6 bool
+	base            int
+	v4, v6, partner bool
 }
 
 // some returns those of addresses, given by their last bytes, or ranges, that there are.
@@ -76,12 +81,14 @@ func (o outsideOf) some(hosts ...[2]int) (all []string) {
 	for _, h := range hosts {
 		add(o.v4, "203.0.113.%d", h[0], h[1])
 		add(o.v6, "2001:db8::%x", h[0], h[1])
+		add(o.partner, "100.64.0.%d", h[0], h[1])
 	}
 	return all
 }
 
 // translation draws an object of NAT.
 func (d *dice) translation(n int, where outsideOf) {
+	always := d.one("both ends", "", "", "", ", snat: always")
 	to := fmt.Sprintf("endpoint: %s%s", d.one("to", d.endpoints...), d.one("which", "", "", "", ", ip: 10.0.0.127"))
 	switch d.one("kind", "SNAT", "SNAT", "FloatingIP", "PortForward") {
 	case "SNAT":
@@ -89,20 +96,31 @@ func (d *dice) translation(n int, where outsideOf) {
 		if from := d.selector("from", true, nil); from != "" && rapid.Bool().Draw(d.T, "from some") {
 			spec += ", from: " + from
 		}
+		var to []string
+		if cidrs := d.some("to", 0, 2, "203.0.113.0/24", "198.51.100.0/24", "0.0.0.0/0", "::/0", "2001:db8::/64", "100.64.0.0/24"); len(cidrs) > 0 {
+			to = append(to, "cidrs: ["+strings.Join(quoted(cidrs), ", ")+"]")
+		}
+		if service := d.one("to service", "", "", "protocol: tcp", "protocol: udp, ports: [80]", "protocol: tcp, ports: [79-443]", "protocol: icmp"); service != "" {
+			to = append(to, service)
+		}
+		if to != nil && rapid.Bool().Draw(d.T, "to some") {
+			spec += ", to: {" + strings.Join(to, ", ") + "}"
+		}
+		spec += d.one("exempt", "", "", "", ", exempt: {cidrs: [203.0.113.5/32]}", ", exempt: {cidrs: [198.51.100.0/24]}", ", exempt: {cidrs: [\"2001:db8::/64\"]}", ", exempt: {cidrs: [0.0.0.0/0]}")
 		spec += d.one("ports", "", "", ", ports: 1024-65535", ", ports: 32768-40000", ", ports: 20000")
 		pool := d.some("pool", 1, 2, where.some([2]int{0, 0}, [2]int{0, 3}, [2]int{4, 9})...)
 		d.object("SNAT", fmt.Sprint("s", n), "", spec+", addresses: ["+strings.Join(quoted(pool), ", ")+"]}")
 	case "FloatingIP":
-		d.object("FloatingIP", fmt.Sprint("f", n), "", fmt.Sprintf(" {address: %q, %s}", d.one("address", where.some([2]int{20, 20}, [2]int{21, 21}, [2]int{22, 22})...), to))
+		d.object("FloatingIP", fmt.Sprint("f", n), "", fmt.Sprintf(" {address: %q, %s%s}", d.one("address", where.some([2]int{20, 20}, [2]int{21, 21}, [2]int{22, 22})...), to, always))
 	case "PortForward":
 		address := d.one("address", append(where.some([2]int{0, 0}, [2]int{1, 1}, [2]int{30, 30}), "203.0.113.2")...)
-		d.object("PortForward", fmt.Sprint("w", n), "", fmt.Sprintf(" {address: %q, protocol: %s, port: %s, to: {%s, port: %s}}",
-			address, d.one("protocol", "tcp", "udp", "sctp"), d.one("port", "80", "443", "1000"), to, d.one("to port", "80", "443", "1024")))
+		d.object("PortForward", fmt.Sprint("w", n), "", fmt.Sprintf(" {address: %q, protocol: %s, port: %s, to: {%s, port: %s}%s}",
+			address, d.one("protocol", "tcp", "udp", "sctp"), d.one("port", "80", "443", "1000"), to, d.one("to port", "80", "443", "1024"), always))
 	}
 }
 
 // onLink are hosts outside that have said their MAC addresses.
-var onLink = []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5")}
+var onLink = []netip.Addr{netip.MustParseAddr("203.0.113.5"), netip.MustParseAddr("2001:db8::5"), netip.MustParseAddr("100.64.0.5")}
 
 // neighboursOf are the facts about the outsides of a model.
 func neighboursOf(m *intent.Model) (all []pipeline.Neighbour) {
@@ -156,6 +174,9 @@ func (w *world) crossing(c crossing) frame {
 	for field, v := range service(c.Packet) {
 		f.SetUint(field, uint64(v))
 	}
+	if c.Protocol == reference.TCP {
+		f.SetUint(ofproto.TCPFlags, 0x002) // SYN
+	}
 	return f
 }
 
@@ -185,8 +206,9 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	c.Src = rapid.SampledFrom(sources).Draw(t, "source")
 	possible := func(a netip.Addr) bool {
-		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a) // which nobody sends to a router
-		return a.Is4() == c.Src.Is4() && a != c.Src && !a.IsLinkLocalUnicast() && !itself
+		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a)                                                                                                         // which nobody sends to a router
+		others := c.From != nil && !reference.Inside(m.Tenant(c.From.Tenant), a) && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return reference.Inside(t, a) }) // which is exempt, or leaves
+		return a.Is4() == c.Src.Is4() && a != c.Src && !a.IsLinkLocalUnicast() && !itself && !others
 	}
 	targets := hostsOutside
 	switch kind := rapid.IntRange(0, 9).Draw(t, "target"); {
@@ -215,8 +237,8 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 // Where packets come from and go to outside: hosts on the link that are known and one that is
 // not, behind next hops, and what nobody should have.
 var (
-	sourcesOutside = addresses("203.0.113.5", "203.0.113.5", "198.51.100.7", "10.77.0.1", "2001:db8::5", "2001:db8::5", "2001:db8:77::1", "10.0.0.127", "fd00::7f")
-	hostsOutside   = addresses("203.0.113.5", "203.0.113.5", "203.0.113.5", "203.0.113.1", "203.0.113.6", "203.0.113.99", "198.51.100.7", "192.0.2.9", "10.77.0.1", "10.0.1.200", "203.0.113.2",
+	sourcesOutside = addresses("203.0.113.5", "203.0.113.5", "100.64.0.5", "172.16.0.7", "198.51.100.7", "10.77.0.1", "2001:db8::5", "2001:db8::5", "2001:db8:77::1", "10.0.0.127", "fd00::7f")
+	hostsOutside   = addresses("203.0.113.5", "203.0.113.5", "203.0.113.5", "203.0.113.1", "100.64.0.5", "172.16.0.7", "203.0.113.6", "203.0.113.99", "198.51.100.7", "192.0.2.9", "10.77.0.1", "10.0.1.200", "203.0.113.2",
 		"2001:db8::5", "2001:db8::5", "2001:db8::6", "2001:db8:77::1", "2001:db8:77::1", "fd00:1::c8")
 )
 

@@ -186,7 +186,7 @@ func (tr *tracer) portStats(ctx context.Context) ([]ofproto.PortStats, error) {
 
 // onWire returns the bytes of a frame. A TCP connection begins with a SYN; the answers to
 // it have one too.
-func onWire(t *rapid.T, f *frame, back bool, n int) []byte {
+func onWire(t rapid.TB, f *frame, back bool, n int) []byte {
 	eth := layers.Ethernet{SrcMAC: mac(f.Get(ofproto.EthSrc)), DstMAC: mac(f.Get(ofproto.EthDst)), EthernetType: layers.EthernetType(f.Uint(ofproto.EthType))}
 	all := []gopacket.SerializableLayer{&eth}
 	proto := layers.IPProtocol(f.Uint(ofproto.IPProto))

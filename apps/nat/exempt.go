@@ -46,7 +46,10 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 	if b.Refused(serves) {
 		serves, out = t.ID(), pipeline.ToDrop(pipeline.NotTranslated)
 	}
-	ip, zone := pipeline.IPVersion(four), pipeline.InZone(t.Zone)
+	ip, zone := pipeline.IPVersion(four), []ofproto.Cond{pipeline.InZone(t.Zone)}
+	if s.Network != nil { // a port without addresses may send from those of another network
+		zone = append(zone, pipeline.InNet(b.Numbers.Group(s.Network.ID())))
+	}
 	for _, p := range insiders(b, t, s, four) {
 		if hop, ok := hopOf(b, x, p); ok { // answers of another tenant of the bridge
 			once(s.ID(), pipeline.Neigh, others+uint16(p.Bits()), goesTo(hop, p), x.ToTenants()...)
@@ -55,13 +58,13 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 			slices.Insert(t.EnterTenant(), 0, ofproto.Action(ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(t.ID())))))...)
 		who := ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)
 		for _, where := range destinations(exemptOf(s), four) {
-			conds := append(where, who, ip, zone)
+			conds := append(append(where, who, ip), zone...)
 			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(conds[:len(conds):len(conds)], leavesBy(x)), out...)
 			once(s.ID(), pipeline.SNATSel, again, append(conds[:len(conds):len(conds)], pipeline.Remembered(), pipeline.Related.IsNot()),
 				pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
 		}
 		for _, where := range pieces(exemptOf(s), four) {
-			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(where, who, ip, zone, leavesBy(x)), pipeline.ToDrop(pipeline.PortlessPiece)...)
+			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(append(where, who, ip, leavesBy(x)), zone...), pipeline.ToDrop(pipeline.PortlessPiece)...)
 		}
 	}
 	b.Translate(t, pipeline.Translation{Of: s.ID(), Conds: []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, tag), leavesBy(x)}, Sure: true})

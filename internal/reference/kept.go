@@ -12,6 +12,7 @@ type Mapping struct {
 	Src     netip.Addr // as its receiver sees it
 	Dst     netip.Addr
 	DstPort uint16
+	Both    bool // its receiver sees its gateway
 	Keep    bool // its policy wants it to live on
 }
 
@@ -21,11 +22,11 @@ type Mapping struct {
 // one does not matter.
 func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 	t := r.tenantOf(p, x)
-	if t == nil || x != nil && inside(t, p.Src) || p.From != nil && !MayBe(t, p.From, p.Src) {
+	if t == nil || x != nil && Inside(t, p.Src) || p.From != nil && !MayBe(t, p.From, p.Src) {
 		return false
 	}
-	now := r.aim(t, p).Seen
-	if now.Dst != m.Dst || now.DstPort != m.DstPort {
+	w := r.aim(t, p)
+	if w.Seen.Dst != m.Dst || w.Seen.DstPort != m.DstPort || m.Both && !w.Both {
 		return false
 	}
 	q := p
@@ -49,6 +50,9 @@ func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
 		return true
 	}
 	return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool {
+		if as == p.Src {
+			return translates(s, p) && exempts(t, s, p)
+		}
 		return translates(s, p) && slices.ContainsFunc(s.Pools, func(pool intent.Pool) bool {
 			return slices.ContainsFunc(pool.Ranges, func(r intent.AddrRange) bool { return r.Contains(as) })
 		})

@@ -21,12 +21,14 @@ import (
 // A Way is what becomes of a packet for the router.
 type Way struct {
 	Verdict
-	To   *intent.Endpoint // to whose port it goes; nil if it goes outside, or nowhere
-	Out  *intent.External // by which outside it leaves
-	Lost bool             // it would leave, and nobody knows the MAC address of who is next
-	As   intent.ID        // what translates it; empty: nothing
-	Then *Way             // in another tenant of the bridge, if it is for an address of that
-	Seen Sight            // as its receiver sees it
+	To      *intent.Endpoint // to whose port it goes; nil if it goes outside, or nowhere
+	Out     *intent.External // by which outside it leaves
+	Lost    bool             // it would leave, and nobody knows the MAC address of who is next
+	As      intent.ID        // what translates it, or exempts it from that; empty: nothing
+	Both    bool             // the endpoint sees it as its gateway's
+	Audited intent.ID        // whom it has been let past, in an audit, to be stopped for something else
+	Then    *Way             // in another tenant of the bridge, if it is for an address of that
+	Seen    Sight            // as its receiver sees it
 }
 
 // A Sight is a packet as somebody sees it. Of a source that is one of several, these.
@@ -69,7 +71,7 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 		return Way{Verdict: Verdict{Result: Refused}}
 	case t == nil: // for an address that nobody has
 		return Way{Verdict: Verdict{Result: Astray}}
-	case x != nil && inside(t, p.Src): // says that it is from where it cannot be
+	case x != nil && Inside(t, p.Src): // says that it is from where it cannot be
 		return Way{Verdict: Verdict{Result: Denied}}
 	}
 	w := Way{Seen: sightOf(p)}
@@ -79,7 +81,7 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 	q := p
 	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
 	switch {
-	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || inside(t, q.Dst)): // the router does not lead there, or back out
+	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || Inside(t, q.Dst)): // the router does not lead there, or back out
 		w.Verdict = Verdict{Result: Astray}
 		return w
 	case q.To != nil:
@@ -133,7 +135,7 @@ func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
 	}
 	as, pool, ports := r.asWhom(t, p, w.Out)
 	if as == "" || !tracked(w.Verdict.Result) { // nobody says as whom
-		w.Verdict = Verdict{Result: Denied}
+		w.Audited, w.Verdict = w.By, Verdict{Result: Denied}
 		return w
 	}
 	w.As, w.Seen.Sources, w.Seen.SourceTranslated = as, pool, true
@@ -150,7 +152,10 @@ func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
 func (w *Way) cross(r Router, p Packet, s State) {
 	p.From, p.Src, p.SrcPort = nil, w.Seen.Sources[0].Lo, w.Seen.SrcPorts.Lo
 	then := r.Forward(p, w.Out, s)
-	then.Seen.Sources, then.Seen.SrcPorts = w.Seen.Sources, w.Seen.SrcPorts
+	if !then.Both {
+		then.Seen.Sources = w.Seen.Sources
+	}
+	then.Seen.SrcPorts = w.Seen.SrcPorts
 	w.Then = &then
 }
 
@@ -174,7 +179,11 @@ func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.I
 			continue
 		}
 		for _, pool := range s.PoolsOn(x.Bridge, x.Network) {
-			if pool.Is4() == p.Src.Is4() {
+			switch {
+			case pool.Is4() != p.Src.Is4():
+			case exempts(t, s, p):
+				return s.ID() + "/exempt", []intent.AddrRange{{Lo: p.Src, Hi: p.Src}}, intent.PortRange{}
+			default:
 				return s.ID(), pool.Ranges, s.Ports
 			}
 		}
@@ -184,7 +193,20 @@ func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.I
 
 // translates reports whether s is for what p opens.
 func translates(s *intent.SNAT, p Packet) bool {
-	return (s.Network == nil || s.Network == p.From.Network) && (s.From.Empty() || isPeer(s.From, senderAt(p), p.Src))
+	return (s.Network == nil || s.Network == p.From.Network) && (s.From.Empty() || isPeer(s.From, senderAt(p), p.Src)) &&
+		(len(s.To.CIDRs) == 0 || inSome(s.To.CIDRs, p.Dst)) && isProtocol(s.To.Protocol, p) && isPort(s.To.Ports, p.DstPort)
+}
+
+// exempts reports whether s lets what p opens leave as it is, if it is for that: from an address
+// that answers can come to.
+func exempts(t *intent.Tenant, s *intent.SNAT, p Packet) bool {
+	return inSome(s.Exempt, p.Dst) && slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+		return (s.Network == nil || s.Network == n) && slices.ContainsFunc(n.Subnets, func(sub intent.Subnet) bool { return sub.Gateway.IsValid() && sub.CIDR.Contains(p.Src) })
+	})
+}
+
+func inSome(prefixes []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // senderAt is the sender, if it is known by the address that it has in p.
@@ -201,16 +223,27 @@ func (r Router) aim(t *intent.Tenant, p Packet) Way {
 	w := Way{Seen: sightOf(p)}
 	for _, f := range t.FloatingIPs {
 		if f.Address == p.Dst && t.Mode != intent.Off {
-			w.As, w.Seen.Dst = f.ID(), f.IP
+			w.As, w.Seen.Dst, w.Both = f.ID(), f.IP, f.SNAT == intent.SNATAlways
 		}
 	}
 	for _, f := range t.PortForwards {
 		number, _ := f.Protocol.Number()
 		if f.Address == p.Dst && number == p.Protocol && f.Ports.Lo <= p.DstPort && p.DstPort <= f.Ports.Hi && t.Mode != intent.Off {
 			w.As, w.Seen.Dst, w.Seen.DstPort = f.ID(), f.IP, f.ToPorts.Lo+(p.DstPort-f.Ports.Lo)
+			w.Both = f.SNAT == intent.SNATAlways
 		}
 	}
 	return w
+}
+
+// gatewayOf returns the gateway of an address of e.
+func gatewayOf(e *intent.Endpoint, a netip.Addr) (r intent.AddrRange) {
+	for _, s := range e.Network.Subnets {
+		if s.CIDR.Contains(a) {
+			r = intent.AddrRange{Lo: s.Gateway, Hi: s.Gateway}
+		}
+	}
+	return r
 }
 
 // sightOf is a packet that nothing has translated.
@@ -218,8 +251,12 @@ func sightOf(p Packet) Sight {
 	return Sight{Sources: []intent.AddrRange{{Lo: p.Src, Hi: p.Src}}, SrcPorts: intent.PortRange{Lo: p.SrcPort, Hi: p.SrcPort}, Dst: p.Dst, DstPort: p.DstPort}
 }
 
-// mirror has who has reached itself see somebody else.
+// mirror has who has reached itself see somebody else, and who is to see its gateway that.
 func (w *Way) mirror(q Packet) {
+	if w.Both {
+		w.Seen.Sources = []intent.AddrRange{gatewayOf(q.To, q.Dst)}
+		return
+	}
 	if q.From != q.To || q.Src != q.Dst {
 		return
 	}
@@ -280,8 +317,10 @@ func (r Router) wayTo(a netip.Addr) (out *intent.External, lost bool) {
 	return out, lost
 }
 
-// Finds reports whether an address is reached by an outside.
+// Finds reports whether an address is reached by an outside, whatever is reached by others: an
+// answer leaves by that which its source is on.
 func (r Router) Finds(x *intent.External, a netip.Addr) bool {
+	r.Bridge = &intent.Bridge{Externals: []*intent.External{x}}
 	out, lost := r.wayTo(a)
 	return out == x && !lost
 }
@@ -301,8 +340,8 @@ func LeadsTo(e *intent.Endpoint, a netip.Addr) bool {
 	return slices.ContainsFunc(e.Network.Subnets, func(s intent.Subnet) bool { return s.Gateway.IsValid() && s.CIDR.Contains(a) })
 }
 
-// inside reports whether an address is in a subnet of t.
-func inside(t *intent.Tenant, a netip.Addr) bool {
+// Inside reports whether an address is in a subnet of t.
+func Inside(t *intent.Tenant, a netip.Addr) bool {
 	return slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
 		return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.CIDR.Contains(a) })
 	})
