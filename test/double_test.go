@@ -3,10 +3,13 @@ package test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -169,6 +172,7 @@ func TestBothHalvesEndTogether(t *testing.T) {
 		})
 	}
 	left(n, "at first", 10)
+	hears := wire(t, h1)
 	n.Weir.Apply(model(mayNot, double...))
 	left(n, "port 81 denied", 6)
 	for _, c := range []net.Conn{stays, outside, forwarded} { // judged again, and h1 still sees its gateway
@@ -177,6 +181,10 @@ func TestBothHalvesEndTogether(t *testing.T) {
 				t.Errorf("%v: %v", c.RemoteAddr(), err)
 			}
 		}
+	}
+	clients := []func([]byte) bool{ipv4("203.0.113.0/24"), ipv4("10.1.1.12/32")}
+	if sees(hears, func(f []byte) bool { return clients[0](f) || clients[1](f) }) {
+		t.Error("h1 has heard of a client itself")
 	}
 	ovstest.Eventually(t, "killed, both halves are gone", func() error { // an acknowledgement on its way takes it up again
 		if _, err := n.Weir.Tool("connections", "kill", "-t", "t", "--src", "10.1.1.12"); err != nil {
@@ -351,5 +359,72 @@ func TestBothEndsFromAnotherTenant(t *testing.T) {
 	t.Logf("from an SNAT of another tenant: recirculations new / established: %d / %d", got.New, got.Established)
 	if got.New > 3 || got.Established > 2 {
 		t.Errorf("%+v, want at most 3 / 2", got)
+	}
+}
+
+// TestAResetTellsWhoSeesItsGateway takes back what has let a client in. Both are told, each under
+// the address that it knows.
+func TestAResetTellsWhoSeesItsGateway(t *testing.T) {
+	calm := strings.Replace(natModel(double...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+	resets := object("Policy", "name: resets, tenant: t", "onRevoke: reset, rules: [{name: r, direction: ingress, action: allow, protocol: tcp, ports: [80]}]")
+	n, h1, h2, out := withoutRoute(t, calm+resets)
+	ended := make(chan error, 2)
+	accept(t, h1, "10.1.1.11:80", func(c net.Conn) {
+		_, err := io.Copy(c, c)
+		ended <- err
+	})
+	var open []net.Conn
+	for _, h := range []*sandbox.Host{out, h2} {
+		c, err := h.Dial(t.Context(), "tcp", "203.0.113.20:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	n.Weir.Apply(calm)
+	for _, c := range open {
+		if err := say(c, "still there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%v is told %v; want that it is reset", c.LocalAddr(), err)
+		}
+		select {
+		case err := <-ended:
+			if !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("h1 is told %v; want that it is reset", err)
+			}
+		case <-time.After(ovstest.Patience):
+			t.Error("h1 is not told")
+		}
+	}
+}
+
+// TestBothEndsOutliveTheSwitch kills ovs-vswitchd under a connection of which both ends are
+// translated. It begins anew in both zones when its client speaks.
+func TestBothEndsOutliveTheSwitch(t *testing.T) {
+	n, h1, h2, out := withoutRoute(t, natModel(append(double, httpAndPing)...))
+	echo(t, h1, "10.1.1.11:80")
+	var open []net.Conn
+	for _, h := range []*sandbox.Host{out, h2} {
+		c, err := h.Dial(t.Context(), "tcp", "203.0.113.20:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		open = append(open, c)
+	}
+	n.Weir.Kill()
+	n.Weir.Start()
+	if s := n.Weir.Programmed(1); s.Bridges[0].FlowModsSent != 0 {
+		t.Errorf("%d modifications after a new start", s.Bridges[0].FlowModsSent)
+	}
+	n.RestartVswitchd()
+	n.Weir.Programmed(1)
+	for _, c := range open {
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Errorf("%v: %v", c.LocalAddr(), err)
+		}
 	}
 }

@@ -21,7 +21,8 @@ type Punted struct {
 	Reason  Reason           // why it was dropped
 
 	routed bool
-	across bool // for another tenant's address outside
+	across bool   // for another tenant's address outside
+	source uint16 // the zone of its source translation, if both ends of its connection are translated
 }
 
 // Punted reads a packet that a flow of Weir's has sent to the controller, and the registers
@@ -33,7 +34,8 @@ func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
 	if q.Packet, ok = frame.Parse(p.Data); !ok {
 		return q, false
 	}
-	var by uint32
+	var by, zones uint32
+	var double bool
 	for _, c := range p.Match {
 		switch c.Field {
 		case ofproto.InPort:
@@ -46,7 +48,14 @@ func (in Input) Punted(p ofproto.PacketIn) (q Punted, ok bool) {
 			q.across = c.Value.Uint64()>>Across&1 == 1
 		case RegReason:
 			q.Reason = Reason(c.Value.Uint64())
+		case zoneSource.Field:
+			zones = uint32(c.Value.Uint64())
+		case ofproto.CTMark:
+			double = uint32(c.Value.Uint64())&MarkDouble != 0
 		}
+	}
+	if double {
+		q.source = uint16(zones >> zoneSource.Offset)
 	}
 	q.From = in.endpoint(by)
 	q.routed = q.Packet.EthSrc == RouterMAC
@@ -155,6 +164,10 @@ func (q Punted) Forward(data []byte) []ofproto.PacketOut {
 		return nil
 	}
 	to := []ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(q.To)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Out}}
+	if q.source != 0 { // it knows its gateway only
+		to[1] = ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SourceNAT}
+		to = append([]ofproto.Action{ofproto.Set(zoneSource, uint64(q.source))}, to...)
+	}
 	if q.across {
 		to = append([]ofproto.Action{Across.Set()}, to...)
 	}

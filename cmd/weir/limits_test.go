@@ -241,7 +241,7 @@ spec: {external: {network: public, port: out, subnets: [{cidr: 203.0.113.0/24, g
 apiVersion: weir/v1
 kind: Tenant
 metadata: {name: blue}
-spec: {limits: {connections: 9}}
+spec: {limits: {connections: 9}, timeouts: {tcpEstablished: 600s}}
 ---
 apiVersion: weir/v1
 kind: Network
@@ -273,6 +273,9 @@ spec: {address: 203.0.113.20, endpoint: a, snat: always}
 	wards := wardsOf(m, ovsdb.Snapshot{Bridges: map[string]ovsdb.Bridge{"br0": have}}, now)[conntrack.Kind("")]
 	if wards[4097] != (ward{tenant: "blue", bridge: "br0"}) || wards[4096].max != 9 || wards[4099] != (ward{bridge: "br0"}) {
 		t.Errorf("%+v", wards)
+	}
+	if times := wantedTimes(m, wards); len(times) != 2 || !times[4097].Equal(times[4096]) {
+		t.Errorf("timeouts %+v", times)
 	}
 	starting := &controller.Status{}
 	if got := goneFrom(m, have, givenZones(starting)); !slices.Equal(got, []uint16{4099}) {
