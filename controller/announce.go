@@ -31,6 +31,7 @@ const (
 // announcing is what is told of a bridge's addresses. Its session owns it.
 type announcing struct {
 	known map[pipeline.Presence]bool // what the bridge answered for when it was last as it should be
+	own   *pipeline.Unit             // the bridge's own, then; nil: it may have been changed since
 	queue []announcement
 	last  time.Time
 	turn  <-chan time.Time
@@ -63,9 +64,16 @@ func (s *session) answered(flows []ofproto.Flow) map[pipeline.Presence]bool {
 // announce has what the bridge answers for after a change, and did not before, announced. What
 // it had before that is asked of what is remembered, and not of the change: one of which nobody
 // knew for a while whether it was made may have been made.
-func (s *session) announce(ctx context.Context, x change) error {
-	a := &s.announcing
-	now, before := s.answered(x.want.Flows), s.answered(x.have.Flows)
+func (s *session) announce(ctx context.Context, p *pipeline.Program, x change) error {
+	if s.config.Announcer.Answered == nil || len(p.Units) == 0 {
+		return nil
+	}
+	a, own, want, have := &s.announcing, p.Units[0], x.want.Flows, x.have.Flows
+	if a.own == own { // the router is the same: only what is changed need be looked at
+		want, have = slices.Concat(own.Flows, x.plan.PutFlows), slices.Concat(own.Flows, x.plan.DeleteFlows)
+	}
+	a.own = own
+	now, before := s.answered(want), s.answered(have)
 	for p := range before {
 		if !now[p] {
 			delete(a.known, p)

@@ -310,6 +310,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	if !x.plan.Empty() {
 		if err := s.conn.Apply(ctx, x.plan); err != nil {
 			s.doubt()
+			s.announcing.own = nil
 			return s.refuse(ctx, err, x.plan, in)
 		}
 		s.log(x.plan)
@@ -317,7 +318,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	s.sweepAfter(x.plan, in)
 	s.programmed(program, x.theirs)
 	s.alone = mode != intent.ForeignKeep
-	return false, s.announce(ctx, x)
+	return false, s.announce(ctx, program, x)
 }
 
 // input returns the job's, with what the switch has refused.

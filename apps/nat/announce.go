@@ -13,8 +13,8 @@ import (
 // where: what is on the link but not there is not known to it.
 func Answered(flows []ofproto.Flow) (all []pipeline.Presence) {
 	ports, macs := map[uint64]uint32{}, map[uint64]intent.MAC{}
-	for _, f := range flows {
-		tag, mac, port := routerIn(f)
+	for i := range flows { // of which there may be very many
+		tag, mac, port := routerIn(&flows[i])
 		if mac != (intent.MAC{}) {
 			macs[tag] = mac
 		}
@@ -22,8 +22,8 @@ func Answered(flows []ofproto.Flow) (all []pipeline.Presence) {
 			ports[tag] = port
 		}
 	}
-	for _, f := range flows {
-		tag, p := answeredIn(f)
+	for i := range flows {
+		tag, p := answeredIn(&flows[i])
 		if mac, is := macs[tag]; is && p.IsValid() && ports[tag] != 0 {
 			all = append(all, pipeline.Presence{Port: ports[tag], MAC: mac, Prefix: p})
 		}
@@ -32,7 +32,7 @@ func Answered(flows []ofproto.Flow) (all []pipeline.Presence) {
 }
 
 // routerIn returns what a flow says of the router of an outside: its MAC address, or its port.
-func routerIn(f ofproto.Flow) (tag uint64, mac intent.MAC, port uint32) {
+func routerIn(f *ofproto.Flow) (tag uint64, mac intent.MAC, port uint32) {
 	if _, owned := pipeline.TagOf(f.Cookie); !owned {
 		return 0, mac, 0
 	}
@@ -54,9 +54,12 @@ func routerIn(f ofproto.Flow) (tag uint64, mac intent.MAC, port uint32) {
 }
 
 // answeredIn returns the addresses that a flow answers for, and on which outside, if it does.
-func answeredIn(f ofproto.Flow) (tag uint64, p netip.Prefix) {
+func answeredIn(f *ofproto.Flow) (tag uint64, p netip.Prefix) {
+	if _, owned := pipeline.TagOf(f.Cookie); !owned || f.Table != pipeline.ArpNd {
+		return 0, p
+	}
 	by, entered := condOn(f, pipeline.RegIn)
-	if _, owned := pipeline.TagOf(f.Cookie); !owned || !entered || f.Table != pipeline.ArpNd {
+	if !entered {
 		return 0, p
 	}
 	for _, c := range f.Match {
@@ -71,7 +74,7 @@ func answeredIn(f ofproto.Flow) (tag uint64, p netip.Prefix) {
 }
 
 // condOn returns what f requires of a field, if it does.
-func condOn(f ofproto.Flow, field ofproto.Field) (c ofproto.Cond, ok bool) {
+func condOn(f *ofproto.Flow, field ofproto.Field) (c ofproto.Cond, ok bool) {
 	for _, c := range f.Match {
 		if c.Field == field {
 			return c, true
