@@ -101,6 +101,9 @@ func TestAddressesOfAnotherTenant(t *testing.T) {
 				t.Errorf("no connection %q of %s in\n%s", w, zone, got)
 			}
 		}
+		if strings.Contains(got, ">203.0.113.10 ") {
+			t.Errorf("a connection of %s to an address that nobody is behind in\n%s", zone, got)
+		}
 	}
 }
 
@@ -383,5 +386,34 @@ func TestAnotherTenantThatSeesItsGateway(t *testing.T) {
 	t.Logf("recirculations new / established: %d / %d", got.New, got.Established)
 	if got.New > 5 || got.Established > 2 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestARejectOfWhatIsOpenAndTranslated has a rule reject what h2 has opened to outside and to red.
+// It hears so from those to whom it has opened it.
+func TestARejectOfWhatIsOpenAndTranslated(t *testing.T) {
+	model := func(rules ...string) string {
+		return strings.ReplaceAll(twoTenants(append(rules, fromInside)...), "}\nspec: {}", "}\nspec: {allowDisruption: true}")
+	}
+	n, _, h2, r1, _, out := sideBySide(t, model())
+	echo(t, out, "203.0.113.1:80")
+	echo(t, r1, "10.1.1.11:80")
+	var opened []net.Conn
+	for _, address := range []string{"203.0.113.1:80", "203.0.113.40:80"} {
+		c, err := h2.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Fatal(err)
+		}
+		opened = append(opened, c)
+	}
+	n.Weir.Apply(model(policy("t", "out", "{name: no, direction: egress, action: reject, protocol: tcp}")))
+	for _, c := range opened {
+		if err := say(c, "are you there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%v to %v: %v, want a reset", c.LocalAddr(), c.RemoteAddr(), err)
+		}
 	}
 }
