@@ -59,11 +59,14 @@ func stationOf(e *intent.Endpoint) [6]byte {
 	return e.MAC
 }
 
+// syn is what begins a connection of TCP (RFC 9293, 3.1).
+const syn = 0x02
+
 // service is what a packet's protocol has beside addresses.
 func service(p reference.Packet) map[ofproto.Field]uint16 {
 	switch {
 	case p.Protocol == reference.TCP:
-		return map[ofproto.Field]uint16{ofproto.TCPSrc: p.SrcPort, ofproto.TCPDst: p.DstPort}
+		return map[ofproto.Field]uint16{ofproto.TCPSrc: p.SrcPort, ofproto.TCPDst: p.DstPort, ofproto.TCPFlags: syn}
 	case p.Protocol == reference.UDP:
 		return map[ofproto.Field]uint16{ofproto.UDPSrc: p.SrcPort, ofproto.UDPDst: p.DstPort}
 	case p.Protocol == reference.SCTP:
