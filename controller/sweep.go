@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -38,6 +39,8 @@ type sweeper struct {
 	waits  map[intent.ID]int  // tenants with connections that wait to be told that they are stopped, and how often that was so
 	unable bool               // the switch cannot flush single connections
 	model  *intent.Model      // that is in force; nil: not known
+
+	orphans map[netip.Addr]uint16 // aliases that are nobody's any more, and the zones that may have entries of them
 }
 
 // A sweepOf is a sweep that is due.
@@ -56,6 +59,7 @@ type found struct {
 	left    bool                  // some are held by the flows alone
 	waits   bool                  // some are to be told first
 	ended   []Ended
+	orphans bool // these are halves of connections that are gone
 	err     error
 }
 
@@ -97,6 +101,7 @@ func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
 	if s.config.Connections == nil || s.config.Judge == nil {
 		return
 	}
+	s.sweep.orphansOf(pipeline.AliasesGone(plan))
 	epochs, touched := pipeline.Epochs(plan.PutFlows), map[uint16]bool{}
 	if len(s.sweep.left) > 0 {
 		touched = zonesIn(plan.PutFlows, plan.DeleteFlows)
@@ -108,7 +113,7 @@ func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
 			s.sweep.due = append(s.sweep.due, sweepOf{t.ID(), before})
 		}
 	}
-	if len(s.sweep.due) > 0 && s.sweep.turn == nil {
+	if len(s.sweep.due)+len(s.sweep.orphans) > 0 && s.sweep.turn == nil {
 		s.sweep.turn = time.After(0)
 	}
 }
@@ -169,6 +174,9 @@ func (s *session) sweepOn(ctx context.Context) error {
 	case s.given == nil: // it is not known what is in force; once that is, a sweep follows
 	case len(s.sweep.doomed.end)+len(s.sweep.doomed.revive) > 0:
 		return s.flushSome(ctx)
+	case !s.sweep.busy && len(s.sweep.orphans) > 0:
+		s.sweep.busy = true
+		s.readOrphans(ctx)
 	case !s.sweep.busy && len(s.sweep.due) > 0:
 		s.sweep.busy = s.readZone(ctx, s.sweep.due[0])
 		s.sweep.due = s.sweep.due[1:]
@@ -250,6 +258,10 @@ func (f *found) look(all []pipeline.Connection, c court) {
 func (s *session) swept(ctx context.Context, f found) error {
 	s.sweep.busy = false
 	s.sweep.turn = time.After(0)
+	if f.orphans {
+		s.sweep.doomed = f
+		return nil // what cannot be read or removed is gone when its time is over
+	}
 	if f.err != nil {
 		s.config.Log.WithField("bridge", s.name).WithField("tenant", f.tenant).WithError(f.err).
 			Warn("connections cannot be read: those that policy no longer admits are stopped by the flows, each when it speaks")
@@ -291,7 +303,7 @@ func (s *session) raiseAgain(ctx context.Context, id intent.ID) error {
 // has been replaced is judged again: nothing is ended that is allowed by now.
 func (s *session) flushSome(ctx context.Context) error {
 	f := &s.sweep.doomed
-	if f.program != s.given {
+	if f.program != s.given && !f.orphans {
 		s.judgeAgain(f)
 	}
 	s.sweep.turn = time.After(sweepPause)
@@ -299,9 +311,9 @@ func (s *session) flushSome(ctx context.Context) error {
 	revive := f.revive[:min(len(f.revive), sweepBatch-len(end))]
 	f.end, f.revive = f.end[len(end):], f.revive[len(revive):]
 	var flushes []ofproto.CTFlush
-	source := s.job.input.Numbers.Zone(f.tenant + pipeline.SourceZone)
+	halves := pipeline.HalvesOf(s.job.input.Numbers, f.tenant, s.job.input.Model, f.before)
 	for _, c := range end {
-		flushes = append(flushes, c.Flushes(source)...)
+		flushes = append(flushes, c.Flushes(halves)...)
 	}
 	for _, c := range revive { // what comes again has use for its other half
 		flushes = append(flushes, c.Flush())
@@ -311,7 +323,9 @@ func (s *session) flushSome(ctx context.Context) error {
 			return s.cannotFlush(ctx, f, err)
 		}
 	}
-	f.count(end, s.job.input.Numbers)
+	if !f.orphans {
+		f.count(end, s.job.input.Numbers)
+	}
 	if len(f.end)+len(f.revive) > 0 {
 		return nil
 	}

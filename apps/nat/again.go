@@ -27,7 +27,7 @@ func stillTheirs(b *pipeline.Builder, t *pipeline.TenantSite) {
 					if !known {
 						h, own.nth = own, own.nth+1
 						ranges[r] = h
-						hadAs(b, t, s.ID(), h, prefixesOf(r)...)
+						hadAs(b, t, s.ID(), h, knownAs(b, t, s, x, r)...)
 					}
 					if !b.Refused(s.ID()) {
 						stillSent(b, t, s, h, pool.Is4(), asked)

@@ -9,7 +9,7 @@ import (
 	"weir/ofproto"
 )
 
-// Several tenants may leave as one address, each with a block of its ports. Whose an answer is
+// Several tenants may leave as one address. If it is not shared, each has a block of its ports. Whose an answer is
 // its port says, and nothing else: so only protocols leave of which the tracker translates the
 // ports, and an ICMP error, which has none, reaches nobody.
 
@@ -22,7 +22,7 @@ func withPorts(b *pipeline.Builder) []intent.Protocol {
 }
 
 // common answers for the addresses that tenants have in common on an outside. What comes for
-// a port of none of them is counted apart.
+// them and is nobody's is counted apart.
 func common(b *pipeline.Builder, x pipeline.ExternalSite) {
 	for _, c := range b.Commons {
 		if c.External != x.Network {
@@ -31,7 +31,12 @@ func common(b *pipeline.Builder, x pipeline.ExternalSite) {
 		for _, p := range prefixesOf(c.AddrRange) {
 			onLinkAnswer(b, x, x.ID(), p)
 			across(b, x, x.ID(), p)
-			b.Flow(x.ID(), pipeline.ExtIn, 50, ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), pipeline.ToDrop(pipeline.NobodysPort)...)
+			here := []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)}
+			if c.Zone != 0 {
+				b.Share(x, c, owned(p.Bits()), here...)
+			} else {
+				b.Flow(x.ID(), pipeline.ExtIn, 50, ofproto.MatchOn(here...), pipeline.ToDrop(pipeline.NobodysPort)...)
+			}
 		}
 	}
 }
@@ -52,6 +57,9 @@ func blocks(b *pipeline.Builder, t *pipeline.TenantSite) {
 		for _, x := range b.Externals {
 			for _, p := range s.PoolsOn(b.Bridge.Name, x.Network) {
 				for _, r := range p.Ranges {
+					if s.Shared {
+						continue // whose a port is the common zone says
+					}
 					all = append(all, block{s.ID(), x.Network, r, withPorts(b), s.Ports})
 				}
 			}

@@ -50,6 +50,7 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 	forwards(b, t, known)
 	lost(b, t)
 	blocks(b, t)
+	behind(b, t)
 	stillTheirs(b, t)
 	exempt(b, t)
 	public(b, t)
@@ -122,7 +123,7 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	}
 	known[p] = true
 	if t.InCommon(x.Network, p.Addr()) {
-		return true // blocks says which ports of it are the tenant's
+		return true // the bridge answers for it
 	}
 	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	across(b, x, id, p)

@@ -11,6 +11,9 @@ import (
 
 // bridge adds the outsides of a bridge: what comes in by them, and what is reached there.
 func bridge(b *pipeline.Builder) {
+	if isShared(b) {
+		b.Shared(b.Bridge.ID())
+	}
 	for _, x := range b.Externals {
 		enter(b, x)
 		host(b, x)

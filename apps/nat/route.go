@@ -57,13 +57,18 @@ func routesFrom(b *pipeline.Builder, x pipeline.ExternalSite) {
 		own = append(own[:len(own):len(own)], s.CIDR)
 	}
 	for _, p := range own {
-		b.Flow(x.ID(), pipeline.Route, pipeline.FromRoute, ofproto.MatchOn(toRouter, pipeline.FromOutside.IsNot(), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)),
-			ofproto.Set(pipeline.RegNextHop.Whole(), uint64(x.Tag)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: pipeline.RouteFrom})
+		stayOn(b, x.ID(), x, p)
 	}
 	for _, w := range pathsOf(x) {
 		lead(b, w, pipeline.RouteFrom, 1, here)
 	}
 	b.Flow(x.ID(), pipeline.RouteFrom, 0, ofproto.MatchOn(here), pipeline.ToDrop(pipeline.NoRoute)...)
+}
+
+// stayOn has what has an address already leave by the routes of an outside.
+func stayOn(b *pipeline.Builder, of intent.ID, x pipeline.ExternalSite, p netip.Prefix) {
+	b.Flow(of, pipeline.Route, pipeline.FromRoute, ofproto.MatchOn(toRouter, pipeline.FromOutside.IsNot(), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)),
+		ofproto.Set(pipeline.RegNextHop.Whole(), uint64(x.Tag)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: pipeline.RouteFrom})
 }
 
 // lead sends what meets conditions on a path, in front of shorter ones.

@@ -42,17 +42,20 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		b.Exhaustible(s.ID())
 	}
 	for i, r := range choice.slots {
-		if t.InCommon(x.Network, r.Lo) {
+		switch c, common := t.Common(x.Network, r.Lo); {
+		case common && c.Zone != 0:
+			translateShared(b, t, s, c, r, choice.slot(chosen, i))
+		case common:
 			translateBlock(b, t, s, r, choice.slot(chosen, i))
-			continue
+		default:
+			b.Translate(t, pipeline.Translation{
+				Of:    s.ID(),
+				ICMP:  withoutPorts(r, s),
+				Conds: choice.slot(chosen, i),
+				NAT:   sourceOf(r, s),
+				Sure:  r.Lo == r.Hi && s.Preserves(),
+			})
 		}
-		b.Translate(t, pipeline.Translation{
-			Of:    s.ID(),
-			ICMP:  withoutPorts(r, s),
-			Conds: choice.slot(chosen, i),
-			NAT:   sourceOf(r, s),
-			Sure:  r.Lo == r.Hi && s.Preserves(),
-		})
 	}
 }
 

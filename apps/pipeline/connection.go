@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"weir/intent"
 	"weir/ofproto"
 )
 
@@ -72,17 +73,48 @@ func (c Connection) Flush() ofproto.CTFlush {
 func (c Connection) Double() bool { return c.Mark&MarkDouble != 0 }
 
 // Flushes are the messages that have the tracker forget this connection, and the other half of
-// it in the zone of source translations, if it has one. Its own entry goes first: what still
-// finds that goes by the other.
-func (c Connection) Flushes(source uint16) []ofproto.CTFlush {
-	all := []ofproto.CTFlush{c.Flush()}
-	if !c.Double() || source == 0 {
+// it in another zone, if it has one. Its own entry goes first: what still finds that goes by the
+// other.
+func (c Connection) Flushes(h Halves) []ofproto.CTFlush {
+	all, zone := []ofproto.CTFlush{c.Flush()}, h.of(c)
+	if zone == 0 {
 		return all
 	}
 	other := c
-	other.Zone, other.Orig = source, c.Reply.answered()
+	other.Zone, other.Orig = zone, c.Reply.answered()
 	other.Orig.ICMPType, other.Orig.ICMPCode = c.Orig.ICMPType, c.Orig.ICMPCode
 	return append(all, other.Flush())
+}
+
+// Halves says where the other halves of a tenant's connections are.
+type Halves struct {
+	source  uint16                // the zone of source translations
+	aliases map[netip.Addr]uint16 // the zones of addresses that it shares
+}
+
+// HalvesOf returns this as some models have it. One that is nil is none.
+func HalvesOf(n Numbers, tenant intent.ID, models ...*intent.Model) Halves {
+	h := Halves{n.Zone(tenant + SourceZone), map[netip.Addr]uint16{}}
+	for _, m := range models {
+		if m == nil {
+			continue
+		}
+		if t := m.Tenant(string(tenant)); t != nil {
+			sharedBy(t, func(p intent.Pool, r intent.AddrRange) {
+				zone := sharedZone(p.Bridge, p.External, r)
+				h.aliases[aliasOf(n.Group(aliasID(tenant, zone)), r.Lo.Is4())] = n.Zone(zone)
+			})
+		}
+	}
+	return h
+}
+
+// of returns the zone of the other half of c, or zero.
+func (h Halves) of(c Connection) uint16 {
+	if c.Double() {
+		return h.source
+	}
+	return h.aliases[c.Reply.Dst]
 }
 
 // answered returns the other direction of t.

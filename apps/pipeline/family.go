@@ -38,8 +38,8 @@ func IPVersion(four bool) ofproto.Cond {
 	return ofproto.IsIPv6
 }
 
-// icmpOf is the condition that a packet is of ICMP, or of ICMPv6.
-func icmpOf(four bool) ofproto.Cond {
+// IsICMP is the condition that a packet is of ICMP, or of ICMPv6.
+func IsICMP(four bool) ofproto.Cond {
 	if four {
 		return ofproto.Is(ofproto.IPProto, ProtoICMP)
 	}

@@ -103,6 +103,7 @@ func (w *Wants) add(t *intent.Tenant) {
 		}
 	}
 	w.Tags = append(w.Tags, translationIDs(t)...)
+	w.Groups = append(w.Groups, aliasIDs(t)...)
 	for _, at := range identity {
 		for _, c := range Classes(t, at) {
 			w.Tags = append(w.Tags, c.ID)

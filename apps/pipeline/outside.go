@@ -112,10 +112,10 @@ func (x ExternalSite) ToTenants() []ofproto.Action {
 
 // comeBack has what one tenant has sent to another by x come in as if it had left. What the
 // first has made of it is in the packet; nothing else of it goes with it, its own addresses
-// least of all. What comes from an outside is not sent there, so that nothing goes in circles.
+// least of all, but whether these were translated in a common zone. What comes from an outside is not sent there, so that nothing goes in circles.
 func comeBack(b *Builder, x ExternalSite) {
-	actions := []ofproto.Action{ofproto.CTClear{}}
-	for r := ofproto.Reg0; r <= ofproto.Reg15; r++ {
+	actions := []ofproto.Action{ofproto.CTClear{}, ofproto.Load{Dst: regFlags.Range(0, uint16(Twice)-1)}, ofproto.Load{Dst: regFlags.Range(uint16(Twice)+1, 31)}}
+	for r := ofproto.Reg1; r <= ofproto.Reg15; r++ {
 		actions = append(actions, ofproto.Set(r.Whole(), 0))
 	}
 	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), Across.isWithout(FromOutside)), append(actions,
@@ -163,6 +163,7 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, CommitCheck, 60, ofproto.MatchOn(both(SNAT, Limited)), ToDrop(LimitReached)...) // also in an audit: it is not translated
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
 	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
+	notAsAlias(b, id)
 	dnated, known := uint64(MarkDNAT), Remembered()
 	kept := ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
 	for _, ip := range ipVersions {
@@ -182,6 +183,7 @@ func outside(b *Builder, id intent.ID) {
 			ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
 		b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
 		comeBack(b, x)
+		neverAlias(b, x)
 	}
 }
 
@@ -221,6 +223,9 @@ type Translation struct {
 	Fragments bool
 	// ICMP is the translation of ICMP, if it is another one.
 	ICMP *ofproto.NAT
+	// Then are further translations of what is translated, and of ICMP, in other zones. They see to
+	// it that what is translated in one of them only does not leave.
+	Then, ThenICMP []ofproto.Action
 	// Sure is that the new address is known however it ends: there is one, and the port is as
 	// it was. If no port is left the packet leaves with that address all the same, and no
 	// answer comes; else it comes back to be looked at.
@@ -238,6 +243,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	if x.Double {
 		x.Conds, x.Sure = append(slices.Clip(x.Conds), Double.Is()), false
 	}
+	then := x.Then
 	whole := slices.Concat(x.First, x.Port)
 	add := func(priority uint16, first []ofproto.Action, c ofproto.ConnTrack, more ...ofproto.Cond) {
 		if x.Double {
@@ -247,10 +253,13 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 			c.NAT = &x.NAT
 		}
 		actions := []ofproto.Action{c, ofproto.GotoTable(Out)}
-		if t.Limits.Connections > 0 || !x.Sure {
+		switch {
+		case t.Limits.Connections == 0 && then != nil:
+			actions = append([]ofproto.Action{c}, then...)
+		case t.Limits.Connections > 0 || !x.Sure:
 			c.Table = CommitCheck
 			actions = []ofproto.Action{c}
-		} else if x.NAT.Src {
+		case x.NAT.Src:
 			actions = slices.Insert(actions, 1, ofproto.SetAddr(IPSrc(x.NAT.AddrMin), x.NAT.AddrMin))
 		}
 		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, more)...), append(slices.Clip(first), actions...)...)
@@ -269,7 +278,9 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	if x.ICMP != nil {
 		same := c
 		same.NAT = x.ICMP
-		add(151, whole, same, icmpOf(x.NAT.AddrMin.Is4()))
+		then = x.ThenICMP
+		add(151, whole, same, IsICMP(x.NAT.AddrMin.Is4()))
+		then = x.Then
 	}
 	if x.NAT.Src { // a later fragment has no port
 		add(155, x.First, laterOf(c.Exec[ruled:]), append(slices.Clip(x.Service), IsLaterFragment)...)

@@ -21,6 +21,8 @@ const (
 	NdAnswer         ofproto.Table = 9   // the second half of an ND answer
 	RouteFrom        ofproto.Table = 11  // an address of one of several outsides: the routes of that one
 	ExtIn            ofproto.Table = 12  // from outside: whose address is it?
+	SharedOut        ofproto.Table = 13  // has what leaves as an address of several tenants got a port of it?
+	SharedIn         ofproto.Table = 14  // what answers such a packet: whose is it?
 	Stateless        ofproto.Table = 16  // "do not track" rules of the sending end
 	StatelessReply   ofproto.Table = 17  // ... if they do not apply: do they to what the packet answers?
 	StatelessIn      ofproto.Table = 18  // "do not track" rules of the receiving end
@@ -58,7 +60,7 @@ const (
 // TableNames are the tables as people call them.
 var TableNames = map[ofproto.Table]string{
 	PhyIn: "PHY_IN", PortSec: "PORT_SEC", ArpNd: "ARP_ND", NdAnswer: "ND_ANSWER",
-	RouteFrom: "ROUTE_FROM", ExtIn: "EXT_IN", Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
+	RouteFrom: "ROUTE_FROM", ExtIn: "EXT_IN", SharedOut: "SHARED_OUT", SharedIn: "SHARED_IN", Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
 	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP",

@@ -64,6 +64,7 @@ const (
 	SNAT        Flag = 1 // its source is to be another one
 	FromOutside Flag = 4 // it came from an outside
 	ToOutside   Flag = 8 // it is bound for one
+	Twice       Flag = 7 // its source has been translated in a zone of several tenants, and is not again
 	Across      Flag = 9 // ... and for an address there of another tenant of the bridge
 	Double      Flag = 5 // DNAT, and its source is to be its endpoint's gateway
 

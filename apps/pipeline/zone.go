@@ -26,7 +26,7 @@ func AuxZones(m *intent.Model) (all []AuxZone) {
 			all = append(all, AuxZone{t.ID() + SourceZone, t, bridges})
 		}
 	}
-	return all
+	return append(all, sharedZones(m)...)
 }
 
 // doubleOn returns the bridges on which both ends of connections of t are translated.

@@ -82,7 +82,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 		k.Why = "removing one of ICMPv6 kills this version of ovs-vswitchd (" + string(quirk.FlushICMPv6) + "): they expire by themselves"
 	}
 	for _, b := range bridges {
-		if err := d.flush(ctx, b, tracked, numbers.Zone(t.ID()+pipeline.SourceZone)); err != nil {
+		if err := d.flush(ctx, b, tracked, pipeline.HalvesOf(numbers, t.ID(), model)); err != nil {
 			return k, err
 		}
 	}
@@ -137,7 +137,7 @@ func (d *desk) sparesICMPv6(bridge string) bool {
 }
 
 // flush removes connections through a bridge of their datapath, and their other halves.
-func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connection, source uint16) error {
+func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connection, halves pipeline.Halves) error {
 	if len(some) == 0 {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (d *desk) flush(ctx context.Context, bridge string, some []pipeline.Connect
 	for part := range slices.Chunk(some, flushBatch) {
 		var flushes []ofproto.CTFlush
 		for _, c := range part {
-			flushes = append(flushes, c.Flushes(source)...)
+			flushes = append(flushes, c.Flushes(halves)...)
 		}
 		if err := conn.FlushConnections(ctx, flushes); err != nil {
 			return err
