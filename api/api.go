@@ -217,6 +217,8 @@ type Connection struct {
 	Egress   string `json:"egress"`   // the intent that let it out
 	Ingress  string `json:"ingress"`  // the intent that let it in
 
+	Alias string `json:"alias,omitempty"` // what it has in the tenant's zone in place of a shared address, which reply has: "240.0.0.2:40000"
+
 	NAT string `json:"nat,omitempty"` // the intent that translates it, or exempts it from that
 
 	StateOrig  string            `json:"stateOrig,omitempty"`  // of TCP, by direction, where the tracker has one for each

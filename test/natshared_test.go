@@ -191,6 +191,11 @@ func TestRevocationBehindASharedAddress(t *testing.T) {
 		})
 	}
 	entries(3)
+	for _, c := range n.Weir.Connections("t") {
+		if c.SourceTo() != c.Reply.To() || c.Reply.Dst != "203.0.113.10" || !strings.HasPrefix(c.Alias, "240.") {
+			t.Errorf("weir connections says that %+v", c)
+		}
+	}
 	deny := policy("t", "out", "{name: no-81, direction: egress, action: deny, to: {cidrs: [203.0.113.1/32]}, protocol: tcp, ports: [81]}")
 	n.Weir.Apply(both + deny)
 	entries(2)

@@ -3,7 +3,9 @@ package pipeline
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 
 	"weir/intent"
 	"weir/ofproto"
@@ -107,6 +109,15 @@ func HalvesOf(n Numbers, tenant intent.ID, models ...*intent.Model) Halves {
 		}
 	}
 	return h
+}
+
+// Alias reports whether an address is an alias of the tenant.
+func (h Halves) Alias(a netip.Addr) bool { return h.aliases[a] != 0 }
+
+// Shared returns the zones of the addresses that the tenant shares, in order.
+func (h Halves) Shared() []uint16 {
+	zones := slices.Sorted(maps.Values(h.aliases))
+	return slices.DeleteFunc(slices.Compact(zones), func(zone uint16) bool { return zone == 0 })
 }
 
 // of returns the zone of the other half of c, or zero.

@@ -220,17 +220,22 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 	}
 	found := tenant == ""
 	var list []api.Connection
-	for _, t := range d.inForce.Load().model.Tenants() {
+	model := d.inForce.Load().model
+	for _, t := range model.Tenants() {
 		if tenant != "" && tenant != t.Name {
 			continue
 		}
 		found = true
+		seen, err := d.published(ctx, t.ID(), numbers, model)
+		if err != nil {
+			return nil, err
+		}
 		for _, id := range []intent.ID{t.ID(), t.ID() + pipeline.SourceZone} {
 			zone := numbers.Zone(id)
 			if zone == 0 {
 				continue // no number yet, or none needed, and so no connection
 			}
-			of, err := d.zone(ctx, t.Name, zone, numbers)
+			of, err := d.zone(ctx, t.Name, zone, numbers, seen)
 			if err != nil {
 				return nil, err
 			}
@@ -244,7 +249,7 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 }
 
 // zone lists the connections of one zone of a tenant.
-func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers) ([]api.Connection, error) {
+func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers, seen published) ([]api.Connection, error) {
 	var list []api.Connection
 	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
 		var damage *conntrack.Damage
@@ -255,7 +260,7 @@ func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, connectionOf(tenant, e, n))
+		list = append(list, seen.tell(connectionOf(tenant, e, n), e))
 	}
 	return list, nil
 }

@@ -70,7 +70,11 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 	if numbers == nil || numbers.Zone(t.ID()) == 0 {
 		return k, errStarting
 	}
-	tracked, err := d.matching(ctx, f, numbers.Zone(t.ID()), numbers)
+	seen, err := d.published(ctx, t.ID(), numbers, model)
+	if err != nil {
+		return k, err
+	}
+	tracked, err := d.matching(ctx, f, numbers.Zone(t.ID()), numbers, seen)
 	if err != nil {
 		return k, err
 	}
@@ -91,7 +95,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 }
 
 // matching returns the connections of a zone that f means.
-func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers) (some []pipeline.Connection, err error) {
+func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers, seen published) (some []pipeline.Connection, err error) {
 	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
 		var damage *conntrack.Damage
 		if errors.As(err, &damage) {
@@ -101,7 +105,7 @@ func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeli
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := trackedOf(e); ok && f.Matches(connectionOf(f.Tenant, e, n)) {
+		if c, ok := trackedOf(e); ok && f.Matches(seen.tell(connectionOf(f.Tenant, e, n), e)) {
 			some = append(some, c)
 		}
 	}
