@@ -34,6 +34,11 @@ func (s *session) countPorts(ctx context.Context) error {
 		return nil
 	}
 	stats, err := s.conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.CommitCheck})
+	if err == nil && shares(s.job.input.Model) {
+		var behind []ofproto.FlowStats
+		behind, err = s.conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.SharedOut})
+		stats = append(stats, behind...)
+	}
 	if err == nil && s.job.input.Facts.Features.SCTPPorts { // the kernel's datapath
 		var tried []ofproto.FlowStats
 		tried, err = s.conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.Commit})
@@ -54,6 +59,13 @@ func (s *session) countPorts(ctx context.Context) error {
 // translates reports whether some tenant has an SNAT.
 func translates(m *intent.Model) bool {
 	return m != nil && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return len(t.SNATs) > 0 })
+}
+
+// shares reports whether some SNAT has addresses that others may have as well.
+func shares(m *intent.Model) bool {
+	return slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool {
+		return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return s.Shared })
+	})
 }
 
 // of returns what had no port left.

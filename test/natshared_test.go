@@ -137,10 +137,17 @@ func TestASharedAddressRunsOut(t *testing.T) {
 		t.Error("something has left untranslated")
 	}
 	if !n.Kernel() { // which drops it itself
-		dropped := n.Packets(func(f ofproto.Flow) bool { return f.Table == pipeline.SharedOut && f.Priority == 0 })
+		dropped := n.Packets(func(f ofproto.Flow) bool { return f.Table == pipeline.SharedOut && f.Priority == 11 })
 		if dropped != 3 {
 			t.Errorf("%d packets are counted as without a port, want 3", dropped)
 		}
+		ovstest.Eventually(t, "status names both SNATs", func() error {
+			status, err := n.Weir.Status()
+			if err == nil && len(status.Bridges[0].NoPort) != 2 {
+				err = fmt.Errorf("%+v", status.Bridges[0].NoPort)
+			}
+			return err
+		})
 	}
 }
 

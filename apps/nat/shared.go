@@ -42,9 +42,13 @@ func behind(b *pipeline.Builder, t *pipeline.TenantSite) {
 // publish has what leaves as an alias get an address and a port of those that are shared. done
 // are the SNATs that have done so for all that leaves as an alias.
 func publish(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, chosen choice, done map[netip.Addr]*intent.SNAT) {
+	var aliases []netip.Addr
 	for i, r := range chosen.slots {
 		c, _ := t.Common(x.Network, r.Lo)
 		alias := b.Alias(t, c)
+		if !slices.Contains(aliases, alias) {
+			aliases = append(aliases, alias)
+		}
 		leaves := []ofproto.Cond{leavesBy(x), pipeline.NotYetTwice(), ofproto.IsAddr(pipeline.IPSrc(alias), alias)}
 		if done[alias] == nil {
 			done[alias] = s
@@ -59,6 +63,7 @@ func publish(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSit
 			translateAgain(b, s, c, r, asOther, chosen.slot(leaves, i))
 		}
 	}
+	b.ExhaustibleShared(s.ID(), x, aliases...)
 }
 
 // translateAgain translates what is translated to an alias already.

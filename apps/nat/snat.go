@@ -37,7 +37,7 @@ func snat(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	}
 	chosen := []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, uint64(b.Numbers.Tag(s.ID()))), leavesBy(x)}
 	choice.weigh(b, s.ID(), chosen)
-	if !sure(choice, s) && !counted[s.ID()] {
+	if !s.Shared && !sure(choice, s) && !counted[s.ID()] {
 		counted[s.ID()] = true
 		b.Exhaustible(s.ID())
 	}
