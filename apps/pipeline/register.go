@@ -14,7 +14,7 @@ import (
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
 //	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |fo|jdg|est|nat|
 //	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 5 double; 8 to outside; 9 across
+//	          nat: 0 dnat, 1 snat; fo: 4 from outside; 5 double; 7 twice; 8 to outside; 9 across
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
 //	reg3      identity of the source          reg4  identity of the destination
