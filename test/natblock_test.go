@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"weir/apps/pipeline"
 	"weir/internal/sandbox"
+	"weir/ofproto"
 	"weir/test/ovstest"
 )
 
@@ -115,5 +117,33 @@ func TestABlockThatAnotherTenantJoins(t *testing.T) {
 		if err := say(c, "alone", ovstest.Patience); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestNobodyLeavesAsWhomOthersAreTranslatedTo has a trusted port send from the address of an SNAT:
+// to translate that to itself would kill some versions of ovs-vswitchd.
+func TestNobodyLeavesAsWhomOthersAreTranslatedTo(t *testing.T) {
+	model := natModel(snat("all", "addresses: [203.0.113.10]"))
+	n, h1, _, out := behind(t, strings.Replace(model, "ips: [10.1.1.11]", "ips: [10.1.1.11], trusted: true", 1))
+	w := wire(t, out)
+	for _, own := range []string{"203.0.113.10", "240.0.0.1"} {
+		if _, err := h1.Exec(t.Context(), "ip", "addr", "add", own+"/32", "dev", sandbox.HostDevice); err != nil {
+			t.Fatal(err)
+		}
+		c, err := h1.DialFrom(t.Context(), &net.UDPAddr{IP: net.ParseIP(own), Port: 4000}, "udp", "203.0.113.1:53")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, "as ", own)
+	}
+	ovstest.Eventually(t, "both are dropped", func() error {
+		if dropped := n.Packets(func(f ofproto.Flow) bool { return f.Table == pipeline.SNATSel && f.Priority == 58000 }); dropped != 2 {
+			return fmt.Errorf("%d are", dropped)
+		}
+		return nil
+	})
+	if sees(w, saying("as ")) {
+		t.Error("a packet has left")
 	}
 }
