@@ -26,6 +26,7 @@ const (
 	askEvery     = time.Second
 	refreshAfter = 30 * time.Second
 	forgetAfter  = 2 * time.Minute
+	unanswered   = 5    // questions to a next hop, after which the operator is told
 	maxStrangers = 1024 // on the links of a bridge, asked because a packet was for them
 )
 
@@ -43,6 +44,7 @@ type heard struct {
 	pipeline.Neighbour
 	at, asked time.Time // when it was heard, or heard of, and asked last
 	next      bool      // a next hop: wanted as long as the model has it
+	questions int       // since it was heard last
 }
 
 // neighbours puts into facts what is known of the neighbours.
@@ -107,6 +109,7 @@ func (s *session) ask(ctx context.Context) error {
 			continue
 		}
 		h.asked = now
+		s.missing(h)
 		for _, p := range s.config.Resolver.Ask(s.job.input, key) {
 			if err := s.conn.PacketOut(ctx, p); err != nil {
 				return err
@@ -117,6 +120,21 @@ func (s *session) ask(ctx context.Context) error {
 		s.resolving.turn = time.After(askEvery)
 	}
 	return s.learned(ctx)
+}
+
+// missing counts a question, and tells of a next hop that has not answered so many.
+func (s *session) missing(h *heard) {
+	if h.questions++; h.questions == unanswered && h.next {
+		s.config.Log.WithField("bridge", s.name).WithField("outside", h.External).WithField("nextHop", h.Address).
+			Warn("the next hop does not answer: what is routed by it does not leave; is it there, and its port the right one?")
+	}
+}
+
+// returned tells of a next hop that was missing and is there.
+func (s *session) returned(h *heard) {
+	if h.questions >= unanswered && h.next {
+		s.config.Log.WithField("bridge", s.name).WithField("outside", h.External).WithField("nextHop", h.Address).Info("the next hop answers")
+	}
 }
 
 // hear takes note of what a packet says about a neighbour.
@@ -133,7 +151,8 @@ func (s *session) hear(ctx context.Context, p ofproto.PacketIn) (isNews bool, er
 	switch {
 	case n.MAC != ([6]byte{}) && h == nil: // nobody has asked
 	case n.MAC != ([6]byte{}):
-		h.MAC, h.at = n.MAC, time.Now()
+		s.returned(h)
+		h.MAC, h.at, h.questions = n.MAC, time.Now(), 0
 		return true, s.learned(ctx)
 	case h == nil && len(s.resolving.known) < maxStrangers:
 		s.resolving.known[key] = &heard{Neighbour: key, at: time.Now()}
