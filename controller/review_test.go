@@ -75,6 +75,31 @@ func TestAModelThatEmptiesABridgeIsHeld(t *testing.T) {
 	})
 }
 
+func TestABridgeMayLoseAQuarterOfItsFlows(t *testing.T) {
+	for had, held := range map[int]bool{407: true, 408: false} { // and loses 102
+		t.Run(fmt.Sprintf("of %d flows", had), func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				r.config.Compile = func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
+					p, err := large(c, in)
+					for i := range uint64(had - 105) {
+						p.Units[0].Flows = append(p.Units[0].Flows, ofproto.Flow{Table: 56, Cookie: pipeline.Cookie(tags["a"]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, 103), ofproto.Is(ofproto.Reg1, i))})
+					}
+					return p, err
+				}
+				s := r.newSwitch()
+				r.connect("br0", s)
+				r.settled(edited(t, br0, "a", "b"))
+				if got := len(s.flows()); got != had {
+					t.Fatalf("%d flows", got)
+				}
+				if st := r.settled(edited(t, br0, "a")); len(st.Held) > 0 != held {
+					t.Errorf("held: %q, want %v", st.Held, held)
+				}
+			})
+		})
+	}
+}
+
 func TestAHeldModelIsForgottenWhenItIsTakenBack(t *testing.T) {
 	virtual(t, func(r *rig) {
 		r.config.Compile = large
