@@ -256,7 +256,23 @@ func drawPacket(t *rapid.T, m *intent.Model) (reference.Packet, bool) {
 		return p, false
 	}
 	drawService(t, &p)
-	return p, true
+	return p, !pingsRouter(m, p)
+}
+
+// pingsRouter reports whether a packet is a ping of an address of the routers', which answer it
+// before anybody is asked.
+func pingsRouter(m *intent.Model, p reference.Packet) bool {
+	if p.Code != 0 || !(p.Protocol == reference.ICMP && p.Type == 8 || p.Protocol == reference.ICMPv6 && p.Type == 128) {
+		return false
+	}
+	inside := slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool {
+		return slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+			return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway == p.Dst })
+		})
+	})
+	return inside || slices.ContainsFunc(m.Bridges()[0].Externals, func(x *intent.External) bool {
+		return slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.Address == p.Dst })
+	})
 }
 
 // drawService draws the protocol of a packet, and what that has beside addresses.

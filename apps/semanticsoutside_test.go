@@ -231,7 +231,7 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 		c.SrcPort = rapid.SampledFrom(edges).Draw(t, "source port")
 		c.DstPort = rapid.SampledFrom([]uint16{f.Ports.Lo, f.Ports.Hi}).Draw(t, "forwarded port")
 	}
-	return c, true
+	return c, !pingsRouter(m, c.Packet)
 }
 
 // Where packets come from and go to outside: hosts on the link that are known and one that is
