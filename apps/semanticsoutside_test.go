@@ -114,8 +114,14 @@ func (d *dice) translation(n int, where outsideOf) {
 		d.object("FloatingIP", fmt.Sprint("f", n), "", fmt.Sprintf(" {address: %q, %s%s}", d.one("address", where.some([2]int{20, 20}, [2]int{21, 21}, [2]int{22, 22})...), to, always))
 	case "PortForward":
 		address := d.one("address", append(where.some([2]int{0, 0}, [2]int{1, 1}, [2]int{30, 30}), "203.0.113.2")...)
+		protocol, ranges := d.one("protocol", "tcp", "udp", "sctp"), []string{"80 80", "80 443", "443 1024", "1000 80", "1000-1003 1001-1004"}
+		if protocol != "tcp" { // what comes from a forwarded port of TCP, and is no SYN, is another story
+			ranges = append(ranges, "443-450 443-450", "1000-1024 1000-1024", "79-81 442-444")
+		}
+		ports := d.one("ports", ranges...)
+		port, toPort, _ := strings.Cut(ports, " ")
 		d.object("PortForward", fmt.Sprint("w", n), "", fmt.Sprintf(" {address: %q, protocol: %s, port: %s, to: {%s, port: %s}%s}",
-			address, d.one("protocol", "tcp", "udp", "sctp"), d.one("port", "80", "443", "1000"), to, d.one("to port", "80", "443", "1024"), always))
+			address, protocol, port, to, toPort, always))
 	}
 }
 
