@@ -141,12 +141,19 @@ func TestASharedAddressRunsOut(t *testing.T) {
 		if dropped != 3 {
 			t.Errorf("%d packets are counted as without a port, want 3", dropped)
 		}
-		ovstest.Eventually(t, "status names both SNATs", func() error {
+		ovstest.Eventually(t, "status says whose they were", func() error {
 			status, err := n.Weir.Status()
-			if err == nil && len(status.Bridges[0].NoPort) != 2 {
-				err = fmt.Errorf("%+v", status.Bridges[0].NoPort)
+			if err != nil {
+				return err
 			}
-			return err
+			told := uint64(0)
+			for _, s := range status.Bridges[0].NoPort {
+				told += s.Dropped
+			}
+			if told != 3 {
+				return fmt.Errorf("%+v", status.Bridges[0].NoPort)
+			}
+			return nil
 		})
 	}
 }
@@ -261,6 +268,31 @@ func TestPoolsThatAreShared(t *testing.T) {
 					pings(t, h, "203.0.113.1", 2, 2)
 				}
 			})
+		}
+	}
+}
+
+// TestPathMTUBehindASharedAddress has a router beyond the outside tell that packets are too large:
+// that it is about a connection of t both zones know.
+func TestPathMTUBehindASharedAddress(t *testing.T) {
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
+	h2 := n.Host("h2", mac(2), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::1/64"})
+	far := n.Host("far", mac(8), nil)
+	const mtu = 1300
+	beyond(t, out, far, mtu)
+	model := sharedBy("addresses: [203.0.113.10, \"2001:db8::10\"], ports: 20000-65535")
+	n.Run(strings.Replace(model, "gateway: \"fe80::9\"", "gateway: \"2001:db8::1\"", 1))
+	for i, h := range []*sandbox.Host{h1, h2, h1, h2} {
+		peer := farAddr(i+1, i >= 2)
+		server := netip.AddrPortFrom(peer, 80).String()
+		sent, heard := bothEnds(t, h, netip.Addr{}, server, far, server)
+		if err := transfer(sent, heard); err != nil {
+			t.Error(err)
+		}
+		if route, err := h.Exec(t.Context(), "ip", "route", "get", peer.String()); err != nil || !strings.Contains(route, fmt.Sprint("mtu ", mtu)) {
+			t.Errorf("%s has heard of no MTU: %q, %v", h.Name, route, err)
 		}
 	}
 }
