@@ -330,12 +330,17 @@ func TestBothEndsOfTenantsThatAreAuditedAndLimited(t *testing.T) {
 	}
 }
 
-// TestFTPOfBothEnds downloads from h1, which sees its gateway.
+// TestFTPOfBothEnds downloads from h1, which sees its gateway. For PORT it needs a route to the
+// client: it is told the client's address.
 func TestFTPOfBothEnds(t *testing.T) {
-	n, h1, _, out := withoutRoute(t, natModel(double[0], policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [21], alg: ftp}")))
-	serveFTP(t, h1, "10.1.1.11")
-	if got, err := download(t, out, "PASV", "203.0.113.20"); err != nil || got != theFile {
-		t.Errorf("%q, %v\n%s", got, err, strings.Join(halves(n), "\n"))
+	for way, net := range map[string]func(*testing.T, string) (n *ovstest.Net, h1, h2, out *sandbox.Host){"PASV": withoutRoute, "PORT": behind} {
+		n, h1, h2, out := net(t, natModel(double[0], policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [21], alg: ftp}")))
+		serveFTP(t, h1, "10.1.1.11")
+		for _, h := range []*sandbox.Host{h2, out} {
+			if got, err := download(t, h, way, "203.0.113.20"); err != nil || got != theFile {
+				t.Errorf("%s, %s: %q, %v\n%s", h.Name, way, got, err, strings.Join(halves(n), "\n"))
+			}
+		}
 	}
 }
 

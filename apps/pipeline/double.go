@@ -21,7 +21,7 @@ import (
 // of them is judged again has its other half already, and must not come to the endpoint
 // without, as nothing of it would be known there.
 func bothEnds(b *Builder, id intent.ID) {
-	b.Flow(id, SourceNAT, 0, nil, ToDrop(NotBothEnds)...)
+	b.Flow(id, SourceNAT, 0, nil, ofproto.GotoTable(Out)) // what the endpoint opens of what such a connection has announced
 	b.Flow(id, EstNat, 60, ofproto.MatchOn(KnownDouble, ofproto.CT(ofproto.Trk, ofproto.Rpl)), ofproto.GotoTable(SourceNAT))
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(Double.isWithout(Limited)), ToDrop(NotBothEnds)...)
 	b.Flow(id, CommitCheck, 110, ofproto.MatchOn(ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkDouble), uint64(MarkCommitted|MarkDouble))), ofproto.GotoTable(SourceNAT))

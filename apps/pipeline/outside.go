@@ -332,7 +332,7 @@ func announced(b *Builder, t *TenantSite, epoch uint32) {
 	c.Table, c.NAT = Route, &ofproto.NAT{}
 	is := ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, 0)
 	from := state{397, is, epoch | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
-	to := state{402, is, epoch | MarkCommitted | MarkDNAT, MarkEpoch | MarkBlocked | MarkCommitted | MarkDNAT | MarkDouble}
+	to := state{402, is, epoch | MarkCommitted | MarkDNAT, MarkEpoch | MarkBlocked | MarkCommitted | MarkDNAT}
 	for i, ip := range ipVersions {
 		b.Flow(t.ID(), CtState, from.priority+uint16(i), from.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
 		b.Flow(t.ID(), CtState, to.priority+uint16(i), to.match(ip, InZone(t.Zone)), Established.Set(), c)
