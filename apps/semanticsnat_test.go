@@ -200,6 +200,9 @@ func (w *world) forwarded(c crossing, s reference.State, want crossedOpinion) op
 		for _, out := range trace.Outputs {
 			if out.Port != ofproto.PortController {
 				o.odd += misfit(out.Packet, want.way.Seen)
+				if ttl := int(out.Packet.Uint(ofproto.IPTTL)); ttl != 64-want.way.Hops() {
+					o.odd += fmt.Sprint("has a TTL of ", ttl)
+				}
 			}
 		}
 	}

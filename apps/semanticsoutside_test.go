@@ -106,7 +106,7 @@ func (d *dice) translation(n int, where outsideOf) {
 		if to != nil && rapid.Bool().Draw(d.T, "to some") {
 			spec += ", to: {" + strings.Join(to, ", ") + "}"
 		}
-		spec += d.one("exempt", "", "", "", ", exempt: {cidrs: [203.0.113.5/32]}", ", exempt: {cidrs: [198.51.100.0/24]}", ", exempt: {cidrs: [\"2001:db8::/64\"]}", ", exempt: {cidrs: [0.0.0.0/0]}")
+		spec += d.one("exempt", "", ", exempt: {cidrs: [203.0.113.5/32]}", "", ", exempt: {cidrs: [198.51.100.0/24]}", ", exempt: {cidrs: [\"2001:db8::/64\"]}", ", exempt: {cidrs: [0.0.0.0/0]}")
 		spec += d.one("ports", "", "", ", ports: 1024-65535", ", ports: 32768-40000", ", ports: 20000")
 		pool := d.some("pool", 1, 2, where.some([2]int{0, 0}, [2]int{0, 3}, [2]int{4, 9})...)
 		d.object("SNAT", fmt.Sprint("s", n), "", spec+", addresses: ["+strings.Join(quoted(pool), ", ")+"]}")

@@ -31,6 +31,17 @@ type Way struct {
 	Seen    Sight            // as its receiver sees it
 }
 
+// Hops is by how many routers a packet comes that passes.
+func (w Way) Hops() int {
+	switch {
+	case w.Then != nil:
+		return 2
+	case w.Result == Untracked && w.To == nil: // it is answered
+		return 0
+	}
+	return 1
+}
+
 // A Sight is a packet as somebody sees it. Of a source that is one of several, these.
 type Sight struct {
 	Sources          []intent.AddrRange

@@ -1,0 +1,52 @@
+package test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"weir/test/ovstest"
+)
+
+// TestWhatIsKeptThroughNATLosesItsAddress takes back the rules that have let connections through
+// a floating IP, of a policy that keeps them, and then the floating IP: its connections live on
+// without the rule, and not without the address.
+func TestWhatIsKeptThroughNATLosesItsAddress(t *testing.T) {
+	kept := func(rules string) string {
+		return object("Policy", "name: p, tenant: t", "onRevoke: keep, rules: ["+rules+"]")
+	}
+	const (
+		in   = "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [80]}"
+		out  = "{name: out, direction: egress, action: allow, protocol: tcp, ports: [80]}"
+		none = "{name: no-more, direction: egress, action: deny, protocol: tcp}"
+	)
+	as := floatingIP("h1-ip", "203.0.113.20", "h1")
+	n, h1, _, outside := behind(t, natModel(as, kept(in+", "+out)))
+	echo(t, h1, "10.1.1.11:80")
+	echo(t, outside, "203.0.113.1:80")
+	came, err := outside.Dial(t.Context(), "tcp", "203.0.113.20:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { came.Close() })
+	left, err := h1.Dial(t.Context(), "tcp", "203.0.113.1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { left.Close() })
+	live := func(when string, patience time.Duration, want bool) {
+		t.Helper()
+		for name, err := range map[string]error{"from outside": say(came, "hello", patience), "to the outside": say(left, "hello", patience)} {
+			if (err == nil) != want {
+				t.Errorf("%s, %s: %v; it should live: %v", when, name, err, want)
+			}
+		}
+	}
+	live("at first", ovstest.Patience, true)
+	n.Weir.Apply(natModel(as, kept(none)))
+	timesOut(t, outside, "203.0.113.20:80")
+	live("without the rules", ovstest.Patience, true)
+	wantTuples(t, n, "tcp 203.0.113.1>203.0.113.20 10.1.1.11>203.0.113.1", "tcp 10.1.1.11>203.0.113.1 203.0.113.1>203.0.113.20")
+	n.Weir.Apply(strings.Replace(natModel(kept(none)), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1))
+	live("without the address", time.Second, false)
+}
