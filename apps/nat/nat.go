@@ -128,7 +128,17 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	across(b, x, id, p)
 	onLinkAnswer(b, x, id, p)
+	notItself(b, t, x, p)
 	return true
+}
+
+// notItself drops what would leave from p, if no subnet of x has it, where all are dropped that
+// say so. An endpoint that may send from any address could have one translated to itself, which
+// is the end of some trackers.
+func notItself(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, p netip.Prefix) {
+	if _, onLink := x.OnLink(p.Addr()); !onLink {
+		b.Flow(t.ID(), pipeline.SNATSel, 58000, ofproto.MatchOn(pipeline.InZone(t.Zone), ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)), pipeline.ToDrop(pipeline.NotTranslated)...)
+	}
 }
 
 // onLinkAnswer answers for addresses that are on the link, unless it is done for the router's.
