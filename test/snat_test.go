@@ -235,3 +235,47 @@ func routerOutside(t *testing.T, n *ovstest.Net) net.HardwareAddr {
 	}
 	return router
 }
+
+// TestOneWayTrafficOutlivesAChange has h1 send to a server that never answers, while a rule is taken
+// back that has nothing to do with it, and then ends it with its SNAT. It leaves as the same address
+// throughout, and a connection that no answer has come of is new to the tracker for ever.
+func TestOneWayTrafficOutlivesAChange(t *testing.T) {
+	other := policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")
+	as := snat("some", "priority: 200, from: {endpoints: [h1]}, addresses: [203.0.113.20-203.0.113.23], ports: 20000-30000")
+	n, h1, _, out := behind(t, natModel(as, other))
+	heard, err := out.ListenPacket("udp", "203.0.113.1:514")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { heard.Close() })
+	c, err := h1.Dial(t.Context(), "udp", "203.0.113.1:514")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	hears := func(what string) string {
+		fmt.Fprint(c, what)
+		buf := make([]byte, 100)
+		for heard.SetReadDeadline(time.Now().Add(time.Second)); ; {
+			k, from, err := heard.ReadFrom(buf)
+			if err != nil {
+				return ""
+			}
+			if string(buf[:k]) == what {
+				return from.String()
+			}
+		}
+	}
+	first := hears("at first")
+	n.Weir.Apply(natModel(as))
+	if got := hears("a rule was taken back"); got != first || first == "" {
+		t.Errorf("comes from %q, came from %q", got, first)
+	}
+	n.Weir.Apply(natModel(snat("rest", "addresses: [203.0.113.10]")))
+	ovstest.Eventually(t, "it leaves as another", func() error {
+		if got := hears("the SNAT is another"); !strings.HasPrefix(got, "203.0.113.10:") {
+			return fmt.Errorf("from %q", got)
+		}
+		return nil
+	})
+}
