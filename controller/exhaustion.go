@@ -22,10 +22,12 @@ type exhaustion struct {
 }
 
 // Counters of two flows are not of the same moment: what seems lost is, if it does in so many
-// readings one after the other, and is not what the tracker drops now and then for other reasons.
+// readings one after the other, and is more than what the tracker drops now and then for other
+// reasons: so many, and one of so many that were tried.
 const (
-	surely    = 5
+	surely    = 3
 	fewLosses = 10
+	lostAmong = 200
 )
 
 // countPorts reads how often SNATs had no port left, and tells it if it has changed.
@@ -77,7 +79,7 @@ func (x *exhaustion) of(all []pipeline.Exhaustion) (list []NoPort) {
 		last := append(x.lost[e.SNAT], e.Lost())
 		x.lost[e.SNAT] = last[max(0, len(last)-surely):]
 		dropped := e.Dropped
-		if lost := slices.Min(x.lost[e.SNAT]); len(x.lost[e.SNAT]) == surely && lost >= fewLosses {
+		if lost := slices.Min(x.lost[e.SNAT]); len(x.lost[e.SNAT]) == surely && lost >= max(fewLosses, e.Tried/lostAmong) {
 			dropped += lost
 		}
 		if dropped > 0 {

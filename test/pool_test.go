@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -177,7 +178,11 @@ func TestAnExhaustedSNATIsSeen(t *testing.T) {
 		for _, network := range []string{"tcp", "udp"} {
 			var open int
 			for i := 16; i < 24; i++ {
-				open += opens(t, h1, network, fmt.Sprintf(end.from, i)+":4000", end.to)
+				patience := ovstest.Patience
+				if i >= 20 {
+					patience = time.Second
+				}
+				open += opens(t, h1, network, fmt.Sprintf(end.from, i)+":4000", end.to, patience)
 			}
 			if open != 4 {
 				t.Errorf("%d %s connections to %s through 4 ports", open, network, end.to)
@@ -213,21 +218,21 @@ func hasInnerSource(f []byte) bool {
 }
 
 // opens opens a connection from an address and port, talks, and returns how many there are of it.
-func opens(t *testing.T, h *sandbox.Host, network, from, to string) int {
+func opens(t *testing.T, h *sandbox.Host, network, from, to string, patience time.Duration) int {
 	t.Helper()
 	at := netip.MustParseAddrPort(from)
 	var local net.Addr = &net.TCPAddr{IP: at.Addr().AsSlice(), Port: int(at.Port())}
 	if network == "udp" {
 		local = &net.UDPAddr{IP: at.Addr().AsSlice(), Port: int(at.Port())}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	c, err := h.DialFrom(ctx, local, network, to)
 	if err != nil {
 		return 0
 	}
 	t.Cleanup(func() { c.Close() })
-	if say(c, "hello", time.Second) != nil {
+	if say(c, "hello", patience) != nil {
 		return 0
 	}
 	return 1
@@ -240,9 +245,16 @@ func TestWhatIsOverALimitInAnAuditDoesNotLeave(t *testing.T) {
 		endpoint("t", "h1", 1, "10.1.1.11")+endpoint("t", "h2", 2, "10.1.1.12")+snat("all", "addresses: [203.0.113.10-203.0.113.11]"))
 	w := wire(t, out)
 	echoUDP(t, out, "203.0.113.1:53")
+	ovstest.Eventually(t, "the limit is in force", func() error {
+		s, err := n.Weir.Status()
+		if err == nil && s.Tenants[0].Limit == nil {
+			err = errors.New("it is not")
+		}
+		return err
+	})
 	var open int
 	for port := 4000; port < 4006; port++ {
-		open += opens(t, h1, "udp", fmt.Sprint("10.1.1.11:", port), "203.0.113.1:53")
+		open += opens(t, h1, "udp", fmt.Sprint("10.1.1.11:", port), "203.0.113.1:53", time.Second)
 	}
 	if open > 2 {
 		t.Errorf("%d connections are open, want 2", open)
@@ -252,7 +264,7 @@ func TestWhatIsOverALimitInAnAuditDoesNotLeave(t *testing.T) {
 	}
 	if !n.Kernel() { // that one drops what is over the limit itself
 		echoUDP(t, h2, "10.1.1.12:53")
-		if opens(t, h1, "udp", "10.1.1.11:5000", "10.1.1.12:53") != 1 {
+		if opens(t, h1, "udp", "10.1.1.11:5000", "10.1.1.12:53", ovstest.Patience) != 1 {
 			t.Error("inside, nothing passes over the limit of an audit")
 		}
 	}
