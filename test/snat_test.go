@@ -270,7 +270,11 @@ func TestOneWayTrafficOutlivesAChange(t *testing.T) {
 		}
 		return ""
 	}
+	w := wire(t, out)
 	first := hears("at first")
+	if got := hears("and once more"); got != first || first == "" {
+		t.Errorf("comes from %q, came from %q", got, first)
+	}
 	n.Weir.Apply(natModel(as))
 	if got := hears("a rule was taken back"); got != first || first == "" {
 		t.Errorf("comes from %q, came from %q", got, first)
@@ -282,4 +286,33 @@ func TestOneWayTrafficOutlivesAChange(t *testing.T) {
 		}
 		return nil
 	})
+	if sees(w, hasInnerSource) {
+		t.Error("a packet has left untranslated")
+	}
+}
+
+// TestOneWayTrafficComesIn sends to a floating IP and to a forwarded port, and nobody answers.
+func TestOneWayTrafficComesIn(t *testing.T) {
+	_, h1, _, out := behind(t, natModel(floatingIP("h1-ip", "203.0.113.20", "h1"), portForward("log", "address: 203.0.113.2, port: 5514, protocol: udp, to: {endpoint: h1, port: 514}"),
+		policy("t", "in", "{name: log, direction: ingress, action: allow, protocol: udp, ports: [514]}")))
+	heard, err := h1.ListenPacket("udp", "10.1.1.11:514")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { heard.Close() })
+	for _, to := range []string{"203.0.113.20:514", "203.0.113.2:5514"} {
+		c, err := out.Dial(t.Context(), "udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		for i := range 3 {
+			what, buf := fmt.Sprint(to, " says ", i), make([]byte, 100)
+			fmt.Fprint(c, what)
+			heard.SetReadDeadline(time.Now().Add(ovstest.Patience))
+			if n, _, err := heard.ReadFrom(buf); err != nil || string(buf[:n]) != what {
+				t.Errorf("%q, %v; want %q", buf[:n], err, what)
+			}
+		}
+	}
 }

@@ -40,6 +40,11 @@ type Features struct {
 	NullNAT     bool // a translation that may change nothing can be asked for
 }
 
+// lateNAT reports whether the datapath translates what is new to its tracker with a commit alone, also
+// where the connection is known already: the kernel's does, so that a lookup leaves as it is what no
+// answer has come of.
+func (f Features) lateNAT() bool { return f.SCTPPorts }
+
 // Numbers are the ids given to intents, for life. An implementation never changes
 // once it has been given away.
 type Numbers interface {

@@ -152,7 +152,8 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, PolSkip, 40, ofproto.MatchOn(FromOutside.Is()), MayKeep.Set(), ofproto.GotoTable(PolIn))
 	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, Commit, 220, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // before anything is reported
-	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)                                         // as somebody who is not there
+	translateLate(b, id)
+	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...) // as somebody who is not there
 	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
 	dnated := uint64(MarkDNAT)
 	b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated), ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, ofproto.SNAT)),
@@ -173,7 +174,9 @@ func outside(b *Builder, id intent.ID) {
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
 		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()), astray()...)
-		b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)
+		if !b.Features.lateNAT() {
+			b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)
+		}
 	}
 	for _, x := range b.Externals {
 		for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
@@ -185,6 +188,18 @@ func outside(b *Builder, id intent.ID) {
 		comeBack(b, x)
 		neverAlias(b, x)
 	}
+}
+
+// translateLate has one-way traffic translated by a commit that writes nothing else, where a lookup
+// does not do it.
+func translateLate(b *Builder, id intent.ID) {
+	if !b.Features.lateNAT() {
+		return
+	}
+	b.Flow(id, EstNat, 95, ofproto.MatchOn(ToOutside.Is(), ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+	b.Flow(id, Commit, 230, ofproto.MatchOn(Established.Is()), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
+	b.Flow(id, SNATLate, 10, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)
+	b.Flow(id, SNATLate, 0, nil, ofproto.GotoTable(Out)) // it is exempt
 }
 
 // astray are the actions that stop a known connection that nobody would translate so any more.
@@ -275,6 +290,10 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
 	}
 	add(150, whole, c, x.Service...)
+	if x.NAT.Src && b.Features.lateNAT() {
+		b.Flow(x.Of, SNATLate, 100, ofproto.MatchOn(slices.Concat(x.Conds, x.Service)...),
+			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &x.NAT}, ofproto.GotoTable(Out))
+	}
 	if x.ICMP != nil {
 		same := c
 		same.NAT = x.ICMP

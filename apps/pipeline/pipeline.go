@@ -48,6 +48,7 @@ const (
 	SNATSel          ofproto.Table = 64  // to the outside: as whom?
 	SNATAgain        ofproto.Table = 65  // judged again, with an address outside: still one as which it may leave?
 	SNATSlot         ofproto.Table = 66  // which of the ranges of its pool?
+	SNATLate         ofproto.Table = 67  // of a connection that is known, and not translated by the lookup
 	Commit           ofproto.Table = 68  // admitted: remember the connection and who let it in
 	CommitCheck      ofproto.Table = 69  // is it remembered, or has its tenant too many?
 	EstNat           ofproto.Table = 72  // established
@@ -66,7 +67,7 @@ var TableNames = map[ofproto.Table]string{
 	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
 	PolSkip: "POL_SKIP", PeerDst: "PEER_DST", PolOut: "POL_OUT", PeerSrc: "PEER_SRC", PolIn: "POL_IN", PolMiss: "POL_MISS",
-	SNATSel: "SNAT_SEL", SNATAgain: "SNAT_AGAIN", SNATSlot: "SNAT_SLOT", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", SourceNAT: "SOURCE_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
+	SNATSel: "SNAT_SEL", SNATAgain: "SNAT_AGAIN", SNATSlot: "SNAT_SLOT", SNATLate: "SNAT_LATE", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", SourceNAT: "SOURCE_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",
 }
 
 // RouterMAC is the Ethernet address of every gateway: locally administered, and
