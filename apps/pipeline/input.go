@@ -38,12 +38,8 @@ type Features struct {
 	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
 	SCTPPorts   bool // the connection tracker knows the ports of SCTP
 	NullNAT     bool // a translation that may change nothing can be asked for
+	LateNAT     bool // what is new to the tracker is translated by a commit alone, also where the connection is known
 }
-
-// lateNAT reports whether the datapath translates what is new to its tracker with a commit alone, also
-// where the connection is known already: the kernel's does, so that a lookup leaves as it is what no
-// answer has come of.
-func (f Features) lateNAT() bool { return f.SCTPPorts }
 
 // Numbers are the ids given to intents, for life. An implementation never changes
 // once it has been given away.

@@ -174,7 +174,7 @@ func outside(b *Builder, id intent.ID) {
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
 		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()), astray()...)
-		if !b.Features.lateNAT() {
+		if !b.Features.LateNAT {
 			b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)
 		}
 	}
@@ -193,7 +193,7 @@ func outside(b *Builder, id intent.ID) {
 // translateLate has one-way traffic translated by a commit that writes nothing else, where a lookup
 // does not do it.
 func translateLate(b *Builder, id intent.ID) {
-	if !b.Features.lateNAT() {
+	if !b.Features.LateNAT {
 		return
 	}
 	b.Flow(id, EstNat, 95, ofproto.MatchOn(ToOutside.Is(), ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
@@ -290,7 +290,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
 	}
 	add(150, whole, c, x.Service...)
-	if x.NAT.Src && b.Features.lateNAT() {
+	if x.NAT.Src && b.Features.LateNAT {
 		b.Flow(x.Of, SNATLate, 100, ofproto.MatchOn(slices.Concat(x.Conds, x.Service)...),
 			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &x.NAT}, ofproto.GotoTable(Out))
 	}

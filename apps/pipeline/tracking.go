@@ -116,7 +116,7 @@ func epoch(b *Builder, t *TenantSite) {
 	}
 	// One-way traffic stays +new for ever: without this every packet would be judged.
 	t.state(b, state{395, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}, establish...)
-	if len(t.Outsides) > 0 && b.Features.lateNAT() { // its target has to be put in by a commit
+	if len(t.Outsides) > 0 && b.Features.LateNAT { // its target has to be put in by a commit
 		s := state{398, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
 		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone), FromOutside.Is()), judge...)
 	}
