@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"hash/fnv"
 	"net/netip"
-	"slices"
 
 	"weir/intent"
 	"weir/ofproto"
@@ -18,97 +16,6 @@ const (
 	FromRoute    = 149 // leads what has an address of an outside to the routes of that one
 	OutsideRoute = 20
 )
-
-// An ExternalSite is an outside of a bridge whose port is there.
-type ExternalSite struct {
-	*intent.External
-	Tag  uint32
-	Port uint32 // OpenFlow port
-}
-
-// RouterMAC returns the router's Ethernet address on that side. One that is not declared is
-// made from the names of the bridge and the network: locally administered, and another on each
-// bridge, for several may be on the same link.
-func (x ExternalSite) RouterMAC() [6]byte {
-	if x.MAC != (intent.MAC{}) {
-		return x.MAC
-	}
-	h := fnv.New32a()
-	h.Write([]byte(x.ID()))
-	sum := h.Sum32()
-	return [6]byte{0x02, 'w', byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}
-}
-
-// NextHopID names a next hop of an outside.
-func NextHopID(x *intent.External, hop netip.Addr) intent.ID {
-	return x.ID() + intent.ID("/nexthop/"+hop.String())
-}
-
-// externalIDs are those of a bridge's intents that have to do with what is outside.
-func externalIDs(b *intent.Bridge) (ids []intent.ID) {
-	for _, x := range b.Externals {
-		ids = append(ids, x.ID())
-		for _, h := range x.NextHops {
-			ids = append(ids, NextHopID(x, h.Address))
-		}
-	}
-	return ids
-}
-
-// translationIDs are those of a tenant's intents that translate.
-func translationIDs(t *intent.Tenant) (ids []intent.ID) {
-	for _, s := range t.SNATs {
-		if ids = append(ids, s.ID()); len(s.Exempt) > 0 {
-			ids = append(ids, ExemptID(s))
-		}
-	}
-	for _, f := range t.FloatingIPs {
-		ids = append(ids, f.ID())
-	}
-	for _, f := range t.PortForwards {
-		ids = append(ids, f.ID())
-	}
-	return ids
-}
-
-// ExemptID names what an SNAT lets leave untranslated.
-func ExemptID(s *intent.SNAT) intent.ID { return s.ID() + "/exempt" }
-
-// externals returns the outsides of a bridge, and those whose port is not there.
-func (in Input) externals(b *intent.Bridge, ports map[binding]uint32) (all []ExternalSite, absent []Pending) {
-	for _, x := range b.Externals {
-		at := binding{false, x.Port}
-		if port, ok := ports[at]; ok {
-			all = append(all, ExternalSite{x, in.Numbers.Tag(x.ID()), port})
-		} else {
-			absent = append(absent, Pending{x.ID(), at.absent(in.Bridge)})
-		}
-	}
-	return all, absent
-}
-
-// Outside returns the outside of the bridge by a name, if its port is there.
-func (b *Builder) Outside(network string) (x ExternalSite, ok bool) {
-	i := slices.IndexFunc(b.Externals, func(x ExternalSite) bool { return x.Network == network })
-	if i < 0 {
-		return x, false
-	}
-	return b.Externals[i], true
-}
-
-// ToOutsideOf returns the actions that send a packet out by x.
-func (x ExternalSite) ToOutsideOf(mac [6]byte) []ofproto.Action {
-	return []ofproto.Action{
-		ofproto.SetMAC(ofproto.EthDst, mac),
-		ofproto.Set(RegOut.Whole(), uint64(x.Tag)), ToOutside.Set(), ofproto.GotoTable(PolSkip),
-	}
-}
-
-// ToTenants returns the actions that send a packet to x, and from there to the tenant that has
-// its destination.
-func (x ExternalSite) ToTenants() []ofproto.Action {
-	return []ofproto.Action{ofproto.Set(RegOut.Whole(), uint64(x.Tag)), ToOutside.Set(), Across.Set(), ofproto.GotoTable(PolSkip)}
-}
 
 // comeBack has what one tenant has sent to another by x come in as if it had left. What the
 // first has made of it is in the packet; nothing else of it goes with it, its own addresses
@@ -145,16 +52,32 @@ func outside(b *Builder, id intent.ID) {
 	if len(b.Externals) == 0 {
 		return
 	}
-	b.Flow(id, SNATAgain, 0, nil, astray()...)
+	entering(b, id)
+	leaving(b, id)
+	againOutside(b, id)
 	bothEnds(b, id)
 	alongErrors(b, id)
-	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
+	notAsAlias(b, id)
+	for _, x := range b.Externals {
+		behindPort(b, x)
+		comeBack(b, x)
+		neverAlias(b, x)
+	}
+}
+
+// entering is about what has come from outside.
+func entering(b *Builder, id intent.ID) {
 	b.Flow(id, PolSkip, 40, ofproto.MatchOn(FromOutside.Is()), MayKeep.Set(), ofproto.GotoTable(PolIn))
+	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
+}
+
+// leaving is about what is bound for the outside: nothing does that has not been translated, or
+// of which nobody has said that it may.
+func leaving(b *Builder, id intent.ID) {
+	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
 	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, Commit, 220, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // before anything is reported
-	translateLate(b, id)
-	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...) // as somebody who is not there
-	b.Flow(id, Route, 12, ofproto.MatchOn(FromOutside.Is()), ToDrop(NotExpected)...)
+	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)                                         // as somebody who is not there
 	dnated := uint64(MarkDNAT)
 	b.Flow(id, EstNat, 100, ofproto.MatchOn(ToOutside.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated), ofproto.CT(ofproto.New|ofproto.Rel|ofproto.Trk, ofproto.SNAT)),
 		ToDrop(NotTranslated)...) // announced, and no port was left
@@ -164,7 +87,13 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, CommitCheck, 60, ofproto.MatchOn(both(SNAT, Limited)), ToDrop(LimitReached)...) // also in an audit: it is not translated
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(SNAT.isWithout(Limited)), ToDrop(NoPortLeft)...)
 	b.Flow(id, SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(ofproto.IPv6Src, netip.MustParsePrefix("fe80::/10"))), ToDrop(NotTranslated)...) // RFC 4291, 2.5.6
-	notAsAlias(b, id)
+	translateLate(b, id)
+}
+
+// againOutside is about known connections from and to the outside that are judged again: what no
+// mapping makes so any more ends.
+func againOutside(b *Builder, id intent.ID) {
+	b.Flow(id, SNATAgain, 0, nil, astray()...)
 	dnated, known := uint64(MarkDNAT), Remembered()
 	kept := ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
 	for _, ip := range ipVersions {
@@ -178,16 +107,16 @@ func outside(b *Builder, id intent.ID) {
 			b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)
 		}
 	}
-	for _, x := range b.Externals {
-		for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
-			b.Flow(x.ID(), SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(IPSrc(s.CIDR.Addr()), s.CIDR)), ToDrop(NotTranslated)...)
-		}
-		b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
-			ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
-		b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
-		comeBack(b, x)
-		neverAlias(b, x)
+}
+
+// behindPort is about one outside: what comes in by its port, and goes out there.
+func behindPort(b *Builder, x ExternalSite) {
+	for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
+		b.Flow(x.ID(), SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(IPSrc(s.CIDR.Addr()), s.CIDR)), ToDrop(NotTranslated)...)
 	}
+	b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
+		ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
+	b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
 }
 
 // translateLate has one-way traffic translated by a commit that writes nothing else, where a lookup
@@ -224,111 +153,6 @@ func AgainFromOutside() ofproto.Cond { return both(FromOutside, JudgeAgain) }
 
 // both is the condition that two flags are raised.
 func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1<<f|1<<g) }
-
-// A Translation is how connections are remembered that are translated.
-type Translation struct {
-	Of    intent.ID
-	Conds []ofproto.Cond   // which
-	First []ofproto.Action // before it is remembered
-	Port  []ofproto.Action // and then, if it has ports
-	NAT   ofproto.NAT      // zero: it keeps its address
-	// Service is the protocol, if First or NAT has to do with ports of it.
-	Service []ofproto.Cond
-	// Fragments is that later fragments come, although Service has to do with ports.
-	Fragments bool
-	// ICMP is the translation of ICMP, if it is another one.
-	ICMP *ofproto.NAT
-	// Then are further translations of what is translated, and of ICMP, in other zones. They see to
-	// it that what is translated in one of them only does not leave.
-	Then, ThenICMP []ofproto.Action
-	// Sure is that the new address is known however it ends: there is one, and the port is as
-	// it was. If no port is left the packet leaves with that address all the same, and no
-	// answer comes; else it comes back to be looked at.
-	Sure bool
-	// Double is that the source is translated, too: of those of Conds that have the flag Double.
-	// FromGateway says to what.
-	Double bool
-}
-
-// Translate adds the flows of Commit that remember a connection of t as translated.
-//
-// Where the tracker finds no port it remembers nothing, and the userspace datapath goes on
-// with the packet as it was. It must not leave so.
-func (b *Builder) Translate(t *TenantSite, x Translation) {
-	if x.Double {
-		x.Conds, x.Sure = append(slices.Clip(x.Conds), Double.Is()), false
-	}
-	then := x.Then
-	whole := slices.Concat(x.First, x.Port)
-	add := func(priority uint16, first []ofproto.Action, c ofproto.ConnTrack, more ...ofproto.Cond) {
-		if x.Double {
-			c.Exec = append(slices.Clip(c.Exec), ofproto.Load{Dst: markDouble, Value: 1})
-		}
-		if c.NAT == nil && x.NAT != (ofproto.NAT{}) {
-			c.NAT = &x.NAT
-		}
-		actions := []ofproto.Action{c, ofproto.GotoTable(Out)}
-		switch {
-		case t.Limits.Connections == 0 && then != nil:
-			actions = append([]ofproto.Action{c}, then...)
-		case t.Limits.Connections > 0 || !x.Sure:
-			c.Table = CommitCheck
-			actions = []ofproto.Action{c}
-		case x.NAT.Src:
-			actions = slices.Insert(actions, 1, ofproto.SetAddr(IPSrc(x.NAT.AddrMin), x.NAT.AddrMin))
-		}
-		b.Flow(x.Of, Commit, priority, ofproto.MatchOn(slices.Concat(x.Conds, more)...), append(slices.Clip(first), actions...)...)
-	}
-	c := admittedBy(0)
-	ruled, object := len(c.Exec), RegSNAT
-	if x.NAT.Dst {
-		c.Exec = append(c.Exec, ofproto.Load{Dst: markDNAT, Value: 1})
-		object = RegTarget
-	}
-	c.Exec = append(c.Exec, ofproto.Move{Src: object.Whole(), Dst: labelObject})
-	if x.NAT.Dst && x.NAT.PortMin != 0 {
-		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
-	}
-	add(150, whole, c, x.Service...)
-	if x.NAT.Src && b.Features.LateNAT {
-		b.Flow(x.Of, SNATLate, 100, ofproto.MatchOn(slices.Concat(x.Conds, x.Service)...),
-			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &x.NAT}, ofproto.GotoTable(Out))
-	}
-	if x.ICMP != nil {
-		same := c
-		same.NAT = x.ICMP
-		then = x.ThenICMP
-		add(151, whole, same, IsICMP(x.NAT.AddrMin.Is4()))
-		then = x.Then
-	}
-	if x.NAT.Src { // a later fragment has no port
-		add(155, x.First, laterOf(c.Exec[ruled:]), append(slices.Clip(x.Service), IsLaterFragment)...)
-	} else if len(x.Service) == 0 || x.Fragments { // and in IPv6 does not say the protocol
-		add(155, x.First, laterOf(c.Exec[ruled:]), IsLaterFragment)
-	}
-	if !t.follows() {
-		return
-	}
-	for alg, what := range map[uint16][2]ofproto.Cond{
-		algFTP: {ofproto.Is(ofproto.IPProto, ProtoTCP), FTP.Is()}, algTFTP: {ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is()},
-	} {
-		if len(x.Service) > 0 && !slices.Contains(x.Service, what[0]) {
-			continue
-		}
-		read := c
-		read.ALG = alg
-		add(152, whole, read, append(slices.Clip(x.Service), what[0], what[1])...)
-	}
-	add(153, whole, commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), append(slices.Clip(x.Service), Related.Is())...)
-}
-
-// laterOf remembers a connection of which the last fragment of a packet knows no rule: what is
-// translated, and how, and not in which epoch.
-func laterOf(exec []ofproto.Action) ofproto.ConnTrack {
-	c := commitAction()
-	c.Exec = append([]ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}, ofproto.Load{Dst: labelLayout, Value: LabelLayout}}, exec...)
-	return c
-}
 
 // alongErrors translates ICMP errors that travel in the direction in which their connections
 // were opened, as those do that a router outside sends to an endpoint about its answers. A
