@@ -1,16 +1,13 @@
 package fabric
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/frame"
 	"weir/ofproto"
 )
-
-// Flags of a neighbour advertisement (RFC 4861, 4.4): router, solicited, override.
-const advertisementFlags = 0xe0000000
 
 // answerND turns a solicitation for a gateway into the advertisement, in two tables:
 // the ND fields of the answer can be set only once the type is the answer's.
@@ -41,7 +38,7 @@ func ndAnswer(b *pipeline.Builder, id intent.ID) {
 	}
 	b.Flow(id, pipeline.NdAnswer, 100, ofproto.MatchOn(
 		ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, pipeline.NdNA), ofproto.Is(ofproto.ICMPv6Code, 0)),
-		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(advertisementFlags)},
+		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(uint64(frame.AnswerFlags))},
 		ofproto.SetField{Field: ofproto.NDOptionsType, Value: ofproto.Uint(2)}, // target link-layer address
 		ofproto.SetMAC(ofproto.NDTLL, pipeline.RouterMAC),
 		ofproto.Output{Port: ofproto.PortInPort})
@@ -51,14 +48,14 @@ func ndAnswer(b *pipeline.Builder, id intent.ID) {
 // controller. Everything else gets no answer.
 func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	port, ok := inPort(p.Match)
-	target, asked := solicited(p.Data)
-	if !ok || !asked || !isGateway(in, p.Cookie, target) {
+	asked, is := frame.Solicited(p.Data)
+	if !ok || !is || !isGateway(in, p.Cookie, asked.Target) {
 		return nil
 	}
 	return []ofproto.PacketOut{{
 		InPort:  ofproto.PortController,
 		Actions: []ofproto.Action{ofproto.Output{Port: port}},
-		Data:    advertisement(p.Data, target),
+		Data:    asked.Answer(pipeline.RouterMAC),
 	}}
 }
 
@@ -89,58 +86,4 @@ func isGateway(in pipeline.Input, cookie uint64, a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-// Offsets in a neighbour solicitation without VLAN tag and extension headers, which
-// is what the flow lets through to here.
-const (
-	ethLen    = 14
-	ipv6Len   = 40
-	ndTarget  = ethLen + ipv6Len + 8
-	ndMessage = ndTarget + 16
-)
-
-// solicited returns the target of a neighbour solicitation.
-func solicited(frame []byte) (netip.Addr, bool) {
-	if len(frame) < ndMessage || binary.BigEndian.Uint16(frame[12:]) != 0x86dd ||
-		frame[ethLen+6] != pipeline.ProtoICMPv6 || frame[ethLen+ipv6Len] != pipeline.NdNS {
-		return netip.Addr{}, false
-	}
-	return netip.AddrFrom16([16]byte(frame[ndTarget:ndMessage])), true
-}
-
-// advertisement returns the answer to a solicitation for target (RFC 4861, 4.4).
-func advertisement(solicitation []byte, target netip.Addr) []byte {
-	f := make([]byte, ndMessage+8)
-	copy(f[0:], solicitation[6:12])
-	copy(f[6:], pipeline.RouterMAC[:])
-	binary.BigEndian.PutUint16(f[12:], 0x86dd)
-	ip := f[ethLen:]
-	ip[0] = 6 << 4
-	binary.BigEndian.PutUint16(ip[4:], uint16(len(f)-ethLen-ipv6Len))
-	ip[6], ip[7] = pipeline.ProtoICMPv6, 255
-	copy(ip[8:], target.AsSlice())
-	copy(ip[24:], solicitation[ethLen+8:ethLen+24])
-	nd := f[ethLen+ipv6Len:]
-	nd[0] = pipeline.NdNA
-	binary.BigEndian.PutUint32(nd[4:], advertisementFlags)
-	copy(nd[8:], target.AsSlice())
-	nd[24], nd[25] = 2, 1 // target link-layer address, 8 bytes
-	copy(nd[26:], pipeline.RouterMAC[:])
-	binary.BigEndian.PutUint16(nd[2:], checksum(ip[8:40], nd))
-	return f
-}
-
-// checksum is that of ICMPv6 (RFC 8200, 8.1) over addrs and message.
-func checksum(addrs, message []byte) uint16 {
-	sum := uint32(len(message)) + pipeline.ProtoICMPv6
-	for _, b := range [][]byte{addrs, message} {
-		for i := 0; i < len(b); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(b[i:]))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }

@@ -6,6 +6,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/frame"
 	"weir/ofproto"
 )
 
@@ -95,18 +96,13 @@ func ones(mask []byte) (n int) {
 // who has known it elsewhere sends there from now on: an ARP announcement (RFC 5227, 3), or an
 // unsolicited neighbour advertisement (RFC 4861, 7.2.6).
 func Announce(at pipeline.Presence, a netip.Addr) ofproto.PacketOut {
-	data := arpRequest(at.MAC, a, a)
+	data := frame.ARPRequest(at.MAC, a, a)
 	if a.Is6() {
-		data = discovery{
-			to: [6]byte{0x33, 0x33, 5: 1}, from: at.MAC, src: pipeline.LinkLocal(at.MAC), dst: allNodes,
-			typ: ndNA, flags: unsolicitedFlags, target: a, option: targetMAC,
-		}.frame()
+		to := frame.Link{From: at.MAC, To: [6]byte{0x33, 0x33, 5: 1}}
+		data = frame.Discovery{Link: to, Src: pipeline.LinkLocal(at.MAC), Dst: allNodes, Target: a}.Advertisement(frame.UnsolicitedFlags)
 	}
 	return ofproto.PacketOut{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: at.Port}}, Data: data}
 }
-
-// unsolicitedFlags are those of a router that overrides what was known and that nobody has asked.
-const unsolicitedFlags = 0xa0000000
 
 // allNodes is everybody on a link (RFC 4291, 2.7.1).
 var allNodes = netip.MustParseAddr("ff02::1")

@@ -6,6 +6,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/frame"
 	"weir/ofproto"
 )
 
@@ -109,13 +110,11 @@ func advertisement(b *pipeline.Builder, x pipeline.ExternalSite) {
 		return
 	}
 	b.Flow(x.ID(), pipeline.NdAnswer, 110, ofproto.MatchOn(append(icmpv6(ndNA), cameBy(x), ofproto.Is(ofproto.ICMPv6Code, 0))...),
-		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(advertisementFlags)},
+		ofproto.SetField{Field: ofproto.NDReserved, Value: ofproto.Uint(uint64(frame.AnswerFlags))},
 		ofproto.SetField{Field: ofproto.NDOptionsType, Value: ofproto.Uint(targetMAC)},
 		ofproto.SetMAC(ofproto.NDTLL, x.RouterMAC()),
 		ofproto.Output{Port: ofproto.PortInPort})
 }
-
-const advertisementFlags = 0xe0000000
 
 // hasIPv6 reports whether there is IPv6 on the link of x.
 func hasIPv6(x pipeline.ExternalSite) bool {

@@ -7,6 +7,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/frame"
 	"weir/ofproto"
 )
 
@@ -57,11 +58,9 @@ const (
 	ipv6Len   = 40
 	ndTarget  = ethLen + ipv6Len + 8
 	ndOptions = ndTarget + 16
-	ndLen     = 32 // of a message with one option
 	ndNS      = 135
 	ndNA      = 136
 	targetMAC = 2 // an option
-	sourceMAC = 1
 )
 
 // answered reads an answer to ARP or to a neighbour solicitation.
@@ -119,40 +118,30 @@ func request(x pipeline.ExternalSite, a netip.Addr) []byte {
 	if s, ok := x.OnLink(a); ok && s.Address.IsValid() {
 		own = s.Address
 	}
-	return arpRequest(x.RouterMAC(), own, a)
+	return frame.ARPRequest(x.RouterMAC(), own, a)
 }
 
 // solicitation returns a neighbour solicitation (RFC 4861, 4.3), from the link-local address
 // of the router's MAC address.
 func solicitation(x pipeline.ExternalSite, a netip.Addr) []byte {
 	mac, target := x.RouterMAC(), a.As16()
-	return discovery{
-		to: [6]byte{0x33, 0x33, 0xff, target[13], target[14], target[15]}, from: mac, src: pipeline.LinkLocal(mac),
-		dst: netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]}),
-		typ: ndNS, target: a, option: sourceMAC,
-	}.frame()
+	return frame.Discovery{
+		Link: frame.Link{From: mac, To: [6]byte{0x33, 0x33, 0xff, target[13], target[14], target[15]}}, Src: pipeline.LinkLocal(mac),
+		Dst: netip.AddrFrom16([16]byte{0xff, 2, 11: 1, 12: 0xff, 13: target[13], 14: target[14], 15: target[15]}), Target: a,
+	}.Solicitation()
 }
 
-// Answer answers a neighbour solicitation from outside that a flow has sent to the controller.
+// Answer answers a neighbour solicitation from outside that a flow has sent to the controller. The
+// flow has seen to it that the target is the router's.
 func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
-	f := p.Data
-	if len(f) < ndOptions || binary.BigEndian.Uint16(f[12:]) != 0x86dd || f[ethLen+ipv6Len] != ndNS {
+	asked, ok := frame.Solicited(p.Data)
+	if !ok {
 		return nil
 	}
 	for _, x := range in.Outsides() {
 		if came := ofproto.Is(pipeline.RegIn, uint64(x.Tag)); slices.Contains(p.Match, came) {
-			return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: x.Port}}, Data: advert(x, f)}}
+			return []ofproto.PacketOut{{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: x.Port}}, Data: asked.Answer(x.RouterMAC())}}
 		}
 	}
 	return nil
-}
-
-// advert returns the answer to a solicitation. The flow has seen to it that the target is the
-// router's.
-func advert(x pipeline.ExternalSite, asked []byte) []byte {
-	target := netip.AddrFrom16([16]byte(asked[ndTarget:ndOptions]))
-	return discovery{
-		to: [6]byte(asked[6:12]), from: x.RouterMAC(), src: target, dst: netip.AddrFrom16([16]byte(asked[ethLen+8 : ethLen+24])),
-		typ: ndNA, flags: advertisementFlags, target: target, option: targetMAC,
-	}.frame()
 }

@@ -10,6 +10,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/frame"
 )
 
 var site = pipeline.ExternalSite{External: &intent.External{
@@ -29,7 +30,12 @@ func TestARequestAsksForANeighbour(t *testing.T) {
 func TestASolicitationIsAnsweredByAnAdvertisement(t *testing.T) {
 	target := netip.MustParseAddr("2001:db8::20")
 	asked := solicitation(site, target)
-	for _, f := range [][]byte{asked, advert(site, asked)} {
+	heard, ok := frame.Solicited(asked)
+	if !ok || heard.Target != target {
+		t.Fatalf("%+v, %v", heard, ok)
+	}
+	answer := heard.Answer(site.RouterMAC())
+	for _, f := range [][]byte{asked, answer} {
 		p := gopacket.NewPacket(f, layers.LayerTypeEthernet, gopacket.Default)
 		ip := p.Layer(layers.LayerTypeIPv6).(*layers.IPv6)
 		if err := p.Layer(layers.LayerTypeICMPv6).(*layers.ICMPv6).SetNetworkLayerForChecksum(ip); err != nil {
@@ -39,7 +45,7 @@ func TestASolicitationIsAnsweredByAnAdvertisement(t *testing.T) {
 			t.Errorf("%v: checksums: %v, %v", p, err, bad)
 		}
 	}
-	if a, mac, ok := answered(advert(site, asked)); !ok || a != target || mac != site.MAC {
+	if a, mac, ok := answered(answer); !ok || a != target || mac != site.MAC {
 		t.Errorf("%v has %v: %v", a, mac, ok)
 	}
 }
@@ -62,13 +68,11 @@ func TestARangeIsTheFewestPrefixes(t *testing.T) {
 func FuzzFrames(f *testing.F) {
 	f.Add(request(site, netip.MustParseAddr("203.0.113.1")))
 	f.Add(solicitation(site, netip.MustParseAddr("2001:db8::20")))
-	f.Add(advert(site, solicitation(site, netip.MustParseAddr("2001:db8::20"))))
+	heard, _ := frame.Solicited(solicitation(site, netip.MustParseAddr("2001:db8::20")))
+	f.Add(heard.Answer(site.RouterMAC()))
 	f.Add([]byte{})
 	f.Fuzz(func(_ *testing.T, frame []byte) {
 		answered(frame)
 		boundFor(frame)
-		if len(frame) >= ndOptions {
-			advert(site, frame)
-		}
 	})
 }

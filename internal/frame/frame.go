@@ -1,5 +1,5 @@
 // Package frame reads the headers of an IP packet that a firewall or a router looks at,
-// and makes what it answers: a TCP reset, or an ICMP error.
+// and makes what it says: a TCP reset, an ICMP error, and who has which address on a link.
 //
 // It is a small part of what there is to know about IP. Frames with VLAN tags are not
 // read, as no flow sends one here, and of a packet that is cut short what is there is
