@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -158,4 +159,63 @@ func TestNothingIsAnnouncedAgain(t *testing.T) {
 	}
 	n.Weir.Programmed(1)
 	announcements(t, w, "203.0.113.20", "203.0.113.21", "203.0.113.2")
+}
+
+// TestConnectionsOutliveTheUplink takes the port of the outside away, and puts it back. What was
+// translated goes on as it was, and the daemon says what it waits for.
+func TestConnectionsOutliveTheUplink(t *testing.T) {
+	n, h1, h2, out := behind(t, natModel(snat("all", "addresses: [203.0.113.10]"), floatingIP("h1-ip", "203.0.113.20", "h1"),
+		policy("t", "in", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}")))
+	echo(t, out, "203.0.113.1:80")
+	echo(t, h1, "10.1.1.11:80")
+	var open []net.Conn
+	for _, c := range []struct {
+		from *sandbox.Host
+		to   string
+	}{{h2, "203.0.113.1:80"}, {h1, "203.0.113.1:80"}, {out, "203.0.113.20:80"}} {
+		conn, err := c.from.Dial(t.Context(), "tcp", c.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		open = append(open, conn)
+	}
+	before, epoch := tuples(n), epochOf(t, n)
+	if err := n.Unplug(out); err != nil {
+		t.Fatal(err)
+	}
+	ovstest.Eventually(t, "the uplink is waited for", func() error { return waitsFor(n, 1) })
+	if err := n.Plug(out); err != nil {
+		t.Fatal(err)
+	}
+	ovstest.Eventually(t, "the uplink is there", func() error { return waitsFor(n, 0) })
+	for i, c := range open {
+		if err := say(c, "still here", ovstest.Patience); err != nil {
+			t.Errorf("connection %d: %v", i, err)
+		}
+	}
+	if now := tuples(n); len(now) != len(before) {
+		t.Errorf("connections %q, and before %q", now, before)
+	}
+	if now := epochOf(t, n); now != epoch {
+		t.Errorf("epoch %d, and before %d: connections were judged again", now, epoch)
+	}
+}
+
+func epochOf(t *testing.T, n *ovstest.Net) uint8 {
+	t.Helper()
+	s, err := n.Weir.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Tenants[0].Epoch
+}
+
+// waitsFor fails unless the bridge waits for so many things.
+func waitsFor(n *ovstest.Net, many int) error {
+	s, err := n.Weir.Status()
+	if err == nil && (len(s.Bridges) != 1 || len(s.Bridges[0].Pending) != many) {
+		err = fmt.Errorf("%+v", s.Bridges)
+	}
+	return err
 }

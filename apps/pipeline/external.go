@@ -9,11 +9,12 @@ import (
 	"weir/ofproto"
 )
 
-// An ExternalSite is an outside of a bridge whose port is there.
+// An ExternalSite is an outside of a bridge. What is translated stays so while its port is away:
+// connections go on when that comes back.
 type ExternalSite struct {
 	*intent.External
 	Tag  uint32
-	Port uint32 // OpenFlow port
+	Port uint32 // OpenFlow port; zero: it is not there, so that nothing comes in or leaves
 }
 
 // RouterMAC returns the router's Ethernet address on that side. One that is not declared is
@@ -64,20 +65,18 @@ func translationIDs(t *intent.Tenant) (ids []intent.ID) {
 // ExemptID names what an SNAT lets leave untranslated.
 func ExemptID(s *intent.SNAT) intent.ID { return s.ID() + "/exempt" }
 
-// externals returns the outsides of a bridge, and those whose port is not there.
+// externals returns the outsides of a bridge, and says of which the port is not there.
 func (in Input) externals(b *intent.Bridge, ports map[binding]uint32) (all []ExternalSite, absent []Pending) {
 	for _, x := range b.Externals {
 		at := binding{false, x.Port}
-		if port, ok := ports[at]; ok {
-			all = append(all, ExternalSite{x, in.Numbers.Tag(x.ID()), port})
-		} else {
+		if all = append(all, ExternalSite{x, in.Numbers.Tag(x.ID()), ports[at]}); ports[at] == 0 {
 			absent = append(absent, Pending{x.ID(), at.absent(in.Bridge)})
 		}
 	}
 	return all, absent
 }
 
-// Outside returns the outside of the bridge by a name, if its port is there.
+// Outside returns the outside of the bridge by a name.
 func (b *Builder) Outside(network string) (x ExternalSite, ok bool) {
 	i := slices.IndexFunc(b.Externals, func(x ExternalSite) bool { return x.Network == network })
 	if i < 0 {

@@ -207,7 +207,9 @@ func (in Input) bridge() *intent.Bridge {
 func (c *Cache) sites(in Input, outsides []ExternalSite, common commons, moved bool) (all []*TenantSite, err error) {
 	refused, bound := in.refusedOf(), make(map[uint32]intent.ID, len(in.Facts.Ports))
 	for _, x := range outsides {
-		bound[x.Port] = x.ID()
+		if x.Port != 0 {
+			bound[x.Port] = x.ID()
+		}
 	}
 	for _, t := range in.Model.Tenants() {
 		if in.Refused[t.ID()] {

@@ -42,7 +42,7 @@ func (in Input) Outsides() []ExternalSite {
 		return nil
 	}
 	all, _ := in.externals(b, byBinding(in.Facts.Ports))
-	return all
+	return slices.DeleteFunc(all, func(x ExternalSite) bool { return x.Port == 0 })
 }
 
 // NeighboursIn reads neighbours off the flows of a bridge: it is the memory, so that a daemon

@@ -114,6 +114,9 @@ func behindPort(b *Builder, x ExternalSite) {
 	for _, s := range x.Subnets { // nobody inside is there, and to translate an address to itself is the end of some trackers
 		b.Flow(x.ID(), SNATSel, 58000, ofproto.MatchOn(ofproto.InPrefix(IPSrc(s.CIDR.Addr()), s.CIDR)), ToDrop(NotTranslated)...)
 	}
+	if x.Port == 0 {
+		return // what is bound for it ends in Out
+	}
 	b.Flow(x.ID(), PhyIn, 100, ofproto.MatchOn(ofproto.Is(ofproto.InPort, uint64(x.Port))),
 		ofproto.CTClear{}, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.GotoTable(ArpNd))
 	b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})

@@ -223,7 +223,7 @@ const (
 	StoppedAndTold  Reason = 21 // judged again and denied, and both its ends told
 	RejectedByRule  Reason = 53 // denied, and its sender told
 	LimitReached    Reason = 57 // the tenant has as many connections as it may
-	NoPort          Reason = 60 // the endpoint's port has gone
+	NoPort          Reason = 60 // the port of the endpoint, or of the outside, has gone
 	NotOurs         Reason = 61 // from outside, for an address that nobody has
 	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
 	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
@@ -251,7 +251,7 @@ var Reasons = map[Reason]string{
 	RejectedByRule: "rejected by a rule",
 	StoppedAndTold: "connection stopped by a change of policy, and reset",
 	RefusedRule:    "the switch refused a rule; its scope is closed", LimitReached: "the tenant has as many connections as it may",
-	NoPort:  "the endpoint's port has gone",
+	NoPort:  "the port has gone",
 	NotOurs: "from outside, for an address that nobody has", NotExpected: "from outside, for an address that nobody is behind",
 	WhoseFragment: "fragment that does not say for which forwarded port it is",
 	NotTranslated: "nothing says as whom it may leave for the outside", NoPortLeft: "no port is left of the addresses as which it may leave",
