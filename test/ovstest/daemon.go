@@ -35,6 +35,9 @@ func (n *Net) Run(model string) *Daemon {
 	n.Weir.write(model)
 	n.Weir.Start()
 	n.Weir.Programmed(1)
+	if _, err := n.Appctl("revalidator/wait"); err != nil { // what came before has left megaflows that drop it
+		n.T.Fatal(err)
+	}
 	return n.Weir
 }
 
