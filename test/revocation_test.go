@@ -183,6 +183,13 @@ func TestStormOfSweeps(t *testing.T) {
 	for ; ctx.Err() == nil; rounds++ {
 		taken := opened(t, web, "10.1.0.12:443")
 		w.Apply(calm)
+		ovstest.Eventually(t, "the connection is ended", func() error { // given back at once, the rule would admit it again
+			s, err := w.Status()
+			if err == nil && s.Tenants[0].Ended <= uint64(rounds) {
+				err = fmt.Errorf("%d connections were ended in %d rounds", s.Tenants[0].Ended, rounds)
+			}
+			return err
+		})
 		taken.Close()
 		w.Apply(calm + extra)
 	}
