@@ -45,6 +45,23 @@ type heard struct {
 	at, asked time.Time // when it was heard, or heard of, and asked last
 	next      bool      // a next hop: wanted as long as the model has it
 	questions int       // since it was heard last
+	other     [6]byte   // what somebody else has answered to the question that is open
+}
+
+// answered takes note of an answer. Nobody is believed who has not been asked; and who has been
+// known elsewhere may say so before it counts that somebody else has answered.
+func (h *heard) answered(mac [6]byte) {
+	switch {
+	case h.questions == 0:
+	case h.MAC == [6]byte{}, h.MAC == mac:
+		h.believe(mac)
+	default:
+		h.other = mac
+	}
+}
+
+func (h *heard) believe(mac [6]byte) {
+	h.MAC, h.other, h.at, h.questions = mac, [6]byte{}, time.Now(), 0
 }
 
 // neighbours puts into facts what is known of the neighbours.
@@ -108,6 +125,10 @@ func (s *session) ask(ctx context.Context) error {
 		if h.MAC != ([6]byte{}) && silent < refreshAfter || now.Sub(h.asked) < askEvery {
 			continue
 		}
+		if h.other != ([6]byte{}) { // in place of who has not answered
+			h.believe(h.other)
+			continue
+		}
 		h.asked = now
 		s.missing(h)
 		for _, p := range s.config.Resolver.Ask(s.job.input, key) {
@@ -152,7 +173,7 @@ func (s *session) hear(ctx context.Context, p ofproto.PacketIn) (isNews bool, er
 	case n.MAC != ([6]byte{}) && h == nil: // nobody has asked
 	case n.MAC != ([6]byte{}):
 		s.returned(h)
-		h.MAC, h.at, h.questions = n.MAC, time.Now(), 0
+		h.answered(n.MAC)
 		return true, s.learned(ctx)
 	case h == nil && len(s.resolving.known) < maxStrangers:
 		s.resolving.known[key] = &heard{Neighbour: key, at: time.Now()}
