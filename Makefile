@@ -1,6 +1,7 @@
 # Everything sets up what it needs, and leaves the host as it was. `make` alone lists it.
 GO ?= go
 FUZZTIME ?= 10s
+DICE ?= 3000
 BIN := $(shell $(GO) env GOCACHE)/weir
 GOLDEN := ./apps ./intent
 
@@ -35,6 +36,9 @@ bench: build          ## figures, each beside a peer's in the same run; BENCH sa
 	$(GO) build -o $(BIN)/bench ./test/bench && $(BIN)/bench -weir $(BIN)/weir $(BENCH)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+dice:                 ## other random models and packets than the tests draw, DICE of each kind
+	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 60m ./apps -run 'Semantics|TakenBack|Units|Conjunctions' -rapid.checks=$(DICE)
+
 fuzz:                 ## every decoder, FUZZTIME each
 	@for p in $$(grep -rl --include=*_test.go 'func Fuzz' . | xargs -n1 dirname | sort -u); do \
 	  for f in $$(grep -ho 'func Fuzz[A-Za-z]*' $$p/*_test.go | cut -c6-); do \
@@ -52,4 +56,4 @@ clean:                ## what the targets above have left in the build cache
 	rm -rf $(BIN)
 	$(GO) clean -testcache
 
-.PHONY: help demo build deps test integration integration-kernel bench fuzz golden lint clean
+.PHONY: help demo build deps test integration integration-kernel bench dice fuzz golden lint clean

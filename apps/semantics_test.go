@@ -55,20 +55,30 @@ func TestSemantics(t *testing.T) {
 	t.Logf("%d pairs, of which %d pass; three opinions on each", n, passed)
 }
 
-// checks sets how many models rapid draws, unless somebody has said so: a few, or many in
-// the integration tests. What fails is in the message, and in no file.
+// checks sets how many models rapid draws: a few, or many in the integration tests. These are the
+// same ones in each run, so that nobody's change fails for what another has made. Who gives
+// -rapid.checks, as make dice does, has others drawn each time. What fails is in the message, and
+// in no file.
 func checks(t *testing.T, few, many int) {
 	flag.Set("rapid.nofailfile", "true")
-	f := flag.Lookup("rapid.checks")
-	was := f.Value.String()
-	if was != f.DefValue {
+	if f := flag.Lookup("rapid.checks"); f.Value.String() != f.DefValue {
 		return
 	}
 	n := few
 	if os.Getenv("WEIR_INTEGRATION") != "" {
 		n = many
 	}
-	f.Value.Set(fmt.Sprint(n))
+	setFlag(t, "rapid.checks", fmt.Sprint(n))
+	if f := flag.Lookup("rapid.seed"); f.Value.String() == f.DefValue {
+		setFlag(t, "rapid.seed", "1")
+	}
+}
+
+// setFlag sets a flag of the test's binary until the test has ended.
+func setFlag(t *testing.T, name, value string) {
+	f := flag.Lookup(name)
+	was := f.Value.String()
+	f.Value.Set(value)
 	t.Cleanup(func() { f.Value.Set(was) })
 }
 
