@@ -1,10 +1,8 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"weir/internal/sandbox"
@@ -29,10 +27,8 @@ func sharedStormModel(tenants ...string) string {
 	return all
 }
 
-// TestStormBehindASharedAddress has 16 clients of three tenants behind one address connect,
-// exchange a line and reset, with ports that come again, while policy is replaced, a fourth tenant
-// comes to the address and leaves it, and the daemon is killed. None fails, and ovs-vswitchd is
-// the same process afterwards.
+// TestStormBehindASharedAddress is the storm of three tenants behind one address, while policy is
+// replaced, a fourth tenant comes to the address and leaves it, and the daemon is killed.
 func TestStormBehindASharedAddress(t *testing.T) {
 	n := ovstest.New(t)
 	var hosts []*sandbox.Host
@@ -41,36 +37,21 @@ func TestStormBehindASharedAddress(t *testing.T) {
 	}
 	out := n.Host("out", mac(9), []string{"203.0.113.1/24", "2001:db8::9/64", "fe80::9/64"}, "203.0.113.2")
 	n.Run(sharedStormModel("t", "u", "v"))
-	for _, address := range []string{"203.0.113.1:80", "203.0.113.1:81", "203.0.113.1:82", "[2001:db8::9]:80"} {
-		echo(t, out, address)
-	}
 	var paths []stormPath
 	for i, h := range hosts[:3] {
-		echo(t, h, "10.1.1.11:80")
-		paths = append(paths, stormPath{h.Name + " shared", h, out, "203.0.113.1:80", false}, stormPath{h.Name + " shared, IPv6", h, out, "[2001:db8::9]:80", false},
-			stormPath{h.Name + " block", h, out, "203.0.113.1:81", false}, stormPath{h.Name + " shared, persistent", h, out, "203.0.113.1:82", false},
-			stormPath{h.Name + " forwarded", out, h, fmt.Sprint("203.0.113.10:", 8080+i), false})
+		paths = append(paths, stormPath{name: h.Name + " shared", from: h, address: "203.0.113.1:80", to: out},
+			stormPath{name: h.Name + " shared, IPv6", from: h, address: "[2001:db8::9]:80", to: out},
+			stormPath{name: h.Name + " block", from: h, address: "203.0.113.1:81", to: out},
+			stormPath{name: h.Name + " shared, persistent", from: h, address: "203.0.113.1:82", to: out},
+			stormPath{name: h.Name + " forwarded", from: out, address: fmt.Sprint("203.0.113.10:", 8080+i), to: h, at: "10.1.1.11:80"})
 	}
-	s := storm{tally: make([]outcomes, len(paths))}
-	ctx, stop := context.WithTimeout(t.Context(), stormTime(t))
-	defer stop()
-	var clients sync.WaitGroup
-	for i := range 16 {
-		clients.Go(func() { s.client(ctx, t, paths, i) })
-	}
-	ovstest.Eventually(t, "every path is known", s.begun)
-	s.asked(t, n)
-	edits := 0
-	for ; ctx.Err() == nil; edits++ {
-		n.Weir.Apply(sharedStormModel([]string{"t", "u", "v", "w"}[:3+edits%2]...) + []string{"", "", unrest[1]}[edits%3])
+	newStorm(t, paths...).blow(t, n, 0, func(edit int) {
+		n.Weir.Apply(sharedStormModel([]string{"t", "u", "v", "w"}[:3+edit%2]...) + []string{"", "", unrest[1]}[edit%3])
 		n.Weir.Connections("t")
-		if edits%5 == 4 {
+		if edit%5 == 4 {
 			n.Weir.Kill()
 			n.Weir.Start()
 			n.Weir.Programmed(1)
 		}
-	}
-	clients.Wait()
-	s.judge(t, paths)
-	t.Logf("policy and tenants were replaced %d times", edits)
+	})
 }
