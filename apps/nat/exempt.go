@@ -32,8 +32,13 @@ func exempt(b *pipeline.Builder, t *pipeline.TenantSite) {
 }
 
 // exempted lets what s exempts leave by x with the address that it has, if that is one of the
-// tenant's networks: the others could not be answered.
+// tenant's networks: the others could not be answered. Of a version of IP in which s exempts nothing
+// there are no answers: the addresses may be another tenant's, which is exempt.
 func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, s *intent.SNAT, four bool, rank int, known map[string]bool) {
+	destinations := destinations(exemptOf(s), four)
+	if len(destinations) == 0 {
+		return
+	}
 	once := func(serves intent.ID, at ofproto.Table, priority uint16, conds []ofproto.Cond, actions ...ofproto.Action) {
 		m := ofproto.MatchOn(conds...)
 		if key := fmt.Sprint(at, priority, m.Key()); !known[key] {
@@ -57,7 +62,7 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 		once(s.ID(), pipeline.ExtIn, answersOnly+uint16(p.Bits()), []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)},
 			slices.Insert(t.EnterTenant(), 0, ofproto.Action(ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(t.ID())))))...)
 		who := ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)
-		for _, where := range destinations(exemptOf(s), four) {
+		for _, where := range destinations {
 			conds := append(append(where, who, ip), zone...)
 			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(conds[:len(conds):len(conds)], leavesBy(x)), out...)
 			once(s.ID(), pipeline.SNATSel, again, append(conds[:len(conds):len(conds)], pipeline.Remembered(), pipeline.Related.IsNot()),
