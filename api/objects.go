@@ -139,6 +139,9 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		for _, f := range t.PortForwards {
 			forwardFields(add(f.ID(), "PortForward"), f)
 		}
+		for _, l := range t.LoadBalancers {
+			balancerFields(add(l.ID(), "LoadBalancer"), l)
+		}
 	}
 	return all
 }

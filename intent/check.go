@@ -22,6 +22,7 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 		groups: map[ID]*Group{}, seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
 		bridge: map[string]*Bridge{}, murky: map[string]bool{}, ports: map[string]owned[place]{}, routers: map[string]owned[place]{},
 		endpoint: map[ID]*Endpoint{}, doubtful: map[*Endpoint]bool{}, written: map[ID]written{},
+		owners: map[string]map[netip.Addr]*Endpoint{}, byLabel: map[string]map[string][]*Endpoint{},
 	}
 	c.bridges()
 	c.tenantsOf()
@@ -30,6 +31,8 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 	c.groupsOf()
 	c.policies()
 	c.nat()
+	c.balancers()
+	c.clashes()
 	c.sort()
 	if len(c.problems) == 0 && !s.unsound {
 		c.problems = c.refused
@@ -80,6 +83,8 @@ type checker struct {
 	endpoint   map[ID]*Endpoint
 	doubtful   map[*Endpoint]bool // it has more addresses, which are wrong
 	written    map[ID]written
+	owners     map[string]map[netip.Addr]*Endpoint // by tenant, made when it is first asked for
+	byLabel    map[string]map[string][]*Endpoint   // by tenant and "key=value", likewise
 	hints      int
 	problems   Problems
 	refused    Problems // what is not compiled yet: only said if there is nothing else
@@ -335,6 +340,7 @@ func (c *checker) sort() {
 		})
 		slices.SortFunc(t.FloatingIPs, func(a, b *FloatingIP) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.PortForwards, func(a, b *PortForward) int { return cmp.Compare(a.Name, b.Name) })
+		slices.SortFunc(t.LoadBalancers, func(a, b *LoadBalancer) int { return cmp.Compare(a.Name, b.Name) })
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// nat checks what is translated, and that all of it goes together.
+// nat checks what is translated.
 func (c *checker) nat() {
 	for _, s := range c.spec.snats {
 		c.snat(s)
@@ -19,9 +19,6 @@ func (c *checker) nat() {
 	}
 	for _, s := range c.spec.forwards {
 		c.forward(s)
-	}
-	for _, x := range clashes(c.model) {
-		c.clash(x)
 	}
 }
 

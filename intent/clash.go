@@ -28,6 +28,7 @@ const (
 	toFloat     claimKind = iota // a floating IP
 	toTranslate                  // an SNAT
 	toForward                    // the port forwards of a tenant
+	toBalance                    // the load balancers of a tenant
 	asTheyAre                    // a network's own, in a prefix that is routed to the bridge
 	exempted                     // a network's own, that leave untranslated
 )
@@ -39,6 +40,9 @@ type clash struct {
 	field   clashField
 	hint    string
 	say     func(other string) string // what is wrong with either, the other being there
+
+	protocol Protocol // of ports that both have
+	port     uint16   // the first of them
 }
 
 // A clashField is what has to be changed.
@@ -58,12 +62,10 @@ func clashes(m *Model) []clash {
 		floats += len(t.FloatingIPs)
 	}
 	claims := make([]claim, 0, floats+4*len(m.tenants)) // mostly
-	var forwards []*PortForward
 	for _, t := range m.tenants {
 		claims = t.claims(claims, m)
-		forwards = append(forwards, t.PortForwards...)
 	}
-	return append(overlapping(claims), colliding(forwards)...)
+	return slices.Concat(overlapping(claims), colliding(m.listeners()), m.loops())
 }
 
 // claims appends what t claims. What its bridges have outside is m's to say.
@@ -83,7 +85,7 @@ func (t *Tenant) claims(all []claim, m *Model) []claim {
 			}
 		}
 	}
-	all = t.forwardClaims(all)
+	all = t.balancerClaims(t.forwardClaims(all))
 	for _, b := range m.bridges {
 		for _, x := range b.Externals {
 			all = t.ownClaims(all, x)
@@ -200,6 +202,8 @@ func meet(a, b claim) *clash {
 		return meetPools(a, b)
 	case a.kind == toForward && b.kind == toForward && a.behind && b.behind:
 		return nil
+	case a.sendsPorts() && b.sendsPorts() && a.tenant == b.tenant:
+		return nil
 	case a.kind == toTranslate && b.kind == toForward:
 		return meetForward(a, b)
 	case a.kind == toForward && b.kind == toTranslate:
@@ -207,6 +211,9 @@ func meet(a, b claim) *clash {
 	}
 	return taken(a, b, "")
 }
+
+// sendsPorts reports whether c needs some ports of its address, and not all.
+func (c claim) sendsPorts() bool { return c.kind == toForward || c.kind == toBalance }
 
 // taken says that addresses are somebody's already.
 func taken(a, b claim, hint string) *clash {
@@ -294,37 +301,22 @@ func (p PortRange) overlaps(q PortRange) bool { return p.Lo <= q.Hi && q.Lo <= p
 // String returns "80" or "8000-8080".
 func (p PortRange) String() string { return p.from(p.size()) }
 
-// colliding returns forwarded ports that another one forwards already.
-func colliding(forwards []*PortForward) (all []clash) {
-	slices.SortFunc(forwards, func(a, b *PortForward) int {
-		return cmp.Or(cmp.Compare(a.External, b.External), a.Address.Compare(b.Address), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Ports.Lo, b.Ports.Lo), cmp.Compare(a.ID(), b.ID()))
-	})
-	var before *PortForward // the one that reaches highest
-	for _, f := range forwards {
-		same := before != nil && before.External == f.External && before.Address == f.Address && before.Protocol == f.Protocol
-		if same && before.Ports.overlaps(f.Ports) {
-			b := before
-			all = append(all, clash{a: b.ID(), b: f.ID(), address: f.Address, field: inPorts, hint: "take other ports, or another address", say: func(other string) string {
-				return fmt.Sprintf("%s port %v of %v is forwarded already, by %s", f.Protocol, PortRange{max(b.Ports.Lo, f.Ports.Lo), min(b.Ports.Hi, f.Ports.Hi)}, f.Address, other)
-			}})
-		}
-		if !same || f.Ports.Hi > before.Ports.Hi {
-			before = f
-		}
-	}
-	return all
-}
-
 // written is where an object says what clashes with others.
 type written struct {
 	addresses     []value[AddrRange]
 	ports, exempt place
+	listens       []listening
 	place         place
 	order         int // of those that clash, the one with the higher is wrong
 }
 
 // at returns where an object says what clashes.
 func (w written) at(x clash) place {
+	for _, l := range w.listens {
+		if x.field == inPorts && l.protocol == x.protocol && l.port == x.port {
+			return l.at
+		}
+	}
 	switch {
 	case x.field == inPorts && w.ports.path != "":
 		return w.ports
@@ -337,6 +329,13 @@ func (w written) at(x clash) place {
 		}
 	}
 	return w.place
+}
+
+// clashes says what cannot be had together.
+func (c *checker) clashes() {
+	for _, x := range clashes(c.model) {
+		c.clash(x)
+	}
 }
 
 // clash says of the object that comes later that another one is in its way.

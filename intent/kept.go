@@ -178,6 +178,9 @@ func (s *Spec) byTenant() map[string]*Spec {
 	for _, x := range s.forwards {
 		at(x.tenant.v).forwards = append(at(x.tenant.v).forwards, x)
 	}
+	for _, x := range s.balancers {
+		at(x.tenant.v).balancers = append(at(x.tenant.v).balancers, x)
+	}
 	return of
 }
 
@@ -213,6 +216,9 @@ func textsOf(specs []*Spec) (texts []string) {
 		texts = append(texts, x.text)
 	}
 	for _, x := range all.forwards {
+		texts = append(texts, x.text)
+	}
+	for _, x := range all.balancers {
 		texts = append(texts, x.text)
 	}
 	return texts

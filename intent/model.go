@@ -72,8 +72,8 @@ const (
 	Off     Mode = "off"   // judges nothing and tracks nothing
 )
 
-// A Tenant is a zone with its networks, endpoints, groups, floating IPs and port forwards,
-// each by name, its policies and its SNATs.
+// A Tenant is a zone with its networks, endpoints, groups, floating IPs, port forwards and load
+// balancers, each by name, its policies and its SNATs.
 type Tenant struct {
 	Name            string
 	Zone            uint16 // zero: given by Weir
@@ -93,6 +93,7 @@ type Tenant struct {
 	SNATs           []*SNAT   // in the order in which they are asked: from the highest priority down, by name
 	FloatingIPs     []*FloatingIP
 	PortForwards    []*PortForward
+	LoadBalancers   []*LoadBalancer
 }
 
 // Limits bound what one tenant may have; zero: no limit.

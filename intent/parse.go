@@ -181,6 +181,7 @@ func (s *Spec) add(t Spec) {
 	s.snats = together(s.snats, t.snats)
 	s.floatings = together(s.floatings, t.floatings)
 	s.forwards = together(s.forwards, t.forwards)
+	s.balancers = together(s.balancers, t.balancers)
 	s.objects += t.objects
 	s.lost = s.lost || t.lost
 }
@@ -216,11 +217,8 @@ func unreadable(data []byte) string {
 
 const apiVersion = "weir/v1"
 
-// kinds are the kinds that can be read; soonKinds are planned.
-var (
-	kinds     = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy", "SNAT", "FloatingIP", "PortForward"}
-	soonKinds = map[string]bool{"LoadBalancer": true}
-)
+// kinds are the kinds that can be read.
+var kinds = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy", "SNAT", "FloatingIP", "PortForward", "LoadBalancer"}
 
 // object reads one document.
 func (s *Spec) object(r *reader, n ast.Node) {
@@ -269,14 +267,6 @@ func (s *Spec) object(r *reader, n ast.Node) {
 }
 
 func (r *reader) kind(n ast.Node, path string) value[string] {
-	v := r.text(n, path)
-	if v.set && soonKinds[v.v] {
-		r.bad(n, path, "", "%s is not supported yet", v.v)
-		return value[string]{}
-	}
-	if !v.set {
-		return v
-	}
 	return r.choice(n, path, kinds...)
 }
 
@@ -384,6 +374,10 @@ func (s *Spec) spec(r *reader, kind string, m meta, object, n ast.Node) {
 		f := forwardSpec{meta: m}
 		fields(true, f.fields(r))
 		s.forwards = append(s.forwards, f)
+	case "LoadBalancer":
+		l := balancerSpec{meta: m}
+		fields(true, l.fields(r))
+		s.balancers = append(s.balancers, l)
 	}
 }
 

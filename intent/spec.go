@@ -18,6 +18,7 @@ type Spec struct {
 	snats     []snatSpec
 	floatings []floatingSpec
 	forwards  []forwardSpec
+	balancers []balancerSpec
 	lines     map[string][]string // of the files, for excerpts
 	objects   int                 // documents with something in them
 	unsound   bool                // Parse has found problems

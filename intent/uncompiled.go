@@ -62,12 +62,46 @@ const (
 	forwardRange feature = "a PortForward of more than one port"
 	forwardSCTP  feature = "a PortForward of protocol sctp"
 	snatAlways   feature = "snat always"
+
+	balancers           feature = "kind LoadBalancer"
+	balancerOutside     feature = "a LoadBalancer outside"
+	balancerIPv6        feature = "a LoadBalancer of IPv6"
+	balancerPorts       feature = "a LoadBalancer of more than one port"
+	balancerUDP         feature = "a LoadBalancer of protocol udp"
+	balancerSCTP        feature = "a LoadBalancer of protocol sctp"
+	balancerConsistent  feature = "algorithm consistent"
+	balancerSourceIP    feature = "algorithm sourceIP"
+	balancerAffinity    feature = "affinity"
+	balancerDrain       feature = "drain"
+	balancerSNATAlways  feature = "snat always of a LoadBalancer"
+	balancerSNATNever   feature = "snat never of a LoadBalancer"
+	balancerReject      feature = "whenEmpty reject"
+	balancerRemoveKeep  feature = "onRemove keep"
+	balancerRemoveReset feature = "onRemove reset"
+	backendLabels       feature = "backends by labels"
+	backendStranger     feature = "a backend that is nobody's endpoint"
+	backendOutside      feature = "a backend outside"
+	backendWeight       feature = "weight of a backend"
+	backendPort         feature = "port of a backend"
+	healthTCP           feature = "health of type tcp"
+	healthHTTP          feature = "health of type http"
+	healthUDP           feature = "health of type udp"
+	healthICMP          feature = "health of type icmp"
+	slowStart           feature = "slowStart"
+	loadConnections     feature = "load of type connections"
+	loadReported        feature = "load of type reported"
 )
 
 // uncompiled is what can be said, and checked, but has no effect on a bridge yet. New
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
-var uncompiled = map[feature]bool{}
+var uncompiled = map[feature]bool{
+	balancers: true, balancerOutside: true, balancerIPv6: true, balancerPorts: true, balancerUDP: true, balancerSCTP: true,
+	balancerConsistent: true, balancerSourceIP: true, balancerAffinity: true, balancerDrain: true,
+	balancerSNATAlways: true, balancerSNATNever: true, balancerReject: true, balancerRemoveKeep: true, balancerRemoveReset: true,
+	backendLabels: true, backendStranger: true, backendOutside: true, backendWeight: true, backendPort: true,
+	healthTCP: true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
+}
 
 // uses notes, if it is so, that a feature is asked for.
 func (c *checker) uses(it bool, f feature, at place) {
@@ -111,4 +145,53 @@ func (c *checker) usedByForward(f *PortForward, s forwardSpec) {
 	c.uses(f.SNAT == SNATAlways, snatAlways, s.target.snat.place())
 	c.uses(f.Ports.Lo != f.Ports.Hi, forwardRange, s.ports.place())
 	c.uses(f.Protocol == SCTP, forwardSCTP, s.protocol.place())
+}
+
+// usedByBalancer notes the features that a load balancer asks for.
+func (c *checker) usedByBalancer(l *LoadBalancer, s balancerSpec) {
+	c.uses(true, balancers, s.place)
+	if c.uncompiled[balancers] {
+		return // all that it says is of something that is not there
+	}
+	c.uses(!l.Inside(), balancerOutside, s.address.place())
+	c.uses(l.Address.Is6(), balancerIPv6, s.address.place())
+	c.uses(len(l.Ports) > 1, balancerPorts, s.portsAt)
+	for _, p := range s.ports {
+		c.uses(p.protocol.v == string(UDP), balancerUDP, p.protocol.place())
+		c.uses(p.protocol.v == string(SCTP), balancerSCTP, p.protocol.place())
+	}
+	c.uses(l.Algorithm == Consistent, balancerConsistent, s.algorithm.place())
+	c.uses(l.Algorithm == SourceIP, balancerSourceIP, s.algorithm.place())
+	c.uses(s.affinity.set, balancerAffinity, s.affinity.place())
+	c.uses(s.drain.set, balancerDrain, s.drain.place())
+	c.uses(l.SNAT == SNATAlways, balancerSNATAlways, s.snat.place())
+	c.uses(l.SNAT == SNATNever, balancerSNATNever, s.snat.place())
+	c.uses(l.WhenEmpty == EmptyReject, balancerReject, s.whenEmpty.place())
+	c.uses(l.Stale == StaleKeep, balancerRemoveKeep, s.onRemove.place())
+	c.uses(l.Stale == StaleReset, balancerRemoveReset, s.onRemove.place())
+	c.usedByBackends(l, s)
+	c.usedByHealth(l, s)
+}
+
+func (c *checker) usedByBackends(l *LoadBalancer, s balancerSpec) {
+	for _, b := range s.backends {
+		i := slices.IndexFunc(l.Backends, func(d Backend) bool { return b.address.set && d.IP == b.address.v })
+		c.uses(len(b.labels) > 0, backendLabels, b.labelsAt)
+		c.uses(i >= 0 && l.Backends[i].Endpoint == nil, backendStranger, b.address.place())
+		c.uses(i >= 0 && l.Backends[i].Network == nil, backendOutside, b.address.place())
+		c.uses(b.weight.set && b.weight.v != DefaultWeight, backendWeight, b.weight.place())
+		c.uses(b.port.set, backendPort, b.port.place())
+	}
+}
+
+func (c *checker) usedByHealth(l *LoadBalancer, s balancerSpec) {
+	if h := l.Health; h != nil {
+		of := map[CheckType]feature{CheckTCP: healthTCP, CheckHTTP: healthHTTP, CheckUDP: healthUDP, CheckICMP: healthICMP}
+		c.uses(true, of[h.Type], s.health.kind.place())
+		c.uses(h.SlowStart != 0, slowStart, s.health.slowStart.place())
+	}
+	if l.Load != nil {
+		of := map[LoadType]feature{LoadConnections: loadConnections, LoadReported: loadReported}
+		c.uses(true, of[l.Load.Type], s.load.kind.place())
+	}
 }

@@ -60,6 +60,46 @@ var said = map[feature]struct{ object, path string }{
 	forwardRange: {beside(forwardOf("port: 8000-8010, protocol: tcp, to: {endpoint: w}")), "spec.port"},
 	forwardSCTP:  {beside(forwardOf("port: 36412, protocol: sctp, to: {endpoint: w}")), "spec.protocol"},
 	snatAlways:   {beside(forwardOf("port: 80, protocol: tcp, snat: always, to: {endpoint: w}")), "spec.snat"},
+
+	balancers:           {beside(balancerOf(onePort, "backends: []")), "metadata.name"},
+	balancerOutside:     {beside(balancerOn("203.0.113.40", onePort, "backends: []")), "spec.address"},
+	balancerIPv6:        {network6 + balancerOn(`"fd00:6::40"`, onePort, "backends: []"), "spec.address"},
+	balancerPorts:       {beside(balancerOf("ports: [{port: 80, protocol: tcp}, {port: 443, protocol: tcp}]", "backends: []")), "spec.ports"},
+	balancerUDP:         {beside(balancerOf("ports: [{port: 53, protocol: udp}]", "backends: []")), "spec.ports[0].protocol"},
+	balancerSCTP:        {beside(balancerOf("ports: [{port: 36412, protocol: sctp}]", "backends: []")), "spec.ports[0].protocol"},
+	balancerConsistent:  {beside(balancerOf(onePort, "backends: [], algorithm: consistent")), "spec.algorithm"},
+	balancerSourceIP:    {beside(balancerOf(onePort, "backends: [], algorithm: sourceIP")), "spec.algorithm"},
+	balancerAffinity:    {beside(balancerOf(onePort, "backends: [], algorithm: sourceIP, affinity: {timeout: 10m}")), "spec.affinity.timeout"},
+	balancerDrain:       {beside(balancerOf(onePort, "backends: [], drain: {timeout: 60s}")), "spec.drain.timeout"},
+	balancerSNATAlways:  {beside(balancerOf(onePort, "backends: [], snat: always")), "spec.snat"},
+	balancerSNATNever:   {beside(balancerOf(onePort, "backends: [], snat: never")), "spec.snat"},
+	balancerReject:      {beside(balancerOf(onePort, "backends: [], whenEmpty: reject")), "spec.whenEmpty"},
+	balancerRemoveKeep:  {beside(balancerOf(onePort, "backends: [], onRemove: keep")), "spec.onRemove"},
+	balancerRemoveReset: {beside(balancerOf(onePort, "backends: [], onRemove: reset")), "spec.onRemove"},
+	backendLabels:       {beside(balancerOf(onePort, "backends: [{labels: {tier: none}}]")), "spec.backends[0].labels"},
+	backendStranger:     {beside(balancerOf(onePort, "backends: [{endpoint: w}, {address: 10.2.0.99}]")), "spec.backends[1].address"},
+	backendOutside:      {beside(balancerOf(onePort, "backends: [{address: 198.51.100.9}]")), "spec.backends[0].address"},
+	backendWeight:       {beside(balancerOf(onePort, "backends: [{endpoint: w, weight: 0}]")), "spec.backends[0].weight"},
+	backendPort:         {beside(balancerOf(onePort, "backends: [{endpoint: w, port: 8080}]")), "spec.backends[0].port"},
+	healthTCP:           {beside(balancerOf(onePort, "backends: [], health: {type: tcp}")), "spec.health.type"},
+	healthHTTP:          {beside(balancerOf(onePort, "backends: [], health: {type: http}")), "spec.health.type"},
+	healthUDP:           {beside(balancerOf(onePort, "backends: [], health: {type: udp, port: 53}")), "spec.health.type"},
+	healthICMP:          {beside(balancerOf(onePort, "backends: [], health: {type: icmp}")), "spec.health.type"},
+	slowStart:           {beside(balancerOf(onePort, "backends: [], health: {type: icmp, slowStart: 30s}")), "spec.health.slowStart"},
+	loadConnections:     {beside(balancerOf(onePort, "backends: [], load: {type: connections}")), "spec.load.type"},
+	loadReported:        {beside(balancerOf(onePort, "backends: [], load: {type: reported}")), "spec.load.type"},
+}
+
+const onePort = "ports: [{port: 80, protocol: tcp}]"
+
+// network6 is a network of IPv6 before another object.
+const network6 = "kind: Network\nmetadata: {name: six, tenant: blue}\nspec: {bridges: [br0], subnets: [{cidr: \"fd00:6::/64\"}]}\n---\napiVersion: weir/v1\n"
+
+// balancerOf returns a load balancer in the network dmz.
+func balancerOf(spec ...string) string { return balancerOn("10.2.0.40", spec...) }
+
+func balancerOn(address string, spec ...string) string {
+	return "kind: LoadBalancer\nmetadata: {name: l, tenant: blue}\nspec: {address: " + address + ", " + strings.Join(spec, ", ") + "}"
 }
 
 func endpointB(more string) string {

@@ -65,17 +65,18 @@ func census(m *intent.Model) string {
 
 // outsideCensus counts what a model says of the outside, and is empty if that is nothing.
 func outsideCensus(m *intent.Model) (parts []string) {
-	var outsides, snats, floating, forwards int
+	var outsides, snats, floating, forwards, balancers int
 	for _, b := range m.Bridges() {
 		outsides += len(b.Externals)
 	}
 	for _, t := range m.Tenants() {
 		snats, floating, forwards = snats+len(t.SNATs), floating+len(t.FloatingIPs), forwards+len(t.PortForwards)
+		balancers += len(t.LoadBalancers)
 	}
 	for _, c := range []struct {
 		n         int
 		one, many string
-	}{{outsides, "outside", "outsides"}, {snats, "SNAT", "SNATs"}, {floating, "floating IP", "floating IPs"}, {forwards, "port forward", "port forwards"}} {
+	}{{outsides, "outside", "outsides"}, {snats, "SNAT", "SNATs"}, {floating, "floating IP", "floating IPs"}, {forwards, "port forward", "port forwards"}, {balancers, "load balancer", "load balancers"}} {
 		if c.n > 0 {
 			parts = append(parts, count(c.n, c.one, c.many))
 		}
