@@ -98,10 +98,16 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 	if strings.HasSuffix(string(k.want.first.As), "/exempt") && !w.exempted(k) {
 		return true // it is let out, and not answered (docs/nat.md)
 	}
+	if to := k.want.way.To; to != nil {
+		k.want.way.To = w.endpoint(to)
+	}
+	if !w.answerable(k.crossing, k.want.way) {
+		return true // both ends have said stateless by now, so that an answer is not known to be one
+	}
 	lives := w.stillMakes(k)
 	w.sweeps(t, was.text, k, lives)
 	if lives {
-		k.lives(t, "after the change to "+w.text, -1)
+		k.lives(t, "after the change of "+was.text, -1)
 		return true
 	}
 	if !slices.ContainsFunc(tenants, func(t *intent.Tenant) bool { return slices.Contains(again, t.ID()) }) {
