@@ -31,6 +31,8 @@ type MAC [6]byte
 type Position struct {
 	File         string
 	Line, Column int
+
+	doc *sheet // from whose beginning the line counts; nil: from that of the file
 }
 
 // A Model is a Spec that has been checked. New is the only door to it; it never
@@ -39,6 +41,7 @@ type Model struct {
 	bridges []*Bridge
 	tenants []*Tenant
 	at      map[string]map[ID]Position // by tenant; of bridges by "bridge"
+	files   []*file                    // with the documents that places count from
 }
 
 // ForeignFlows says what to do with flows that somebody else put on the bridge.
@@ -305,7 +308,13 @@ func (m *Model) Tenant(name string) *Tenant {
 }
 
 // Position returns where an intent is written; zero: it is not.
-func (m *Model) Position(id ID) Position { return m.at[owner(id)][id] }
+func (m *Model) Position(id ID) Position {
+	at := m.at[owner(id)][id]
+	if at.doc != nil {
+		return at.in(m.files)
+	}
+	return at
+}
 
 // put notes where an intent is written.
 func (m *Model) put(id ID, at Position) {

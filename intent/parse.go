@@ -24,73 +24,37 @@ type Source struct {
 // all that is wrong with the form of them; the Spec has what could be read, so that New
 // can find more.
 func Parse(sources ...Source) (Spec, error) {
-	return assemble(new(Reader).parse(sources))
-}
-
-// A Reader reads a configuration again and again, as a daemon does. Files that have not
-// changed since they were last read are not parsed again, and tenants that have not are
-// not checked again: they are the same *Tenant in the one Model and in the next. It is for
-// one goroutine. The zero Reader is ready for use.
-type Reader struct {
-	last    map[string]contents // by name
-	bridges []*Bridge           // of the last model with which nothing was wrong
-	kept    map[string]kept     // its tenants, by name
-}
-
-// contents is what one file says. It never changes: models share it.
-type contents struct {
-	name     string
-	text     string
-	lines    []string
-	spec     Spec
-	of       map[string]*Spec // spec by tenant; of the bridges under no name
-	problems Problems
-}
-
-// Read is like the function Read.
-func (r *Reader) Read(sources ...Source) (*Model, error) {
-	files := r.parse(sources)
-	if slices.ContainsFunc(files, func(f contents) bool { return len(f.of) > 0 }) && !slices.ContainsFunc(files, contents.wrong) {
-		if m := r.again(files, linesOf(files)); m != nil {
-			return m, nil
-		}
-	}
-	return model(assemble(files))
-}
-
-// parse returns what each source says, and remembers it, and nothing else.
-func (r *Reader) parse(sources []Source) []contents {
 	files := make([]contents, len(sources))
-	var changed []int
-	for i, src := range sources {
-		var known bool
-		if files[i], known = r.last[src.Name]; !known || files[i].text != string(src.Data) {
-			changed = append(changed, i)
-		}
-	}
-	var parts []<-chan bool
-	for some := range slices.Chunk(changed, max(1, len(changed)/maxParts)) {
+	inParts(len(sources), maxParts, func(i int) { files[i] = parse(sources[i]) })
+	return assemble(files)
+}
+
+// inParts calls f for all numbers below n, and for those of some parts at the same time.
+func inParts(n, parts int, f func(int)) {
+	size := max(1, (n+parts-1)/parts)
+	var waits []<-chan bool
+	for lo := 0; lo < n; lo += size {
 		done := make(chan bool, 1)
 		go func() {
-			for _, i := range some {
-				files[i] = parse(sources[i])
+			for i := lo; i < min(lo+size, n); i++ {
+				f(i)
 			}
 			done <- true
 		}()
-		parts = append(parts, done)
+		waits = append(waits, done)
 	}
-	for _, done := range parts {
+	for _, done := range waits {
 		<-done
 	}
-	r.last = make(map[string]contents, len(files))
-	for _, f := range files {
-		r.last[f.name] = f
-	}
-	return files
 }
 
-// wrong reports whether a file cannot be understood on its own.
-func (c contents) wrong() bool { return len(c.problems) > 0 || c.spec.lost }
+// contents is what one file says.
+type contents struct {
+	name     string
+	lines    []string
+	spec     Spec
+	problems Problems
+}
 
 func linesOf(files []contents) map[string][]string {
 	lines := make(map[string][]string, len(files))
@@ -121,13 +85,13 @@ func assemble(files []contents) (Spec, error) {
 
 // parse reads the documents of one file, several at a time.
 func parse(src Source) (p contents) {
-	p.name, p.text = src.Name, string(src.Data)
+	p.name = src.Name
 	if why := unreadable(src.Data); why != "" {
 		p.spec.lost = true
 		p.problems = Problems{{At: Position{File: src.Name}, Why: why}}
 		return p
 	}
-	text := strings.TrimPrefix(p.text, byteOrderMark)
+	text := string(withoutMark(src.Data))
 	p.lines = strings.Split(text, "\n")
 	docs := documents(text)
 	var parts []<-chan part
@@ -141,7 +105,6 @@ func parse(src Source) (p contents) {
 		p.spec.add(part.spec)
 		p.problems = append(p.problems, part.problems...)
 	}
-	p.of = p.spec.byTenant()
 	return p
 }
 
@@ -205,6 +168,9 @@ func unreadable(data []byte) string {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return fmt.Sprintf("is a binary file (byte %d is zero), not YAML", i)
 	}
+	if utf8.Valid(data) {
+		return ""
+	}
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && n == 1 {
@@ -220,9 +186,8 @@ const apiVersion = "weir/v1"
 // kinds are the kinds that can be read.
 var kinds = []string{"Bridge", "Tenant", "Network", "Endpoint", "Group", "Policy", "SNAT", "FloatingIP", "PortForward", "LoadBalancer"}
 
-// object reads one document.
-func (s *Spec) object(r *reader, n ast.Node) {
-	var m meta
+// object reads one document. It returns of which kind it is, and what it says of itself.
+func (s *Spec) object(r *reader, n ast.Node) (of string, m meta) {
 	var kind value[string]
 	var spec ast.Node
 	var known bool // there is metadata, and all of it could be read
@@ -246,7 +211,7 @@ func (s *Spec) object(r *reader, n ast.Node) {
 	}
 	if !kind.set {
 		r.lost = true
-		return
+		return "", m
 	}
 	if m.name.set && kind.v == "Bridge" {
 		m.name = r.bridge(m.node, m.name.path)
@@ -254,7 +219,6 @@ func (s *Spec) object(r *reader, n ast.Node) {
 		m.name = r.name(m.node, m.name.path)
 	}
 	m.node = nil // it has the whole document behind it
-	m.text = r.document
 	r.lost = r.lost || !m.name.set
 	tenanted := kind.v != "Bridge" && kind.v != "Tenant"
 	switch {
@@ -264,6 +228,7 @@ func (s *Spec) object(r *reader, n ast.Node) {
 		r.problems = append(r.problems, Problem{m.tenant.at, "metadata.tenant", "a " + kind.v + " belongs to no tenant", "", excerpt(r.lines, m.tenant.at)})
 	}
 	s.spec(r, kind.v, m, n, spec)
+	return kind.v, m
 }
 
 func (r *reader) kind(n ast.Node, path string) value[string] {

@@ -18,7 +18,7 @@ type reader struct {
 	file     string
 	lines    []string
 	before   int    // lines before the document that is being read
-	document string // the text of that document
+	doc      *sheet // that document, if it is read on its own
 	slow     bool   // all documents are read by the library
 	lost     bool
 	problems Problems
@@ -60,7 +60,7 @@ func (r *reader) position(t *token.Token) Position {
 	if t == nil || t.Position == nil {
 		return Position{File: r.file}
 	}
-	return Position{r.file, r.before + t.Position.Line, t.Position.Column}
+	return Position{r.file, r.before + t.Position.Line, t.Position.Column, r.doc}
 }
 
 // excerpt returns the line at a place, or nothing if it is too long to be of use.

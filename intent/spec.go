@@ -30,7 +30,6 @@ type meta struct {
 	name   value[string]
 	tenant value[string]
 	labels map[string]string
-	text   string   // of the document
 	place  place    // of the object
 	node   ast.Node // of the name, until the kind is known, which says what a name is
 }

@@ -23,34 +23,21 @@ const (
 	maxBlank = 100 // blank lines in a row, if there can be a block scalar
 )
 
-// A document is a part of a file that can be parsed by itself, so that a mistake in one
-// document does not hide those in the next.
+// A document is a segment of a file with something in it.
 type document struct {
 	text   string
 	before int // lines
 }
 
-// documents cuts a file at the lines that begin a document. What has only comments and
-// directives before it is not cut off from them. A document with nothing in it is left out:
-// the library would drop the one that follows it.
+// documents cuts a file into its documents. One with nothing in it is left out: the library
+// would drop the one that follows it.
 func documents(text string) (docs []document) {
-	var begin, at, line, first int
-	var content, begun bool
-	for l := range strings.Lines(text) {
-		if begins := marker(l); begins && (content || begun) {
-			if content {
-				docs = append(docs, document{text[begin:at], first})
-			}
-			begin, first, content = at, line, false
-		} else if begins {
-			begun = true
+	c, before := cutter{text: text}, 0
+	for s, more := c.next(); more; s, more = c.next() {
+		if s.content {
+			docs = append(docs, document{s.text, before})
 		}
-		content = content || hasContent(l)
-		at += len(l)
-		line++
-	}
-	if content {
-		docs = append(docs, document{text[begin:], first})
+		before += strings.Count(s.text, "\n")
 	}
 	return docs
 }
@@ -66,22 +53,11 @@ func hasContent(line string) bool {
 	return l != "" && l != "---" && l != "..." && l[0] != '#' && line[0] != '%'
 }
 
-// withoutPreface returns a document without the lines before its first one with content.
-func withoutPreface(text string) string {
-	for l := range strings.Lines(text) {
-		if hasContent(l) {
-			break
-		}
-		text = text[len(l):]
-	}
-	return text
-}
-
 // nodes parses a document. It notes what is wrong with the form of it.
 func (r *reader) nodes(d document) (nodes []ast.Node) {
-	r.before, r.document = d.before, withoutPreface(d.text)
+	r.before = d.before
 	if line := blankRun(d.text); line > 0 {
-		r.refuse(Position{r.file, d.before + line, 1}, fmt.Sprintf("there are more than %d blank lines in a row", maxBlank))
+		r.refuse(Position{File: r.file, Line: d.before + line, Column: 1}, fmt.Sprintf("there are more than %d blank lines in a row", maxBlank))
 		return nil
 	}
 	if n, ok := plainDocument(d.text); ok && !r.slow {
