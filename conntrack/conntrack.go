@@ -54,6 +54,20 @@ type Entry struct {
 	Other      map[string]string // what this version does not know
 }
 
+// Over reports whether e is of a TCP connection that both ends have closed, or one has reset.
+// The kernel's datapath says one state of the connection, and the userspace datapath one of
+// each direction.
+func (e Entry) Over() bool {
+	closed := func(state string) bool {
+		return state == "CLOSING" || state == "FIN_WAIT_2" || state == "TIME_WAIT"
+	}
+	switch e.State {
+	case "LAST_ACK", "TIME_WAIT", "CLOSED":
+		return true
+	}
+	return closed(e.StateOrig) && closed(e.StateReply)
+}
+
 // A Filter says which entries are wanted.
 type Filter struct {
 	Zone uint16 // zero: all zones

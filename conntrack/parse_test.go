@@ -82,3 +82,29 @@ func BenchmarkParseEntry(b *testing.B) {
 		}
 	}
 }
+
+func TestAConnectionIsOverWhenBothEndsHaveClosedItOrOneHasResetIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		orig, reply string
+		want        bool
+	}{
+		"open":                                {"ESTABLISHED", "ESTABLISHED", false},
+		"nobody has answered":                 {"SYN_SENT", "CLOSED", false},
+		"userspace: one end has closed it":    {"FIN_WAIT_2", "ESTABLISHED", false},
+		"userspace: both have":                {"FIN_WAIT_2", "CLOSING", true},
+		"userspace: both, long ago":           {"FIN_WAIT_2", "FIN_WAIT_2", true},
+		"userspace: reset":                    {"TIME_WAIT", "TIME_WAIT", true},
+		"kernel: one end has closed it":       {"FIN_WAIT_1", "FIN_WAIT_1", false},
+		"kernel: that has been heard":         {"CLOSE_WAIT", "CLOSE_WAIT", false},
+		"kernel: the other one has, too":      {"LAST_ACK", "LAST_ACK", true},
+		"kernel: both, and that was heard":    {"TIME_WAIT", "TIME_WAIT", true},
+		"kernel: reset, as Open vSwitch says": {"CLOSING", "CLOSING", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := ParseEntry(strings.NewReplacer("SYN_SENT", c.orig, "=CLOSED", "="+c.reply).Replace(tcpLine))
+			if err != nil || e.Over() != c.want {
+				t.Errorf("over: %v (%v), want %v", e.Over(), err, c.want)
+			}
+		})
+	}
+}

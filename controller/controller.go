@@ -17,6 +17,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"weir/apps/pipeline"
+	"weir/drain"
 	"weir/intent"
 	"weir/ofproto"
 )
@@ -171,6 +172,7 @@ type Bridge struct {
 	Err      error               // why the bridge is not as it should be, if it is not
 	Metered  []Metered           // by intent; not newer than a few seconds
 	NoPort   []NoPort            // SNATs that had none left, by name; not newer than a few seconds
+	Draining []drain.Backend     // backends that are to have no connections, and had some when they were looked at
 
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore
 	// repaired less often.

@@ -86,6 +86,7 @@ type session struct {
 	counting <-chan time.Time // when the meters are read again
 	ports    exhaustion
 	sweep    sweeper
+	drain    drainer
 
 	resolving  resolving
 	announcing announcing
@@ -98,6 +99,7 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
 	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
 	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}, waits: map[intent.ID]int{}}
+	s.drain = newDrainer()
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
 	defer unwatch()
 	if err := s.readTables(ctx); err != nil {
@@ -113,6 +115,9 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	s.hangUp()
 	if s.sweep.busy {
 		<-s.sweep.looked
+	}
+	if s.drain.busy {
+		<-s.drain.looked
 	}
 	return err
 }
@@ -184,6 +189,10 @@ func (s *session) serve(ctx context.Context) error {
 			s.sweepAgain()
 		case f := <-s.sweep.looked:
 			err = s.swept(ctx, f)
+		case <-s.drain.turn:
+			err = s.drainOn(ctx)
+		case r := <-s.drain.looked:
+			err = s.drained(ctx, r)
 		case zone := <-s.flush:
 			s.send(ctx, zoneFlushed{zone, s.conn.FlushZone(ctx, zone)})
 		case a := <-s.asks:
@@ -317,6 +326,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	}
 	s.sweepAfter(x.plan, in)
 	s.programmed(program, x.theirs)
+	s.drainAfter(in)
 	s.alone = mode != intent.ForeignKeep
 	return false, s.announce(ctx, program, x)
 }

@@ -23,6 +23,8 @@ type Connection struct {
 	RuleIn   uint32 // tag of the one that let it in
 	Object   uint32 // tag of what translates it, or exempts it from that, or of the network that is reached as it is; zero: nothing
 	Open     bool   // of TCP: both ends have opened it, and neither has closed it
+	Opening  bool   // of TCP: one end has asked for it, and the other has not answered
+	Over     bool   // of TCP: both ends have closed it, or one has reset it
 }
 
 // A CTTuple is one direction of a Connection. Ports are of protocols that have them, the

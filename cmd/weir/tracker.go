@@ -46,7 +46,9 @@ func trackedOf(e conntrack.Entry) (pipeline.Connection, bool) {
 	}
 	c := pipeline.Connection{
 		Protocol: protocol, Orig: pipeline.CTTuple(e.Orig), Reply: pipeline.CTTuple(e.Reply), Zone: e.Zone, Mark: e.Mark,
-		Open: protocol == pipeline.ProtoTCP && e.State == "ESTABLISHED",
+	}
+	if protocol == pipeline.ProtoTCP {
+		c.Open, c.Opening, c.Over = e.State == "ESTABLISHED", e.State == "SYN_SENT", e.Over()
 	}
 	c.RuleOut, c.RuleIn = pipeline.RulesOf(e.Label, e.Mark)
 	c.Object = pipeline.ObjectOf(e.Label, e.Mark)

@@ -1,0 +1,292 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"weir/apps/pipeline"
+	"weir/drain"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// A backend of a load balancer that is taken out, or fails, still has the connections that it was
+// given: no flow asks. The session looks at the connections of a tenant when it begins, when a
+// backend has become something else, and while some drain, and has those forgotten that must end.
+
+// Reading connections holds ovs-vswitchd. While something drains the time between two readings is so many times
+// that of the last one, and so many times when a backend has just changed.
+const (
+	drainRest = 19 // 5 % of the time
+	drainHurt = 4
+)
+
+// drainer belongs to one Serve.
+type drainer struct {
+	of     map[intent.ID]*draining // by tenant; of those that have load balancers
+	turn   <-chan time.Time
+	busy   bool // a zone is being read
+	looked chan reading
+	read   time.Time     // when a zone was read last
+	cost   time.Duration // of that
+	doomed []forgetting  // what is to be forgotten
+}
+
+func newDrainer() drainer {
+	return drainer{of: map[intent.ID]*draining{}, looked: make(chan reading, 1)}
+}
+
+// draining is what is known of the load balancers of a tenant.
+type draining struct {
+	tenant   *intent.Tenant
+	services drain.Services
+	ledger   drain.Ledger
+	found    []drain.Backend
+	due      time.Time // when its connections are looked at; zero: they need not be
+	changed  bool      // since they were
+}
+
+// A reading is the connections of a tenant.
+type reading struct {
+	tenant intent.ID
+	all    []pipeline.Connection
+	cost   time.Duration
+	err    error
+}
+
+// A forgetting is connections of a tenant that have to be forgotten.
+type forgetting struct {
+	tenant intent.ID
+	some   []pipeline.Connection
+}
+
+// drainAfter has the connections of those tenants looked at that have a backend which has become
+// something else. It is called when the flows are in force: a connection that is forgotten before
+// could be given to the same backend again.
+func (s *session) drainAfter(in pipeline.Input) {
+	if s.config.Connections == nil {
+		return
+	}
+	for id := range s.drain.of {
+		if t := in.Model.Tenant(string(id)); t == nil || !s.balances(t) {
+			delete(s.drain.of, id)
+		}
+	}
+	for _, t := range in.Model.Tenants() {
+		if s.balances(t) && !s.drain.knows(t) {
+			s.drain.note(t, drain.ServicesOf(t, in.Numbers, nil))
+		}
+	}
+	s.report.Draining = s.drain.all()
+	s.drain.wait()
+}
+
+// balances reports whether a tenant has load balancers on the bridge.
+func (s *session) balances(t *intent.Tenant) bool {
+	here := func(n *intent.Network) bool { return slices.Contains(n.Bridges, s.name) }
+	return len(t.LoadBalancers) > 0 && t.Mode != intent.Off && slices.ContainsFunc(t.Networks, here)
+}
+
+// knows reports whether a tenant is as it was.
+func (d *drainer) knows(t *intent.Tenant) bool {
+	of := d.of[t.ID()]
+	return of != nil && of.tenant == t
+}
+
+// note notes what a tenant's load balancers are by now.
+func (d *drainer) note(t *intent.Tenant, services drain.Services) {
+	known := d.of[t.ID()]
+	if known == nil {
+		known = &draining{}
+		d.of[t.ID()] = known
+	} else if known.services.Same(services) {
+		known.tenant, known.services = t, services
+		return
+	}
+	known.tenant, known.services = t, services
+	known.changed, known.due = true, time.Now()
+}
+
+// wait sets the clock for what has to be done next.
+func (d *drainer) wait() {
+	d.turn = nil
+	if len(d.doomed) > 0 {
+		d.turn = time.After(sweepPause)
+		return
+	}
+	if next := d.next(); next != nil && !d.busy {
+		d.turn = time.After(time.Until(d.when(next)))
+	}
+}
+
+// next returns the tenant whose connections are looked at next, or nil.
+func (d *drainer) next() *draining {
+	var first *draining
+	for _, of := range d.of {
+		if !of.due.IsZero() && (first == nil || d.when(of).Before(d.when(first))) {
+			first = of
+		}
+	}
+	return first
+}
+
+// when returns when the connections of a tenant are looked at: not too soon after those of
+// another one.
+func (d *drainer) when(of *draining) time.Time {
+	rest := d.cost * drainRest
+	if of.changed {
+		rest = d.cost * drainHurt
+	}
+	if free := d.read.Add(rest); of.due.Before(free) {
+		return free
+	}
+	return of.due
+}
+
+// drainOn goes on with what there is to do: it has some connections forgotten, or the next zone
+// read.
+func (s *session) drainOn(ctx context.Context) (err error) {
+	s.drain.turn = nil
+	if len(s.drain.doomed) > 0 {
+		err = s.forgetSome(ctx)
+	} else if next := s.drain.next(); next != nil && !s.drain.busy {
+		next.due, next.changed = time.Time{}, false
+		s.readBalanced(ctx, next.tenant)
+	}
+	s.drain.wait()
+	return err
+}
+
+// readBalanced reads the connections of a tenant, beside what else there is to do.
+func (s *session) readBalanced(ctx context.Context, t *intent.Tenant) {
+	s.drain.busy = true
+	zone := s.job.input.Numbers.Zone(t.ID())
+	go func() {
+		r, begin := reading{tenant: t.ID()}, time.Now()
+		r.all, r.err = s.config.Connections(ctx, zone)
+		r.cost = time.Since(begin)
+		s.drain.looked <- r
+	}()
+}
+
+// drained takes the connections of a tenant.
+func (s *session) drained(ctx context.Context, r reading) error {
+	defer s.drain.wait()
+	s.drain.busy, s.drain.read, s.drain.cost = false, time.Now(), r.cost
+	of := s.drain.of[r.tenant]
+	switch {
+	case of == nil: // it has no load balancers any more
+		return nil
+	case r.err != nil:
+		s.config.Log.WithField("bridge", s.name).WithField("tenant", r.tenant).WithError(r.err).
+			Warn("connections cannot be read: those of backends that drain, or have failed, go on for now")
+		of.again(drainRetry)
+		return nil
+	}
+	f := of.ledger.Look(r.all, of.services, time.Now())
+	s.tellDraining(r.tenant, f)
+	if f.Next > 0 {
+		of.again(f.Next)
+	}
+	if len(f.End) > 0 && !s.sweep.unable {
+		s.drain.doomed = append(s.drain.doomed, forgetting{r.tenant, f.End})
+	}
+	if slices.Equal(of.found, f.Backends) {
+		return nil
+	}
+	of.found = f.Backends
+	s.report.Draining = s.drain.all()
+	return s.tell(ctx)
+}
+
+// drainRetry is how long it takes until connections are read again that could not be.
+const drainRetry = time.Second
+
+// again has the connections of a tenant looked at once more, unless that is due already.
+func (of *draining) again(after time.Duration) {
+	if of.due.IsZero() {
+		of.due = time.Now().Add(after)
+	}
+}
+
+// all returns the backends of all tenants that drain, by tenant.
+func (d *drainer) all() (all []drain.Backend) {
+	for _, id := range slices.Sorted(maps.Keys(d.of)) {
+		all = append(all, d.of[id].found...)
+	}
+	return all
+}
+
+// forgetSome has the tracker forget some connections that have to end. What a backend still has
+// that is wanted again by now is left.
+func (s *session) forgetSome(ctx context.Context) error {
+	e := &s.drain.doomed[0]
+	some := e.some[:min(len(e.some), sweepBatch)]
+	var flushes []ofproto.CTFlush
+	if of := s.drain.of[e.tenant]; of != nil {
+		halves := pipeline.HalvesOf(s.job.input.Numbers, e.tenant, s.job.input.Model)
+		for _, c := range some {
+			if _, state, there := of.services.Backend(c); there && state != drain.Serving {
+				flushes = append(flushes, c.Flushes(halves)...)
+			}
+		}
+	}
+	if e.some = e.some[len(some):]; len(e.some) == 0 {
+		s.drain.doomed = s.drain.doomed[1:]
+	}
+	if len(flushes) == 0 {
+		return nil
+	}
+	if err := s.conn.FlushConnections(ctx, flushes); err != nil {
+		return s.cannotForget(ctx, err)
+	}
+	return nil
+}
+
+// cannotForget gives up what was to be forgotten.
+func (s *session) cannotForget(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var refused *ofproto.Error
+	s.sweep.unable = errors.As(err, &refused)
+	s.drain.doomed = nil
+	s.config.Log.WithField("bridge", s.name).WithError(err).
+		Warn("connections of backends that are gone, or have failed, cannot be removed: they go on until they end")
+	return nil
+}
+
+// tellDraining says which backends are found to have connections that are to end, and which have
+// none left.
+func (s *session) tellDraining(tenant intent.ID, f drain.Finding) {
+	for _, b := range f.Began[:min(len(f.Began), toldEnded)] {
+		s.logBackend(tenant, b).Info(beganText[b.State])
+	}
+	for _, b := range f.Over[:min(len(f.Over), toldEnded)] {
+		s.logBackend(tenant, b).Info("a backend has no connections left")
+	}
+}
+
+// beganText says what becomes of the connections of a backend.
+var beganText = map[drain.State]string{
+	drain.Draining: "a backend drains: its connections may go on until the deadline",
+	drain.Removed:  "a backend has been removed: its connections may go on until the deadline",
+	drain.Failed:   "a backend has failed: what has become of its connections",
+}
+
+func (s *session) logBackend(tenant intent.ID, b drain.Backend) *logrus.Entry {
+	fields := logrus.Fields{
+		"bridge": s.name, "tenant": tenant, "service": b.Service, "backend": fmt.Sprint(b.Key.Backend), "state": b.State,
+		"connections": b.Connections, "ended": b.Ended,
+	}
+	if !b.Deadline.IsZero() {
+		fields["deadline"] = b.Deadline.UTC().Format(time.RFC3339)
+	}
+	return s.config.Log.WithFields(fields)
+}

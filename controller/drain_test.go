@@ -1,0 +1,216 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/drain"
+	"weir/intent"
+	"weir/ofproto"
+	"weir/ofproto/oftest"
+)
+
+// A tracker has the connections of tenant a, told by the ports of their clients, until a switch
+// is told to forget them.
+type tracker struct {
+	mu     sync.Mutex
+	ports  map[uint16]byte // who has it: 10.0.0.N
+	takes  time.Duration   // reading them
+	reads  int
+	ended  []uint16
+	broken bool
+}
+
+func (k *tracker) read(_ context.Context, zone uint16) (all []pipeline.Connection, err error) {
+	time.Sleep(k.takes) // virtual
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reads++
+	if k.broken {
+		return nil, errors.New("no such socket")
+	}
+	client, vip := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.100")
+	for port, n := range k.ports {
+		at := netip.AddrFrom4([4]byte{10, 0, 0, n})
+		all = append(all, pipeline.Connection{
+			Protocol: pipeline.ProtoTCP, Zone: zone, Mark: 1 | pipeline.MarkCommitted | pipeline.MarkDNAT, Object: tags["a/loadbalancer/shop"],
+			Orig: pipeline.CTTuple{Src: client, Dst: vip, SrcPort: port, DstPort: 80}, Reply: pipeline.CTTuple{Src: at, Dst: client, SrcPort: 8080, DstPort: port},
+		})
+	}
+	return all, nil
+}
+
+func (k *tracker) react(q oftest.Request) oftest.Reaction {
+	if m, ok := q.Message.(ofproto.CTFlush); ok {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.ended = append(k.ended, m.Original.SrcPort)
+		delete(k.ports, m.Original.SrcPort)
+	}
+	return oftest.Reaction{}
+}
+
+func (k *tracker) forgotten() []uint16 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(slices.Values(k.ended))
+}
+
+// balanced is a model of tenant a with a load balancer of backends 10.0.0.N with weights, and 60 s
+// to drain.
+func balanced(t *testing.T, weights map[byte]uint16) *intent.Model {
+	t.Helper()
+	m := model(t, br0, "refuse", "a")
+	a := m.Tenant("a")
+	a.Networks = []*intent.Network{{Tenant: "a", Name: "n", Bridges: br0}}
+	l := &intent.LoadBalancer{
+		Tenant: "a", Name: "shop", Address: netip.MustParseAddr("10.0.0.100"), Drain: 60 * intent.Second, Stale: intent.StaleFlush,
+		Ports: []intent.LBPort{{Protocol: intent.TCP, Port: 80, Target: 8080}},
+	}
+	for n, w := range weights {
+		l.Backends = append(l.Backends, intent.Backend{IP: netip.AddrFrom4([4]byte{10, 0, 0, n}), Weight: w})
+	}
+	a.LoadBalancers = []*intent.LoadBalancer{l}
+	return m
+}
+
+// draining gives a rig a tracker, and a switch that is told to forget what is in it.
+func (r *rig) draining(ports map[uint16]byte) (*tracker, sw) {
+	k := &tracker{ports: ports}
+	r.config.Connections = k.read
+	s := r.newSwitch()
+	s.React(k.react)
+	return k, s
+}
+
+func (r *rig) pass(d time.Duration) *Status {
+	time.Sleep(d) // virtual
+	synctest.Wait()
+	return r.Status()
+}
+
+func TestADrainedBackendKeepsItsConnectionsUntilTheDeadline(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 2, 2: 3, 3: 3})
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 100}))
+		begin := time.Now()
+		st := r.settled(balanced(t, map[byte]uint16{2: 100, 3: 0}))
+		if got := st.Bridges["br0"].Draining; len(got) != 1 || got[0].State != drain.Draining || got[0].Connections != 2 || got[0].Deadline.Sub(begin).Round(time.Second) != time.Minute {
+			t.Errorf("said to drain: %+v", got)
+		}
+		if st = r.pass(58 * time.Second); len(k.forgotten()) > 0 {
+			t.Errorf("%v were ended before the deadline", k.forgotten())
+		}
+		if st = r.pass(5 * time.Second); !slices.Equal(k.forgotten(), []uint16{2, 3}) || len(st.Bridges["br0"].Draining) > 0 {
+			t.Errorf("ended %v, and said to drain: %v", k.forgotten(), st.Bridges["br0"].Draining)
+		}
+		reads := k.reads
+		if r.pass(time.Hour); k.reads != reads {
+			t.Errorf("connections were read %d times when nothing was draining", k.reads-reads)
+		}
+	})
+}
+
+func TestConnectionsOfABackendThatWasRemovedBeforeTheSessionAreFound(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 2, 2: 3})
+		r.connect("br0", s)
+		if st := r.settled(balanced(t, map[byte]uint16{2: 100})); len(st.Bridges["br0"].Draining) != 1 {
+			t.Errorf("said to drain: %v", st.Bridges["br0"].Draining)
+		}
+		if r.pass(time.Minute); !slices.Equal(k.forgotten(), []uint16{2}) {
+			t.Errorf("ended %v", k.forgotten())
+		}
+	})
+}
+
+func TestReadingConnectionsTakesNoMoreThanATwentiethOfTheTime(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 3})
+		k.takes = 100 * time.Millisecond
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{3: 0}))
+		if r.pass(59 * time.Second); k.reads < 25 || k.reads > 31 {
+			t.Errorf("read %d times in a minute, for 100 ms each", k.reads)
+		}
+	})
+}
+
+func TestABackendThatServesAgainKeepsWhatWasToEnd(t *testing.T) {
+	virtual(t, func(r *rig) {
+		ports := map[uint16]byte{}
+		for port := range uint16(4 * sweepBatch) {
+			ports[port] = 3
+		}
+		k, s := r.draining(ports)
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 100}))
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 0}))
+		r.pass(59*time.Second - 2*sweepPause)
+		for len(k.forgotten()) == 0 {
+			r.pass(time.Millisecond)
+		}
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 100}))
+		if n := len(k.forgotten()); n > 2*sweepBatch {
+			t.Errorf("%d of %d were ended", n, 4*sweepBatch)
+		}
+	})
+}
+
+func TestASwitchThatForgetsNothingIsNotAskedAgain(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 3})
+		s.React(func(q oftest.Request) oftest.Reaction {
+			if _, ok := q.Message.(ofproto.CTFlush); ok {
+				k.react(q)
+				return oftest.Refuse(ofproto.OFPBRC_EPERM)
+			}
+			return oftest.Reaction{}
+		})
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{3: 0}))
+		k.mu.Lock()
+		k.ports[2] = 3
+		k.mu.Unlock()
+		if st := r.pass(3 * time.Minute); len(k.forgotten()) != 2 || !st.Programmed("br0") {
+			t.Errorf("asked to end %v", k.forgotten())
+		}
+	})
+}
+
+func TestConnectionsThatCannotBeReadAreReadLater(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 3})
+		k.broken = true
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{2: 100}))
+		k.mu.Lock()
+		k.broken = false
+		k.mu.Unlock()
+		if r.pass(2 * time.Minute); !slices.Equal(k.forgotten(), []uint16{1}) {
+			t.Errorf("ended %v", k.forgotten())
+		}
+	})
+}
+
+func TestALoadBalancerThatIsGoneIsItsPolicysToEnd(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 3})
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{3: 0}))
+		if st := r.settled(model(t, br0, "refuse", "a")); len(st.Bridges["br0"].Draining) > 0 {
+			t.Errorf("said to drain: %v", st.Bridges["br0"].Draining)
+		}
+		if r.pass(2 * time.Minute); len(k.forgotten()) > 0 {
+			t.Errorf("ended %v", k.forgotten())
+		}
+	})
+}

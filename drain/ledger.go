@@ -1,0 +1,194 @@
+package drain
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+)
+
+// How long after the last look there is another one. The datapath may go by the flows that it had for a second
+// after they have been replaced, and open a connection to a backend that is to have none.
+const (
+	settle = 3 * time.Second  // a backend is looked at that has changed, though it has no connections
+	soon   = time.Second      // while something is to end
+	later  = 10 * time.Second // while connections end by themselves
+)
+
+// A Ledger remembers since when backends drain or have failed. The zero Ledger knows of none.
+type Ledger struct{ lines map[Key]*line }
+
+type line struct {
+	state State
+	since time.Time
+	told  bool // that it has connections
+	ended int  // that were forgotten
+}
+
+// A Backend is one that is to have no more connections, and those that it has.
+type Backend struct {
+	Key
+	State       State
+	Connections int       // that live
+	Ended       int       // that were forgotten
+	Since       time.Time // when it was first seen to be so
+	Deadline    time.Time // when those that are left are forgotten; zero: never
+}
+
+// A Finding is what a look at the connections of a tenant has found.
+type Finding struct {
+	Backends []Backend             // those that have some, and are to have none; in order
+	End      []pipeline.Connection // that have to be forgotten now
+	Reset    []pipeline.Connection // those of End whose client is to be told
+	Began    []Backend             // those that are found to have some for the first time
+	Over     []Backend             // those that had some, and have none left but those of End
+	Next     time.Duration         // until another look is needed; zero: none is
+}
+
+// Look looks at all connections of a tenant.
+func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f Finding) {
+	found := l.open(s, now)
+	for _, c := range all {
+		k, state, ok := s.Backend(c)
+		if !ok || state == Serving || c.Blocked() || c.Over {
+			continue
+		}
+		if found[k] == nil {
+			found[k] = l.begin(k, state, now).as(k, s)
+		}
+		f.take(c, found[k], s.byID[k.Service].LoadBalancer, now)
+	}
+	l.close(found, &f, now)
+	return f
+}
+
+// open notes the backends that are listed and not serving, and returns them with those that have
+// been removed. What serves again, or was a load balancer's that is gone, is forgotten.
+func (l *Ledger) open(s Services, now time.Time) map[Key]*Backend {
+	found := map[Key]*Backend{}
+	for k, state := range s.idle() {
+		found[k] = l.begin(k, state, now).as(k, s)
+	}
+	for k := range l.lines {
+		_, state, there := s.of(k)
+		switch {
+		case found[k] != nil:
+		case !there || state == Serving:
+			delete(l.lines, k)
+		default:
+			found[k] = l.begin(k, state, now).as(k, s)
+		}
+	}
+	return found
+}
+
+// begin returns the line of a backend, which begins anew if it was well, or has failed since.
+func (l *Ledger) begin(k Key, state State, now time.Time) *line {
+	if l.lines == nil {
+		l.lines = map[Key]*line{}
+	}
+	n := l.lines[k]
+	if n == nil || (n.state == Failed) != (state == Failed) {
+		n = &line{since: now}
+		l.lines[k] = n
+	}
+	n.state = state
+	return n
+}
+
+// as returns what is known of a backend so far.
+func (n *line) as(k Key, s Services) *Backend {
+	b := &Backend{Key: k, State: n.state, Since: n.since, Ended: n.ended}
+	service := s.byID[k.Service]
+	switch {
+	case n.state == Failed:
+	case service.Drain > 0 && !(n.state == Removed && k.Protocol == pipeline.ProtoUDP):
+		b.Deadline = n.since.Add(time.Duration(service.Drain))
+	case n.state == Removed:
+		b.Deadline = n.since
+	}
+	return b
+}
+
+// take says what becomes of a connection of a backend.
+func (f *Finding) take(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, now time.Time) {
+	if !ends(c, b, l, now) {
+		b.Connections++
+		return
+	}
+	b.Ended++
+	f.End = append(f.End, c)
+	if l.Stale == intent.StaleReset && c.Protocol == pipeline.ProtoTCP && !c.Opening {
+		f.Reset = append(f.Reset, c)
+	}
+}
+
+// ends reports whether a connection of a backend has to end now. One that nobody has answered
+// yet is asked for again by its client, and would be given to the same backend.
+func ends(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, now time.Time) bool {
+	switch {
+	case b.State == Failed:
+		return c.Protocol != pipeline.ProtoTCP || l.Stale != intent.StaleKeep || c.Opening
+	case b.State == Removed && c.Opening:
+		return true
+	}
+	return !b.Deadline.IsZero() && !now.Before(b.Deadline)
+}
+
+// close writes down what was found, forgets those of which nothing is left, and says when to
+// look again.
+func (l *Ledger) close(found map[Key]*Backend, f *Finding, now time.Time) {
+	for k, b := range found {
+		n := l.lines[k]
+		f.again(n.next(b, now))
+		f.tell(n, b)
+		if b.Connections > 0 {
+			f.Backends = append(f.Backends, *b)
+		} else if b.State == Removed && now.Sub(n.since) >= settle {
+			delete(l.lines, k)
+		}
+	}
+	for _, some := range [][]Backend{f.Backends, f.Began, f.Over} {
+		slices.SortFunc(some, func(a, b Backend) int { return a.Key.compare(b.Key) })
+	}
+}
+
+// tell notes a backend that is found to have connections, or to have none any more.
+func (f *Finding) tell(n *line, b *Backend) {
+	if !n.told && (b.Connections > 0 || b.Ended > n.ended) {
+		n.told = true
+		f.Began = append(f.Began, *b)
+	}
+	if n.ended = b.Ended; n.told && b.Connections == 0 {
+		f.Over = append(f.Over, *b)
+		n.told, n.ended = false, 0
+	}
+}
+
+// again has another look not later than after a time; zero: it need not be.
+func (f *Finding) again(after time.Duration) {
+	if after > 0 && (f.Next == 0 || after < f.Next) {
+		f.Next = after
+	}
+}
+
+// next returns when a backend has to be looked at again; zero: it need not be.
+func (n *line) next(b *Backend, now time.Time) time.Duration {
+	left := b.Deadline.Sub(now)
+	switch {
+	case b.Ended > n.ended || now.Sub(n.since) < settle:
+		return soon
+	case b.Connections == 0 || b.State == Failed: // none is added, nor do they end
+		return 0
+	case left > 0:
+		return min(left, soon)
+	}
+	return later
+}
+
+// compare orders keys.
+func (k Key) compare(o Key) int {
+	return cmp.Or(cmp.Compare(k.Service, o.Service), cmp.Compare(k.Port, o.Port), cmp.Compare(k.Protocol, o.Protocol), k.Backend.Compare(o.Backend))
+}
