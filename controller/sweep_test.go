@@ -140,42 +140,6 @@ func TestAConnectionThatIsAllowedAgainMeanwhileIsNotEnded(t *testing.T) {
 	})
 }
 
-func TestWhatASweepHasLeftIsLookedAtAgainWhenItsTenantChanges(t *testing.T) {
-	virtual(t, func(r *rig) {
-		var ruling atomic.Uint32
-		ruling.Store(uint32(pipeline.Answers))
-		r.config.Judge = func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling {
-			return func(pipeline.Connection) pipeline.Ruling { return pipeline.Ruling(ruling.Load()) }
-		}
-		r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
-			return []pipeline.Connection{tracked(6, 2, 1, 0)}[:map[uint16]int{103: 1}[zone]], nil
-		}
-		r.config.Compile = func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
-			p, err := compile(c, in)
-			for _, a := range in.Model.Tenants() {
-				if a.AllowDisruption { // something that narrows nothing
-					zone := uint64(in.Numbers.Zone(a.ID()))
-					p.Units[0].Flows = append(p.Units[0].Flows, ofproto.Flow{Table: 56, Cookie: pipeline.Cookie(tags[a.ID()]), Match: ofproto.MatchOn(ofproto.Is(ofproto.Reg5, zone), ofproto.Is(ofproto.Reg1, 1))})
-				}
-			}
-			return p, err
-		}
-		const denied = "a defaults: {egress: deny}"
-		s := r.newSwitch()
-		r.connect("br0", s)
-		r.settled(edited(t, br0, "a", "b"))
-		epoch := r.settled(edited(t, br0, denied, "b")).Tenants[0].Epoch
-		ruling.Store(uint32(pipeline.Denied))
-		if r.settled(edited(t, br0, denied, "b allowDisruption: true")); len(s.ended()) > 0 {
-			t.Errorf("ended %v for another tenant's change", s.ended())
-		}
-		st := r.settled(edited(t, br0, denied+", allowDisruption: true", "b allowDisruption: true"))
-		if got := s.ended(); !slices.Equal(got, []uint16{2}) || st.Tenants[0].Epoch != epoch {
-			t.Errorf("ended %v, epoch %d; want what was left, in epoch %d", got, st.Tenants[0].Epoch, epoch)
-		}
-	})
-}
-
 func TestWhatCannotBeFlushedIsJudgedAgainByTheFlows(t *testing.T) {
 	virtual(t, func(r *rig) {
 		var epoch atomic.Uint32
