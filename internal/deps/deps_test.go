@@ -39,6 +39,7 @@ var rooms = map[string]room{
 	"conntrack":                    {may: []string{"internal/unixctl"}},
 	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim", "internal/frame"}},
 	"quirk":                        {pure: true},
+	"balance":                      {},
 	"health":                       {may: []string{"intent"}},
 	"store":                        {may: []string{"intent"}},
 	"api":                          {may: []string{"intent"}},
