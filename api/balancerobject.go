@@ -16,7 +16,7 @@ func balancerFields(o object, l *intent.LoadBalancer) {
 		backendFields(o, b)
 	}
 	for i, s := range l.Selects {
-		o.selector(fmt.Sprintf("backends[%d].", i), s)
+		o.selector(fmt.Sprintf("selects[%d].", i), s)
 	}
 	o.set("algorithm", l.Algorithm)
 	o.span("affinity.timeout", l.Affinity)

@@ -1,6 +1,8 @@
 package intent
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,5 +126,134 @@ func TestDurations(t *testing.T) {
 		if d.String() != want {
 			t.Errorf("%d: %v, want %s", int64(d), d, want)
 		}
+	}
+}
+
+func TestLoadBalancersThatGoTogether(t *testing.T) {
+	for name, objects := range map[string][]string{
+		"other ports of one address":              {balancerBy("blue", "l", at100+tcp80), balancerBy("blue", "m", at100+"ports: [{port: 80, protocol: udp}, {port: 443, protocol: tcp}], backends: []")},
+		"the same address of two tenants, inside": {balancerBy("blue", "l", at100+tcp80), balancerBy("red", "l", at100+tcp80)},
+		"forwarded ports beside it":               {balancerBy("blue", "l", outside40+tcp80), forwardBy("blue", "p", "address: 203.0.113.40, port: 22, protocol: tcp, to: {endpoint: web}")},
+		"the router's own address":                {balancerBy("blue", "l", "address: 203.0.113.2, "+tcp80)},
+		"an address in a prefix":                  {balancerBy("blue", "l", "address: 198.51.100.0, "+tcp80)},
+		"one backend of several":                  {balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web}]"), balancerBy("blue", "m", outside40+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web}]")},
+		"another tenant's floating IP behind it":  {balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: tcp}], backends: [{address: 203.0.113.50}]"), floatingBy("red", "f", "address: 203.0.113.50, endpoint: web")},
+		"a backend's own port of tcp and of udp":  {balancerBy("blue", "l", at100+"ports: [{port: 53, protocol: tcp}, {port: 53, protocol: udp}], backends: [{endpoint: web, port: 5353}]")},
+	} {
+		m, _ := onEdge(t, objects...)
+		if len(m.Tenant("blue").LoadBalancers) == 0 {
+			t.Errorf("%s: it is not there", name)
+		}
+	}
+}
+
+const (
+	at100     = "address: 10.1.0.100, "
+	outside40 = "address: 203.0.113.40, "
+	tcp80     = "ports: [{port: 80, protocol: tcp}], backends: []"
+)
+
+func TestLoadBalancersThatMeanNothing(t *testing.T) {
+	const port = "ports: [{port: 80, protocol: tcp, targetPort: 8080}], "
+	const both = port + "backends: [{endpoint: web}, {endpoint: db, ip: 10.2.0.11}]"
+	policy := func(rule string) string {
+		return "---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: in, tenant: blue}\nspec: {rules: [{name: web, direction: ingress, action: allow, " + rule + "}]}\n"
+	}
+	allow := policy("protocol: tcp, ports: [8080]")
+	for _, c := range []struct {
+		name    string
+		objects []string
+		want    string // path: why | hint
+	}{
+		{"all is well", []string{allow, balancerBy("blue", "l", at100+both)}, ""},
+		{"no backend", []string{allow, balancerBy("blue", "l", at100+tcp80)}, "spec.backends: are none: nobody gets through"},
+		{"all weights zero", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{labels: {tier: web}, weight: 0}]")}, "spec.backends: all have weight 0: no new connection gets through"},
+		{"one backend", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {endpoint: db, ip: 10.2.0.11, weight: 0}]")},
+			`spec.backends: 10.1.0.11 of endpoint "web" gets all connections: there is nobody to share them`},
+		{"one backend that is asked", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}], health: {type: tcp}")},
+			`spec.backends: 10.1.0.11 of endpoint "web" gets all connections: there is nobody to take over when it fails`},
+		{"labels that nobody has", []string{allow, balancerBy("blue", "l", at100+both+", whenEmpty: reject"), balancerBy("blue", "m", "address: 10.1.0.101, "+port+"backends: [{labels: {tier: wep}}]")},
+			`spec.backends: selects nobody: no endpoint has tier=wep | did you mean "web"?`},
+		{"labels that nobody of the family has", []string{allow, balancerBy("blue", "l", `address: "fd00:1::100", `+port+"backends: [{labels: {tier: db}}]")},
+			"spec.backends: selects nobody: no endpoint with tier=db has an IPv6 address"},
+		{"checks that overlap", []string{allow, balancerBy("blue", "l", at100+both+", health: {type: tcp, interval: 500ms}")},
+			"spec.health: asks every 500ms, and waits 1s for an answer: several questions will be open at a time"},
+		{"many clients with one address", []string{allow, balancerBy("blue", "l", outside40+both+", algorithm: sourceIP"), snatBy("red", "out", "addresses: [203.0.113.60]")},
+			"spec.algorithm: all who come by the same address of red/snat/out, at f:75, get to one backend | write hash or consistent if that is too few"},
+		{"many clients with one address, of the tenant itself", []string{allow, balancerBy("blue", "l", outside40+both+", algorithm: sourceIP"), snatBy("blue", "out", "addresses: [203.0.113.60]")}, ""},
+		{"answers that do not come back", []string{allow, balancerBy("blue", "l", outside40+port+"backends: [{endpoint: web}, {address: 203.0.113.99}], snat: never")},
+			"spec.snat: 203.0.113.99 is outside, and answers the client's own address: unless that is routed to this side, nobody hears it | write auto"},
+		{"an address that nobody has", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")},
+			`spec.backends: 10.1.0.99 is in network "lan", and is no endpoint's: nobody is there`},
+		{"a rule for the wrong port", []string{policy("protocol: tcp, ports: [80]"), balancerBy("blue", "l", at100+both)},
+			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to the port that it becomes | policies judge the backend's own port: write that there"},
+		{"no rule", []string{balancerBy("blue", "l", at100+both)},
+			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to that of a backend | add a rule that does"},
+		{"a rule for those inside, and an address outside", []string{policy("from: {labels: {tier: db}}"), balancerBy("blue", "l", outside40+both)},
+			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to that of a backend | add a rule that does"},
+		{"a rule for those inside, and an address inside", []string{policy("from: {labels: {tier: db}}"), balancerBy("blue", "l", at100+both)}, ""},
+		{"a backend outside is asked by nobody's policy", []string{balancerBy("blue", "l", at100+port+"backends: [{address: 203.0.113.98}, {address: 203.0.113.99}]")}, ""},
+	} {
+		m, src := onEdge(t, c.objects...)
+		var got []string
+		for _, p := range Review(m, src) {
+			if p.Path == "spec" {
+				continue // of the SNATs
+			}
+			text := p.Path + ": " + p.Why
+			if p.Hint != "" {
+				text += " | " + p.Hint
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, "\n") != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), c.want)
+		}
+	}
+}
+
+// TestAddressesOfOneBridgeAreFoundByTheBackends has the same outside on two bridges.
+func TestAddressesOfOneBridgeAreFoundByTheBackends(t *testing.T) {
+	side := "spec: {external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24}]}}\n---\napiVersion: weir/v1\n"
+	text := "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n" + side + "kind: Bridge\nmetadata: {name: br1}\n" + side +
+		"kind: Tenant\nmetadata: {name: blue}\n" +
+		tenantObject("Network", "blue", "lan", "bridges: [br0], subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]") +
+		tenantObject("Network", "blue", "far", "bridges: [br1], subnets: [{cidr: 10.3.0.0/24, gateway: 10.3.0.1}]") +
+		tenantObject("Endpoint", "blue", "a", `network: far, bind: {port: a}, mac: "02:00:00:00:00:0f", ips: [10.3.0.11]`) +
+		balancerBy("blue", "l", outside40+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: a}]")
+	allCompiled(t)
+	m, err := Read(Source{"f", []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := m.Tenant("blue").LoadBalancers[0]; l.Bridge != "br1" || l.External != "public" || l.Inside() {
+		t.Errorf("it is on %q, in %q", l.Bridge, l.External)
+	}
+}
+
+func TestTheReferenceOfLoadBalancersIsAModel(t *testing.T) {
+	doc, err := os.ReadFile("../docs/loadbalancer.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(text, "```")
+	if !ok {
+		t.Fatal("there is no model in it")
+	}
+	allCompiled(t)
+	src := Source{"loadbalancer.md", []byte(text)}
+	m, err := Read(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range Review(m, src) {
+		if !strings.Contains(p.Why, "nobody to take over") { // the resolver has one backend
+			t.Error(p)
+		}
+	}
+	all := m.Tenant("blue").LoadBalancers
+	if len(all) != 3 || len(all[1].Backends) != 3 || len(all[2].Backends) != 2 {
+		t.Errorf("%d load balancers: %+v", len(all), all)
 	}
 }

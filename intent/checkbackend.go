@@ -107,6 +107,7 @@ func (b *backends) add(x backendSpec, d Backend, at place) {
 		return
 	}
 	b.ips[d.IP] = at
+	d.Network, _, _ = b.c.networkAt(b.tenant, d.IP)
 	d.Port, d.Weight = uint16(x.port.v), DefaultWeight
 	if x.weight.set {
 		d.Weight = uint16(x.weight.v)
@@ -157,7 +158,7 @@ func (c *checker) reached(t *Tenant, l *LoadBalancer, found []foundBackend) {
 		n, sub, unsure := c.networkAt(t, b.IP)
 		switch {
 		case n != nil && c.reachedInside(l, n, sub, b):
-			b.Network, b.Gateway = n, sub.Gateway
+			b.Gateway = sub.Gateway
 		case n == nil && !unsure && c.reachedOutside(t, l, b):
 		default:
 			continue
@@ -228,7 +229,7 @@ func (c *checker) reachedOutside(t *Tenant, l *LoadBalancer, b foundBackend) boo
 		c.bad(b.at, "", "%v is the network's or the broadcast address of %v", b.IP, sub.CIDR)
 	case on < 0 && !leads && slices.ContainsFunc(l.bridges(), func(name string) bool { return c.murky[name] }):
 	case on < 0 && !leads:
-		c.bad(b.at, "add a route or a gateway to an outside of it", "%v is in no network of tenant %q, and no outside of %s leads to it", b.IP, t.Name, bridgesText(l.bridges()))
+		c.bad(b.at, "add a route or a gateway to an outside of it", "%v is in no subnet of tenant %q, and no outside of %s leads to it", b.IP, t.Name, bridgesText(l.bridges()))
 	default:
 		return true
 	}

@@ -64,7 +64,7 @@ func (c *checker) listens(l *LoadBalancer, s balancerSpec) {
 // remembers checks what is said of clients that come back.
 func (c *checker) remembers(l *LoadBalancer, s balancerSpec) {
 	if s.affinity.set && l.Algorithm != SourceIP {
-		c.bad(s.affinity.place(), "write algorithm: sourceIP, or leave it out", "algorithm %s sends each connection of a client to another backend, and has no affinity", l.Algorithm)
+		c.bad(s.affinity.place(), "write algorithm: sourceIP, or leave it out", "with algorithm %s each connection of a client is for itself, and there is no affinity", l.Algorithm)
 	}
 }
 
@@ -81,7 +81,7 @@ func (c *checker) stands(t *Tenant, l *LoadBalancer, a value[netip.Addr], found 
 	})
 	if !side {
 		if !unsure && !c.spec.lost && len(bridges) > 0 && !slices.ContainsFunc(bridges, func(b string) bool { return c.murky[b] }) {
-			c.bad(a.place(), placesText(t, c.sides(bridges)), "%v is in no network of tenant %q, and not outside of %s", a.v, t.Name, bridgesText(bridges))
+			c.bad(a.place(), placesText(t, c.sides(bridges)), "%v is in no subnet of tenant %q, and in none outside of %s", a.v, t.Name, bridgesText(bridges))
 		}
 		return false
 	}

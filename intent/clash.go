@@ -52,6 +52,7 @@ const (
 	inAddress clashField = iota
 	inPorts
 	inExempt
+	inBackends // of b
 )
 
 // clashes returns what cannot be met in a model, across all of its tenants. Of several that
@@ -341,7 +342,7 @@ func (c *checker) clashes() {
 // clash says of the object that comes later that another one is in its way.
 func (c *checker) clash(x clash) {
 	first, second, other := c.written[x.a], c.written[x.b], x.a
-	if first.order > second.order {
+	if first.order > second.order && x.field != inBackends {
 		first, second, other = second, first, x.b
 	}
 	c.bad(second.at(x), x.hint, "%s", x.say(fmt.Sprintf("%s (%s)", other, lineOf(first.at(x).at))))

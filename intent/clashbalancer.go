@@ -132,9 +132,10 @@ func (b Backend) spot() spot {
 	return spot{string(b.Network.ID()), b.IP}
 }
 
+// loop says that backend b of l is the address of another one, whatever was written first.
 func (l *LoadBalancer) loop(b Backend, id ID) clash {
-	return clash{a: id, b: l.ID(), address: b.IP, hint: "give both the backends that serve", say: func(other string) string {
-		return fmt.Sprintf("%v is the address of one load balancer and a backend of the other, %s: a connection is sent on once", b.IP, other)
+	return clash{a: id, b: l.ID(), address: b.IP, field: inBackends, hint: "name those that serve", say: func(other string) string {
+		return fmt.Sprintf("%v is the address of %s: a load balancer is no backend of another", b.IP, other)
 	}}
 }
 

@@ -56,7 +56,22 @@ apiVersion: weir/v1
 kind: PortForward
 metadata: {name: p, tenant: %[1]s}
 spec: {address: %[6]s, port: %[7]d, protocol: tcp, to: {endpoint: one, port: 22}}
-`, name, at(), []string{"preserve", "1024-2047", "2048-4095"}[draw.IntN(3)], draw.IntN(2) == 0, at(), at(), 2040+draw.IntN(20))
+`, name, at(), []string{"preserve", "1024-2047", "2048-4095"}[draw.IntN(3)], draw.IntN(2) == 0, at(), at(), 2040+draw.IntN(20)) + balancerFile(name, draw)
+}
+
+// balancerFile says, one time of three, that a tenant has a load balancer, at an address that others
+// may have as well, or with one of theirs as a backend.
+func balancerFile(name string, draw *rand.Rand) string {
+	if draw.IntN(3) > 0 {
+		return ""
+	}
+	at := func() string { return fmt.Sprintf("203.0.113.%d", 25+draw.IntN(6)) }
+	return fmt.Sprintf(`---
+apiVersion: weir/v1
+kind: LoadBalancer
+metadata: {name: l, tenant: %s}
+spec: {address: %s, ports: [{port: 2050, protocol: tcp}], backends: [{endpoint: one}, {address: %s}]}
+`, name, at(), at())
 }
 
 // A desk has files that are edited, well and badly.

@@ -230,6 +230,10 @@ func (r *reader) statuses(n ast.Node, path string) (all []value[StatusRange]) {
 }
 
 func (r *reader) status(n ast.Node, path string) (v value[StatusRange]) {
+	if s, ok := n.(*ast.StringNode); ok && (s.Value == "" || strings.Trim(s.Value, "0123456789- ") != "") {
+		r.bad(n, path, "", "%q is no status code and no range of them, as in 204 or \"200-399\"", s.Value)
+		return v
+	}
 	p := r.portRange(n, path)
 	switch {
 	case !p.set:

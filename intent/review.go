@@ -10,8 +10,8 @@ import (
 
 // Review returns what is probably not meant in a model with which nothing is wrong:
 // rules that can never match, with the place of the rule that is asked before them;
-// rules that are there twice; SNATs that translate nothing; and selections that select nobody. The sources are for the
-// excerpts.
+// rules that are there twice; SNATs that translate nothing; port forwards and load balancers by
+// which nobody gets through; and selections that select nobody. The sources are for the excerpts.
 //
 // A rule is said never to match only if one earlier rule matches all that it would. That
 // several do so together is not looked for.
@@ -60,6 +60,7 @@ func (v *review) tenant(t *Tenant) {
 	}
 	v.nat(t)
 	v.forwards(t)
+	v.balancers(t)
 	v.unreachable(t)
 }
 

@@ -1,9 +1,6 @@
 package intent
 
-import (
-	"net/netip"
-	"slices"
-)
+import "slices"
 
 // forwards notes port forwards by which nobody outside can get through: of policies that would
 // have to let him, most are written for the port outside, and it is the endpoint's that is judged.
@@ -29,7 +26,7 @@ func (t *Tenant) admits(f *PortForward, ports PortRange) bool {
 	lets := func(r *Rule) bool {
 		return r.Direction == Ingress && r.Action == Allow && (r.Protocol == AnyProtocol || r.Protocol == f.Protocol) &&
 			(len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, ports.overlaps)) &&
-			(r.Peer.Empty() || slices.ContainsFunc(r.Peer.Prefixes(), func(p netip.Prefix) bool { return p.Addr().Is4() == f.IP.Is4() }))
+			r.Peer.admitsOutside(f.IP.Is4())
 	}
 	return slices.ContainsFunc(t.Policies, func(p *Policy) bool {
 		return p.AppliesTo.Selects(f.Endpoint) && slices.ContainsFunc(p.Rules, lets)
