@@ -15,7 +15,9 @@ const maxBackends = 256
 // A foundBackend is a backend with the place where it, or what selects it, is written.
 type foundBackend struct {
 	Backend
-	at place
+	subnet Subnet // that its address is in
+	unsure bool   // it may be in a network that could not be read
+	at     place
 }
 
 // backends are the backends of a load balancer that have been found.
@@ -24,14 +26,13 @@ type backends struct {
 	tenant *Tenant
 	public netip.Addr
 	all    []foundBackend
-	ips    map[netip.Addr]place
 	named  map[*Endpoint]bool
 }
 
 // resolve finds the backends of l: those that are named, and then those that labels select
 // besides.
 func (c *checker) resolve(t *Tenant, l *LoadBalancer, s balancerSpec) []foundBackend {
-	b := backends{c: c, tenant: t, public: s.address.v, ips: map[netip.Addr]place{}, named: map[*Endpoint]bool{}}
+	b := backends{c: c, tenant: t, public: s.address.v, all: make([]foundBackend, 0, len(s.backends))}
 	for _, x := range s.backends {
 		switch {
 		case x.endpoint.set:
@@ -50,8 +51,22 @@ func (c *checker) resolve(t *Tenant, l *LoadBalancer, s balancerSpec) []foundBac
 	if n := len(b.all); n > maxBackends {
 		c.bad(s.backendsAt, "a second load balancer can have the others", "there are %d, and one group takes %d", n, maxBackends)
 	}
-	slices.SortFunc(b.all, foundBackend.compare)
+	slices.SortStableFunc(b.all, foundBackend.compare)
+	b.once()
 	return b.all
+}
+
+// once takes each address once, and says which are there again.
+func (b *backends) once() {
+	kept := b.all[:0]
+	for _, d := range b.all {
+		if n := len(kept); n > 0 && kept[n-1].IP == d.IP {
+			b.c.bad(d.at, "give it more weight if it is to get more", "%v is given twice, first at %s", d.IP, lineOf(kept[n-1].at.at))
+			continue
+		}
+		kept = append(kept, d)
+	}
+	b.all = kept
 }
 
 // compare has backends in the order in which a LoadBalancer has them.
@@ -70,7 +85,6 @@ func (b *backends) endpoint(x backendSpec) {
 		b.c.stranger(b.tenant, x.endpoint)
 		return
 	}
-	b.named[e] = true
 	if ip, ok := b.c.addressOf(e, targetSpec{endpoint: x.endpoint, ip: x.ip}, b.public); ok {
 		b.add(x, Backend{Endpoint: e, IP: ip}, x.place)
 	}
@@ -82,16 +96,18 @@ func (b *backends) address(x backendSpec) {
 		b.c.bad(x.address.place(), "", "%v is not of the family of %v", x.address.v, b.public)
 		return
 	}
-	e := b.c.ownerOf(b.tenant, x.address.v)
-	if e != nil {
-		b.named[e] = true
-	}
-	b.add(x, Backend{Endpoint: e, IP: x.address.v}, x.address.place())
+	b.add(x, Backend{Endpoint: b.c.ownerOf(b.tenant, x.address.v), IP: x.address.v}, x.address.place())
 }
 
 // selected adds those that labels select, by their first address of the family. Who is named
 // otherwise is there already.
 func (b *backends) selected(x backendSpec) {
+	if b.named == nil {
+		b.named = map[*Endpoint]bool{}
+		for _, d := range b.all {
+			b.named[d.Endpoint] = true
+		}
+	}
 	for _, e := range b.c.labelled(b.tenant, x.labels) {
 		i := slices.IndexFunc(e.IPs, func(a netip.Addr) bool { return a.Is4() == b.public.Is4() })
 		if i >= 0 && !b.named[e] {
@@ -102,17 +118,19 @@ func (b *backends) selected(x backendSpec) {
 }
 
 func (b *backends) add(x backendSpec, d Backend, at place) {
-	if first, twice := b.ips[d.IP]; twice {
-		b.c.bad(at, "give it more weight if it is to get more", "%v is given twice, first at %s", d.IP, lineOf(first.at))
-		return
+	f := foundBackend{Backend: d, at: at}
+	if e := d.Endpoint; e != nil {
+		f.Network = e.Network
+		f.subnet, _ = b.c.subnetOf(e.Network, d.IP)
+	} else {
+		f.Network, f.subnet, f.unsure = b.c.networkAt(b.tenant, d.IP)
 	}
-	b.ips[d.IP] = at
-	d.Network, _, _ = b.c.networkAt(b.tenant, d.IP)
-	d.Port, d.Weight = uint16(x.port.v), DefaultWeight
+	f.Gateway = f.subnet.Gateway
+	f.Port, f.Weight = uint16(x.port.v), DefaultWeight
 	if x.weight.set {
-		d.Weight = uint16(x.weight.v)
+		f.Weight = uint16(x.weight.v)
 	}
-	b.all = append(b.all, foundBackend{d, at})
+	b.all = append(b.all, f)
 }
 
 // labelled returns the endpoints of t that have labels. It looks at those that have one of
@@ -154,16 +172,11 @@ func (c *checker) ownPort(l *LoadBalancer, x backendSpec) {
 
 // reached checks that connections get to the backends, and takes those to which they do.
 func (c *checker) reached(t *Tenant, l *LoadBalancer, found []foundBackend) {
+	l.Backends = slices.Grow(l.Backends, len(found))
 	for _, b := range found {
-		n, sub, unsure := c.networkAt(t, b.IP)
-		switch {
-		case n != nil && c.reachedInside(l, n, sub, b):
-			b.Gateway = sub.Gateway
-		case n == nil && !unsure && c.reachedOutside(t, l, b):
-		default:
-			continue
+		if b.Network != nil && c.reachedInside(l, b) || b.Network == nil && !b.unsure && c.reachedOutside(t, l, b) {
+			l.Backends = append(l.Backends, b.Backend)
 		}
-		l.Backends = append(l.Backends, b.Backend)
 	}
 }
 
@@ -176,7 +189,8 @@ func (b Backend) name() string {
 }
 
 // reachedInside reports whether connections get to a backend in a network.
-func (c *checker) reachedInside(l *LoadBalancer, n *Network, sub Subnet, b foundBackend) bool {
+func (c *checker) reachedInside(l *LoadBalancer, b foundBackend) bool {
+	n, sub := b.Network, b.subnet
 	near := l.Network == n && sub.CIDR.Contains(l.Address)
 	switch {
 	case b.IP == l.Address:

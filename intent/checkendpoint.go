@@ -153,7 +153,24 @@ func hasIPv6(ips []value[netip.Addr]) bool {
 }
 
 // subnetOf returns the subnet of n that an address is in.
-func (c *checker) subnetOf(n *Network, a netip.Addr) (Subnet, bool) {
+func (c *checker) subnetOf(n *Network, a netip.Addr) (found Subnet, ok bool) {
+	if len(n.Subnets) > fewSubnets {
+		return c.longest(n, a)
+	}
+	for _, s := range n.Subnets {
+		if s.CIDR.Contains(a) && (!ok || s.CIDR.Bits() > found.CIDR.Bits()) {
+			found, ok = s, true
+		}
+	}
+	return found, ok
+}
+
+// fewSubnets bounds the subnets of a network that are looked at one after the other: that is much
+// faster than to look up one prefix of each length.
+const fewSubnets = 16
+
+// longest is subnetOf for a network with many subnets.
+func (c *checker) longest(n *Network, a netip.Addr) (Subnet, bool) {
 	for bits := a.BitLen(); bits >= 0; bits-- {
 		if s, ok := c.subnets[inNetwork{n, netip.PrefixFrom(a, bits).Masked()}]; ok {
 			return s, true
