@@ -79,7 +79,7 @@ func (memNumbers) Origin(tag uint32) (intent.ID, bool) {
 	return "", false
 }
 
-var tags = map[intent.ID]uint32{"bridge/br0": 1, "bridge/br1": 2, "a": 3, "b": 4, "a/loadbalancer/shop": 5}
+var tags = map[intent.ID]uint32{"bridge/br0": 1, "bridge/br1": 2, "a": 3, "b": 4, "a/loadbalancer/shop": 5, "a/policy/p/r": 8}
 
 func (n *memNumbering) give(w pipeline.Wants) {
 	for id, z := range n.zones {

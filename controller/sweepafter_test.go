@@ -128,6 +128,29 @@ func TestChangesThatComeWhileAZoneIsReadAreOneSweep(t *testing.T) {
 	})
 }
 
+func TestWhatAPolicyHasSaidLastDecidesWhenItGoes(t *testing.T) {
+	for last, ends := range map[string]bool{"keep": false, "enforce": true} {
+		t.Run(last, func(t *testing.T) {
+			virtual(t, func(r *rig) {
+				c := tracked(6, 2, 1, pipeline.MarkKeep)
+				c.RuleOut, c.RuleIn = tags["a/policy/p/r"], tags["a/policy/p/r"]
+				r.sweeping(map[uint16]pipeline.Ruling{2: pipeline.Denied}, c)
+				s := r.newSwitch()
+				r.connect("br0", s)
+				with, err := intent.Read(intent.Source{Name: "test", Data: []byte("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: a}\n" +
+					"---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: p, tenant: a}\nspec: {onRevoke: " + last + ", rules: [{name: r, direction: ingress, action: allow}]}\n")})
+				r.must(err)
+				r.settled(with)
+				before := len(s.ended()) // when all of it was new
+				r.settled(edited(t, br0, deniesAll+","+andMore))
+				if n := len(s.ended()) - before; (n > 0) != ends {
+					t.Errorf("%d were ended, as the policy goes that has said %s", n, last)
+				}
+			})
+		})
+	}
+}
+
 func TestTheOtherHalvesOfATenantsConnectionsGoWithItsAlias(t *testing.T) {
 	virtual(t, func(r *rig) {
 		const common = 200
