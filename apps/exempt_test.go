@@ -1,113 +1,118 @@
 package apps
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 
 	"weir/apps/pipeline"
 	"weir/intent"
 	"weir/internal/flowsim"
-	"weir/ofproto"
 )
-
-// A passage is a bridge with an outside, and what its tracker knows.
-type passage struct {
-	in  pipeline.Input
-	sim *flowsim.Switch
-	ct  flowsim.Tracker
-}
-
-// passageOf compiles a model behind the outside of crossedBridge.
-func passageOf(t *testing.T, objects ...string) *passage {
-	t.Helper()
-	text := crossedBridge
-	for _, o := range objects {
-		text += o
-	}
-	m, err := intent.Read(intent.Source{Name: "passage.yaml", Data: []byte(text)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, in := compileModel(t, m)
-	return &passage{in: in, sim: flowsim.New(p.Tables())}
-}
-
-// crossedBridge has an outside whose next hops are known.
-const crossedBridge = `apiVersion: weir/v1
-kind: Bridge
-metadata: {name: br0}
-spec:
-  external:
-    network: public
-    port: out
-    subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}, {cidr: "2001:db8::/64", gateway: "2001:db8::1"}]
-    nextHops: [{address: 203.0.113.1, mac: "02:00:00:00:ff:01"}, {address: "2001:db8::1", mac: "02:00:00:00:ff:01"}]
-`
-
-// crossingTenant has hosts 10.1.0.11 and fd00:1::11, and so on, in one network.
-func crossingTenant(name string, hosts int) string {
-	s := "---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: " + name + "}\n---\napiVersion: weir/v1\nkind: Network\nmetadata: {name: net, tenant: " + name +
-		"}\nspec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}, {cidr: \"fd00:1::/64\", gateway: \"fd00:1::1\"}]}\n"
-	for i := range hosts {
-		s += fmt.Sprintf("---\napiVersion: weir/v1\nkind: Endpoint\nmetadata: {name: h%d, tenant: %s}\nspec: {network: net, bind: {port: %s-h%d}, mac: \"02:00:00:00:00:%d\", ips: [10.1.0.%d, \"fd00:1::%d\"]}\n",
-			i+1, name, name, i+1, i+11, i+11, i+11)
-	}
-	return s
-}
-
-func crossingSNAT(tenant, name, spec string) string {
-	return fmt.Sprintf("---\napiVersion: weir/v1\nkind: SNAT\nmetadata: {name: %s, tenant: %s}\nspec: {%s}\n", name, tenant, spec)
-}
-
-// says sends a TCP segment of a host from a port, by the router.
-func (p *passage) says(host string, src, dst string, sport, dport uint16) *flowsim.Trace {
-	from := netip.MustParseAddr(src)
-	mac := [6]byte{2, 0, 0, 0, 0, 0x11}
-	if host[len(host)-1] == '2' {
-		mac[5] = 0x12
-	}
-	return p.sim.Send(segmentOf(portOn(p.in, host), mac, pipeline.RouterMAC, flowsim.Tuple{Protocol: 6, Src: from, Dst: netip.MustParseAddr(dst), SrcPort: sport, DstPort: dport}), &p.ct)
-}
-
-// hears sends an answer to what has left for the outside, if anything has.
-func (p *passage) hears(t *testing.T, left *flowsim.Trace) *flowsim.Trace {
-	t.Helper()
-	if got := delivered(left); len(got) != 1 || uint64(got[0]) != portOn(p.in, "out") {
-		t.Fatalf("leaves by %v\n%s", got, stepsOf(left))
-	}
-	tuple, _ := flowsim.TupleOf(left.Outputs[0].Packet)
-	to := pipeline.ExternalSite{External: p.in.Model.Bridges()[0].Externals[0]}.RouterMAC()
-	return p.sim.Send(segmentOf(portOn(p.in, "out"), [6]byte{2, 0, 0, 0, 0xff, 1}, to, tuple.Reversed()), &p.ct)
-}
-
-func segmentOf(port uint64, from, to [6]byte, tuple flowsim.Tuple) flowsim.Packet {
-	p := flowsim.Of(ofproto.Is(ofproto.InPort, port), ofproto.IsMAC(ofproto.EthSrc, from), ofproto.IsMAC(ofproto.EthDst, to),
-		ofproto.IsAddr(pipeline.IPSrc(tuple.Src), tuple.Src), ofproto.IsAddr(pipeline.IPDst(tuple.Dst), tuple.Dst),
-		ofproto.Is(ofproto.IPTTL, 64), ofproto.Is(ofproto.IPProto, uint64(tuple.Protocol)), ofproto.Is(ofproto.TCPFlags, 2))
-	tuple.Stamp(&p)
-	return p
-}
 
 // TestWhatIsExemptInOneVersionOfIPIsAnswered has two tenants with the same addresses each be
 // exempt in one version of IP, and translated in the other.
 func TestWhatIsExemptInOneVersionOfIPIsAnswered(t *testing.T) {
-	p := passageOf(t, crossingTenant("blue", 1), crossingTenant("red", 1),
-		crossingSNAT("blue", "all", `addresses: [203.0.113.10, "2001:db8::10"], exempt: {cidrs: [198.51.100.0/24]}`),
-		crossingSNAT("red", "all", `addresses: [203.0.113.20, "2001:db8::20"], exempt: {cidrs: ["2001:db8:77::/48"]}`))
+	p := passageOf(t, crossingTenant("blue", "", 1), crossingTenant("red", "", 1),
+		crossingObject("blue", "SNAT", "all", `addresses: [203.0.113.10, "2001:db8::10"], exempt: {cidrs: [198.51.100.0/24]}`),
+		crossingObject("red", "SNAT", "all", `addresses: [203.0.113.20, "2001:db8::20"], exempt: {cidrs: ["2001:db8:77::/48"]}`))
 	for _, c := range []struct{ host, src, dst, as string }{
 		{"blue-h1", "10.1.0.11", "198.51.100.7", "10.1.0.11"},
 		{"blue-h1", "fd00:1::11", "2001:db8:77::7", "2001:db8::10"},
 		{"red-h1", "10.1.0.11", "198.51.100.7", "203.0.113.20"},
 		{"red-h1", "fd00:1::11", "2001:db8:77::7", "fd00:1::11"},
 	} {
-		left := p.says(c.host, c.src, c.dst, 40000, 80)
+		left := p.says(c.host, c.src, c.dst, 40000)
 		back := p.hears(t, left)
 		if as := left.Outputs[0].Packet.Src(); as != netip.MustParseAddr(c.as) {
 			t.Errorf("%s leaves for %s as %v, want %s", c.host, c.dst, as, c.as)
 		}
-		if got := delivered(back); len(got) != 1 || uint64(got[0]) != portOn(p.in, c.host) {
-			t.Errorf("an answer to %s of %s comes to %v\n%s", c.host, c.dst, got, stepsOf(back))
+		if !p.comesBy(back, c.host) {
+			t.Errorf("an answer to %s of %s comes to %v\n%s", c.host, c.dst, delivered(back), stepsOf(back))
 		}
+	}
+}
+
+// TestOnlyTheNetworkThatIsNamedIsExempt has a port without addresses in another network send from
+// an address of that one.
+func TestOnlyTheNetworkThatIsNamedIsExempt(t *testing.T) {
+	p := passageOf(t, crossingTenant("blue", "", 1),
+		crossingObject("blue", "Network", "other", "subnets: [{cidr: 10.2.0.0/24, gateway: 10.2.0.1}]"),
+		crossingObject("blue", "Endpoint", "h2", `network: other, bind: {port: blue-h2}, mac: "02:00:00:00:00:12"`),
+		crossingObject("blue", "SNAT", "some", "priority: 200, network: net, addresses: [203.0.113.10], exempt: {cidrs: [198.51.100.0/24]}"),
+		crossingObject("blue", "SNAT", "all", "addresses: [203.0.113.11]"))
+	for _, c := range []struct{ host, src, as string }{
+		{"blue-h1", "10.1.0.11", "10.1.0.11"},
+		{"blue-h2", "10.1.0.99", "203.0.113.11"},
+		{"blue-h2", "10.2.0.99", "203.0.113.11"},
+	} {
+		left := p.says(c.host, c.src, "198.51.100.7", 40000)
+		if !p.comesBy(left, "out") {
+			t.Fatalf("%s does not leave as %s\n%s", c.host, c.src, stepsOf(left))
+		}
+		if as := left.Outputs[0].Packet.Src(); as != netip.MustParseAddr(c.as) {
+			t.Errorf("%s, %s, leaves as %v, want %s", c.host, c.src, as, c.as)
+		}
+	}
+}
+
+// TestWhatIsJudgedAgainIsWhatItWas has two SNATs with one pool, and what one of them exempts:
+// judged again, a connection is remembered as it was, in one pass, and not translated once more.
+func TestWhatIsJudgedAgainIsWhatItWas(t *testing.T) {
+	p := passageOf(t, crossingTenant("blue", "", 2),
+		crossingObject("blue", "SNAT", "first", "priority: 200, from: {endpoints: [h1]}, addresses: [203.0.113.10-203.0.113.13], exempt: {cidrs: [198.51.100.0/24]}"),
+		crossingObject("blue", "SNAT", "second", "addresses: [203.0.113.10-203.0.113.13]"))
+	for _, c := range []struct {
+		host, src, dst, as string
+		by                 intent.ID
+	}{
+		{"blue-h1", "10.1.0.11", "192.0.2.7", "203.0.113.10", "blue/snat/first"},
+		{"blue-h2", "10.1.0.12", "192.0.2.7", "203.0.113.10", "blue/snat/second"},
+		{"blue-h1", "10.1.0.11", "198.51.100.7", "10.1.0.11", "blue/snat/first/exempt"},
+	} {
+		p.hears(t, p.says(c.host, c.src, c.dst, 40001))
+		p.judgedAgain(t, "blue")
+		again := p.says(c.host, c.src, c.dst, 40001)
+		p.hears(t, again)
+		if as := again.Outputs[0].Packet.Src(); as != netip.MustParseAddr(c.as) {
+			t.Errorf("%s leaves for %s as %v, want %s", c.host, c.dst, as, c.as)
+		}
+		if len(again.Commits) != 1 || again.Steps[len(again.Steps)-1].Pass != 1 {
+			t.Fatalf("%d commits, and %d passes\n%s", len(again.Commits), again.Steps[len(again.Steps)-1].Pass, stepsOf(again))
+		}
+		made := again.Commits[0]
+		if by, _ := p.in.Numbers.Origin(pipeline.ObjectOf(made.Label, made.Mark)); by != c.by {
+			t.Errorf("%s has left for %s by %s, which is now %s", c.host, c.dst, c.by, by)
+		}
+	}
+}
+
+// TestWhatAnAuditHasNoRoomForDoesNotCrossTheRouter has a tenant that is only audited have one
+// connection more than it may: inside, it passes, and is not remembered. To the outside it would
+// leave with its own address, and from there it would come to nobody.
+func TestWhatAnAuditHasNoRoomForDoesNotCrossTheRouter(t *testing.T) {
+	p := passageOf(t, crossingTenant("blue", "mode: audit, limits: {connections: 1}", 2),
+		crossingObject("blue", "SNAT", "all", "addresses: [203.0.113.10], exempt: {cidrs: [198.51.100.0/24]}"),
+		crossingObject("blue", "FloatingIP", "h2-ip", "address: 203.0.113.20, endpoint: h2"))
+	p.ct.Limits = map[uint16]int{p.in.Numbers.Zone("blue"): 1}
+	p.hears(t, p.says("blue-h1", "10.1.0.11", "192.0.2.7", 40000))
+	inside := flowsim.Tuple{Protocol: 6, Src: netip.MustParseAddr("10.1.0.11"), Dst: netip.MustParseAddr("10.1.0.12"), SrcPort: 40001, DstPort: 80}
+	if trace := p.sim.Send(segmentOf(portOn(p.in, "blue-h1"), [6]byte{2, 0, 0, 0, 0, 0x11}, [6]byte{2, 0, 0, 0, 0, 0x12}, inside), &p.ct); !p.comesBy(trace, "blue-h2") {
+		t.Errorf("inside, it comes to %v\n%s", delivered(trace), stepsOf(trace))
+	}
+	for what, c := range map[string]struct{ host, src, dst string }{
+		"translated":            {"blue-h1", "10.1.0.11", "192.0.2.7"},
+		"exempt":                {"blue-h1", "10.1.0.11", "198.51.100.7"},
+		"by a floating IP":      {"blue-h2", "10.1.0.12", "192.0.2.7"},
+		"to its own tenant's":   {"blue-h1", "10.1.0.11", "203.0.113.20"},
+		"to its own, by itself": {"blue-h2", "10.1.0.12", "203.0.113.20"},
+	} {
+		if trace := p.says(c.host, c.src, c.dst, 40002); len(delivered(trace)) > 0 || len(trace.Commits) > 0 {
+			t.Errorf("%s: leaves by %v\n%s", what, delivered(trace), stepsOf(trace))
+		}
+	}
+	came := flowsim.Tuple{Protocol: 6, Src: netip.MustParseAddr("192.0.2.7"), Dst: netip.MustParseAddr("203.0.113.20"), SrcPort: 40003, DstPort: 80}
+	to := pipeline.ExternalSite{External: p.in.Model.Bridges()[0].Externals[0]}.RouterMAC()
+	if trace := p.sim.Send(segmentOf(portOn(p.in, "out"), [6]byte{2, 0, 0, 0, 0xff, 1}, to, came), &p.ct); len(delivered(trace)) > 0 {
+		t.Errorf("from outside, it comes to %v\n%s", delivered(trace), stepsOf(trace))
 	}
 }
