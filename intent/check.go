@@ -17,13 +17,25 @@ func New(s Spec) (*Model, error) { return check(s, uncompiled) }
 
 // check is New, with another table of what is not compiled yet.
 func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
-	c := &checker{
+	c := newChecker(s, uncompiled)
+	if err := c.all(); err != nil {
+		return nil, err
+	}
+	return c.model, nil
+}
+
+func newChecker(s Spec, uncompiled map[feature]bool) *checker {
+	return &checker{
 		spec: s, uncompiled: uncompiled, model: Empty(), tenants: map[string]*Tenant{}, networks: map[ID]*Network{},
 		groups: map[ID]*Group{}, seen: map[ID]Position{}, subnets: map[inNetwork]Subnet{}, flawed: map[*Network]bool{},
 		bridge: map[string]*Bridge{}, murky: map[string]bool{}, ports: map[string]owned[place]{}, routers: map[string]owned[place]{},
-		endpoint: map[ID]*Endpoint{}, doubtful: map[*Endpoint]bool{}, written: map[ID]written{},
+		endpoint: map[ID]*Endpoint{}, doubtful: map[*Endpoint]bool{}, written: map[ID]written{}, floats: map[floated]place{},
 		owners: map[string]map[netip.Addr]*Endpoint{}, byLabel: map[string]map[string][]*Endpoint{},
 	}
+}
+
+// all checks everything.
+func (c *checker) all() error {
 	c.bridges()
 	c.tenantsOf()
 	c.networksOf()
@@ -34,16 +46,13 @@ func check(s Spec, uncompiled map[feature]bool) (*Model, error) {
 	c.balancers()
 	c.clashes()
 	c.sort()
-	if len(c.problems) == 0 && !s.unsound {
+	if len(c.problems) == 0 && !c.spec.unsound {
 		c.problems = c.refused
 	}
-	if err := c.problems.err(); err != nil {
-		return nil, err
+	if c.spec.unsound && len(c.problems) == 0 {
+		return Problems{}
 	}
-	if s.unsound {
-		return nil, Problems{}
-	}
-	return c.model, nil
+	return c.problems.err()
 }
 
 // Read parses sources and checks what they say. The error is of type Problems and has
@@ -75,6 +84,7 @@ type checker struct {
 	groups     map[ID]*Group
 	seen       map[ID]Position // every object by its ID
 	subnets    map[inNetwork]Subnet
+	lengths    [129]bool         // of the prefixes of subnets
 	flawed     map[*Network]bool // not all of it could be read
 	bridge     map[string]*Bridge
 	murky      map[string]bool         // bridges of whose outsides not all could be read
@@ -83,6 +93,7 @@ type checker struct {
 	endpoint   map[ID]*Endpoint
 	doubtful   map[*Endpoint]bool // it has more addresses, which are wrong
 	written    map[ID]written
+	floats     map[floated]place                   // what has a floating IP
 	owners     map[string]map[netip.Addr]*Endpoint // by tenant, made when it is first asked for
 	byLabel    map[string]map[string][]*Endpoint   // by tenant and "key=value", likewise
 	hints      int
@@ -219,6 +230,7 @@ func (c *checker) networksOf() {
 			own = append(own, value[AddrRange]{rangeOf(sub.cidr.v), sub.cidr.at, sub.cidr.path, true})
 			subnets[t.Name] = append(subnets[t.Name], ownSubnet{sub.cidr, n.Name, len(subnets[t.Name])})
 			n.Subnets = append(n.Subnets, Subnet{sub.cidr.v, sub.gateway.v})
+			c.lengths[sub.cidr.v.Bits()] = true
 			c.subnets[inNetwork{n, sub.cidr.v}] = Subnet{sub.cidr.v, sub.gateway.v}
 		}
 		c.write(n.ID(), written{addresses: own, place: s.place})
@@ -334,14 +346,19 @@ func (c *checker) sort() {
 		slices.SortFunc(t.Networks, func(a, b *Network) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Endpoints, func(a, b *Endpoint) int { return cmp.Compare(a.Name, b.Name) })
 		slices.SortFunc(t.Groups, func(a, b *Group) int { return cmp.Compare(a.Name, b.Name) })
-		slices.SortFunc(t.Policies, inOrder)
 		slices.SortFunc(t.SNATs, func(a, b *SNAT) int {
 			return cmp.Or(-cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
 		})
-		slices.SortFunc(t.FloatingIPs, func(a, b *FloatingIP) int { return cmp.Compare(a.Name, b.Name) })
-		slices.SortFunc(t.PortForwards, func(a, b *PortForward) int { return cmp.Compare(a.Name, b.Name) })
-		slices.SortFunc(t.LoadBalancers, func(a, b *LoadBalancer) int { return cmp.Compare(a.Name, b.Name) })
+		t.sortLeaves()
 	}
+}
+
+// sortLeaves is sort, for the kinds of leaves.
+func (t *Tenant) sortLeaves() {
+	slices.SortFunc(t.Policies, inOrder)
+	slices.SortFunc(t.FloatingIPs, func(a, b *FloatingIP) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.PortForwards, func(a, b *PortForward) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(t.LoadBalancers, func(a, b *LoadBalancer) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // tiers are the bands of policies in the order in which they are asked.

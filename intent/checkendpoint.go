@@ -172,6 +172,9 @@ const fewSubnets = 16
 // longest is subnetOf for a network with many subnets.
 func (c *checker) longest(n *Network, a netip.Addr) (Subnet, bool) {
 	for bits := a.BitLen(); bits >= 0; bits-- {
+		if !c.lengths[bits] {
+			continue
+		}
 		if s, ok := c.subnets[inNetwork{n, netip.PrefixFrom(a, bits).Masked()}]; ok {
 			return s, true
 		}

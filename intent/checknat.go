@@ -13,9 +13,8 @@ func (c *checker) nat() {
 	for _, s := range c.spec.snats {
 		c.snat(s)
 	}
-	given := map[string]place{}
 	for _, s := range c.spec.floatings {
-		c.floating(s, given)
+		c.floating(s)
 	}
 	for _, s := range c.spec.forwards {
 		c.forward(s)
@@ -257,7 +256,7 @@ func (c *checker) notInside(t *Tenant, r AddrRange, at place) bool {
 	return true
 }
 
-func (c *checker) floating(s floatingSpec, given map[string]place) {
+func (c *checker) floating(s floatingSpec) {
 	t := c.tenant(s.meta)
 	if t == nil {
 		return
@@ -278,15 +277,23 @@ func (c *checker) floating(s floatingSpec, given map[string]place) {
 		c.bad(s.address.place(), "an SNAT or a PortForward may use it", "%v is the router's own address, and a floating IP takes all that comes", f.Address)
 	}
 	f.Bridge, f.External, f.Gateway = x.Bridge, x.Network, c.gatewayOf(f.Endpoint, f.IP)
-	key := fmt.Sprint(t.Name, " ", f.IP, " ", x.Network)
-	if first, twice := given[key]; twice {
+	if first, twice := c.floats[f.floated()]; twice {
 		c.bad(s.target.endpoint.place(), "connections could leave as either: for more addresses to come in by, write port forwards", "%v of endpoint %q has a floating IP on %q already, at %s", f.IP, f.Endpoint.Name, x.Network, lineOf(first.at))
 	} else {
-		given[key] = s.address.place()
+		c.floats[f.floated()] = s.address.place()
 	}
 	c.write(f.ID(), written{addresses: single(s.address), place: s.place})
 	t.FloatingIPs = append(t.FloatingIPs, f)
 }
+
+// floated is an address inside, which on each network outside has one floating IP at most.
+type floated struct {
+	tenant  string
+	ip      netip.Addr
+	network string
+}
+
+func (f *FloatingIP) floated() floated { return floated{f.Tenant, f.IP, f.External} }
 
 // single is an address as a range.
 func single(a value[netip.Addr]) []value[AddrRange] {

@@ -25,30 +25,34 @@ func (c *checker) groupsOf() {
 
 func (c *checker) policies() {
 	for _, s := range c.spec.policies {
-		t := c.tenant(s.meta)
-		if t == nil {
-			continue
-		}
-		p := &Policy{
-			Tenant: t.Name, Name: s.name.v, Priority: DefaultPriority,
-			Tier: cmp.Or(Tier(s.tier.v), ApplicationTier), OnRevoke: cmp.Or(OnRevoke(s.onRevoke.v), RevokeEnforce),
-		}
-		if s.priority.set {
-			p.Priority = uint16(s.priority.v)
-		}
-		if !c.is(p.ID(), s.place) {
-			continue
-		}
-		c.uses(p.OnRevoke == RevokeKeep, revokeKeep, s.onRevoke.place())
-		c.uses(p.OnRevoke == RevokeReset, revokeReset, s.onRevoke.place())
-		p.AppliesTo = c.appliesTo(t, s.appliesTo)
-		for _, u := range s.rules {
-			if r := c.rule(t, p, u); r != nil {
-				p.Rules = append(p.Rules, r)
-			}
-		}
-		t.Policies = append(t.Policies, p)
+		c.policy(s)
 	}
+}
+
+func (c *checker) policy(s policySpec) {
+	t := c.tenant(s.meta)
+	if t == nil {
+		return
+	}
+	p := &Policy{
+		Tenant: t.Name, Name: s.name.v, Priority: DefaultPriority,
+		Tier: cmp.Or(Tier(s.tier.v), ApplicationTier), OnRevoke: cmp.Or(OnRevoke(s.onRevoke.v), RevokeEnforce),
+	}
+	if s.priority.set {
+		p.Priority = uint16(s.priority.v)
+	}
+	if !c.is(p.ID(), s.place) {
+		return
+	}
+	c.uses(p.OnRevoke == RevokeKeep, revokeKeep, s.onRevoke.place())
+	c.uses(p.OnRevoke == RevokeReset, revokeReset, s.onRevoke.place())
+	p.AppliesTo = c.appliesTo(t, s.appliesTo)
+	for _, u := range s.rules {
+		if r := c.rule(t, p, u); r != nil {
+			p.Rules = append(p.Rules, r)
+		}
+	}
+	t.Policies = append(t.Policies, p)
 }
 
 // appliesTo is the selector of a policy's own endpoints.

@@ -4,11 +4,14 @@ import "strings"
 
 // An edition is files as they are now, and what has changed since they were read last.
 type edition struct {
-	files []*file
-	stale map[string]bool     // tenants that have other documents; no name: the bridges
-	gone  map[string][]*sheet // documents that are not where they were, by their text
-	todo  []reading           // documents to be read
+	files   []*file
+	changes map[string]change   // by tenant; of bridges under no name
+	gone    map[string][]*sheet // documents that are not where they were, by their text
+	todo    []reading           // documents to be read
 }
+
+// A change is the documents of a tenant that it had, and those that it has now.
+type change struct{ gone, come []*sheet }
 
 // A reading is a document that is to be read, of which nothing is known but its text.
 type reading struct {
@@ -20,7 +23,7 @@ type reading struct {
 // edit reads those documents that are new, or returns nil if something is wrong: with a file, with
 // a document, or that there is none.
 func (r *Reader) edit(sources []Source) *edition {
-	e := &edition{stale: map[string]bool{}, gone: map[string][]*sheet{}, files: make([]*file, len(sources))}
+	e := &edition{changes: map[string]change{}, gone: map[string][]*sheet{}, files: make([]*file, len(sources))}
 	cuts := make([]cut, len(sources))
 	names := make(map[string]bool, len(sources))
 	for i, src := range sources {
@@ -146,11 +149,15 @@ func (e *edition) something() bool {
 // notice notes whose documents have changed.
 func (e *edition) notice() {
 	for _, d := range e.todo {
-		e.stale[d.doc.tenant] = true
+		x := e.changes[d.doc.tenant]
+		x.come = append(x.come, d.doc)
+		e.changes[d.doc.tenant] = x
 	}
 	for _, some := range e.gone {
 		for _, d := range some {
-			e.stale[d.tenant] = true
+			x := e.changes[d.tenant]
+			x.gone = append(x.gone, d)
+			e.changes[d.tenant] = x
 		}
 	}
 }
@@ -160,7 +167,7 @@ func (e *edition) allStale() {
 	for _, f := range e.files {
 		for _, s := range f.slots {
 			if s.doc != nil {
-				e.stale[s.doc.tenant] = true
+				e.changes[s.doc.tenant] = change{}
 			}
 		}
 	}

@@ -19,8 +19,9 @@ type Reader struct {
 // A kept is a tenant as it was read last. As long as none of its documents changes it is the same
 // *Tenant, which tells everybody that there is nothing to do for it.
 type kept struct {
-	tenant *Tenant
-	at     map[ID]Position
+	tenant  *Tenant
+	at      map[ID]Position
+	checker *checker // what is known of it, to check leaves with; nil: it is to be checked whole
 }
 
 // Read is like the function Read.
@@ -39,7 +40,7 @@ func (r *Reader) again(sources []Source) *Model {
 		return nil
 	}
 	now := Reader{files: e.byName(), bridges: r.bridges, kept: r.kept}
-	if e.stale[""] || r.bridges == nil {
+	if _, other := e.changes[""]; other || r.bridges == nil {
 		if !now.readBridges(e.files) {
 			return nil
 		}
@@ -48,16 +49,35 @@ func (r *Reader) again(sources []Source) *Model {
 		now.kept = nil
 		e.allStale()
 	}
-	delete(e.stale, "")
-	if !now.check(e) {
+	delete(e.changes, "")
+	alone, whole := now.checkLeaves(e)
+	if !now.check(e.files, whole) {
 		return nil
 	}
 	m := now.model(e.files)
-	if m.conflict() {
+	if len(whole) > 0 && m.conflict() || slices.ContainsFunc(alone, m.conflictOf) {
 		return nil
 	}
 	*r = now
 	return m
+}
+
+// checkLeaves checks the tenants of which only leaves have changed. It returns these leaves, and
+// which tenants are still to be checked.
+func (r *Reader) checkLeaves(e *edition) (alone []*sheet, whole map[string]bool) {
+	whole = map[string]bool{}
+	now := maps.Clone(r.kept)
+	for name, x := range e.changes {
+		if r.kept[name] != nil {
+			if k := r.kept[name].withOther(x); k != nil {
+				now[name], alone = k, append(alone, x.come...)
+				continue
+			}
+		}
+		whole[name] = true
+	}
+	r.kept = now
+	return alone, whole
 }
 
 // model puts a model together.
@@ -115,14 +135,12 @@ func specsOf(files []*file, tenants map[string]bool) map[string]Spec {
 
 // check checks the tenants that are stale, several at a time. It reports whether nothing is wrong
 // with any.
-func (r *Reader) check(e *edition) bool {
-	if len(e.stale) == 0 {
+func (r *Reader) check(files []*file, stale map[string]bool) bool {
+	if len(stale) == 0 {
 		return true
 	}
-	e.stale[""] = true
-	specs := specsOf(e.files, e.stale)
-	bridges := specs[""]
-	delete(specs, "")
+	specs := specsOf(files, stale)
+	bridges := specsOf(files, map[string]bool{"": true})[""]
 	names := slices.Sorted(maps.Keys(specs))
 	found := make([]*kept, len(names))
 	inParts(len(names), maxParts, func(i int) { found[i] = checkOne(specs[names[i]], bridges) })
@@ -133,7 +151,7 @@ func (r *Reader) check(e *edition) bool {
 	if now == nil {
 		now = make(map[string]*kept, len(found))
 	}
-	maps.DeleteFunc(now, func(name string, _ *kept) bool { return e.stale[name] })
+	maps.DeleteFunc(now, func(name string, _ *kept) bool { return stale[name] })
 	for i, name := range names {
 		now[name] = found[i]
 	}
@@ -144,12 +162,11 @@ func (r *Reader) check(e *edition) bool {
 // checkOne checks a tenant beside the bridges. It returns nil if something is wrong.
 func checkOne(s, bridges Spec) *kept {
 	s.bridges = bridges.bridges
-	m, err := New(s)
-	if err != nil || len(m.tenants) != 1 {
+	c := newChecker(s, uncompiled)
+	if err := c.all(); err != nil || len(c.model.tenants) != 1 {
 		return nil
 	}
-	t := m.tenants[0]
-	return &kept{t, m.at[t.Name]}
+	return c.kept()
 }
 
 // conflict reports whether two tenants want the same zone or the same address outside, or

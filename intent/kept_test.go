@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +89,7 @@ func (d desk) sources() (all []Source) {
 func (d desk) edit(draw *rand.Rand) {
 	name := []string{"blue", "green", "red"}[draw.IntN(3)]
 	file := name + ".yaml"
-	switch draw.IntN(16) {
+	switch draw.IntN(26) {
 	case 0:
 		delete(d, file)
 	case 1: // its lines shift
@@ -115,11 +116,41 @@ func (d desk) edit(draw *rand.Rand) {
 		}
 	case 10, 12, 13, 14:
 		d[file] = tenantFile(name, 5000+draw.IntN(40), draw.IntN(40), 80) + natFile(name, draw)
+	case 15, 16, 17, 18, 19, 20, 21, 22, 23, 24: // one object, or two
+		for range 1 + draw.IntN(2) {
+			d[file] = editLeaf(d[file], name, draw)
+		}
 	case 11: // another change of the bridge, which is nothing to tenants
 		d["bridge.yaml"] = strings.Replace(bridgeFile, "spec: {", "spec: {allowDisruption: true, ", 1)
 	default:
 		d[file] = tenantFile(name, 5000+draw.IntN(4), draw.IntN(4), 80+draw.IntN(2))
 	}
+}
+
+var (
+	floatingSays = regexp.MustCompile(`kind: FloatingIP\n.*\nspec: .*\n`)
+	forwardSays  = regexp.MustCompile(`kind: PortForward\n.*\nspec: .*\n`)
+	balancerSays = regexp.MustCompile(`---\napiVersion: weir/v1\nkind: LoadBalancer\n.*\nspec: .*\n`)
+	rulesSay     = regexp.MustCompile(`ports: \[\d+\]}`)
+)
+
+// editLeaf changes one object that no other is made of, or takes it away.
+func editLeaf(text, name string, draw *rand.Rand) string {
+	outside := func() string { return fmt.Sprintf("203.0.113.%d", 20+draw.IntN(6)) }
+	inside := func() string { return fmt.Sprintf("10.0.0.%d", 5+draw.IntN(4)) }
+	either := []func() string{outside, inside}
+	switch draw.IntN(6) {
+	case 0:
+		return floatingSays.ReplaceAllString(text, fmt.Sprintf("kind: FloatingIP\nmetadata: {name: f, tenant: %s}\nspec: {address: %s, endpoint: one}\n", name, outside()))
+	case 1:
+		return forwardSays.ReplaceAllString(text, fmt.Sprintf("kind: PortForward\nmetadata: {name: p, tenant: %s}\nspec: {address: %s, port: %d, protocol: tcp, to: {endpoint: one, port: 22}}\n", name, outside(), 80+draw.IntN(2)))
+	case 2:
+		return rulesSay.ReplaceAllString(text, fmt.Sprintf("ports: [%d]}", 80+draw.IntN(9)))
+	case 3:
+		return balancerSays.ReplaceAllString(text, "")
+	}
+	return text + fmt.Sprintf("---\napiVersion: weir/v1\nkind: LoadBalancer\nmetadata: {name: l%d, tenant: %s}\nspec: {address: %s, ports: [{port: %d, protocol: tcp}], backends: [{%s}]}\n",
+		draw.IntN(4), name, either[draw.IntN(2)](), 80+draw.IntN(2), []string{"endpoint: one", "address: " + either[draw.IntN(2)]()}[draw.IntN(2)])
 }
 
 const bridgeFile = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\nspec: {external: {network: public, port: eth1, subnets: [{cidr: 203.0.113.0/24, gateway: 203.0.113.1}]}}\n"
@@ -136,13 +167,18 @@ func allCompiled(t testing.TB) {
 func TestAReaderReadsWhatAnotherWouldReadForTheFirstTime(t *testing.T) {
 	allCompiled(t)
 	draw := rand.New(rand.NewPCG(3, 4))
-	good, same, translating := 0, 0, 0
+	good, same, translating, leaves := 0, 0, 0, 0
 	for range 60 {
 		d := desk{"bridge.yaml": bridgeFile, "blue.yaml": tenantFile("blue", 5000, 0, 80), "green.yaml": tenantFile("green", 5001, 1, 80)}
 		var r Reader
 		var before *Model
+		var well desk // as it was when all was right
 		for range 30 {
+			e := r.edit(d.sources())
 			got, err := r.Read(d.sources()...)
+			if got != nil && before != nil {
+				leaves += onlyLeaves(e)
+			}
 			want, wantErr := Read(d.sources()...)
 			if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 				t.Fatalf("%v\n%v\nand read for the first time\n%v", d, err, wantErr)
@@ -158,14 +194,29 @@ func TestAReaderReadsWhatAnotherWouldReadForTheFirstTime(t *testing.T) {
 				translating += translatingTenants(got)
 			}
 			if got != nil {
-				before = got
+				before, well = got, maps.Clone(d)
+			} else if draw.IntN(2) == 0 {
+				maps.Copy(d, well)
 			}
 			d.edit(draw)
 		}
 	}
-	if good < 300 || same < 300 || translating < 100 {
-		t.Errorf("only %d models were good, with %d tenants as before, and %d with NAT: the edits are too wild", good, same, translating)
+	if good < 300 || same < 300 || translating < 100 || leaves < 100 {
+		t.Errorf("only %d models were good, with %d tenants as before, %d with NAT, and %d of which only leaves were others: the edits are too wild", good, same, translating, leaves)
 	}
+}
+
+// onlyLeaves counts the tenants of which only leaves have changed.
+func onlyLeaves(e *edition) (n int) {
+	if e == nil {
+		return 0
+	}
+	for _, x := range e.changes {
+		if areLeaves(x.gone) && areLeaves(x.come) {
+			n++
+		}
+	}
+	return n
 }
 
 // unlike says in what one model differs from another, or nothing.
