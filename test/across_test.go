@@ -2,12 +2,9 @@ package test
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -151,11 +148,7 @@ func TestWhoMayReachAnotherTenant(t *testing.T) {
 	as := snat("all", "addresses: [203.0.113.10]")
 	n, _, h2, r1, _, _ := sideBySide(t, twoTenants(fromInside))
 	echo(t, r1, "10.1.1.11:80")
-	c, err := h2.Dial(t.Context(), "tcp", "203.0.113.40:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
+	c := opened(t, h2, "203.0.113.40:80")
 	for _, step := range []struct {
 		name, model string
 		passes      bool
@@ -262,38 +255,17 @@ func TestResetsOfWhatIsTranslated(t *testing.T) {
 		return strings.ReplaceAll(twoTenants(fromInside, told(rules)), "}\nspec: {}", "}\nspec: {allowDisruption: true}")
 	}
 	n, _, h2, r1, _, out := sideBySide(t, model(may))
-	var opened []net.Conn
-	heard := make(chan error, 2)
-	for h, address := range map[*sandbox.Host]string{out: "203.0.113.1:80", r1: "10.1.1.11:80"} {
-		accept(t, h, address, func(c net.Conn) {
-			_, err := io.Copy(c, c)
-			heard <- err
-		})
-	}
+	var conns []net.Conn
+	servers := make(ended, 2)
+	servers.echo(t, out, "203.0.113.1:80")
+	servers.echo(t, r1, "10.1.1.11:80")
 	for _, address := range []string{"203.0.113.1:80", "203.0.113.40:80"} {
-		c, err := h2.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if err := say(c, "hello", ovstest.Patience); err != nil {
-			t.Fatal(err)
-		}
-		opened = append(opened, c)
+		conns = append(conns, opened(t, h2, address))
 	}
 	n.Weir.Apply(model("{name: rest, direction: egress, action: deny}"))
-	for _, c := range opened {
-		if err := say(c, "are you there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%v to %v: %v, want a reset", c.LocalAddr(), c.RemoteAddr(), err)
-		}
-		select {
-		case err := <-heard:
-			if !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("a server hears %v, want a reset", err)
-			}
-		case <-time.After(ovstest.Patience):
-			t.Error("a server hears nothing")
-		}
+	for _, c := range conns {
+		isReset(t, c)
+		servers.isReset(t)
 	}
 }
 
@@ -398,22 +370,12 @@ func TestARejectOfWhatIsOpenAndTranslated(t *testing.T) {
 	n, _, h2, r1, _, out := sideBySide(t, model())
 	echo(t, out, "203.0.113.1:80")
 	echo(t, r1, "10.1.1.11:80")
-	var opened []net.Conn
+	var conns []net.Conn
 	for _, address := range []string{"203.0.113.1:80", "203.0.113.40:80"} {
-		c, err := h2.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if err := say(c, "hello", ovstest.Patience); err != nil {
-			t.Fatal(err)
-		}
-		opened = append(opened, c)
+		conns = append(conns, opened(t, h2, address))
 	}
 	n.Weir.Apply(model(policy("t", "out", "{name: no, direction: egress, action: reject, protocol: tcp}")))
-	for _, c := range opened {
-		if err := say(c, "are you there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%v to %v: %v, want a reset", c.LocalAddr(), c.RemoteAddr(), err)
-		}
+	for _, c := range conns {
+		isReset(t, c)
 	}
 }

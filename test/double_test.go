@@ -3,13 +3,10 @@ package test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
@@ -62,6 +59,14 @@ func sourceZone(n *ovstest.Net) uint16 {
 	return s.Tenants[0].SourceZone
 }
 
+// bothHalves are those of a connection that a client has opened to an address of h1's.
+func bothHalves(protocol, client, address, h1, gateway string) []string {
+	return []string{
+		fmt.Sprintf("own %s %s>%s %s>%s", protocol, client, address, h1, client),
+		fmt.Sprintf("source %s %s>%s %s>%s", protocol, client, h1, h1, gateway),
+	}
+}
+
 func wantHalves(t *testing.T, n *ovstest.Net, want ...string) {
 	t.Helper()
 	got := halves(n)
@@ -99,13 +104,18 @@ func TestON11DNATAndSNATOfTheSameConnection(t *testing.T) {
 	pings(t, h2, "203.0.113.20", 2, 2)
 	pings(t, out, "203.0.113.20", 2, 2)
 	timesOut(t, out, "203.0.113.20:81")
-	wantHalves(t, n,
-		"own tcp 10.1.1.12>203.0.113.20 10.1.1.11>10.1.1.12", "source tcp 10.1.1.12>10.1.1.11 10.1.1.11>10.1.1.1",
-		"own tcp 203.0.113.1>203.0.113.20 10.1.1.11>203.0.113.1", "source tcp 203.0.113.1>10.1.1.11 10.1.1.11>10.1.1.1",
-		"own tcp 203.0.113.1>203.0.113.30 10.1.1.11>203.0.113.1", "source tcp 203.0.113.1>10.1.1.11 10.1.1.11>10.1.1.1",
-		"own tcp 10.1.1.12>203.0.113.30 10.1.1.11>10.1.1.12", "source tcp 10.1.1.12>10.1.1.11 10.1.1.11>10.1.1.1",
-		"own icmp 10.1.1.12>203.0.113.20 10.1.1.11>10.1.1.12", "source icmp 10.1.1.12>10.1.1.11 10.1.1.11>10.1.1.1",
-		"own icmp 203.0.113.1>203.0.113.20 10.1.1.11>203.0.113.1", "source icmp 203.0.113.1>10.1.1.11 10.1.1.11>10.1.1.1")
+	var want []string
+	for _, c := range [][3]string{
+		{"tcp", "10.1.1.12", "203.0.113.20"},
+		{"tcp", "203.0.113.1", "203.0.113.20"},
+		{"tcp", "203.0.113.1", "203.0.113.30"},
+		{"tcp", "10.1.1.12", "203.0.113.30"},
+		{"icmp", "10.1.1.12", "203.0.113.20"},
+		{"icmp", "203.0.113.1", "203.0.113.20"},
+	} {
+		want = append(want, bothHalves(c[0], c[1], c[2], "10.1.1.11", "10.1.1.1")...)
+	}
+	wantHalves(t, n, want...)
 }
 
 // TestRecirculationsOfBothEnds counts how often a packet of which both ends are translated comes
@@ -148,20 +158,9 @@ func TestBothHalvesEndTogether(t *testing.T) {
 	n, h1, h2, out := withoutRoute(t, model(may, double...))
 	echo(t, h1, "10.1.1.11:80")
 	echo(t, h1, "10.1.1.11:81")
-	open := func(h *sandbox.Host, address string) net.Conn {
-		c, err := h.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if err := say(c, "hello", ovstest.Patience); err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	stays, outside, forwarded := open(h2, "203.0.113.20:80"), open(out, "203.0.113.20:80"), open(out, "203.0.113.30:8080")
-	open(h2, "203.0.113.20:81")
-	open(out, "203.0.113.20:81")
+	stays, outside, forwarded := opened(t, h2, "203.0.113.20:80"), opened(t, out, "203.0.113.20:80"), opened(t, out, "203.0.113.30:8080")
+	opened(t, h2, "203.0.113.20:81")
+	opened(t, out, "203.0.113.20:81")
 	left := func(n *ovstest.Net, when string, entries int) {
 		t.Helper()
 		ovstest.Eventually(t, fmt.Sprintf("%s, %d entries are left", when, entries), func() error {
@@ -232,11 +231,16 @@ func TestBothEndsOverIPv6(t *testing.T) {
 		gets(t, h, "[2001:db8::20]:80", "h1")
 		pings(t, h, "2001:db8::20", 2, 2)
 	}
-	wantHalves(t, n,
-		"own tcp 2001:db8::9>2001:db8::20 fd00:1::11>2001:db8::9", "source tcp 2001:db8::9>fd00:1::11 fd00:1::11>fd00:1::1",
-		"own tcp fd00:1::12>2001:db8::20 fd00:1::11>fd00:1::12", "source tcp fd00:1::12>fd00:1::11 fd00:1::11>fd00:1::1",
-		"own icmpv6 2001:db8::9>2001:db8::20 fd00:1::11>2001:db8::9", "source icmpv6 2001:db8::9>fd00:1::11 fd00:1::11>fd00:1::1",
-		"own icmpv6 fd00:1::12>2001:db8::20 fd00:1::11>fd00:1::12", "source icmpv6 fd00:1::12>fd00:1::11 fd00:1::11>fd00:1::1")
+	var want []string
+	for _, c := range [][3]string{
+		{"tcp", "2001:db8::9", "2001:db8::20"},
+		{"tcp", "fd00:1::12", "2001:db8::20"},
+		{"icmpv6", "2001:db8::9", "2001:db8::20"},
+		{"icmpv6", "fd00:1::12", "2001:db8::20"},
+	} {
+		want = append(want, bothHalves(c[0], c[1], c[2], "fd00:1::11", "fd00:1::1")...)
+	}
+	wantHalves(t, n, want...)
 }
 
 // TestICMPErrorsAndFragmentsOfBothEnds has h1 say that a port is closed, and pings it with more than fits into a frame.
@@ -311,14 +315,7 @@ func TestBothEndsOfTenantsThatAreAuditedAndLimited(t *testing.T) {
 			n, h1, h2, out := withoutRoute(t, model)
 			echo(t, h1, "10.1.1.11:80")
 			for _, h := range []*sandbox.Host{out, h2} {
-				c, err := h.Dial(t.Context(), "tcp", "203.0.113.20:80")
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { c.Close() })
-				if err := say(c, "hello", ovstest.Patience); err != nil {
-					t.Error(err)
-				}
+				opened(t, h, "203.0.113.20:80")
 			}
 			if name == "limit" {
 				timesOut(t, out, "203.0.113.20:80")
@@ -373,36 +370,16 @@ func TestAResetTellsWhoSeesItsGateway(t *testing.T) {
 	calm := strings.Replace(natModel(double...), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
 	resets := object("Policy", "name: resets, tenant: t", "onRevoke: reset, rules: [{name: r, direction: ingress, action: allow, protocol: tcp, ports: [80]}]")
 	n, h1, h2, out := withoutRoute(t, calm+resets)
-	ended := make(chan error, 2)
-	accept(t, h1, "10.1.1.11:80", func(c net.Conn) {
-		_, err := io.Copy(c, c)
-		ended <- err
-	})
+	server := make(ended, 2)
+	server.echo(t, h1, "10.1.1.11:80")
 	var open []net.Conn
 	for _, h := range []*sandbox.Host{out, h2} {
-		c, err := h.Dial(t.Context(), "tcp", "203.0.113.20:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if err := say(c, "hello", ovstest.Patience); err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, c)
+		open = append(open, opened(t, h, "203.0.113.20:80"))
 	}
 	n.Weir.Apply(calm)
 	for _, c := range open {
-		if err := say(c, "still there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%v is told %v; want that it is reset", c.LocalAddr(), err)
-		}
-		select {
-		case err := <-ended:
-			if !errors.Is(err, syscall.ECONNRESET) {
-				t.Errorf("h1 is told %v; want that it is reset", err)
-			}
-		case <-time.After(ovstest.Patience):
-			t.Error("h1 is not told")
-		}
+		isReset(t, c)
+		server.isReset(t)
 	}
 }
 
@@ -413,12 +390,7 @@ func TestBothEndsOutliveTheSwitch(t *testing.T) {
 	echo(t, h1, "10.1.1.11:80")
 	var open []net.Conn
 	for _, h := range []*sandbox.Host{out, h2} {
-		c, err := h.Dial(t.Context(), "tcp", "203.0.113.20:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		open = append(open, c)
+		open = append(open, opened(t, h, "203.0.113.20:80"))
 	}
 	n.Weir.Kill()
 	n.Weir.Start()

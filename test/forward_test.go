@@ -95,15 +95,7 @@ func TestForwardedPortsThatMove(t *testing.T) {
 	}
 	echo(t, h2, "10.1.1.12:8000")
 	open := func(port int) net.Conn {
-		c, err := out.Dial(t.Context(), "tcp", fmt.Sprint("203.0.113.10:", port))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		if err := say(c, "at first", ovstest.Patience); err != nil {
-			t.Fatal(err)
-		}
-		return c
+		return opened(t, out, fmt.Sprint("203.0.113.10:", port))
 	}
 	lives := func(c net.Conn, want bool) {
 		t.Helper()

@@ -224,17 +224,9 @@ func TestRevocationOfTranslatedConnections(t *testing.T) {
 	}
 	echo(t, h1, "10.1.1.11:80")
 	echo(t, h2, "10.1.1.12:80")
-	open := func(h *sandbox.Host, address string) net.Conn {
-		c, err := h.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
 	conns := map[string]net.Conn{
-		"h2 to 80": open(h2, "203.0.113.1:80"), "h2 to 81": open(h2, "203.0.113.1:81"),
-		"in": open(out, "203.0.113.20:80"), "out": open(h1, "203.0.113.1:80"), "forwarded": open(out, "203.0.113.30:8080"),
+		"h2 to 80": opened(t, h2, "203.0.113.1:80"), "h2 to 81": opened(t, h2, "203.0.113.1:81"),
+		"in": opened(t, out, "203.0.113.20:80"), "out": opened(t, h1, "203.0.113.1:80"), "forwarded": opened(t, out, "203.0.113.30:8080"),
 	}
 	live := func(when string, want ...string) {
 		t.Helper()
@@ -493,12 +485,7 @@ func TestNATOutlivesItsDaemon(t *testing.T) {
 		from    *sandbox.Host
 		address string
 	}{{h2, "203.0.113.1:80"}, {h1, "203.0.113.1:80"}, {out, "203.0.113.20:80"}} {
-		c, err := c.from.Dial(t.Context(), "tcp", c.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		conns = append(conns, c)
+		conns = append(conns, opened(t, c.from, c.address))
 	}
 	talk := func(when string) {
 		t.Helper()

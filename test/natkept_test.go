@@ -24,16 +24,8 @@ func TestWhatIsKeptThroughNATLosesItsAddress(t *testing.T) {
 	n, h1, _, outside := behind(t, natModel(as, kept(in+", "+out)))
 	echo(t, h1, "10.1.1.11:80")
 	echo(t, outside, "203.0.113.1:80")
-	came, err := outside.Dial(t.Context(), "tcp", "203.0.113.20:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { came.Close() })
-	left, err := h1.Dial(t.Context(), "tcp", "203.0.113.1:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { left.Close() })
+	came := opened(t, outside, "203.0.113.20:80")
+	left := opened(t, h1, "203.0.113.1:80")
 	live := func(when string, patience time.Duration, want bool) {
 		t.Helper()
 		for name, err := range map[string]error{"from outside": say(came, "hello", patience), "to the outside": say(left, "hello", patience)} {

@@ -53,23 +53,6 @@ func (s *talker) speak(hello, line string) error {
 	return err
 }
 
-// hearsLine waits for a line of the server.
-func hearsLine(c net.Conn, line string, patience time.Duration) error {
-	c.SetDeadline(time.Now().Add(patience))
-	buf := make([]byte, len(line))
-	for got := 0; got < len(buf); {
-		n, err := c.Read(buf[got:])
-		if err != nil {
-			return err
-		}
-		got += n
-	}
-	if string(buf) != line {
-		return fmt.Errorf("heard %q, want %q", buf, line)
-	}
-	return nil
-}
-
 // A told connection is one on which the client has said hello.
 type told struct {
 	net.Conn

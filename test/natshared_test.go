@@ -186,15 +186,7 @@ func TestRevocationBehindASharedAddress(t *testing.T) {
 	n, h1, h2, out := neighbours(t, both)
 	echo(t, out, "203.0.113.1:80")
 	echo(t, out, "203.0.113.1:81")
-	open := func(h *sandbox.Host, address string) net.Conn {
-		c, err := h.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
-	h1to80, h1to81, h2to81 := open(h1, "203.0.113.1:80"), open(h1, "203.0.113.1:81"), open(h2, "203.0.113.1:81")
+	h1to80, h1to81, h2to81 := opened(t, h1, "203.0.113.1:80"), opened(t, h1, "203.0.113.1:81"), opened(t, h2, "203.0.113.1:81")
 	entries := func(want int) {
 		t.Helper()
 		ovstest.Eventually(t, "connections in the common zone", func() error {

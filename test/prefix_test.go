@@ -146,12 +146,7 @@ func TestRevocationOfPublicNetworks(t *testing.T) {
 		from    *sandbox.Host
 		address string
 	}{"in": {out, "198.51.100.3:80"}, "out to 80": {p1, "203.0.113.1:80"}, "out to 81": {p1, "203.0.113.1:81"}} {
-		conn, err := c.from.Dial(t.Context(), "tcp", c.address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		conns[name] = conn
+		conns[name] = opened(t, c.from, c.address)
 	}
 	live := func(when string, ended ...string) {
 		t.Helper()

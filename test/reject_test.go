@@ -173,18 +173,9 @@ func TestAConnectionThatIsRejectedNowIsReset(t *testing.T) {
 	n, h1, h2 := dual(t)
 	w := n.Run(dualModel("allowDisruption: true", forH2("{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [81]}")))
 	accept(t, h2, "10.1.1.2:81", func(c net.Conn) { io.Copy(c, c) })
-	c, err := h1.Dial(t.Context(), "tcp", "10.1.1.2:81")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if err := say(c, "hello", ovstest.Patience); err != nil {
-		t.Fatal(err)
-	}
+	c := opened(t, h1, "10.1.1.2:81")
 	w.Apply(dualModel("allowDisruption: true", forH2("{name: echo, direction: ingress, action: reject, protocol: tcp, ports: [81]}")))
-	if err := say(c, "still there?", ovstest.Patience); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the connection says %v; want it reset", err)
-	}
+	isReset(t, c)
 	refusedTCP(t, h1, "10.1.1.2:81")
 }
 

@@ -162,16 +162,18 @@ func say(c conn, line string, patience time.Duration) error {
 	if _, err := c.Write([]byte(line)); err != nil {
 		return err
 	}
+	return hearsLine(c, line, patience)
+}
+
+// hearsLine waits for a line.
+func hearsLine(c conn, line string, patience time.Duration) error {
+	c.SetDeadline(time.Now().Add(patience))
 	buf := make([]byte, len(line))
-	for got := 0; got < len(buf); {
-		n, err := c.Read(buf[got:])
-		if err != nil {
-			return err
-		}
-		got += n
+	if _, err := io.ReadFull(c, buf); err != nil {
+		return err
 	}
 	if string(buf) != line {
-		return fmt.Errorf("said %q, heard %q", line, buf)
+		return fmt.Errorf("heard %q, want %q", buf, line)
 	}
 	return nil
 }

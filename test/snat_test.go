@@ -57,21 +57,12 @@ func TestAnSNATForLessEndsWhatItNoLongerCovers(t *testing.T) {
 	}
 	n, h1, h2, out := behind(t, model("to: {cidrs: [198.51.100.0/24, 192.0.2.0/24], protocol: tcp, ports: [80, 443]}"))
 	partners(t, out, "198.51.100.1/32", "192.0.2.1/32")
-	open := func(h *sandbox.Host, address string) net.Conn {
-		t.Helper()
-		c, err := h.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		return c
-	}
 	conns := map[string]net.Conn{}
 	for _, address := range []string{"198.51.100.1:80", "198.51.100.1:443", "192.0.2.1:80", "203.0.113.1:80"} {
 		echo(t, out, address)
-		conns[address] = open(h1, address)
+		conns[address] = opened(t, h1, address)
 	}
-	conns["h2"] = open(h2, "198.51.100.1:80")
+	conns["h2"] = opened(t, h2, "198.51.100.1:80")
 	for _, step := range []struct{ spec, ends string }{
 		{"to: {cidrs: [198.51.100.0/24], protocol: tcp, ports: [80, 443]}", "192.0.2.1:80"},
 		{"to: {cidrs: [198.51.100.0/24], protocol: tcp, ports: [80]}", "198.51.100.1:443"},
@@ -122,11 +113,7 @@ func TestWhatIsExemptKeepsItsAddress(t *testing.T) {
 	echo(t, h1, "10.1.1.11:80")
 	conns := map[string]net.Conn{}
 	for _, address := range []string{"198.51.100.1:80", "203.0.113.1:80"} {
-		c, err := h1.Dial(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
+		c := opened(t, h1, address)
 		if conns[address] = c; say(c, "hello", ovstest.Patience) != nil {
 			t.Errorf("%s does not answer", address)
 		}

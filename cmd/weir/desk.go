@@ -251,18 +251,10 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 // zone lists the connections of one zone of a tenant.
 func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers, seen published) ([]api.Connection, error) {
 	var list []api.Connection
-	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
-		var damage *conntrack.Damage
-		if errors.As(err, &damage) { // it costs one line, not the list
-			d.log.WithField("tenant", tenant).WithError(err).Warn("a connection cannot be read")
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+	err := d.entriesOf(ctx, zone, func(e conntrack.Entry) {
 		list = append(list, seen.tell(connectionOf(tenant, e, n), e))
-	}
-	return list, nil
+	})
+	return list, err
 }
 
 func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Connection {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -96,20 +95,12 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 
 // matching returns the connections of a zone that f means.
 func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers, seen published) (some []pipeline.Connection, err error) {
-	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
-		var damage *conntrack.Damage
-		if errors.As(err, &damage) {
-			d.log.WithField("tenant", f.Tenant).WithError(err).Warn("a connection cannot be read")
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
 		if c, ok := trackedOf(e); ok && f.Matches(seen.tell(connectionOf(f.Tenant, e, n), e)) {
 			some = append(some, c)
 		}
-	}
-	return some, nil
+	})
+	return some, err
 }
 
 // bridgesByDatapath returns a bridge of the tenant on each datapath that it has some on.

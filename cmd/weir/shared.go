@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 
 	"weir/api"
@@ -27,18 +26,13 @@ type half struct {
 func (d *desk) published(ctx context.Context, tenant intent.ID, n pipeline.Numbers, m *intent.Model) (published, error) {
 	all, halves := published{}, pipeline.HalvesOf(n, tenant, m)
 	for _, zone := range halves.Shared() {
-		for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
-			var damage *conntrack.Damage
-			if errors.As(err, &damage) {
-				d.log.WithField("zone", zone).WithError(err).Warn("a connection cannot be read")
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
+		err := d.entriesOf(ctx, zone, func(e conntrack.Entry) {
 			if halves.Alias(e.Orig.Src) {
 				all[half{e.Protocol, e.Orig.Src, e.Orig.Dst, e.Orig.SrcPort, e.Orig.DstPort, e.Orig.ICMPID}] = e.Reply
 			}
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
 	return all, nil

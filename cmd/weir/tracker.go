@@ -11,24 +11,31 @@ import (
 	"weir/intent"
 )
 
-// trackedIn reads the connections of a zone for the controller. A line that makes no sense
-// costs the connection that it is about.
-func (d *desk) trackedIn(ctx context.Context, zone uint16) ([]pipeline.Connection, error) {
-	var all []pipeline.Connection
+// entriesOf goes through the connections of a zone. A line that makes no sense costs the
+// connection that it is about.
+func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.Entry)) error {
 	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
 		var damage *conntrack.Damage
-		if errors.As(err, &damage) {
+		switch {
+		case errors.As(err, &damage):
 			d.log.WithField("zone", zone).WithError(err).Warn("a connection cannot be read")
-			continue
+		case err != nil:
+			return err
+		default:
+			each(e)
 		}
-		if err != nil {
-			return nil, err
-		}
+	}
+	return nil
+}
+
+// trackedIn reads the connections of a zone for the controller.
+func (d *desk) trackedIn(ctx context.Context, zone uint16) (all []pipeline.Connection, err error) {
+	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
 		if c, ok := trackedOf(e); ok {
 			all = append(all, c)
 		}
-	}
-	return all, nil
+	})
+	return all, err
 }
 
 // protocolNames are the protocols to which Open vSwitch gives names (IANA).
