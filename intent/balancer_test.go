@@ -1,7 +1,9 @@
 package intent
 
 import (
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +69,12 @@ func TestWhatALoadBalancerSays(t *testing.T) {
 		{"labels select by the first address, and what is named comes first", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [{labels: {tier: [web, db]}, weight: 7}, {endpoint: web}]",
 			with(func(l *LoadBalancer) {
 				l.Backends = []Backend{{Endpoint: db, Network: dmz, IP: addr("10.2.0.11"), Weight: 7, Gateway: addr("10.2.0.1")}, webAt}
+			})},
+		{"an endpoint that two items select is the first one's", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [{labels: {tier: web}, weight: 7}, {labels: {tier: [app, web]}, weight: 8}]",
+			with(func(l *LoadBalancer) {
+				b := webAt
+				b.Weight = 7
+				l.Backends = []Backend{b}
 			})},
 		{"labels that nobody of the family has", `address: "fd00:1::100", ports: [{port: 80, protocol: tcp}], backends: [{labels: {tier: db}}]`,
 			with(func(l *LoadBalancer) { l.Address = addr("fd00:1::100") })},
@@ -255,5 +263,27 @@ func TestTheReferenceOfLoadBalancersIsAModel(t *testing.T) {
 	all := m.Tenant("blue").LoadBalancers
 	if len(all) != 3 || len(all[1].Backends) != 3 || len(all[2].Backends) != 2 {
 		t.Errorf("%d load balancers: %+v", len(all), all)
+	}
+}
+
+// TestAnAddressIsInItsSubnetHoweverManyThereAre asks networks with more and more subnets.
+func TestAnAddressIsInItsSubnetHoweverManyThereAre(t *testing.T) {
+	for _, n := range []int{1, fewSubnets, fewSubnets + 1, 40} {
+		c := checker{subnets: map[inNetwork]Subnet{}}
+		network := &Network{}
+		for i := range n {
+			s := Subnet{CIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(3 * i), 0, 0}), 15+i%10).Masked()}
+			network.Subnets = append(network.Subnets, s)
+			c.subnets[inNetwork{network, s.CIDR}] = s
+		}
+		for i := range n {
+			for _, a := range []netip.Addr{netip.AddrFrom4([4]byte{10, byte(3 * i), 0, 9}), netip.AddrFrom4([4]byte{10, byte(3*i + 2), 0, 9}), addr("fd00::1")} {
+				want := slices.IndexFunc(network.Subnets, func(s Subnet) bool { return s.CIDR.Contains(a) })
+				got, ok := c.subnetOf(network, a)
+				if ok != (want >= 0) || ok && !got.CIDR.Contains(a) {
+					t.Errorf("of %d subnets, %v is in %v, %t", n, a, got.CIDR, ok)
+				}
+			}
+		}
 	}
 }
