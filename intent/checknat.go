@@ -374,10 +374,10 @@ func (c *checker) stranger(t *Tenant, name value[string]) {
 // addressOf returns the address of e that is meant: the one that is said, or the only one
 // of its family.
 func (c *checker) addressOf(e *Endpoint, s targetSpec, public netip.Addr) (a netip.Addr, ok bool) {
-	var fit []string
+	n := 0
 	for _, ip := range e.IPs {
 		if ip.Is4() == public.Is4() {
-			a, fit = ip, append(fit, ip.String())
+			a, n = ip, n+1
 		}
 	}
 	switch version := versionOf(public.Is4()); {
@@ -387,17 +387,28 @@ func (c *checker) addressOf(e *Endpoint, s targetSpec, public netip.Addr) (a net
 		return s.ip.v, true
 	case c.doubtful[e]:
 	case s.ip.set:
-		c.bad(s.ip.place(), meant(s.ip.v.String(), slices.Values(fit)), "endpoint %q does not have the address %v", e.Name, s.ip.v)
+		c.bad(s.ip.place(), meant(s.ip.v.String(), slices.Values(e.of(public.Is4()))), "endpoint %q does not have the address %v", e.Name, s.ip.v)
 	case len(e.IPs) == 0:
 		c.bad(s.endpoint.place(), "give it ips", "endpoint %q has no addresses, so that %v could stand for none", e.Name, public)
-	case len(fit) == 0:
+	case n == 0:
 		c.bad(s.endpoint.place(), "IPv4 is not translated to IPv6", "endpoint %q has no %s address that %v could stand for", e.Name, version, public)
-	case len(fit) > 1:
-		c.bad(s.endpoint.place(), "add ip: "+fit[0], "endpoint %q has %d %s addresses: %s", e.Name, len(fit), version, strings.Join(fit, ", "))
+	case n > 1:
+		fit := e.of(public.Is4())
+		c.bad(s.endpoint.place(), "add ip: "+fit[0], "endpoint %q has %d %s addresses: %s", e.Name, n, version, strings.Join(fit, ", "))
 	default:
 		return a, true
 	}
 	return a, false
+}
+
+// of returns the addresses of e that are IPv4, or else IPv6, as they are written.
+func (e *Endpoint) of(v4 bool) (all []string) {
+	for _, ip := range e.IPs {
+		if ip.Is4() == v4 {
+			all = append(all, ip.String())
+		}
+	}
+	return all
 }
 
 func (c *checker) forward(s forwardSpec) {

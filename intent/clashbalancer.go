@@ -100,21 +100,18 @@ func (f listener) collides(b listener) clash {
 }
 
 // loops returns backends that are the address of another load balancer, by which a connection
-// would be sent on once more, perhaps for ever.
+// would be sent on once more, perhaps for ever. An endpoint's address is none.
 func (m *Model) loops() (all []clash) {
-	stand := map[spot]ID{}
-	for _, t := range m.tenants {
-		for _, l := range t.LoadBalancers {
-			if s, ok := l.spot(); ok && !l.Inside() {
-				stand[spot{"", s.address}] = l.ID() // whichever way a connection goes out
-			} else if ok {
-				stand[s] = l.ID()
-			}
-		}
-	}
+	var stand map[spot]ID
 	for _, t := range m.tenants {
 		for _, l := range t.LoadBalancers {
 			for _, b := range l.Backends {
+				if b.Endpoint != nil {
+					continue
+				}
+				if stand == nil {
+					stand = m.balanced()
+				}
 				if id, ok := stand[b.spot()]; ok {
 					all = append(all, l.loop(b, id))
 				}
@@ -122,6 +119,24 @@ func (m *Model) loops() (all []clash) {
 		}
 	}
 	return all
+}
+
+// balanced returns the addresses of load balancers. Those outside are of one network, for it does
+// not matter by which way a connection goes out.
+func (m *Model) balanced() map[spot]ID {
+	stand := map[spot]ID{}
+	for _, t := range m.tenants {
+		for _, l := range t.LoadBalancers {
+			s, ok := l.spot()
+			if !l.Inside() {
+				s.where = ""
+			}
+			if ok {
+				stand[s] = l.ID()
+			}
+		}
+	}
+	return stand
 }
 
 // spot returns where the address of a backend is.
