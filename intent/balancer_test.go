@@ -274,7 +274,7 @@ func TestAnAddressIsInItsSubnetHoweverManyThereAre(t *testing.T) {
 		for i := range n {
 			s := Subnet{CIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(3 * i), 0, 0}), 15+i%10).Masked()}
 			network.Subnets = append(network.Subnets, s)
-			c.subnets[inNetwork{network, s.CIDR}] = s
+			c.subnets[inNetwork{network, s.CIDR}], c.lengths[s.CIDR.Bits()] = s, true
 		}
 		for i := range n {
 			for _, a := range []netip.Addr{netip.AddrFrom4([4]byte{10, byte(3 * i), 0, 9}), netip.AddrFrom4([4]byte{10, byte(3*i + 2), 0, 9}), addr("fd00::1")} {
