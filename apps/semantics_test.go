@@ -41,10 +41,10 @@ func TestSemantics(t *testing.T) {
 			state := rapid.SampledFrom(traced).Draw(t, "state")
 			want := w.reference(p, state)
 			if got := w.simulated(p, state).beside(want); got != want {
-				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s", w.text, w.frame(p).text(), state, want, got)
+				w.disagree(t, w.frame(p), state, want, "flowsim", got, "")
 			}
 			if got, trace := tr.trace(t, w, p, state); got.beside(want) != want.path() {
-				t.Fatalf("%s\n%s, %s\nreference: %s\ntrace:     %s\n%s", w.text, w.frame(p).text(), state, want, got, trace)
+				w.disagree(t, w.frame(p), state, want, "trace", got, trace)
 			}
 			n++
 			if want.port != 0 {
@@ -53,6 +53,11 @@ func TestSemantics(t *testing.T) {
 		}
 	})
 	t.Logf("%d pairs, of which %d pass; three opinions on each", n, passed)
+}
+
+// disagree fails: somebody's opinion on a packet is not the reference's.
+func (w *world) disagree(t *rapid.T, f frame, s reference.State, want fmt.Stringer, whose string, got opinion, trace string) {
+	t.Fatalf("%s\n%s, %s\nreference: %s\n%-10s %s\n%s", w.text, f.text(), s, want, whose+":", got, trace)
 }
 
 // checks sets how many models rapid draws: a few, or many in the integration tests. These are the

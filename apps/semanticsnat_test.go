@@ -40,11 +40,11 @@ func TestSemanticsOfNAT(t *testing.T) {
 			state := rapid.SampledFrom(crossed).Draw(t, "state")
 			want := w.expected(c, state)
 			if got := w.forwarded(c, state, want); got != want.opinion {
-				t.Fatalf("%s\n%s, %s\nreference: %s\nflowsim:   %s\n%s", w.text, w.crossing(c).text(), state, want, got, stepsOf(w.sim.Send(w.crossing(c).Packet, nil)))
+				w.disagree(t, w.crossing(c), state, want, "flowsim", got, stepsOf(w.sim.Send(w.crossing(c).Packet, nil)))
 			}
 			if state != reference.Overflow {
 				if got, trace := tr.cross(t, w, c, state, want); got != want.path() {
-					t.Fatalf("%s\n%s, %s\nreference: %s\ntrace:     %s\n%s", w.text, w.crossing(c).text(), state, want, got, trace)
+					w.disagree(t, w.crossing(c), state, want, "trace", got, trace)
 				}
 			}
 			n++
