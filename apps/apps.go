@@ -4,6 +4,7 @@ package apps
 import (
 	"weir/apps/fabric"
 	"weir/apps/firewall"
+	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
 	"weir/ofproto"
@@ -15,7 +16,7 @@ func Compile(in pipeline.Input) (*pipeline.Program, error) { return Recompile(ne
 
 // Recompile is Compile, and takes what has not changed from the cache of the bridge.
 func Recompile(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
-	return c.Build(in, fabric.App, firewall.App, nat.App)
+	return c.Build(in, fabric.App, firewall.App, nat.App, lb.App)
 }
 
 // Answer answers a packet that a flow has sent to the controller. Most need no answer, or
@@ -26,7 +27,7 @@ func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 		return append(fabric.Answer(in, p), nat.Answer(in, p)...)
 	case pipeline.Route:
 		return append(fabric.Expired(in, p), nat.Expired(in, p)...)
-	case pipeline.Reject:
+	case pipeline.Reject, pipeline.LBVIP:
 		return firewall.Answer(in, p)
 	}
 	return nil

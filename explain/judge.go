@@ -33,7 +33,7 @@ func NewJudge(p *pipeline.Program, in pipeline.Input, t *intent.Tenant) *Judge {
 		if i > 0 && u.Of != t.ID() {
 			continue
 		}
-		if i > 0 {
+		if i > 0 && j.src == nil { // the units of its load balancers give none
 			j.src, j.dst = pipeline.Identities(u.Flows, pipeline.RegSrcID), pipeline.Identities(u.Flows, pipeline.RegDstID)
 		}
 		for _, f := range u.Flows {
@@ -176,7 +176,7 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
 		flags |= flag(pipeline.JudgeAgain, true)
 		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark&^pipeline.MarkKeep)
-		p.Set(ofproto.CTLabel, s.PortLabel())
+		p.Set(ofproto.CTLabel, s.Label())
 	} else { // as whom it would leave is of no matter
 		flags |= flag(pipeline.SNAT, s.to)
 	}

@@ -65,6 +65,7 @@ const (
 
 	balancers           feature = "kind LoadBalancer"
 	balancerOutside     feature = "a LoadBalancer outside"
+	balancerBridged     feature = "a LoadBalancer in a subnet without a gateway"
 	balancerIPv6        feature = "a LoadBalancer of IPv6"
 	balancerPorts       feature = "a LoadBalancer of more than one port"
 	balancerUDP         feature = "a LoadBalancer of protocol udp"
@@ -96,11 +97,10 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	balancers: true, balancerOutside: true, balancerIPv6: true, balancerPorts: true, balancerUDP: true, balancerSCTP: true,
-	balancerConsistent: true, balancerSourceIP: true, balancerAffinity: true, balancerDrain: true,
-	balancerSNATAlways: true, balancerSNATNever: true, balancerReject: true, balancerRemoveKeep: true, balancerRemoveReset: true,
-	backendLabels: true, backendStranger: true, backendOutside: true, backendWeight: true, backendPort: true,
-	healthTCP: true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
+	balancerBridged: true, balancerSCTP: true, balancerAffinity: true, balancerDrain: true,
+	balancerRemoveKeep: true, balancerRemoveReset: true,
+	backendOutside: true,
+	healthTCP:      true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
 }
 
 // uses notes, if it is so, that a feature is asked for.
@@ -154,6 +154,10 @@ func (c *checker) usedByBalancer(l *LoadBalancer, s balancerSpec) {
 		return // all that it says is of something that is not there
 	}
 	c.uses(!l.Inside(), balancerOutside, s.address.place())
+	if l.Inside() {
+		sub, _ := c.subnetOf(l.Network, l.Address)
+		c.uses(!sub.Gateway.IsValid(), balancerBridged, s.address.place())
+	}
 	c.uses(l.Address.Is6(), balancerIPv6, s.address.place())
 	c.uses(len(l.Ports) > 1, balancerPorts, s.portsAt)
 	for _, p := range s.ports {

@@ -63,6 +63,7 @@ var said = map[feature]struct{ object, path string }{
 
 	balancers:           {beside(balancerOf(onePort, "backends: []")), "metadata.name"},
 	balancerOutside:     {beside(balancerOn("203.0.113.40", onePort, "backends: []")), "spec.address"},
+	balancerBridged:     {"kind: Network\nmetadata: {name: bridged, tenant: blue}\nspec: {bridges: [br0], subnets: [{cidr: 10.8.0.0/24}]}\n---\napiVersion: weir/v1\n" + balancerOn("10.8.0.40", onePort, "backends: []"), "spec.address"},
 	balancerIPv6:        {network6 + balancerOn(`"fd00:6::40"`, onePort, "backends: []"), "spec.address"},
 	balancerPorts:       {beside(balancerOf("ports: [{port: 80, protocol: tcp}, {port: 443, protocol: tcp}]", "backends: []")), "spec.ports"},
 	balancerUDP:         {beside(balancerOf("ports: [{port: 53, protocol: udp}]", "backends: []")), "spec.ports[0].protocol"},

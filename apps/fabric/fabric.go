@@ -17,7 +17,7 @@ import (
 )
 
 // App is the fabric.
-var App = pipeline.App{Bridge: bridge, Tenant: tenant}
+var App = pipeline.App{Bridge: bridge, Tenant: tenant, Balancer: balancer}
 
 // bridge adds what every bridge has.
 func bridge(b *pipeline.Builder) {
@@ -99,13 +99,19 @@ func route(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	b.Flow(n.ID(), pipeline.Route, pipeline.OwnRoute+uint16(s.CIDR.Bits()), ofproto.MatchOn(
 		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), ofproto.InPrefix(pipeline.IPDst(s.Gateway), s.CIDR),
 	), ofproto.DecTTL{}, ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC), ofproto.GotoTable(pipeline.Neigh))
-	ping, reply := pipeline.Echo(s.Gateway, pipeline.RouterMAC)
-	b.Flow(n.ID(), pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping,
+	speak(b, t, n.ID(), n, s.Gateway)
+}
+
+// speak has the router answer for an address in a network, and pings of it by the tenant's
+// endpoints.
+func speak(b *pipeline.Builder, t *pipeline.TenantSite, id intent.ID, n *pipeline.NetworkSite, own netip.Addr) {
+	ping, reply := pipeline.Echo(own, pipeline.RouterMAC)
+	b.Flow(id, pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping,
 		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot())...), reply...)
-	if s.Gateway.Is4() {
-		answerARP(b, n, s.Gateway)
+	if own.Is4() {
+		answerARP(b, id, n, own)
 	} else {
-		answerND(b, n, s.Gateway)
+		answerND(b, id, n, own)
 	}
 }
 
@@ -185,15 +191,15 @@ func lastOf(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(a)
 }
 
-// answerARP turns a request for a gateway into the answer and sends it back.
-func answerARP(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) {
-	b.Flow(n.ID(), pipeline.ArpNd, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Is(ofproto.ARPOp, 1), ofproto.IsAddr(ofproto.ARPTPA, gateway)),
+// answerARP turns a request for an address of the router's into the answer and sends it back.
+func answerARP(b *pipeline.Builder, id intent.ID, n *pipeline.NetworkSite, own netip.Addr) {
+	b.Flow(id, pipeline.ArpNd, 100, ofproto.MatchOn(pipeline.InNet(n.Number), ofproto.Is(ofproto.ARPOp, 1), ofproto.IsAddr(ofproto.ARPTPA, own)),
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
 		ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC),
 		ofproto.SetField{Field: ofproto.ARPOp, Value: ofproto.Uint(2)},
 		ofproto.Move{Src: ofproto.ARPSHA.Whole(), Dst: ofproto.ARPTHA.Whole()},
 		ofproto.SetMAC(ofproto.ARPSHA, pipeline.RouterMAC),
 		ofproto.Move{Src: ofproto.ARPSPA.Whole(), Dst: ofproto.ARPTPA.Whole()},
-		ofproto.SetAddr(ofproto.ARPSPA, gateway),
+		ofproto.SetAddr(ofproto.ARPSPA, own),
 		ofproto.Output{Port: ofproto.PortInPort})
 }

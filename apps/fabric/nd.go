@@ -2,6 +2,8 @@ package fabric
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -9,24 +11,24 @@ import (
 	"weir/ofproto"
 )
 
-// answerND turns a solicitation for a gateway into the advertisement, in two tables:
+// answerND turns a solicitation for an address of the router's into the advertisement, in two tables:
 // the ND fields of the answer can be set only once the type is the answer's.
 //
 // The kernel's datapath cannot set those fields. There the solicitation goes to the
 // controller, metered, and Answer answers it.
-func answerND(b *pipeline.Builder, n *pipeline.NetworkSite, gateway netip.Addr) {
+func answerND(b *pipeline.Builder, id intent.ID, n *pipeline.NetworkSite, own netip.Addr) {
 	solicitation := ofproto.MatchOn(pipeline.InNet(n.Number),
 		ofproto.IsIPv6, ofproto.Is(ofproto.IPProto, pipeline.ProtoICMPv6), ofproto.Is(ofproto.ICMPv6Type, pipeline.NdNS),
-		ofproto.Is(ofproto.ICMPv6Code, 0), ofproto.IsAddr(ofproto.NDTarget, gateway))
+		ofproto.Is(ofproto.ICMPv6Code, 0), ofproto.IsAddr(ofproto.NDTarget, own))
 	if !b.Features.NDExtension {
-		b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation, b.Punt()...)
+		b.Flow(id, pipeline.ArpNd, 100, solicitation, b.Punt()...)
 		return
 	}
-	b.Flow(n.ID(), pipeline.ArpNd, 100, solicitation,
+	b.Flow(id, pipeline.ArpNd, 100, solicitation,
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},
 		ofproto.SetMAC(ofproto.EthSrc, pipeline.RouterMAC),
 		ofproto.Move{Src: ofproto.IPv6Src.Whole(), Dst: ofproto.IPv6Dst.Whole()},
-		ofproto.SetAddr(ofproto.IPv6Src, gateway),
+		ofproto.SetAddr(ofproto.IPv6Src, own),
 		ofproto.SetField{Field: ofproto.ICMPv6Type, Value: ofproto.Uint(pipeline.NdNA)},
 		ofproto.GotoTable(pipeline.NdAnswer))
 }
@@ -44,12 +46,12 @@ func ndAnswer(b *pipeline.Builder, id intent.ID) {
 		ofproto.Output{Port: ofproto.PortInPort})
 }
 
-// Answer answers a neighbour solicitation for a gateway that a flow has sent to the
+// Answer answers a neighbour solicitation for an address of the router's that a flow has sent to the
 // controller. Everything else gets no answer.
 func Answer(in pipeline.Input, p ofproto.PacketIn) []ofproto.PacketOut {
 	port, ok := inPort(p.Match)
 	asked, is := frame.Solicited(p.Data)
-	if !ok || !is || !isGateway(in, p.Cookie, asked.Target) {
+	if !ok || !is || !isRouters(in, p.Cookie, asked.Target) {
 		return nil
 	}
 	return []ofproto.PacketOut{{
@@ -68,22 +70,20 @@ func inPort(m ofproto.Match) (uint32, bool) {
 	return 0, false
 }
 
-// isGateway reports whether a is a gateway of the network that the flow serves whose
-// cookie is given.
-func isGateway(in pipeline.Input, cookie uint64, a netip.Addr) bool {
+// isRouters reports whether a is what the router answers for by a flow with a cookie: a gateway of
+// a network, or the address of a load balancer.
+func isRouters(in pipeline.Input, cookie uint64, a netip.Addr) bool {
 	tag, owned := pipeline.TagOf(cookie)
 	id, known := in.Numbers.Origin(tag)
 	if !owned || !known {
 		return false
 	}
-	for _, t := range in.Model.Tenants() {
-		for _, n := range t.Networks {
-			for _, s := range n.Subnets {
-				if n.ID() == id && s.Gateway == a {
-					return true
-				}
-			}
-		}
+	tenant, _, _ := strings.Cut(string(id), "/")
+	t := in.Model.Tenant(tenant)
+	if t == nil {
+		return false
 	}
-	return false
+	return slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+		return n.ID() == id && slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway == a })
+	}) || slices.ContainsFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.ID() == id && l.Inside() && l.Address == a })
 }

@@ -16,23 +16,23 @@ const echoed = 94
 func host(b *pipeline.Builder, x pipeline.ExternalSite) {
 	for _, s := range x.Subnets {
 		if s.Address.IsValid() {
-			echo(b, x, s.Address)
+			echo(b, x.ID(), x, s.Address)
 		}
 	}
 	if hasIPv6(x) {
-		echo(b, x, pipeline.LinkLocal(x.RouterMAC()))
+		echo(b, x.ID(), x, pipeline.LinkLocal(x.RouterMAC()))
 	}
 }
 
 // echo answers pings of an address, from outside, and from tenants whose routes lead there.
-func echo(b *pipeline.Builder, x pipeline.ExternalSite, own netip.Addr) {
+func echo(b *pipeline.Builder, id intent.ID, x pipeline.ExternalSite, own netip.Addr) {
 	ping, reply := pipeline.Echo(own, x.RouterMAC())
-	b.Flow(x.ID(), pipeline.ArpNd, echoed, ofproto.MatchOn(append(ping, cameBy(x), ofproto.IsMAC(ofproto.EthDst, x.RouterMAC()))...), reply...)
-	if _, routed := x.OnLink(own); !routed {
+	b.Flow(id, pipeline.ArpNd, echoed, ofproto.MatchOn(append(ping, cameBy(x), ofproto.IsMAC(ofproto.EthDst, x.RouterMAC()))...), reply...)
+	if _, led := hopOf(b, x, netip.PrefixFrom(own, own.BitLen())); !led || own.IsLinkLocalUnicast() {
 		return
 	}
 	ping, reply = pipeline.Echo(own, pipeline.RouterMAC)
-	b.Flow(x.ID(), pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping, toRouter, pipeline.FromOutside.IsNot())...), reply...)
+	b.Flow(id, pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping, toRouter, pipeline.FromOutside.IsNot())...), reply...)
 }
 
 // Expired tells somebody outside that a packet has come to the end of its life at the router. It
@@ -70,6 +70,7 @@ func translated(in pipeline.Input, x pipeline.ExternalSite, a netip.Addr) bool {
 	return slices.ContainsFunc(in.Model.Tenants(), func(t *intent.Tenant) bool {
 		return slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.Address == a && f.Bridge == x.Bridge }) ||
 			slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool { return f.Address == a && f.Bridge == x.Bridge }) ||
+			slices.ContainsFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.Address == a && l.Bridge == x.Bridge }) ||
 			slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool {
 				return slices.ContainsFunc(s.PoolsOn(x.Bridge, x.Network), func(p intent.Pool) bool {
 					return slices.ContainsFunc(p.Ranges, func(r intent.AddrRange) bool { return r.Contains(a) })

@@ -18,7 +18,7 @@ import (
 )
 
 // App is the outside and NAT.
-var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant}
+var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant, Balancer: balancer}
 
 // Priorities in SNATSel. What is judged again has its address already.
 const (

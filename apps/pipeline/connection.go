@@ -49,8 +49,9 @@ func (c Connection) Kept() bool { return c.Mark&(MarkKeep|MarkAudited) == MarkKe
 // Told reports whether its ends are told when it is stopped: they can be once they speak.
 func (c Connection) Told() bool { return c.Protocol == ProtoTCP && c.Mark&MarkReset != 0 }
 
-// PortLabel is the part of the connection's label that says to which port it is forwarded.
-func (c Connection) PortLabel() (label ofproto.Bits) {
+// Label is the part of the connection's label that says what translates it, and to which port.
+func (c Connection) Label() (label ofproto.Bits) {
+	binary.BigEndian.PutUint32(label[4:], c.Object)
 	if c.Mark&MarkDNAT != 0 && c.Reply.SrcPort != c.Orig.DstPort {
 		binary.BigEndian.PutUint16(label[2:], c.Reply.SrcPort)
 	}

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"fmt"
+	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -23,6 +25,10 @@ type Facts struct {
 	Ports      []Port
 	Neighbours []Neighbour // on the links outside, by outside and address
 	Features   Features
+
+	// Weights are those of backends of load balancers that are not as they are declared, by
+	// BackendKey. What is in it never changes: where one is other, the map of its load balancer is.
+	Weights map[intent.ID]map[netip.AddrPort]uint16
 }
 
 // A Port is an interface of a bridge.
@@ -38,6 +44,7 @@ type Features struct {
 	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
 	SCTPPorts   bool // the connection tracker knows the ports of SCTP
 	NullNAT     bool // a translation that may change nothing can be asked for
+	HashUDP     bool // a group of type select chooses by the ports of UDP, too
 	LateNAT     bool // what is new to the tracker is translated by a commit alone, also where the connection is known
 }
 
@@ -104,6 +111,10 @@ func (w *Wants) add(t *intent.Tenant) {
 		}
 	}
 	w.Tags = append(w.Tags, translationIDs(t)...)
+	for _, l := range t.LoadBalancers {
+		services := serviceIDs(l)
+		w.Tags, w.Groups = append(append(w.Tags, l.ID()), services...), append(w.Groups, services...)
+	}
 	w.Groups = append(w.Groups, aliasIDs(t)...)
 	for _, at := range identity {
 		for _, c := range Classes(t, at) {
@@ -122,6 +133,7 @@ func (w *Wants) add(t *intent.Tenant) {
 type TenantSite struct {
 	*intent.Tenant
 	Zone     uint16
+	Balances bool   // it has a load balancer
 	Source   uint16 // the zone of source translations; zero: none is needed
 	Epoch    uint8
 	Networks []*NetworkSite             // those that are on the bridge
@@ -159,8 +171,41 @@ func (s *TenantSite) like(t *TenantSite) bool {
 
 // timeless is like, whatever the epoch.
 func (s *TenantSite) timeless(t *TenantSite) bool {
-	return s.Tenant == t.Tenant && s.Zone == t.Zone && s.Source == t.Source && s.features == t.features &&
+	return sameButBalancers(s.Tenant, t.Tenant) && s.Zone == t.Zone && s.Balances == t.Balances && s.Source == t.Source && s.features == t.features &&
 		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides) && slices.Equal(s.Commons, t.Commons)
+}
+
+// sameButBalancers reports whether two tenants are of the same objects, but for their load
+// balancers, each of which has a unit of its own.
+func sameButBalancers(a, b *intent.Tenant) bool {
+	if a == b {
+		return true
+	}
+	v, w := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
+	for i := range v.NumField() {
+		if v.Type().Field(i).Type != balancersType && !sameField(v.Field(i), w.Field(i)) {
+			return false
+		}
+	}
+	return true
+}
+
+var balancersType = reflect.TypeFor[[]*intent.LoadBalancer]()
+
+// sameField compares what has a pointer by that, and all else by what it is.
+func sameField(f, g reflect.Value) bool {
+	if f.Kind() != reflect.Slice || f.Type().Elem().Kind() != reflect.Pointer {
+		return reflect.DeepEqual(f.Interface(), g.Interface())
+	}
+	if f.Len() != g.Len() {
+		return false
+	}
+	for i := range f.Len() {
+		if f.Index(i).Pointer() != g.Index(i).Pointer() {
+			return false
+		}
+	}
+	return true
 }
 
 // in returns s in another epoch.
@@ -216,7 +261,7 @@ func (c *Cache) sites(in Input, outsides []ExternalSite, common commons, moved b
 			continue
 		}
 		s := &TenantSite{
-			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Epoch: in.Numbers.Epoch(t.ID()),
+			Tenant: t, Zone: in.Numbers.Zone(t.ID()), Balances: len(t.LoadBalancers) > 0, Epoch: in.Numbers.Epoch(t.ID()),
 			Outsides: outsides, Commons: common.of[t.ID()], features: in.Facts.Features, refused: refused[t.ID()],
 		}
 		if hasDouble(t, in.Bridge) {
@@ -303,14 +348,21 @@ func (in Input) place(s *TenantSite, ports map[binding]uint32) {
 	}
 }
 
-// classify finds the classes of t's endpoints, their numbers, and who is here.
-func (t *TenantSite) classify(n Numbers) {
+// locate finds who is here.
+func (t *TenantSite) locate() {
+	if t.here != nil {
+		return
+	}
 	t.here = make(map[*intent.Endpoint]EndpointSite, len(t.Endpoints))
 	for _, in := range t.Networks {
 		for _, e := range in.Endpoints {
 			t.here[e.Endpoint] = e
 		}
 	}
+}
+
+// classify finds the classes of t's endpoints, and their numbers.
+func (t *TenantSite) classify(n Numbers) {
 	if t.Mode == intent.Off {
 		return
 	}

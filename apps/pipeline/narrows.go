@@ -57,10 +57,11 @@ func translatesAll(now, then []ofproto.Flow) bool {
 	return onlyAdds(plan, want, have)
 }
 
-// translates reports whether f says as whom somebody is known outside.
+// translates reports whether f says as whom somebody is known outside. To which backend a load
+// balancer sends what is new is of no matter to what is there.
 func translates(f ofproto.Flow) bool {
 	_, owned := TagOf(f.Cookie)
-	return owned && (f.Table == ExtIn || f.Table == LBVIP || f.Table == SNATSel || f.Table == SNATAgain)
+	return owned && (f.Table == ExtIn || f.Table == LBVIP && f.Priority != Balancing || f.Table == SNATSel || f.Table == SNATAgain)
 }
 
 // chosen returns those of flows that are something.

@@ -49,14 +49,17 @@ func outside(b *Builder, id intent.ID) {
 	b.Flow(id, ExtIn, 0, nil, ToDrop(NotOurs)...)
 	b.Flow(id, LBVIP, 0, nil, ofproto.GotoTable(IDSrc))
 	b.Flow(id, SNATSel, 0, nil, ToDrop(NotTranslated)...)
+	withdrawn(b, id)
+	if b.translates() {
+		againOutside(b, id)
+		bothEnds(b, id)
+		alongErrors(b, id)
+	}
 	if len(b.Externals) == 0 {
 		return
 	}
 	entering(b, id)
 	leaving(b, id)
-	againOutside(b, id)
-	bothEnds(b, id)
-	alongErrors(b, id)
 	notAsAlias(b, id)
 	for _, x := range b.Externals {
 		behindPort(b, x)
@@ -75,6 +78,7 @@ func entering(b *Builder, id intent.ID) {
 // of which nobody has said that it may.
 func leaving(b *Builder, id intent.ID) {
 	b.Flow(id, PolSkip, 220, ofproto.MatchOn(both(Untracked, ToOutside)), ToDrop(NotTranslated)...)
+	b.Flow(id, PolSkip, 230, ofproto.MatchOn(both(DNAT, ToOutside)), ToDrop(NotTranslated)...) // whom an address stands for is inside
 	b.Flow(id, PolIn, 65000, ofproto.MatchOn(ToOutside.Is()), ofproto.GotoTable(Commit))
 	b.Flow(id, Commit, 220, ofproto.MatchOn(ToOutside.isWithout(SNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // before anything is reported
 	b.Flow(id, Commit, 139, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)                                         // as somebody who is not there
@@ -90,18 +94,25 @@ func leaving(b *Builder, id intent.ID) {
 	translateLate(b, id)
 }
 
-// againOutside is about known connections from and to the outside that are judged again: what no
-// mapping makes so any more ends.
-func againOutside(b *Builder, id intent.ID) {
-	b.Flow(id, SNATAgain, 0, nil, astray()...)
-	dnated, known := uint64(MarkDNAT), Remembered()
+// withdrawn ends what is judged again and goes to somebody other than it was opened to, if nothing says
+// any more that it may. It is also where nothing says so of anybody, for that may be new.
+func withdrawn(b *Builder, id intent.ID) {
 	kept := ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
 	for _, ip := range ipVersions {
 		for _, r := range []Reason{NotExpected, NotTranslated} { // a policy keeps what it has admitted, not the address
 			b.Flow(id, PolMiss, 270, ofproto.MatchOn(ip, kept, ofproto.Is(RegReason, uint64(r))), stopped(), ofproto.GotoTable(Drop))
 		}
-		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, dnated, dnated)),
+		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, uint64(MarkDNAT), uint64(MarkDNAT))),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
+	}
+}
+
+// againOutside is about known connections from and to the outside that are judged again: what no
+// mapping makes so any more ends.
+func againOutside(b *Builder, id intent.ID) {
+	b.Flow(id, SNATAgain, 0, nil, astray()...)
+	known := Remembered()
+	for _, ip := range ipVersions {
 		b.Flow(id, SNATSel, 59000, ofproto.MatchOn(ip, JudgeAgain.Is()), astray()...)
 		if !b.Features.LateNAT {
 			b.Flow(id, SNATSel, 59100, ofproto.MatchOn(ip, known, Related.IsNot()), astray()...)

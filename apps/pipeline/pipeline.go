@@ -33,6 +33,7 @@ const (
 	NewLimit         ofproto.Table = 26  // new: has the endpoint opened too many?
 	NewLimitTenant   ofproto.Table = 27  // ... and its tenant?
 	LBVIP            ofproto.Table = 28  // new, to an address that stands for another: which?
+	LBSlot           ofproto.Table = 30  // of a load balancer: which backend has the slot?
 	IDSrc            ofproto.Table = 36  // source address: identity, where port security has not said it
 	IDDst            ofproto.Table = 40  // destination address: identity
 	Route            ofproto.Table = 44  // router MAC: longest prefix per VRF
@@ -64,7 +65,7 @@ var TableNames = map[ofproto.Table]string{
 	RouteFrom: "ROUTE_FROM", ExtIn: "EXT_IN", SharedOut: "SHARED_OUT", SharedIn: "SHARED_IN", Stateless: "STATELESS", StatelessReply: "STATELESS_REPLY",
 	StatelessIn: "STATELESS_IN", StatelessInReply: "STATELESS_IN_REPLY",
 	CtIn: "CT_IN", CtLookup: "CT_LOOKUP", CtState: "CT_STATE",
-	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP",
+	NewLimit: "NEW_LIMIT", NewLimitTenant: "NEW_LIMIT_TENANT", LBVIP: "LB_VIP", LBSlot: "LB_SLOT",
 	IDSrc: "ID_SRC", IDDst: "ID_DST", Route: "ROUTE", Neigh: "NEIGH", L2: "L2", Stations: "STATIONS",
 	PolSkip: "POL_SKIP", PeerDst: "PEER_DST", PolOut: "POL_OUT", PeerSrc: "PEER_SRC", PolIn: "POL_IN", PolMiss: "POL_MISS",
 	SNATSel: "SNAT_SEL", SNATAgain: "SNAT_AGAIN", SNATSlot: "SNAT_SLOT", SNATLate: "SNAT_LATE", Commit: "COMMIT", CommitCheck: "COMMIT_CHECK", EstNat: "EST_NAT", SourceNAT: "SOURCE_NAT", Out: "OUT", Reject: "REJECT", Drop: "DROP",

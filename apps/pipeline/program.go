@@ -13,7 +13,7 @@ import (
 // A Program is all that should be in a bridge. No two of its units have a flow, or a group,
 // of the same key.
 type Program struct {
-	Units  []*Unit // the bridge's, that of its links if it has an outside, and then the tenants', by name
+	Units  []*Unit // the bridge's, that of its links if it has an outside, then the tenants', by name, and those of their load balancers
 	Rounds Rounds
 }
 
@@ -30,16 +30,49 @@ func (p *Program) Tables() (t ofproto.Tables) {
 }
 
 // Beside returns p without those of its units that q has as well. The bridge's unit
-// is always in it, for a tenant's mean nothing without; and if that is another one, all are.
+// is always in it, for a tenant's mean nothing without; and if that is another one, all are. Of
+// a tenant of which only load balancers are others, its epoch is in it, too: what is taken back is
+// taken back from that.
 func (p *Program) Beside(q *Program) *Program {
 	if len(p.Units) == 0 || len(q.Units) == 0 || p.Units[0] != q.Units[0] {
 		return p
 	}
+	own := p.exceptThoseOf(q)
+	if stay := tenantsOf(own, q.exceptThoseOf(p)); len(stay) > 0 {
+		for _, u := range p.Units {
+			if u.epoch != nil && stay[u.Of] {
+				own = append(own, &Unit{Of: u.Of, Flows: u.epoch})
+			}
+		}
+	}
+	return &Program{Units: own}
+}
+
+// exceptThoseOf returns the units of p, without those of its units but the first that q has as well.
+func (p *Program) exceptThoseOf(q *Program) []*Unit {
 	both := make(map[*Unit]bool, len(q.Units))
 	for _, u := range q.Units[1:] {
 		both[u] = true
 	}
-	return &Program{Units: slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })}
+	return slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })
+}
+
+// tenantsOf returns whose units are among some, of which the tenant's own unit is not.
+func tenantsOf(some ...[]*Unit) map[intent.ID]bool {
+	of := map[intent.ID]bool{}
+	for _, units := range some {
+		for _, u := range units[1:] {
+			of[u.Of] = true
+		}
+	}
+	for _, units := range some {
+		for _, u := range units {
+			if u.epoch != nil {
+				delete(of, u.Of)
+			}
+		}
+	}
+	return of
 }
 
 // Unlike returns the tables of the units that one of p and q has and the other has not, with all
@@ -93,6 +126,7 @@ type Builder struct {
 	Externals  []ExternalSite // those whose port is there
 	Neighbours []Neighbour    // of the bridge, in the unit of its links
 	Commons    []Common       // of the bridge, in its own unit
+	Balances   bool           // some tenant has a load balancer; in the bridge's unit
 	Features   Features
 	Numbers    Numbers
 	refused    []intent.ID // in order

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"weir/intent"
@@ -21,7 +22,7 @@ import (
 //	reg5      conntrack zone in bits 0 to 15, that of source translations in bits 16 to 31
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
 //	reg8      NAT target (tag)
-//	reg9      slot of the SNAT's pool, in bits 0 to 15
+//	reg9      slot of the SNAT's pool, in bits 0 to 15, and of the load balancer, in bits 16 to 31
 //	reg11     reason to drop it (Reason)
 //	reg12     bits 16 to 31: class, given by a rule
 //	reg13     SNAT (tag)
@@ -51,6 +52,7 @@ var (
 	zoneSource = ofproto.Reg5.Range(16, 31)
 	ConnClass  = ofproto.Reg12.Range(16, 31)
 	Epoch      = ofproto.Reg0.Range(24, 31)
+	BackendAt  = ofproto.Reg9.Range(16, 31)
 	Net        = ofproto.Metadata.Range(0, 23)
 	VRF        = ofproto.Metadata.Range(24, 47)
 )
@@ -141,19 +143,20 @@ func NotPassed(t ofproto.Table, tier intent.Tier) ofproto.Cond {
 //
 //	 31            16 15 14 13 12 11 10  9   8  7      0
 //	+----------------+--+--+--+--+--+--+---+---+--------+
-//	|     class      |c |a |r |k |  |s | d |blk| epoch  |
+//	|     class      |c |a |r |k |b |s | d |blk| epoch  |
 //	+----------------+--+--+--+--+--+--+---+---+--------+
 //
 // c is set by our own commits only, so that an entry of somebody else is never
 // taken for one of ours; a by those that only an audit let through; k by those of which the
 // policy says that they live on when it is changed; r by those whose ends are to be told if it
 // stops them; d by those of which the destination is translated; s by those of which the source is, too, in a
-// zone for that. Bit 11 belongs to load balancing.
+// zone for that; b by those for which a load balancer has chosen the destination.
 const (
 	MarkEpoch      uint32 = 0xff
 	MarkBlocked    uint32 = 1 << 8
 	MarkDNAT       uint32 = 1 << 9
 	MarkDouble     uint32 = 1 << 10
+	MarkBalanced   uint32 = 1 << 11
 	MarkKeep       uint32 = 1 << 12
 	MarkReset      uint32 = 1 << 13
 	MarkAudited    uint32 = 1 << 14
@@ -166,6 +169,7 @@ var (
 	markBlocked   = ofproto.CTMark.Range(8, 8)
 	markDNAT      = ofproto.CTMark.Range(9, 9)
 	markDouble    = ofproto.CTMark.Range(10, 10)
+	markBalanced  = ofproto.CTMark.Range(11, 11)
 	markKeep      = ofproto.CTMark.Range(12, 12)
 	markReset     = ofproto.CTMark.Range(13, 13)
 	markAudited   = ofproto.CTMark.Range(14, 14)
@@ -228,6 +232,8 @@ const (
 	NotExpected     Reason = 62 // from outside, new, for an address that nobody is behind
 	NotTranslated   Reason = 63 // bound for the outside from an address that has no business there
 	WhoseFragment   Reason = 73 // a later fragment for forwarded ports, of which the first alone says which
+	NoBackend       Reason = 65 // for a load balancer of which no backend takes connections
+	NotServed       Reason = 66 // for an address of load balancers, and for a port of none
 	NoPortLeft      Reason = 64 // all ports of the addresses that it could leave as are taken
 	WithoutPorts    Reason = 68 // several tenants leave as its address, and answers are theirs by their ports
 	NobodysPort     Reason = 69 // from outside, for an address of several tenants, and for a port of none
@@ -260,6 +266,8 @@ var Reasons = map[Reason]string{
 	Lost:          "from a forwarded port, of a connection that is not known any more",
 	NotOfItsOwn:   "for an address outside of its own tenant that nobody is behind",
 	PortlessPiece: "later fragment of what begins a connection, where ports say as whom it leaves",
+	NoBackend:     "no backend of the load balancer takes connections",
+	NotServed:     "for an address of load balancers, and for a port of none",
 	NotBothEnds:   "both ends were to be translated, and could not be",
 }
 
@@ -267,6 +275,17 @@ var Reasons = map[Reason]string{
 func ToDrop(r Reason) []ofproto.Action {
 	return []ofproto.Action{ofproto.Set(RegReason.Whole(), uint64(r)), ofproto.GotoTable(Drop)}
 }
+
+// ObjectIs is the condition that what translates a connection has a tag. It is for what is judged
+// again, and for no packet else.
+func ObjectIs(tag uint32) ofproto.Cond {
+	c := ofproto.Cond{Field: ofproto.CTLabel, Mask: ofproto.Bits{4: 0xff, 5: 0xff, 6: 0xff, 7: 0xff}} // labelObject
+	binary.BigEndian.PutUint32(c.Value[4:], tag)
+	return c
+}
+
+// At is the condition that a load balancer has chosen a slot.
+func At(slot uint16) ofproto.Cond { return is(BackendAt, uint64(slot)) }
 
 // is requires a part of a register to equal v.
 func is(s ofproto.Subfield, v uint64) ofproto.Cond {

@@ -120,6 +120,9 @@ func epoch(b *Builder, t *TenantSite) {
 		s := state{398, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
 		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone), FromOutside.Is()), judge...)
 	}
+	if t.Balances && b.Features.LateNAT {
+		late(b, t, now)
+	}
 	t.state(b, state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)
 }
 
@@ -248,7 +251,7 @@ func remember(b *Builder, id intent.ID, priority uint16, alg uint16, ip ofproto.
 // endpoint. Without, one of the two fails. nil: there are none such, or the bridge cannot.
 func (b *Builder) unique(ip ofproto.Cond) *ofproto.NAT {
 	switch {
-	case !b.Features.NullNAT || len(b.Externals) == 0:
+	case !b.Features.NullNAT || !b.translates():
 		return nil
 	case ip == ofproto.IsIPv4:
 		return &ofproto.NAT{Src: true, AddrMin: netip.IPv4Unspecified()}

@@ -27,6 +27,8 @@ type Translation struct {
 	// it was. If no port is left the packet leaves with that address all the same, and no
 	// answer comes; else it comes back to be looked at.
 	Sure bool
+	// Balanced is that a load balancer has chosen the destination.
+	Balanced bool
 	// Double is that the source is translated, too: of those of Conds that have the flag Double.
 	// FromGateway says to what.
 	Double bool
@@ -62,6 +64,9 @@ func (x Translation) noted() []ofproto.Action {
 		return []ofproto.Action{ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}}
 	}
 	exec := []ofproto.Action{ofproto.Load{Dst: markDNAT, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
+	if x.Balanced {
+		exec = append(exec, ofproto.Load{Dst: markBalanced, Value: 1})
+	}
 	if x.NAT.PortMin != 0 {
 		exec = append(exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
 	}

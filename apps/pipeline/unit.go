@@ -21,6 +21,7 @@ type Unit struct {
 	Meters  []ofproto.MeterConfig
 	Pending []Pending
 
+	epoch  []ofproto.Flow // of a tenant's own: those of Flows that say its epoch
 	shapes *depth.Shapes
 }
 
@@ -30,23 +31,28 @@ type Unit struct {
 //
 // Links is what it adds for the neighbours on the links of outsides; nil: nothing. They come and go
 // with the traffic, and have a unit of their own, so that little else is looked at then.
+//
+// Balancer is what it adds for one load balancer of a tenant, which has a unit of its own: there may
+// be thousands, and their backends change often. A part that an app does not have is nil.
 type App struct {
-	Bridge func(*Builder)
-	Links  func(*Builder)
-	Tenant func(*Builder, *TenantSite)
+	Bridge   func(*Builder)
+	Links    func(*Builder)
+	Tenant   func(*Builder, *TenantSite)
+	Balancer func(*Builder, *TenantSite, *BalancerSite)
 }
 
 // A Cache has the units of a bridge as they were compiled last, with what they were made
 // of. It is for one goroutine, one bridge, and numbers that are one another's successors: a
 // number once given stays. The zero Cache is empty.
 type Cache struct {
-	bridge  made[bridgeSite]
-	links   made[linkSite]
-	tenants map[intent.ID]made[*TenantSite]
-	before  map[ranked]int // what the bridge had when there was nothing here
-	ports   []Port         // of which bound was made
-	bound   map[binding]uint32
-	worst   worst
+	bridge    made[bridgeSite]
+	links     made[linkSite]
+	tenants   map[intent.ID]made[*TenantSite]
+	balancers map[intent.ID]made[*BalancerSite]
+	before    map[ranked]int // what the bridge had when there was nothing here
+	ports     []Port         // of which bound was made
+	bound     map[binding]uint32
+	worst     worst
 }
 
 // Remember tells an empty Cache what the bridge has, so that what is compiled first keeps the
@@ -69,12 +75,13 @@ type bridgeSite struct {
 	outsides []ExternalSite
 	absent   []Pending
 	commons  []Common
+	balances bool // some tenant has a load balancer
 	features Features
 }
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s bridgeSite) same(t bridgeSite) bool {
-	return s.ID() == t.ID() && s.features == t.features && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.commons, t.commons)
+	return s.ID() == t.ID() && s.features == t.features && s.balances == t.balances && slices.Equal(s.outsides, t.outsides) && slices.Equal(s.absent, t.absent) && slices.Equal(s.commons, t.commons)
 }
 
 // linkSite is what the unit of the links of a bridge is made of.
@@ -112,7 +119,7 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := c.ownUnits(in, bridgeSite{bridge, outsides, absent, common.all, in.Facts.Features}, apps)
+	own, err := c.ownUnits(in, bridgeSite{bridge, outsides, absent, common.all, in.balances(), in.Facts.Features}, apps)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +127,11 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[len(own):]); err != nil {
 		return nil, err
 	}
+	balanced, err := c.balancerUnits(in, bridge, sites, common.all, apps)
+	if err != nil {
+		return nil, err
+	}
+	p.Units = append(p.Units, balanced...)
 	if p.Rounds = c.worst.of(p.Units, in.Numbers); p.Rounds.tooMany() != nil {
 		return nil, p.Rounds.tooMany()
 	}
@@ -161,43 +173,34 @@ func (c *Cache) bridgeUnit(in Input, site bridgeSite, apps []App) (*Unit, error)
 		return c.bridge.unit, nil
 	}
 	b := newBuilder(in, site.Bridge, site.ID(), nil)
-	b.Externals, b.Commons, b.unit.Pending = site.outsides, site.commons, site.absent
+	b.Externals, b.Commons, b.Balances, b.unit.Pending = site.outsides, site.commons, site.balances, site.absent
 	skeleton(b)
 	for _, app := range apps {
-		app.Bridge(b)
+		if app.Bridge != nil {
+			app.Bridge(b)
+		}
 	}
 	unit, err := b.sorted()
 	c.bridge = made[bridgeSite]{site, unit}
 	return unit, err
 }
 
-// maxParts is how many goroutines compile tenants, which have nothing to do with one
-// another, at the same time.
+// maxParts is how many goroutines compile units, which have nothing to do with one another, at
+// the same time.
 const maxParts = 16
 
-// tenantUnits puts the units of sites into units.
-func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite, apps []App, units []*Unit) error {
-	var stale []int
-	for i, s := range sites {
-		if was, known := c.tenants[s.ID()]; known && was.of.same(s) {
-			units[i] = was.unit
-		} else {
-			stale = append(stale, i)
-		}
-	}
-	if len(stale) == 0 {
-		return nil
-	}
-	part := func(some []int) (err error) {
+// inParts makes what is stale, and returns the first error.
+func inParts(stale []int, unit func(i int) error) error {
+	part := func(some []int) error {
 		for _, i := range some {
-			if units[i], err = c.tenantUnit(in, bridge, sites[i], apps); err != nil {
+			if err := unit(i); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	var parts []<-chan error
-	for some := range slices.Chunk(stale, (len(stale)+maxParts-1)/maxParts) {
+	for some := range slices.Chunk(stale, max(1, (len(stale)+maxParts-1)/maxParts)) {
 		done := make(chan error, 1)
 		go func() { done <- part(some) }()
 		parts = append(parts, done)
@@ -211,6 +214,22 @@ func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite
 	return first
 }
 
+// tenantUnits puts the units of sites into units.
+func (c *Cache) tenantUnits(in Input, bridge *intent.Bridge, sites []*TenantSite, apps []App, units []*Unit) error {
+	var stale []int
+	for i, s := range sites {
+		if was, known := c.tenants[s.ID()]; known && was.of.same(s) {
+			sites[i], units[i] = was.of, was.unit
+		} else {
+			stale = append(stale, i)
+		}
+	}
+	return inParts(stale, func(i int) (err error) {
+		units[i], err = c.tenantUnit(in, bridge, sites[i], apps)
+		return err
+	})
+}
+
 func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps []App) (*Unit, error) {
 	b := newBuilder(in, bridge, s.ID(), s.refused)
 	b.Externals, b.before = s.Outsides, c.before
@@ -222,13 +241,30 @@ func (c *Cache) tenantUnit(in Input, bridge *intent.Bridge, s *TenantSite, apps 
 		b.before = priorities(was.unit.Flows)
 		b.unit.Flows = make([]ofproto.Flow, 0, len(was.unit.Flows)+8)
 	}
+	s.locate()
 	s.classify(in.Numbers)
 	b.unit.Pending = slices.Clip(s.pending)
 	serveTenant(b, s)
 	for _, app := range apps {
-		app.Tenant(b, s)
+		if app.Tenant != nil {
+			app.Tenant(b, s)
+		}
 	}
-	return b.sorted()
+	u, err := b.sorted()
+	if u != nil {
+		u.epoch = epochIn(u.Flows)
+	}
+	return u, err
+}
+
+// epochIn returns those of flows that say an epoch.
+func epochIn(flows []ofproto.Flow) (all []ofproto.Flow) {
+	for i := range flows {
+		if _, says := loaded(flows[i].Actions, Epoch); says {
+			all = append(all, flows[i])
+		}
+	}
+	return all
 }
 
 // with returns u with some flows in place of those of the same tables and priorities, of
@@ -242,6 +278,7 @@ func (u *Unit) with(some []ofproto.Flow) *Unit {
 		})
 		v.Flows[i] = f
 	}
+	v.epoch = epochIn(v.Flows)
 	return &v
 }
 

@@ -44,6 +44,11 @@ func doubleOn(t *intent.Tenant) (bridges []string) {
 			bridges = append(bridges, f.Bridge)
 		}
 	}
+	for _, l := range t.LoadBalancers {
+		if l.SNAT == intent.SNATAlways {
+			bridges = append(bridges, bridgesOf(l)...)
+		}
+	}
 	slices.Sort(bridges)
 	return slices.Compact(bridges)
 }

@@ -66,7 +66,7 @@ func compile(w io.Writer, stdin io.Reader, f compileFlags) error {
 	if err != nil {
 		return err
 	}
-	facts := pipeline.Facts{Ports: ports, Features: pipeline.Features{NDExtension: f.datapath == "netdev", SCTPPorts: f.datapath == "system", NullNAT: f.datapath == "system", LateNAT: f.datapath == "system"}}
+	facts := pipeline.Facts{Ports: ports, Features: pipeline.Features{NDExtension: f.datapath == "netdev", SCTPPorts: f.datapath == "system", NullNAT: f.datapath == "system", LateNAT: f.datapath == "system", HashUDP: f.datapath == "system"}}
 	p, err := apps.Compile(pipeline.Input{Bridge: bridge, Model: m, Facts: facts, Numbers: numbers})
 	if err != nil {
 		return err

@@ -181,7 +181,7 @@ func (k *keeper) note(o observed) {
 		inUserspace := userspace(k.snapshot.Bridges[o.bridge])
 		features.FlushICMPv6 = !o.version.Has(quirk.FlushICMPv6, inUserspace)
 		features.NullNAT = !o.version.Has(quirk.IdentityNAT, inUserspace)
-		features.LateNAT = !inUserspace
+		features.LateNAT, features.HashUDP = !inUserspace, !inUserspace
 		features.SCTPPorts = !o.version.Has(quirk.SCTPPorts, inUserspace)
 		s.features = &features
 		k.warn(o.bridge, s, o.version)

@@ -147,15 +147,25 @@ func (r *reader) do(at ofproto.Table, actions []ofproto.Action, c change) {
 	}
 }
 
-// group follows all buckets of a group.
+// group follows all buckets of a group. One of type select has the packet sent back to itself,
+// with the hash by which it chooses. (What its buckets would have sent back once more, as none of
+// the pipeline's has, is not counted.)
 func (r *reader) group(at ofproto.Table, id uint32, c change) {
 	i := slices.IndexFunc(r.groups, func(g ofproto.Group) bool { return g.ID == id })
 	if i < 0 {
 		return
 	}
-	for _, b := range r.groups[i].Buckets {
+	g, first := &r.groups[i], len(r.moves)
+	for _, b := range g.Buckets {
 		r.do(at, b.Actions, c)
 	}
+	if g.Type != ofproto.GroupSelect {
+		return
+	}
+	for i := first; i < len(r.moves); i++ {
+		r.moves[i].back = true
+	}
+	r.moves = slices.CompactFunc(r.moves, func(a, b move) bool { return a == b }) // of many buckets one way
 }
 
 // after returns what has become of the flags after an action, too.

@@ -1,0 +1,273 @@
+package pipeline
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Balancing is the priority in LBVIP of what is new and for a port of a load balancer, and of
+// nothing else: no connection that there is depends on where such a flow sends what comes next.
+const Balancing = 101
+
+// ServiceID names a port of a load balancer: "TENANT/loadbalancer/NAME/tcp/80". What is
+// remembered of a connection is its tag.
+func ServiceID(l *intent.LoadBalancer, p intent.LBPort) intent.ID {
+	return l.ID() + intent.ID(fmt.Sprintf("/%s/%d", p.Protocol, p.Port))
+}
+
+// ServiceOf returns the load balancer whose port an id names, and the port as it is written,
+// "tcp/80", if it names one.
+func ServiceOf(id intent.ID) (balancer intent.ID, port string, ok bool) {
+	tenant, rest, is := strings.Cut(string(id), "/loadbalancer/")
+	name, port, more := strings.Cut(rest, "/")
+	return intent.ID(tenant + "/loadbalancer/" + name), port, is && more
+}
+
+// serviceIDs names all ports of a load balancer.
+func serviceIDs(l *intent.LoadBalancer) (ids []intent.ID) {
+	for _, p := range l.Ports {
+		ids = append(ids, ServiceID(l, p))
+	}
+	return ids
+}
+
+// BackendKey is what Facts.Weights knows a backend of a load balancer by: its address, and its own
+// port, if it has one.
+func BackendKey(b intent.Backend) netip.AddrPort { return netip.AddrPortFrom(b.IP, b.Port) }
+
+// A BalancerSite is a load balancer on a bridge, with the facts put beside it. It is all that
+// its unit is made of beside the site of its tenant, as far as that is not of an epoch.
+//
+// What several load balancers of a tenant would each bring, one does: the first of them in the
+// order of the tenant's.
+type BalancerSite struct {
+	*intent.LoadBalancer
+	Answers   bool      // it answers for its address
+	Theirs    bool      // ... which comes to the tenant already, by a translation of another kind
+	Itself    []Backing // addresses of backends that it has reach themselves
+	TurnsBack bool      // ... and their answers looked up
+	Doubles   []Backing // addresses of backends that it has see gateways
+	Shallow   bool      // its packets must not be sent back
+	Weights   []uint16  // of its backends, as they are in force; nil: as they are declared
+
+	tenant *TenantSite
+}
+
+// A Backing is an address of a backend on the bridge.
+type Backing struct {
+	EndpointSite
+	Backend intent.Backend
+	First   bool // that brings what is the same for several: all of the endpoint's, or of the gateway's
+}
+
+// Weight returns the weight that is in force of a backend, by its place in the list.
+func (s *BalancerSite) Weight(i int) uint16 {
+	if s.Weights == nil {
+		return s.Backends[i].Weight
+	}
+	return s.Weights[i]
+}
+
+// same reports whether a unit made of t is as good as one made of s.
+func (s *BalancerSite) same(t *BalancerSite) bool {
+	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) &&
+		slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) &&
+		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
+}
+
+func (b Backing) same(c Backing) bool {
+	return b.EndpointSite == c.EndpointSite && b.Backend == c.Backend && b.First == c.First
+}
+
+// balances reports whether some tenant has a load balancer.
+func (in Input) balances() bool {
+	return slices.ContainsFunc(in.Model.Tenants(), func(t *intent.Tenant) bool { return len(t.LoadBalancers) > 0 })
+}
+
+// translates reports whether something on the bridge translates.
+func (b *Builder) translates() bool { return len(b.Externals) > 0 || b.Balances }
+
+// bridgesOf returns the bridges that a load balancer is on.
+func bridgesOf(l *intent.LoadBalancer) []string {
+	if l.Inside() {
+		return l.Network.Bridges
+	}
+	return []string{l.Bridge}
+}
+
+// balancers returns the load balancers of a tenant that are on the bridge.
+func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
+	t := in.Model.Tenant(s.Name)
+	if len(t.LoadBalancers) == 0 || t.Mode == intent.Off {
+		return nil
+	}
+	s.locate()
+	said := s.claimed(in.Bridge)
+	for _, l := range t.LoadBalancers {
+		if in.Refused[l.ID()] || !slices.Contains(bridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
+			continue
+		}
+		x := &BalancerSite{LoadBalancer: l, Weights: weightsOf(l, in.Facts.Weights[l.ID()]), Shallow: shallow, tenant: s}
+		said.claim(s, x)
+		all = append(all, x)
+	}
+	return all
+}
+
+// weightsOf returns the weights of l's backends with those that are others, or nil.
+func weightsOf(l *intent.LoadBalancer, others map[netip.AddrPort]uint16) (all []uint16) {
+	if len(others) == 0 {
+		return nil
+	}
+	for _, b := range l.Backends {
+		w, other := others[BackendKey(b)]
+		if !other || b.Weight == 0 { // it drains, whatever else is known of it
+			w = b.Weight
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// claims is what somebody of a tenant brings already.
+type claims struct {
+	addresses map[netip.Addr]bool // of load balancers that are answered for
+	theirs    map[netip.Addr]bool // outside, of which ports are forwarded
+	itself    map[netip.Addr]bool // of endpoints that reach themselves
+	turned    map[bool]bool       // versions of IP of which answers are turned back; true: IPv4
+	doubled   map[netip.Addr]bool // of endpoints that see their gateway
+	gateways  map[netip.Addr]bool
+}
+
+// claimed returns what a tenant's other translations bring on a bridge.
+func (t *TenantSite) claimed(bridge string) claims {
+	c := claims{map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
+	if len(t.Outsides) == 0 {
+		return c
+	}
+	note := func(e *intent.Endpoint, ip netip.Addr) {
+		if t.Here(e) && !t.Refused(e.ID()) {
+			c.itself[ip], c.turned[ip.Is4()] = true, true
+		}
+	}
+	see := func(e *intent.Endpoint, ip, gateway netip.Addr, mode intent.SNATMode, on string) {
+		if mode == intent.SNATAlways && on == bridge && t.Here(e) && gateway.IsValid() {
+			c.doubled[ip], c.gateways[gateway] = true, true
+		}
+	}
+	for _, f := range t.FloatingIPs {
+		note(f.Endpoint, f.IP)
+		see(f.Endpoint, f.IP, f.Gateway, f.SNAT, f.Bridge)
+	}
+	for _, f := range t.PortForwards {
+		note(f.Endpoint, f.IP)
+		see(f.Endpoint, f.IP, f.Gateway, f.SNAT, f.Bridge)
+		if f.Bridge == bridge && !t.Refused(f.ID()) {
+			c.theirs[f.Address] = true
+		}
+	}
+	return c
+}
+
+// Refused reports whether the switch has refused what serves an intent of t.
+func (t *TenantSite) Refused(id intent.ID) bool {
+	_, is := slices.BinarySearch(t.refused, id)
+	return is
+}
+
+// claim has x bring what nobody does yet.
+func (c claims) claim(t *TenantSite, x *BalancerSite) {
+	if !c.addresses[x.Address] {
+		c.addresses[x.Address], x.Answers = true, true
+		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
+	}
+	for _, b := range x.Backends {
+		e, here := t.Site(b.Endpoint)
+		if b.Endpoint == nil || !here {
+			continue
+		}
+		if x.SNAT != intent.SNATNever && !c.itself[b.IP] {
+			x.Itself = append(x.Itself, Backing{e, b, !c.another(e, b.IP)})
+			c.itself[b.IP] = true
+		}
+		if x.SNAT == intent.SNATAlways && b.Gateway.IsValid() && !c.doubled[b.IP] {
+			x.Doubles = append(x.Doubles, Backing{e, b, !c.gateways[b.Gateway]})
+			c.doubled[b.IP], c.gateways[b.Gateway] = true, true
+		}
+	}
+	if four := x.Address.Is4(); len(x.Itself) > 0 && !c.turned[four] {
+		c.turned[four], x.TurnsBack = true, true
+	}
+}
+
+// another reports whether another address of e, of a's version of IP, reaches itself already.
+func (c claims) another(e EndpointSite, a netip.Addr) bool {
+	return slices.ContainsFunc(e.IPs, func(o netip.Addr) bool { return o != a && o.Is4() == a.Is4() && c.itself[o] })
+}
+
+// leavesAs reports whether an SNAT of t has the address of a load balancer outside.
+func (t *TenantSite) leavesAs(x *BalancerSite) bool {
+	return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool {
+		return !t.Refused(s.ID()) && slices.ContainsFunc(s.PoolsOn(x.Bridge, x.External), func(p intent.Pool) bool {
+			return slices.ContainsFunc(p.Ranges, func(r intent.AddrRange) bool { return r.Contains(x.Address) })
+		})
+	})
+}
+
+// balancerUnits returns the units of the load balancers of the tenants that are on the bridge.
+func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*TenantSite, shared []Common, apps []App) ([]*Unit, error) {
+	shallow := slices.ContainsFunc(shared, func(c Common) bool { return c.Zone != 0 })
+	var sites []*BalancerSite
+	for _, t := range tenants {
+		sites = append(sites, in.balancers(t, shallow)...)
+	}
+	units := make([]*Unit, len(sites))
+	var stale []int
+	for i, s := range sites {
+		if was, known := c.balancers[s.ID()]; known && was.of.same(s) {
+			units[i] = was.unit
+		} else {
+			stale = append(stale, i)
+		}
+	}
+	err := inParts(stale, func(i int) (err error) {
+		units[i], err = balancerUnit(in, bridge, sites[i], apps)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.balancers = make(map[intent.ID]made[*BalancerSite], len(sites))
+	for i, s := range sites {
+		c.balancers[s.ID()] = made[*BalancerSite]{s, units[i]}
+	}
+	return units, nil
+}
+
+func balancerUnit(in Input, bridge *intent.Bridge, s *BalancerSite, apps []App) (*Unit, error) {
+	b := newBuilder(in, bridge, s.tenant.ID(), s.tenant.refused)
+	b.Externals, b.Commons = s.tenant.Outsides, s.tenant.Commons
+	for _, app := range apps {
+		if app.Balancer != nil {
+			app.Balancer(b, s.tenant, s)
+		}
+	}
+	return b.sorted()
+}
+
+// late translates, where the kernel's datapath does it in a commit alone, what a load balancer
+// has sent somewhere and of which no answer has come. It goes where it went, whatever would be
+// chosen by now, so that it has to come back to be routed.
+func late(b *Builder, t *TenantSite, epoch uint32) {
+	c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{}}
+	is, all := epoch|MarkCommitted|MarkBalanced, MarkEpoch|MarkBlocked|MarkCommitted|MarkBalanced
+	s := state{404, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rpl|ofproto.Rel), is, all}
+	for i, ip := range ipVersions {
+		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(ip, InZone(t.Zone)), Established.Set(), c)
+	}
+}
