@@ -118,7 +118,7 @@ func (b balanced) group(ctx context.Context, f forwarding, from *sandbox.Host, w
 	if _, err := ofctl.Ofctl("-O", "OpenFlow15", "--may-create", "mod-group", f.bridge(), "group_id=1,"+fmt.Sprintf(groupOfNames, method)); err != nil {
 		return err
 	}
-	if _, err := ofctl.Ofctl("add-flow", f.bridge(), fmt.Sprintf("priority=100,tcp,nw_dst=%s,tp_dst=%d,actions=group:1", outsideHost, connectPort)); err != nil {
+	if _, err := ofctl.Ofctl("add-flow", f.bridge(), fmt.Sprintf("priority=40000,tcp,nw_dst=%s,tp_dst=%d,actions=group:1", outsideHost, connectPort)); err != nil {
 		return err
 	}
 	target := netip.AddrPortFrom(netip.MustParseAddr(outsideHost), connectPort)
