@@ -2,10 +2,12 @@ package apps
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"weir/apps/pipeline"
 	"weir/intent"
 	"weir/store"
 )
@@ -69,5 +71,52 @@ func BenchmarkLoadBalancers(b *testing.B) {
 				b.ReportMetric(float64(d.Microseconds())/float64(b.N), what+"-us/op")
 			}
 		})
+	}
+}
+
+// TestABackendMoreIsOneLoadBalancersWork compares the units before and after: all others are the same
+// ones, so that nobody looks at them, and numbers are asked for that one alone.
+func TestABackendMoreIsOneLoadBalancersWork(t *testing.T) {
+	s := &stages{b: t, numbers: store.Mem(), spent: map[string]time.Duration{}}
+	s.turn(lbFiles(4, 0))
+	before, model := s.before, s.model
+	s.turn(lbFiles(4, 1))
+	others := 0
+	for i, u := range s.before.Units {
+		if u != before.Units[i] {
+			others++
+		}
+	}
+	if others != 1 {
+		t.Errorf("%d units are others; want one", others)
+	}
+	want := []intent.ID{"bridge/br0", "t/loadbalancer/lb0", "t/loadbalancer/lb0/tcp/80"}
+	if w := pipeline.WantsSince(s.model, model); !slices.Equal(w.Tags, want) || !slices.Equal(w.Groups, want[2:]) {
+		t.Errorf("numbers are wanted for %q and %q; want %q", w.Tags, w.Groups, want)
+	}
+}
+
+// TestWhatIsWantedSinceIsAllThatIsNew goes from one model to the next, and looks whether what the
+// second wants is what the first has wanted, or is wanted since.
+func TestWhatIsWantedSinceIsAllThatIsNew(t *testing.T) {
+	var r intent.Reader
+	var before *intent.Model
+	wanted := map[intent.ID]bool{}
+	for _, files := range [][]intent.Source{lbFiles(2, 0), lbFiles(3, 1), lbFiles(1, 0), natFiles(2, 3, false), natFiles(2, 3, true), lbFiles(4, 2)} {
+		m, err := r.Read(files...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		since := pipeline.WantsSince(m, before)
+		for _, id := range slices.Concat(since.Tags, since.Groups) {
+			wanted[id] = true
+		}
+		all := pipeline.WantsOf(m)
+		for _, id := range slices.Concat(all.Tags, all.Groups) {
+			if !wanted[id] {
+				t.Errorf("%s has never been wanted", id)
+			}
+		}
+		before = m
 	}
 }
