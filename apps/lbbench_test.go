@@ -90,9 +90,9 @@ func TestABackendMoreIsOneLoadBalancersWork(t *testing.T) {
 	if others != 1 {
 		t.Errorf("%d units are others; want one", others)
 	}
-	want := []intent.ID{"bridge/br0", "t/loadbalancer/lb0", "t/loadbalancer/lb0/tcp/80"}
-	if w := pipeline.WantsSince(s.model, model); !slices.Equal(w.Tags, want) || !slices.Equal(w.Groups, want[2:]) {
-		t.Errorf("numbers are wanted for %q and %q; want %q", w.Tags, w.Groups, want)
+	want := []intent.ID{"bridge/br0", "t/loadbalancer/lb0", "t/loadbalancer/lb0/tcp/80", "t/answers"}
+	if w := pipeline.WantsSince(s.model, model); !slices.Equal(w.Tags, want) || !slices.Equal(w.Groups, want[2:3]) {
+		t.Errorf("numbers are wanted for %q and %q; want %q, and the last but one", w.Tags, w.Groups, want)
 	}
 }
 
