@@ -146,6 +146,7 @@ func TestLoadBalancersThatGoTogether(t *testing.T) {
 		"an address in a prefix":                  {balancerBy("blue", "l", "address: 198.51.100.0, "+tcp80)},
 		"one backend of several":                  {balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web}]"), balancerBy("blue", "m", outside40+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web}]")},
 		"another tenant's floating IP behind it":  {balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: tcp}], backends: [{address: 203.0.113.50}]"), floatingBy("red", "f", "address: 203.0.113.50, endpoint: web")},
+		"sctp whose backends are asked by tcp":    {balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: sctp}], backends: [{endpoint: web}], health: {type: tcp, port: 81}, load: {type: reported, port: 81}")},
 		"a backend's own port of tcp and of udp":  {balancerBy("blue", "l", at100+"ports: [{port: 53, protocol: tcp}, {port: 53, protocol: udp}], backends: [{endpoint: web, port: 5353}]")},
 	} {
 		m, _ := onEdge(t, objects...)
@@ -167,6 +168,7 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 	policy := func(rule string) string {
 		return "---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: in, tenant: blue}\nspec: {rules: [{name: web, direction: ingress, action: allow, " + rule + "}]}\n"
 	}
+	trusted := tenantObject("Endpoint", "blue", "hub", `network: lan, bind: {port: hub}, mac: "02:00:00:00:00:0d", ips: [10.1.0.13], trusted: true`)
 	allow := policy("protocol: tcp, ports: [8080]")
 	for _, c := range []struct {
 		name    string
@@ -193,6 +195,7 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 			"spec.snat: 203.0.113.99 is outside, and answers the client's own address: unless that is routed to this side, nobody hears it | write auto"},
 		{"an address that nobody has", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")},
 			`spec.backends: 10.1.0.99 is in network "lan", and is no endpoint's: nobody is there`},
+		{"an address behind a port that is trusted", []string{allow, trusted, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")}, ""},
 		{"a rule for the wrong port", []string{policy("protocol: tcp, ports: [80]"), balancerBy("blue", "l", at100+both)},
 			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to the port that it becomes | policies judge the backend's own port: write that there"},
 		{"no rule", []string{balancerBy("blue", "l", at100+both)},
@@ -216,6 +219,17 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 		}
 		if strings.Join(got, "\n") != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, strings.Join(got, "\n"), c.want)
+		}
+	}
+}
+
+func TestWhoIsNotJudgedIsNotMissed(t *testing.T) {
+	m, src := onEdge(t, balancerBy("blue", "l", at100+"ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web}, {endpoint: db, ip: 10.2.0.11}]"))
+	blue := m.Tenant("blue")
+	for name, let := range map[string]Tenant{"a tenant that lets all in": {Mode: Enforce, Ingress: Allow}, "a tenant that is only watched": {Mode: Audit, Ingress: Deny}} {
+		blue.Mode, blue.Ingress = let.Mode, let.Ingress
+		if found := Review(m, src); len(found) > 0 {
+			t.Errorf("%s: %v", name, found)
 		}
 	}
 }

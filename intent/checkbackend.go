@@ -92,8 +92,12 @@ func (b *backends) endpoint(x backendSpec) {
 
 // address adds an address, whose ever it is.
 func (b *backends) address(x backendSpec) {
-	if x.address.v.Is4() != b.public.Is4() {
+	switch {
+	case x.address.v.Is4() != b.public.Is4():
 		b.c.bad(x.address.place(), "", "%v is not of the family of %v", x.address.v, b.public)
+		return
+	case isLinkLocal(x.address.v):
+		b.c.bad(x.address.place(), "take one that is routed", "%v is a link-local address, which each link has anew", x.address.v)
 		return
 	}
 	b.add(x, Backend{Endpoint: b.c.ownerOf(b.tenant, x.address.v), IP: x.address.v}, x.address.place())

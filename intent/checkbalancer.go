@@ -70,6 +70,10 @@ func (c *checker) remembers(l *LoadBalancer, s balancerSpec) {
 
 // stands checks the address, and reports whether it is known where it is.
 func (c *checker) stands(t *Tenant, l *LoadBalancer, a value[netip.Addr], found []foundBackend) bool {
+	if isLinkLocal(a.v) {
+		c.bad(a.place(), "take one that is routed", "%v is a link-local address, which each link has anew", a.v)
+		return false
+	}
 	n, sub, unsure := c.networkAt(t, a.v)
 	if n != nil {
 		l.Network = n
