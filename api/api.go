@@ -6,6 +6,7 @@
 //	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N as well
 //	DELETE /v1/connections?tenant=T&...|all=true
 //	                               has the connection tracker forget those: Killed
+//	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /healthz                  200 and "ok" while the daemon answers
@@ -31,6 +32,9 @@ type Daemon interface {
 	Connections(ctx context.Context, tenant string) ([]Connection, error)
 	// Kill has the connection tracker forget the connections of one tenant that f means.
 	Kill(ctx context.Context, f Filter) (Killed, error)
+	// Balancers returns the load balancers of a tenant, or of all tenants if tenant is empty.
+	// The error is an UnknownTenant if there is no such tenant.
+	Balancers(ctx context.Context, tenant string) ([]Balancer, error)
 	// Observations returns what rules have reported, the oldest first. The error is an
 	// UnknownTenant if there is no such tenant.
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
@@ -97,6 +101,8 @@ type Bridge struct {
 	Drift        Drift    `json:"drift"`
 	Meters       []Meter  `json:"meters"` // of intents, by name
 	NoPort       []NoPort `json:"noPort"` // SNATs that had no port left, by name
+
+	Draining []Draining `json:"draining"` // backends that are to have no connections, and had some when that was looked at last
 }
 
 // A Meter is what an intent lets pass in a second, since its meter was made: connections that
@@ -220,6 +226,8 @@ type Connection struct {
 	Alias string `json:"alias,omitempty"` // what it has in the tenant's zone in place of a shared address, which reply has: "240.0.0.2:40000"
 
 	NAT string `json:"nat,omitempty"` // the intent that translates it, or exempts it from that
+
+	Backend string `json:"backend,omitempty"` // what the backend is that it was given: "draining", "removed" or "failed"; empty: nothing but that
 
 	StateOrig  string            `json:"stateOrig,omitempty"`  // of TCP, by direction, where the tracker has one for each
 	StateReply string            `json:"stateReply,omitempty"` //

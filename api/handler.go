@@ -43,6 +43,13 @@ func New(d Daemon) http.Handler {
 		}
 		return d.Kill(r.Context(), f)
 	}))
+	mux.HandleFunc("GET /v1/balancers", answer(func(r *http.Request) (any, error) {
+		list, err := d.Balancers(r.Context(), r.URL.Query().Get("tenant"))
+		if list == nil {
+			list = []Balancer{}
+		}
+		return list, err
+	}))
 	mux.HandleFunc("GET /v1/observations", answer(func(r *http.Request) (any, error) {
 		q, err := readObservationQuery(r)
 		if err != nil {

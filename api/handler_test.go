@@ -22,6 +22,7 @@ type fake struct {
 	observed    func(ObservationQuery) ([]Observation, error)
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
+	balancers   func(tenant string) ([]Balancer, error)
 }
 
 func (f fake) Status() Status { return f.status() }
@@ -29,6 +30,9 @@ func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error
 	return f.connections(tenant)
 }
 func (f fake) Kill(_ context.Context, which Filter) (Killed, error) { return f.kill(which) }
+func (f fake) Balancers(_ context.Context, tenant string) ([]Balancer, error) {
+	return f.balancers(tenant)
+}
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
 	return f.observed(q)
 }
@@ -180,4 +184,26 @@ func (endless) Read(b []byte) (int, error) {
 		b[i] = 'x'
 	}
 	return len(b), nil
+}
+
+func TestBalancersAreThoseOfTheTenant(t *testing.T) {
+	d := fake{balancers: func(tenant string) ([]Balancer, error) {
+		switch tenant {
+		case "red":
+			return nil, UnknownTenant("red")
+		case "":
+			return nil, nil
+		}
+		return []Balancer{{ID: tenant + "/loadbalancer/shop"}}, nil
+	}}
+	for query, want := range map[string]string{
+		"?tenant=blue": `"id":"blue/loadbalancer/shop"`,
+		"":             "[]\n",
+		"?tenant=red":  `there is no tenant \"red\"`,
+	} {
+		body, err := io.ReadAll(ask(t, d, "GET", "/v1/balancers"+query, nil).Body)
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %v; want %s", query, body, err, want)
+		}
+	}
 }

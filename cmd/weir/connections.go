@@ -115,6 +115,8 @@ func short(c api.Connection, id string) string { return strings.TrimPrefix(id, c
 
 func stateText(c api.Connection) string {
 	switch {
+	case c.Backend != "" && !c.Blocked:
+		return strings.TrimSpace(c.State + " " + strings.ToUpper(c.Backend))
 	case c.Blocked:
 		return strings.TrimSpace(c.State + " BLOCKED")
 	case c.Audited:

@@ -13,6 +13,9 @@ func TestAConnectionSaysWhatBecameOfIt(t *testing.T) {
 		"ESTABLISHED AUDITED": {State: "ESTABLISHED", Audited: true},
 		"AUDITED":             {Audited: true}, // of UDP, which has no state
 		"BLOCKED":             {Blocked: true, Audited: true},
+
+		"ESTABLISHED DRAINING": {State: "ESTABLISHED", Backend: "draining"},
+		"FAILED":               {Backend: "failed"},
 	} {
 		if got := stateText(c); got != want {
 			t.Errorf("%q, want %q", got, want)

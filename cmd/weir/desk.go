@@ -64,6 +64,19 @@ func (d *desk) Status() api.Status {
 	return s
 }
 
+// connected returns the bridges that have a session, by name.
+func (d *desk) connected() (all []controller.Bridge) {
+	ctl := d.ctl.Load()
+	if ctl == nil {
+		return nil
+	}
+	now := ctl.Status().Bridges
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		all = append(all, now[name])
+	}
+	return all
+}
+
 // ours is a snapshot with the bridges alone that are ours to keep: another daemon may serve the
 // others, and keeps their zones as well.
 func (d *desk) ours(s ovsdb.Snapshot) ovsdb.Snapshot {
@@ -103,7 +116,7 @@ func (d *desk) database() api.Database {
 
 // bridge returns the state of a bridge; now is nil before the controller runs.
 func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
-	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Meters: []api.Meter{}, NoPort: []api.NoPort{}, Drift: driftOf(controller.DriftLog{}, nil)}
+	b := api.Bridge{Name: name, Pending: []api.Reason{}, Refused: []api.Reason{}, Quirks: []api.Reason{}, Meters: []api.Meter{}, NoPort: []api.NoPort{}, Draining: []api.Draining{}, Drift: driftOf(controller.DriftLog{}, nil)}
 	if all := d.trouble.Load(); all != nil {
 		b.Error = (*all)[name]
 	}
@@ -135,6 +148,7 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 	for _, n := range have.NoPort {
 		b.NoPort = append(b.NoPort, api.NoPort{ID: string(n.SNAT), Dropped: n.Dropped})
 	}
+	b.Draining = drainingsOf(have.Draining)
 	if have.Err != nil {
 		b.Error = have.Err.Error()
 	}
@@ -235,7 +249,7 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 			if zone == 0 {
 				continue // no number yet, or none needed, and so no connection
 			}
-			of, err := d.zone(ctx, t.Name, zone, numbers, seen)
+			of, err := d.zone(ctx, t, zone, numbers, seen)
 			if err != nil {
 				return nil, err
 			}
@@ -249,10 +263,13 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 }
 
 // zone lists the connections of one zone of a tenant.
-func (d *desk) zone(ctx context.Context, tenant string, zone uint16, n pipeline.Numbers, seen published) ([]api.Connection, error) {
+func (d *desk) zone(ctx context.Context, t *intent.Tenant, zone uint16, n pipeline.Numbers, seen published) ([]api.Connection, error) {
 	var list []api.Connection
+	services := d.services(t, n)
 	err := d.entriesOf(ctx, zone, func(e conntrack.Entry) {
-		list = append(list, seen.tell(connectionOf(tenant, e, n), e))
+		c := seen.tell(connectionOf(t.Name, e, n), e)
+		c.Backend = backendState(services, e)
+		list = append(list, c)
 	})
 	return list, err
 }

@@ -143,6 +143,7 @@ func reasons(w io.Writer, bridges []api.Bridge, wide bool) {
 		reasonList(w, b.Name+" waits for", b.Pending, wide)
 		meterList(w, b.Name, b.Meters, wide)
 		noPortList(w, b.Name, b.NoPort, wide)
+		drainingList(w, b.Name, b.Draining, wide)
 		driftList(w, b.Name, b.Drift, wide)
 		quirkList(w, b.Name, b.Quirks, wide)
 	}

@@ -207,6 +207,19 @@ func (d *Daemon) Connections(tenant string) (all []api.Connection) {
 	return all
 }
 
+// Balancers returns what weir balancers says of a tenant.
+func (d *Daemon) Balancers(tenant string) (all []api.Balancer) {
+	d.n.T.Helper()
+	text, err := d.Tool("balancers", "-t", tenant, "-o", "json")
+	if err == nil {
+		err = decode(text, &all)
+	}
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	return all
+}
+
 // A logBuffer keeps what a daemon says.
 type logBuffer struct {
 	mu  sync.Mutex // the daemon's two outputs write, the test reads

@@ -1,0 +1,36 @@
+package api
+
+import "time"
+
+// A Balancer is a load balancer, and what its backends have.
+type Balancer struct {
+	ID        string    `json:"id"`
+	Tenant    string    `json:"tenant"`
+	Address   string    `json:"address"`
+	Ports     []string  `json:"ports"` // "tcp/443"
+	Algorithm string    `json:"algorithm"`
+	Backends  []Backend `json:"backends"` // in the order of the load balancer's; then those that have been removed, and still have connections
+}
+
+// A Backend is who gets connections of a Balancer, or has some that he was given before.
+type Backend struct {
+	Endpoint    string     `json:"endpoint,omitempty"` // empty: it is nobody's address
+	Address     string     `json:"address"`            // with a port where it has one of its own
+	Weight      uint16     `json:"weight"`             // as it is written; of one that has been removed zero
+	InForce     uint16     `json:"inForce"`            // the weight that it has
+	State       string     `json:"state"`              // "serving", "draining" (weight 0), "removed" or "failed"
+	Connections int        `json:"connections"`
+	Deadline    *time.Time `json:"deadline,omitempty"` // when those that it still has are ended; nil: they are not
+}
+
+// A Draining is a backend that is to have no connections of a load balancer, and has some.
+type Draining struct {
+	Balancer    string     `json:"balancer"`
+	Protocol    string     `json:"protocol"`
+	Port        uint16     `json:"port"`    // of the load balancer
+	Backend     string     `json:"backend"` // "10.1.0.12:8443"
+	State       string     `json:"state"`   // "draining" (weight 0), "removed" or "failed"
+	Connections int        `json:"connections"`
+	Since       time.Time  `json:"since"`
+	Deadline    *time.Time `json:"deadline,omitempty"` // when they are ended; nil: never
+}
