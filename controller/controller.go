@@ -97,6 +97,10 @@ type Config struct {
 	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
 	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
+	// Reset has the client of a connection told that it is over, which a load balancer has made
+	// and the tracker has forgotten. If nil, nobody is told.
+	Reset func(pipeline.Input, *intent.Tenant, pipeline.Connection) []ofproto.PacketOut
+
 	Settle time.Duration // how long changes are collected that follow one that was acted upon; zero: 5 ms
 	Audit  time.Duration // between readings of the whole tables; zero: 30 s
 	Log    *logrus.Entry // nil: nothing is logged
@@ -172,6 +176,7 @@ type Bridge struct {
 	Err      error               // why the bridge is not as it should be, if it is not
 	Metered  []Metered           // by intent; not newer than a few seconds
 	NoPort   []NoPort            // SNATs that had none left, by name; not newer than a few seconds
+	Weights  drain.Weights       // of backends of load balancers, where they are not as they are declared
 	Draining []drain.Backend     // backends that are to have no connections, and had some when they were looked at
 
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -29,13 +30,14 @@ const (
 
 // drainer belongs to one Serve.
 type drainer struct {
-	of     map[intent.ID]*draining // by tenant; of those that have load balancers
-	turn   <-chan time.Time
-	busy   bool // a zone is being read
-	looked chan reading
-	read   time.Time     // when a zone was read last
-	cost   time.Duration // of that
-	doomed []forgetting  // what is to be forgotten
+	of      map[intent.ID]*draining // by tenant; of those that have load balancers
+	weights uintptr                 // which were in force then: they never change
+	turn    <-chan time.Time
+	busy    bool // a zone is being read
+	looked  chan reading
+	read    time.Time     // when a zone was read last
+	cost    time.Duration // of that
+	doomed  []forgetting  // what is to be forgotten
 }
 
 func newDrainer() drainer {
@@ -64,6 +66,7 @@ type reading struct {
 type forgetting struct {
 	tenant intent.ID
 	some   []pipeline.Connection
+	reset  map[pipeline.Connection]bool // whose client is told
 }
 
 // drainAfter has the connections of those tenants looked at that have a backend which has become
@@ -78,11 +81,13 @@ func (s *session) drainAfter(in pipeline.Input) {
 			delete(s.drain.of, id)
 		}
 	}
+	weights := reflect.ValueOf(in.Facts.Weights).Pointer()
 	for _, t := range in.Model.Tenants() {
-		if s.balances(t) && !s.drain.knows(t) {
-			s.drain.note(t, drain.ServicesOf(t, in.Numbers, nil))
+		if of := s.drain.of[t.ID()]; s.balances(t) && (of == nil || of.tenant != t || s.drain.weights != weights) {
+			s.drain.note(t, drain.ServicesOf(t, in.Numbers, in.Facts.Weights))
 		}
 	}
+	s.drain.weights = weights
 	s.report.Draining = s.drain.all()
 	s.drain.wait()
 }
@@ -91,12 +96,6 @@ func (s *session) drainAfter(in pipeline.Input) {
 func (s *session) balances(t *intent.Tenant) bool {
 	here := func(n *intent.Network) bool { return slices.Contains(n.Bridges, s.name) }
 	return len(t.LoadBalancers) > 0 && t.Mode != intent.Off && slices.ContainsFunc(t.Networks, here)
-}
-
-// knows reports whether a tenant is as it was.
-func (d *drainer) knows(t *intent.Tenant) bool {
-	of := d.of[t.ID()]
-	return of != nil && of.tenant == t
 }
 
 // note notes what a tenant's load balancers are by now.
@@ -195,7 +194,11 @@ func (s *session) drained(ctx context.Context, r reading) error {
 		of.again(f.Next)
 	}
 	if len(f.End) > 0 && !s.sweep.unable {
-		s.drain.doomed = append(s.drain.doomed, forgetting{r.tenant, f.End})
+		x := forgetting{r.tenant, f.End, make(map[pipeline.Connection]bool, len(f.Reset))}
+		for _, c := range f.Reset {
+			x.reset[c] = true
+		}
+		s.drain.doomed = append(s.drain.doomed, x)
 	}
 	if slices.Equal(of.found, f.Backends) {
 		return nil
@@ -226,25 +229,57 @@ func (d *drainer) all() (all []drain.Backend) {
 // forgetSome has the tracker forget some connections that have to end. What a backend still has
 // that is wanted again by now is left.
 func (s *session) forgetSome(ctx context.Context) error {
-	e := &s.drain.doomed[0]
-	some := e.some[:min(len(e.some), sweepBatch)]
-	var flushes []ofproto.CTFlush
-	if of := s.drain.of[e.tenant]; of != nil {
-		halves := pipeline.HalvesOf(s.job.input.Numbers, e.tenant, s.job.input.Model)
-		for _, c := range some {
-			if _, state, there := of.services.Backend(c); there && state != drain.Serving {
-				flushes = append(flushes, c.Flushes(halves)...)
-			}
-		}
-	}
-	if e.some = e.some[len(some):]; len(e.some) == 0 {
+	x := &s.drain.doomed[0]
+	some, of := s.drain.of[x.tenant].still(x.take(sweepBatch)), *x
+	if len(x.some) == 0 {
 		s.drain.doomed = s.drain.doomed[1:]
+	}
+	var flushes []ofproto.CTFlush
+	halves := pipeline.HalvesOf(s.job.input.Numbers, of.tenant, s.job.input.Model)
+	for _, c := range some {
+		flushes = append(flushes, c.Flushes(halves)...)
 	}
 	if len(flushes) == 0 {
 		return nil
 	}
 	if err := s.conn.FlushConnections(ctx, flushes); err != nil {
 		return s.cannotForget(ctx, err)
+	}
+	return s.tellClients(ctx, of, some)
+}
+
+// take takes some of the connections.
+func (x *forgetting) take(most int) []pipeline.Connection {
+	some := x.some[:min(len(x.some), most)]
+	x.some = x.some[len(some):]
+	return some
+}
+
+// still returns those of some connections whose backend is to have none.
+func (of *draining) still(some []pipeline.Connection) (rest []pipeline.Connection) {
+	if of == nil {
+		return nil
+	}
+	for _, c := range some {
+		if _, state, there := of.services.Backend(c); there && state != drain.Serving {
+			rest = append(rest, c)
+		}
+	}
+	return rest
+}
+
+// tellClients has those clients of forgotten connections told that are to be.
+func (s *session) tellClients(ctx context.Context, x forgetting, some []pipeline.Connection) error {
+	t := s.job.input.Model.Tenant(string(x.tenant))
+	for _, c := range some {
+		if s.config.Reset == nil || t == nil || !x.reset[c] {
+			continue
+		}
+		for _, out := range s.config.Reset(s.job.input, t, c) {
+			if err := s.conn.PacketOut(ctx, out); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -266,18 +301,13 @@ func (s *session) cannotForget(ctx context.Context, err error) error {
 // none left.
 func (s *session) tellDraining(tenant intent.ID, f drain.Finding) {
 	for _, b := range f.Began[:min(len(f.Began), toldEnded)] {
-		s.logBackend(tenant, b).Info(beganText[b.State])
+		if b.Connections > 0 {
+			s.logBackend(tenant, b).Info("a backend is to have no connections: those that it has go on for now")
+		}
 	}
 	for _, b := range f.Over[:min(len(f.Over), toldEnded)] {
 		s.logBackend(tenant, b).Info("a backend has no connections left")
 	}
-}
-
-// beganText says what becomes of the connections of a backend.
-var beganText = map[drain.State]string{
-	drain.Draining: "a backend drains: its connections may go on until the deadline",
-	drain.Removed:  "a backend has been removed: its connections may go on until the deadline",
-	drain.Failed:   "a backend has failed: what has become of its connections",
 }
 
 func (s *session) logBackend(tenant intent.ID, b drain.Backend) *logrus.Entry {

@@ -214,3 +214,31 @@ func TestALoadBalancerThatIsGoneIsItsPolicysToEnd(t *testing.T) {
 		}
 	})
 }
+
+func TestConnectionsOfABackendThatHasFailedEndAtOnce(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{1: 2, 2: 3})
+		var mu sync.Mutex
+		told := map[uint16]bool{}
+		r.config.Reset = func(_ pipeline.Input, _ *intent.Tenant, c pipeline.Connection) []ofproto.PacketOut {
+			mu.Lock()
+			defer mu.Unlock()
+			told[c.Orig.SrcPort] = true
+			return []ofproto.PacketOut{{InPort: ofproto.PortController}}
+		}
+		r.connect("br0", s)
+		m := balanced(t, map[byte]uint16{2: 100, 3: 100})
+		m.Tenant("a").LoadBalancers[0].Stale = intent.StaleReset
+		r.settled(m)
+		failed := map[netip.AddrPort]uint16{netip.MustParseAddrPort("10.0.0.3:0"): 0}
+		r.must(r.SetFacts(r.ctx, "br0", pipeline.Facts{Weights: map[intent.ID]map[netip.AddrPort]uint16{"a/loadbalancer/shop": failed}}))
+		if r.pass(100 * time.Millisecond); !slices.Equal(k.forgotten(), []uint16{2}) {
+			t.Errorf("ended %v", k.forgotten())
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(told) != 1 || !told[2] || len(oftest.Received[ofproto.PacketOut](s.Switch)) != 1 {
+			t.Errorf("told %v", told)
+		}
+	})
+}

@@ -347,7 +347,7 @@ func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
 	s.fresh = false
 	clear(s.exposed)
 	s.report.Flows, s.report.Groups = program.Size()
-	s.report.Rounds = program.Rounds.N
+	s.report.Rounds, s.report.Weights = program.Rounds.N, s.job.input.Facts.Weights
 	s.report.Revision, s.report.Pending, s.report.Refused = s.job.revision, program.Pending(), maps.Clone(s.refused)
 }
 

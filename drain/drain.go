@@ -74,9 +74,11 @@ func KeyOf(l *intent.LoadBalancer, p intent.LBPort, b intent.Backend) Key {
 
 var protocols = map[intent.Protocol]uint8{intent.TCP: pipeline.ProtoTCP, intent.UDP: pipeline.ProtoUDP, intent.SCTP: 132}
 
-// state returns what a backend that is listed is.
-func (l service) state(b intent.Backend) State {
-	weight, other := l.weights[netip.AddrPortFrom(b.IP, b.Port)]
+func (l service) state(b intent.Backend) State { return StateOf(b, l.weights) }
+
+// StateOf returns what a backend is that is listed, by the weights in force of its load balancer.
+func StateOf(b intent.Backend, weights map[netip.AddrPort]uint16) State {
+	weight, other := weights[netip.AddrPortFrom(b.IP, b.Port)]
 	switch {
 	case b.Weight == 0:
 		return Draining

@@ -171,18 +171,25 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 		"removed without a deadline: at once": {
 			{0, services(forever, nil, backend(2, 100)), all, "began removed 10.0.0.3 0/1, end 2, over removed 10.0.0.3 0/1, next 1s"},
 		},
+		"removed, keep: TCP stays, whatever the time to drain is": {
+			{0, services(stale(intent.StaleKeep), nil, backend(2, 100)), append(all, to(udp, 3, 3)), "began removed 10.0.0.3 0/1, began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, end 3, over removed 10.0.0.3 0/1, next 1s"},
+			{time.Hour, services(stale(intent.StaleKeep), nil, backend(2, 100)), all, "has removed 10.0.0.3 1/0, next 10s"},
+		},
 		"removed: TCP drains, a datagram's sender is given another at once": {
 			{0, removed, append(all, to(udp, 3, 3)), "began removed 10.0.0.3 0/1, began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, end 3, over removed 10.0.0.3 0/1, next 1s"},
 		},
-		"removed: one that is not answered yet does not wait": {
-			{0, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening)}, "began removed 10.0.0.3 0/1, end 2, over removed 10.0.0.3 0/1, next 1s"},
+		"removed: one that nobody answers for a second does not wait": {
+			{0, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening), with(to(tcp, 3, 3), opening)}, "began removed 10.0.0.3 2/0, has removed 10.0.0.3 2/0, next 1s"},
+			{time.Second / 2, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening), to(tcp, 3, 3)}, "has removed 10.0.0.3 2/0, next 1s"},
+			{time.Second, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening), with(to(tcp, 3, 3), opening)}, "has removed 10.0.0.3 1/1, end 2, next 1s"},
 		},
 		"failed, flush: all end": {
 			{0, services(nil, failed(3), backend(2, 100), backend(3, 100)), append(all, to(udp, 3, 3)), "began failed 10.0.0.3 0/1, began failed 10.0.0.3 0/1, end 2, end 3, over failed 10.0.0.3 0/1, over failed 10.0.0.3 0/1, next 1s"},
 		},
 		"failed, keep: TCP stays, but what is not answered": {
 			{0, services(stale(intent.StaleKeep), failed(3), backend(2, 100), backend(3, 100)), append(all, to(udp, 3, 3), with(to(tcp, 3, 4), opening)),
-				"began failed 10.0.0.3 0/1, began failed 10.0.0.3 1/1, has failed 10.0.0.3 1/1, end 3, end 4, over failed 10.0.0.3 0/1, next 1s"},
+				"began failed 10.0.0.3 0/1, began failed 10.0.0.3 2/0, has failed 10.0.0.3 2/0, end 3, over failed 10.0.0.3 0/1, next 1s"},
+			{time.Second, services(stale(intent.StaleKeep), failed(3), backend(2, 100), backend(3, 100)), append(all, with(to(tcp, 3, 4), opening)), "has failed 10.0.0.3 1/1, end 4, next 1s"},
 			{time.Minute, services(stale(intent.StaleKeep), failed(3), backend(2, 100), backend(3, 100)), all, "has failed 10.0.0.3 1/1"},
 		},
 		"failed, reset: the clients of TCP are told": {

@@ -12,6 +12,8 @@ import (
 // How long after the last look there is another one. The datapath may go by the flows that it had for a second
 // after they have been replaced, and open a connection to a backend that is to have none.
 const (
+	patience = time.Second // with one that nobody has answered
+
 	settle = 3 * time.Second  // a backend is looked at that has changed, though it has no connections
 	soon   = time.Second      // while something is to end
 	later  = 10 * time.Second // while connections end by themselves
@@ -25,6 +27,8 @@ type line struct {
 	since time.Time
 	told  bool // that it has connections
 	ended int  // that were forgotten
+
+	unanswered, asked map[pipeline.CTTuple]time.Time // connections, since when; in the last look, and in this one
 }
 
 // A Backend is one that is to have no more connections, and those that it has.
@@ -58,7 +62,8 @@ func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f F
 		if found[k] == nil {
 			found[k] = l.begin(k, state, now).as(k, s)
 		}
-		f.take(c, found[k], s.byID[k.Service].LoadBalancer, now)
+		waits := c.Opening && l.lines[k].waits(c.Orig, now)
+		f.take(c, found[k], s.byID[k.Service].LoadBalancer, ends(c, found[k], s.byID[k.Service].Stale, waits, now))
 	}
 	l.close(found, &f, now)
 	return f
@@ -98,12 +103,26 @@ func (l *Ledger) begin(k Key, state State, now time.Time) *line {
 	return n
 }
 
+// waits reports whether nobody has answered a connection for a while, as far as is known. One that
+// was opened just now may be open by the time that it would be forgotten.
+func (n *line) waits(c pipeline.CTTuple, now time.Time) bool {
+	since, known := n.unanswered[c]
+	if !known {
+		since = now
+	}
+	if n.asked == nil {
+		n.asked = map[pipeline.CTTuple]time.Time{}
+	}
+	n.asked[c] = since
+	return now.Sub(since) >= patience
+}
+
 // as returns what is known of a backend so far.
 func (n *line) as(k Key, s Services) *Backend {
 	b := &Backend{Key: k, State: n.state, Since: n.since, Ended: n.ended}
 	service := s.byID[k.Service]
 	switch {
-	case n.state == Failed:
+	case n.state == Failed, k.Protocol == pipeline.ProtoTCP && service.Stale == intent.StaleKeep:
 	case service.Drain > 0 && !(n.state == Removed && k.Protocol == pipeline.ProtoUDP):
 		b.Deadline = n.since.Add(time.Duration(service.Drain))
 	case n.state == Removed:
@@ -112,9 +131,9 @@ func (n *line) as(k Key, s Services) *Backend {
 	return b
 }
 
-// take says what becomes of a connection of a backend.
-func (f *Finding) take(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, now time.Time) {
-	if !ends(c, b, l, now) {
+// take takes a connection of a backend, which ends or goes on.
+func (f *Finding) take(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, ends bool) {
+	if !ends {
 		b.Connections++
 		return
 	}
@@ -125,13 +144,13 @@ func (f *Finding) take(c pipeline.Connection, b *Backend, l *intent.LoadBalancer
 	}
 }
 
-// ends reports whether a connection of a backend has to end now. One that nobody has answered
-// yet is asked for again by its client, and would be given to the same backend.
-func ends(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, now time.Time) bool {
+// ends reports whether a connection of a backend has to end now. One for which nobody answers
+// is asked for again by its client, and would be given to the same backend.
+func ends(c pipeline.Connection, b *Backend, stale intent.Stale, waits bool, now time.Time) bool {
 	switch {
 	case b.State == Failed:
-		return c.Protocol != pipeline.ProtoTCP || l.Stale != intent.StaleKeep || c.Opening
-	case b.State == Removed && c.Opening:
+		return c.Protocol != pipeline.ProtoTCP || stale != intent.StaleKeep || waits
+	case b.State == Removed && waits:
 		return true
 	}
 	return !b.Deadline.IsZero() && !now.Before(b.Deadline)
@@ -143,6 +162,7 @@ func (l *Ledger) close(found map[Key]*Backend, f *Finding, now time.Time) {
 	for k, b := range found {
 		n := l.lines[k]
 		f.again(n.next(b, now))
+		n.unanswered, n.asked = n.asked, nil
 		f.tell(n, b)
 		if b.Connections > 0 {
 			f.Backends = append(f.Backends, *b)
@@ -178,7 +198,7 @@ func (f *Finding) again(after time.Duration) {
 func (n *line) next(b *Backend, now time.Time) time.Duration {
 	left := b.Deadline.Sub(now)
 	switch {
-	case b.Ended > n.ended || now.Sub(n.since) < settle:
+	case b.Ended > n.ended || now.Sub(n.since) < settle || len(n.asked) > 0:
 		return soon
 	case b.Connections == 0 || b.State == Failed: // none is added, nor do they end
 		return 0

@@ -86,7 +86,7 @@ func (p *pinging) add(out string) {
 
 var pinged = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
 
-// A talking is connections from one host to another's port 80, that say a line now and then.
+// A talking is connections from one host that say a line now and then.
 type talking struct {
 	lines, broken atomic.Int64
 	cancel        context.CancelFunc
@@ -96,11 +96,17 @@ type talking struct {
 func talkers(t *testing.T, from, to *sandbox.Host, count int, speak func(conn) error) *talking {
 	t.Helper()
 	echo(t, to, "10.1.1.2:80")
+	return talkersTo(t, from, "10.1.1.2:80", count, speak)
+}
+
+// talkersTo are talkers to an address where somebody says back what he hears.
+func talkersTo(t *testing.T, from *sandbox.Host, address string, count int, speak func(conn) error) *talking {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	talk := &talking{cancel: cancel}
 	t.Cleanup(func() { talk.stop() })
 	for range count {
-		c, err := from.Dial(t.Context(), "tcp", "10.1.1.2:80")
+		c, err := from.Dial(t.Context(), "tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}

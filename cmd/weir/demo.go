@@ -30,6 +30,7 @@ const (
 var demoHosts = []sandbox.HostConfig{
 	{Name: "web-1", Bridge: demoBridge, Port: "web-1", IfaceID: "web-1", MAC: "02:00:00:00:01:11", IPs: []string{"10.1.0.11/24"}, Gateways: []string{"10.1.0.1"}},
 	{Name: "app-1", Bridge: demoBridge, Port: "app-1", IfaceID: "app-1", MAC: "02:00:00:00:01:12", IPs: []string{"10.1.0.12/24"}, Gateways: []string{"10.1.0.1"}},
+	{Name: "web-2", Bridge: demoBridge, Port: "web-2", IfaceID: "web-2", MAC: "02:00:00:00:01:13", IPs: []string{"10.1.0.13/24"}, Gateways: []string{"10.1.0.1"}},
 	{Name: "db-1", Bridge: demoBridge, Port: "db-1", IfaceID: "db-1", MAC: "02:00:00:00:02:11", IPs: []string{"10.2.0.11/24"}, Gateways: []string{"10.2.0.1"}},
 	{Name: "internet", Bridge: demoBridge, Port: "uplink", MAC: "02:00:00:00:09:01", IPs: []string{demoInternet + "/24"}},
 }
@@ -38,7 +39,7 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "show what Weir does, on an Open vSwitch of its own (needs root)",
-		Long: `demo starts a private Open vSwitch with four hosts in network namespaces, runs the
+		Long: `demo starts a private Open vSwitch with five hosts in network namespaces, runs the
 daemon on it, and shows with real traffic that what is allowed passes, what is denied
 does not, and what is taken back stops. Nothing of the host is touched, and nothing
 is left behind.`,
@@ -167,7 +168,7 @@ func (d *demo) start(ctx context.Context) error {
 			return err
 		}
 	}
-	d.ok("4 hosts: web-1 10.1.0.11, app-1 10.1.0.12 in network front; db-1 10.2.0.11 in network back; internet %s outside", demoInternet)
+	d.ok("5 hosts: web-1 10.1.0.11, app-1 10.1.0.12, web-2 10.1.0.13 in network front; db-1 10.2.0.11 in network back; internet %s outside", demoInternet)
 	return d.startDaemon(ctx)
 }
 

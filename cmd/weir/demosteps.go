@@ -30,7 +30,7 @@ const demoSilence = 1500 * time.Millisecond
 // steps are what the demo shows, in order. Each one fails if it did not happen.
 func (d *demo) steps() []func(context.Context) error {
 	return []func(context.Context) error{
-		d.start, d.allowed, d.denied, d.listed, d.entered, d.left, d.unconcerned, d.held, d.takenBack,
+		d.start, d.allowed, d.denied, d.listed, d.entered, d.left, d.balanced, d.unconcerned, d.held, d.takenBack,
 	}
 }
 
@@ -131,6 +131,9 @@ func (d *demo) takenBack(ctx context.Context) error {
 		return err
 	}
 	if _, err := d.programmed(ctx, revision); err != nil {
+		return err
+	}
+	if _, err := d.box.Appctl("revalidator/wait"); err != nil { // until the datapath has heard of it
 		return err
 	}
 	err = d.link.say("select 4", demoSilence)

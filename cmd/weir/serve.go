@@ -19,6 +19,7 @@ import (
 
 	"weir/api"
 	"weir/apps"
+	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
 	"weir/conntrack"
@@ -157,6 +158,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 
 		Connections: d.trackedIn,
 		Judge:       judge,
+		Reset:       lb.Reset,
 
 		Log: log.WithField("part", "controller"),
 	})

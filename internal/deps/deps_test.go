@@ -32,7 +32,7 @@ var rooms = map[string]room{
 	"apps/fabric":                  {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/frame"}},
 	"apps/firewall":                {pure: true, may: []string{"intent", "ofproto", "apps/pipeline"}},
 	"apps/nat":                     {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/frame"}},
-	"apps/lb":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/maglev"}},
+	"apps/lb":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/maglev", "internal/frame"}},
 	"apps":                         {pure: true, may: []string{"ofproto", "apps/pipeline", "apps/fabric", "apps/firewall", "apps/nat", "apps/lb"}},
 	"drain":                        {may: []string{"intent", "apps/pipeline"}},
 	"controller":                   {may: []string{"intent", "ofproto", "apps/pipeline", "drain"}},

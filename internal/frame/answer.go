@@ -102,6 +102,19 @@ func (p *Packet) Abort() []byte {
 	return back.reset(Link{From: p.EthSrc, To: p.EthDst})
 }
 
+// SYN returns the segment that would open a connection.
+func SYN(l Link, from, to netip.AddrPort) []byte {
+	p := Packet{Src: to.Addr()} // whom it goes to
+	f := p.answer(l, from.Addr(), tcp, tcpLen)
+	t := f[len(f)-tcpLen:]
+	be.PutUint16(t, from.Port())
+	be.PutUint16(t[2:], to.Port())
+	t[12], t[13] = tcpLen/4<<4, syn
+	be.PutUint16(t[14:], 1<<15) // as much as may come
+	p.seal(f, t, 16, true)
+	return f
+}
+
 // segment is how many numbers a segment takes (SEG.LEN): its data, and one each for SYN
 // and FIN.
 func (p *Packet) segment(flags byte) uint32 {

@@ -240,3 +240,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestASYNOpensAConnectionFromOneEndToTheOther(t *testing.T) {
+	for from, c := range map[string]struct{ to, want string }{
+		"10.1.1.2:80":   {"10.1.1.1:40000", "2 > 1, 10.1.1.2 > 10.1.1.1: 80 > 40000, seq 0 ack 0, rst false ack false syn true"},
+		"[fd00::2]:443": {"[fd00::1]:40000", "2 > 1, fd00::2 > fd00::1: 443 > 40000, seq 0 ack 0, rst false ack false syn true"},
+	} {
+		f := SYN(Link{From: [6]byte{2, 0, 0, 0, 0, 2}, To: [6]byte{2, 0, 0, 0, 0, 1}}, netip.MustParseAddrPort(from), netip.MustParseAddrPort(c.to))
+		if got := said(t, f); got != c.want {
+			t.Errorf("%s\nwant %s", got, c.want)
+		}
+	}
+}

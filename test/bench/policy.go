@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -25,7 +24,6 @@ type tenant struct {
 	number    int    // of those behind an outside
 	gateway   string // empty: it has none
 	nat       nat
-	balancers []balancer
 }
 
 // An endpoint has the name of its port and is in some groups.
@@ -133,7 +131,6 @@ func (t tenant) files() map[string]string {
 	if t.gateway != "" {
 		files[t.name+"-nat"] = t.translates()
 	}
-	maps.Copy(files, t.balancerFiles())
 	return files
 }
 

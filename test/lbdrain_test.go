@@ -1,0 +1,447 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"weir/api"
+	"weir/conntrack"
+	"weir/internal/sandbox"
+	"weir/test/ovstest"
+)
+
+// drained is the model of balancedModel in which everybody may be talked to on port 8090, and the
+// load balancer web is on 10.1.1.64:90.
+func drained(backends, more string) string {
+	return balancedModel(policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}")) + vip("web", 64, backends, more)
+}
+
+func vip(name string, host int, backends, more string) string {
+	return balancer(name, fmt.Sprintf("address: 10.1.1.%d, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s]%s", host, backends, more))
+}
+
+// echoing is a net as balanced makes it, whose backends say back what they hear on port 8090.
+func echoing(t *testing.T, model string) (n *ovstest.Net, client *sandbox.Host, backends []*sandbox.Host) {
+	t.Helper()
+	n, client, backends = balanced(t, model)
+	for i, h := range backends {
+		echo(t, h, fmt.Sprintf("10.2.1.%d:8090", 12+i))
+	}
+	return n, client, backends
+}
+
+// of returns the live entries of connections to a load balancer that a backend has: h2 is 12.
+func of(n *ovstest.Net, vip, backend int) (some []conntrack.Entry) {
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		if e.Orig.Dst.String() == fmt.Sprintf("10.1.1.%d", vip) && e.Reply.Src.String() == fmt.Sprintf("10.2.1.%d", backend) && !e.Over() {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// backendIn returns what weir balancers says of a backend of the load balancer web.
+func backendIn(t *testing.T, n *ovstest.Net, address string) (b api.Backend) {
+	t.Helper()
+	for _, l := range n.Weir.Balancers("t") {
+		for _, b := range l.Backends {
+			if strings.HasPrefix(b.Address, address) && l.ID == "t/loadbalancer/web" {
+				return b
+			}
+		}
+	}
+	return b
+}
+
+// TestOL03TakingABackendOut gives one of two backends weight 0 under an open session, and then
+// removes it.
+func TestOL03TakingABackendOut(t *testing.T) {
+	n, h1, _ := echoing(t, drained("{endpoint: h2}", ""))
+	session := opened(t, h1, "10.1.1.64:90")
+	if len(of(n, 64, 12)) != 1 {
+		t.Fatalf("h2 has %+v", of(n, 64, 12))
+	}
+	n.Weir.Apply(drained("{endpoint: h2, weight: 0}, {endpoint: h3}", ""))
+	answered(t, session)
+	for range 10 {
+		talk(t, h1, "10.1.1.64:90")
+	}
+	if len(of(n, 64, 12)) != 1 {
+		t.Errorf("h2 has %+v; want the session alone", of(n, 64, 12))
+	}
+	if b := backendIn(t, n, "10.2.1.12"); b.State != "draining" || b.Connections != 1 || b.InForce != 0 || b.Deadline != nil {
+		t.Errorf("weir balancers: %+v", b)
+	}
+	ovstest.Eventually(t, "weir status names what drains", func() error {
+		s, err := n.Weir.Status()
+		if err == nil && (len(s.Bridges[0].Draining) != 1 || s.Bridges[0].Draining[0].Backend != "10.2.1.12:8090" || s.Bridges[0].Draining[0].Connections != 1) {
+			return fmt.Errorf("%+v", s.Bridges[0].Draining)
+		}
+		return err
+	})
+	if list, err := n.Weir.Tool("connections"); err != nil || strings.Count(list, "ESTABLISHED DRAINING") != 1 {
+		t.Errorf("%v, %s", err, list)
+	}
+	n.Weir.Apply(drained("{endpoint: h3}", ""))
+	emptied(t, n, 64, 12)
+	silent(t, session)
+	talk(t, h1, "10.1.1.64:90")
+}
+
+// emptied waits until a backend has no connection of a load balancer, and returns how long that took.
+func emptied(t *testing.T, n *ovstest.Net, vip, backend int) time.Duration {
+	t.Helper()
+	began := time.Now()
+	ovstest.Eventually(t, "the backend's connections have ended", func() error {
+		if some := of(n, vip, backend); len(some) > 0 {
+			return fmt.Errorf("%d are left", len(some))
+		}
+		return nil
+	})
+	return time.Since(began)
+}
+
+// TestADrainedBackendIsLeftAloneUntilTheDeadline gives one of three backends weight 0, with a time
+// to drain: at its end exactly its connections are gone, and weir has counted down.
+func TestADrainedBackendIsLeftAloneUntilTheDeadline(t *testing.T) {
+	const wait = 4 * time.Second
+	n, h1, _ := echoing(t, drained("{labels: {tier: web}}", ", drain: {timeout: 4s}"))
+	sessions := map[string]int{}
+	var all []conn
+	for range 30 {
+		all = append(all, opened(t, h1, "10.1.1.64:90"))
+	}
+	for _, host := range []int{12, 13, 14} {
+		sessions[fmt.Sprint("h", host-10)] = len(of(n, 64, host))
+	}
+	if t.Log(sessions); sessions["h2"] == 0 || sessions["h3"]+sessions["h4"] == 0 {
+		t.Fatal("they are not spread")
+	}
+	n.Weir.Apply(drained("{endpoint: h2, weight: 0}, {endpoint: h3}, {endpoint: h4}", ", drain: {timeout: 4s}"))
+	began := time.Now()
+	for _, c := range all {
+		if err := say(c, "still there?", ovstest.Patience); err != nil {
+			t.Error(err)
+		}
+	}
+	if b := backendIn(t, n, "10.2.1.12"); b.State != "draining" || b.Connections != sessions["h2"] || b.Deadline == nil || time.Until(*b.Deadline) > wait {
+		t.Errorf("weir balancers: %+v", b)
+	}
+	list, err := n.Weir.Tool("balancers", "--chart")
+	if t.Log(list); err != nil || !strings.Contains(list, "s left") {
+		t.Error(err)
+	}
+	emptied(t, n, 64, 12)
+	if took := time.Since(began); took < wait-time.Second/2 || took > wait+3*time.Second {
+		t.Errorf("they were ended after %v", took)
+	} else {
+		t.Logf("they were ended after %v", took.Round(time.Millisecond))
+	}
+	if have := len(of(n, 64, 13)) + len(of(n, 64, 14)); have != sessions["h3"]+sessions["h4"] {
+		t.Errorf("the others have %d; want %v", have, sessions)
+	}
+	alive := 0
+	for _, c := range all {
+		if say(c, "and now?", time.Second) == nil {
+			alive++
+		}
+	}
+	if alive != sessions["h3"]+sessions["h4"] {
+		t.Errorf("%d of %d live on; want those of h3 and h4: %v", alive, len(all), sessions)
+	}
+}
+
+// TestOL10AMappingThatGoesEndsItsOwnConnections has two load balancers with the same backends. One
+// loses a backend, and then goes: the connections of the other one stay.
+func TestOL10AMappingThatGoesEndsItsOwnConnections(t *testing.T) {
+	both := "{endpoint: h2}, {endpoint: h3}"
+	n, h1, _ := echoing(t, drained(both, "")+vip("second", 65, both, ""))
+	var sessions []conn
+	for range 20 {
+		opened(t, h1, "10.1.1.64:90")
+		sessions = append(sessions, opened(t, h1, "10.1.1.65:90"))
+	}
+	count := func(vip int) int { return len(of(n, vip, 12)) + len(of(n, vip, 13)) }
+	first, left := count(64), len(of(n, 64, 13))
+	if first != 20 || left == 20 || left == 0 || count(65) != 20 {
+		t.Fatalf("%d, %d of h3, and %d", first, left, count(65))
+	}
+	n.Weir.Apply(drained("{endpoint: h3}", "") + vip("second", 65, both, ""))
+	emptied(t, n, 64, 12)
+	if count(64) != left || count(65) != 20 {
+		t.Errorf("without h2: %d of %d, and %d", count(64), left, count(65))
+	}
+	without := balancedModel(policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}")) + vip("second", 65, both, "")
+	n.Weir.Apply(strings.Replace(without, "metadata: {name: t}\nspec: {}", "metadata: {name: t}\nspec: {allowDisruption: true}", 1))
+	emptied(t, n, 64, 13)
+	if count(65) != 20 {
+		t.Errorf("without the first: %d", count(65))
+	}
+	for _, c := range sessions {
+		if err := say(c, "still there?", ovstest.Patience); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestConnectionsToRemovedBackendsAreKept is onRemove: keep.
+func TestConnectionsToRemovedBackendsAreKept(t *testing.T) {
+	n, h1, _ := echoing(t, drained("{endpoint: h2}", ", onRemove: keep"))
+	session := opened(t, h1, "10.1.1.64:90")
+	n.Weir.Apply(drained("{endpoint: h3}", ", onRemove: keep"))
+	talk(t, h1, "10.1.1.64:90")
+	ovstest.Eventually(t, "the backend is named", func() error {
+		if b := backendIn(t, n, "10.2.1.12"); b.State != "removed" || b.Connections != 1 {
+			return fmt.Errorf("%+v", b)
+		}
+		return nil
+	})
+	answered(t, session)
+	n.Weir.Kill()
+	n.Weir.Start()
+	n.Weir.Programmed(1)
+	answered(t, session)
+}
+
+// weightChanges is how often TestWeightsChangeUnderLoad changes them.
+const weightChanges = 200
+
+// TestWeightsChangeUnderLoad changes weights, also to 0 and back, under 100 connections that talk
+// and 60 new ones in a second; then the daemon is killed, and nothing has to be sent again.
+func TestWeightsChangeUnderLoad(t *testing.T) {
+	weights := func(a, b, c int) string {
+		return drained(fmt.Sprintf("{endpoint: h2, weight: %d}, {endpoint: h3, weight: %d}, {endpoint: h4, weight: %d}", a, b, c), ", drain: {timeout: 300s}")
+	}
+	n, h1, _ := echoing(t, weights(100, 100, 100))
+	talking := talkersTo(t, h1, "10.1.1.64:90", 100, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
+	opened, failed, stop := arriving(t, h1, "10.1.1.64:90")
+	for i := range n.Rounds(weightChanges) {
+		w := []int{100, 100, 100}
+		w[i%3] = []int{0, 50, 300, 1}[rand.IntN(4)]
+		n.Weir.Apply(weights(w[0], w[1], w[2]))
+	}
+	stop()
+	sent := uint64(0)
+	opened2, failed2, stop := arriving(t, h1, "10.1.1.64:90")
+	for range n.Rounds(5) {
+		n.Weir.Kill()
+		n.Weir.Start()
+		sent += n.Weir.Programmed(1).Bridges[0].FlowModsSent
+	}
+	stop()
+	broken := talking.stop()
+	t.Logf("changes: %d connections were opened, and %d failed; daemon killed: %d, and %d failed, %d modifications sent; of 100 that talked (%d lines) %d have broken",
+		opened.Load(), failed.Load(), opened2.Load(), failed2.Load(), sent, talking.lines.Load(), broken)
+	if failed.Load()+failed2.Load()+broken > 0 || sent != 0 || opened.Load() < 30 {
+		t.Error("that was felt")
+	}
+}
+
+// arriving opens 60 connections in a second, each of which says a line, until stop.
+func arriving(t *testing.T, from *sandbox.Host, address string) (opened, failed *atomic.Int64, stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	opened, failed = new(atomic.Int64), new(atomic.Int64)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second / 60)
+		defer tick.Stop()
+		slots := make(chan struct{}, 60)
+		for {
+			select {
+			case <-ctx.Done():
+				for range cap(slots) {
+					slots <- struct{}{}
+				}
+				return
+			case <-tick.C:
+			}
+			slots <- struct{}{}
+			go func() {
+				defer func() { <-slots }()
+				if err := exchange(from, address); err != nil {
+					failed.Add(1)
+					t.Log(err)
+				}
+				opened.Add(1)
+			}()
+		}
+	}()
+	return opened, failed, func() { cancel(); <-done }
+}
+
+// exchange opens a connection, says a line, and closes it.
+func exchange(from *sandbox.Host, address string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ovstest.Patience)
+	defer cancel()
+	c, err := from.Dial(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return say(c, "hello", ovstest.Patience)
+}
+
+// TestAClientIsToldThatItsBackendIsGone is onRemove: reset, for clients that only listen, and both
+// versions of IP.
+func TestAClientIsToldThatItsBackendIsGone(t *testing.T) {
+	model := func(backend string) string {
+		return drained(backend, ", onRemove: reset") + balancer("web6", fmt.Sprintf(`address: "fd00:1::64", ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s], onRemove: reset`, backend))
+	}
+	n, h1, backends := echoing(t, model("{endpoint: h2}"))
+	for i, h := range backends {
+		echo(t, h, fmt.Sprintf("[fd00:2::%d]:8090", 12+i))
+	}
+	for _, address := range []string{"10.1.1.64:90", "[fd00:1::64]:90"} {
+		session := opened(t, h1, address)
+		n.Weir.Apply(model("{endpoint: h3}"))
+		began := time.Now()
+		session.SetDeadline(time.Now().Add(ovstest.Patience))
+		if _, err := session.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: %v", address, err)
+		}
+		t.Logf("%s: told after %v", address, time.Since(began).Round(time.Millisecond))
+		n.Weir.Apply(model("{endpoint: h2}"))
+	}
+}
+
+// saysWho has a host answer each datagram with its name.
+func saysWho(t *testing.T, h *sandbox.Host, address string) {
+	t.Helper()
+	c := listenUDP(t, h, address)
+	go func() {
+		buf := make([]byte, 100)
+		for {
+			_, from, err := c.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			c.WriteTo([]byte(h.Name), from)
+		}
+	}()
+}
+
+// TestDatagramsGoToAnotherBackendAtOnce asks from one port without end. A backend with weight 0
+// goes on to answer; one that is removed does not, and another one does, whatever time there is to drain.
+func TestDatagramsGoToAnotherBackendAtOnce(t *testing.T) {
+	model := func(backends string) string {
+		return balancedModel(policy("t", "dns", "{name: dns, direction: ingress, action: allow, protocol: udp, ports: [53]}"),
+			balancer("dns", "address: 10.1.1.64, ports: [{port: 53, protocol: udp}], drain: {timeout: 300s}, backends: ["+backends+"]"))
+	}
+	n, h1, backends := balanced(t, model("{endpoint: h2}"))
+	for i, h := range backends {
+		saysWho(t, h, fmt.Sprintf("10.2.1.%d:53", 12+i))
+	}
+	c, err := h1.Dial(t.Context(), "udp", "10.1.1.64:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	asked := func() string {
+		c.SetDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := c.Write([]byte("who?")); err != nil {
+			return err.Error()
+		}
+		buf := make([]byte, 100)
+		got, err := c.Read(buf)
+		if err != nil {
+			return "nobody"
+		}
+		return string(buf[:got])
+	}
+	answers := func(want string) {
+		t.Helper()
+		began := time.Now()
+		ovstest.Eventually(t, want+" answers", func() error {
+			if got := asked(); got != want {
+				return errors.New(got)
+			}
+			return nil
+		})
+		t.Logf("%s answers after %v", want, time.Since(began).Round(time.Millisecond))
+	}
+	answers("h2")
+	n.Weir.Apply(model("{endpoint: h2, weight: 0}, {endpoint: h3}"))
+	for range 10 {
+		if got := asked(); got != "h2" {
+			t.Errorf("%s answers a datagram of a connection that h2 has", got)
+		}
+	}
+	n.Weir.Apply(model("{endpoint: h3}"))
+	answers("h3")
+	n.Weir.Apply(model("{endpoint: h4}"))
+	answers("h4")
+	for range 10 {
+		if got := asked(); got != "h4" {
+			t.Errorf("%s answers", got)
+		}
+	}
+}
+
+// TestBothHalvesOfADrainedConnectionEnd is of a load balancer whose backends see their gateway.
+func TestBothHalvesOfADrainedConnectionEnd(t *testing.T) {
+	n, h1, _ := echoing(t, drained("{endpoint: h2}, {endpoint: h3}", ", snat: always"))
+	for range 20 {
+		opened(t, h1, "10.1.1.64:90")
+	}
+	s, err := n.Weir.Status()
+	if err != nil || s.Tenants[0].SourceZone == 0 {
+		t.Fatalf("%v, %+v", err, s.Tenants)
+	}
+	halves := func(backend string) (k int) {
+		for _, e := range n.Entries(s.Tenants[0].SourceZone) {
+			if e.Orig.Dst.String() == backend && !e.Over() {
+				k++
+			}
+		}
+		return k
+	}
+	second, third := halves("10.2.1.12"), halves("10.2.1.13")
+	if second == 0 || third == 0 || second+third != 20 {
+		t.Fatalf("halves: %d and %d", second, third)
+	}
+	n.Weir.Apply(drained("{endpoint: h3}", ", snat: always"))
+	emptied(t, n, 64, 12)
+	if got := halves("10.2.1.12"); got != 0 || halves("10.2.1.13") != third || len(of(n, 64, 13)) != third {
+		t.Errorf("halves: %d and %d, of %d and %d", got, halves("10.2.1.13"), second, third)
+	}
+}
+
+// comings are backends of load balancers in a storm, in turn: they get weight 0, go, and come back.
+var comings = []string{
+	"{endpoint: h2}, {endpoint: h3}, {endpoint: h4}",
+	"{endpoint: h2, weight: 0}, {endpoint: h3}, {endpoint: h4}",
+	"{endpoint: h3, weight: 1000}, {endpoint: h4}",
+	"{endpoint: h2}, {endpoint: h3, weight: 0}, {endpoint: h4, weight: 0}",
+	"{endpoint: h4}",
+	"{labels: {tier: web}}",
+}
+
+// TestStormWhileBackendsComeAndGo is the storm through load balancers of each algorithm, with ports
+// that come again, while backends drain, go and come back, and policy is narrowed.
+func TestStormWhileBackendsComeAndGo(t *testing.T) {
+	model := func(edit int) string {
+		backends := comings[edit%len(comings)]
+		more := ""
+		if edit%2 == 1 {
+			more = policy("t", "more", "{name: ssh, direction: ingress, action: allow, protocol: tcp, ports: [22]}")
+		}
+		return drained(backends, ", drain: {timeout: 60s}") + vip("consistent", 65, backends, ", algorithm: consistent, drain: {timeout: 60s}") +
+			vip("source", 66, backends, ", algorithm: sourceIP, drain: {timeout: 60s}, onRemove: keep") + more
+	}
+	n, h1, _ := echoing(t, model(0))
+	s := newStorm(t,
+		stormPath{name: "hash", from: h1, address: "10.1.1.64:90"}, stormPath{name: "consistent", from: h1, address: "10.1.1.65:90"},
+		stormPath{name: "sourceIP", from: h1, address: "10.1.1.66:90"})
+	s.blow(t, n, stormTime(t)/6, func(edit int) {
+		n.Weir.Apply(model(edit + 1))
+		n.Weir.Balancers("t")
+	})
+}
