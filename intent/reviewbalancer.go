@@ -9,6 +9,7 @@ import (
 func (v *review) balancers(t *Tenant) {
 	for _, l := range t.LoadBalancers {
 		v.nobodyServes(l)
+		v.smallShare(l)
 		v.selectsNobody(t, l)
 		v.asksTooOften(l)
 		v.fewClients(t, l)
@@ -34,6 +35,21 @@ func (v *review) nobodyServes(l *LoadBalancer) {
 		v.note(l.ID(), "spec.backends", "", "%s gets all connections: there is nobody to take over when it fails", serve[0].name())
 	case len(serve) == 1:
 		v.note(l.ID(), "spec.backends", "", "%s gets all connections: there is nobody to share them", serve[0].name())
+	}
+}
+
+// smallShare notes a weight that is less than half of the least share that hash can give, which is
+// one of 256.
+func (v *review) smallShare(l *LoadBalancer) {
+	sum := 0
+	for _, b := range l.Backends {
+		sum += int(b.Weight)
+	}
+	for _, b := range l.Backends {
+		if l.Algorithm == Hash && b.Weight > 0 && 2*maxBackends*int(b.Weight) < sum {
+			v.note(l.ID(), "spec.backends", "write 0 for no new connections", "%s has %d of %d, and gets a %dth of all: there is no smaller share", b.name(), b.Weight, sum, maxBackends)
+			return
+		}
 	}
 }
 
