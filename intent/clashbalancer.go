@@ -121,22 +121,34 @@ func (m *Model) loops() (all []clash) {
 	return all
 }
 
-// balanced returns the addresses of load balancers. Those outside are of one network, for it does
-// not matter by which way a connection goes out.
+// balanced returns the addresses of load balancers. Those outside, and those in a network that is
+// reached from there, are of one network too, for it does not matter by which way a connection goes
+// out.
 func (m *Model) balanced() map[spot]ID {
 	stand := map[spot]ID{}
 	for _, t := range m.tenants {
 		for _, l := range t.LoadBalancers {
 			s, ok := l.spot()
-			if !l.Inside() {
-				s.where = ""
+			if !ok {
+				continue
 			}
-			if ok {
+			if l.Inside() {
 				stand[s] = l.ID()
+			}
+			if !l.Inside() || m.routed(l) {
+				stand[spot{"", l.Address}] = l.ID()
 			}
 		}
 	}
 	return stand
+}
+
+// routed reports whether the address of l is in a prefix that others route to a bridge of its
+// network.
+func (m *Model) routed(l *LoadBalancer) bool {
+	return slices.ContainsFunc(m.bridges, func(b *Bridge) bool {
+		return l.isOn(b.Name) && slices.ContainsFunc(b.Externals, func(x *External) bool { return inSome(x.Prefixes, l.Address) })
+	})
 }
 
 // spot returns where the address of a backend is.
