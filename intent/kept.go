@@ -64,13 +64,13 @@ func (r *Reader) again(sources []Source) *Model {
 
 // checkLeaves checks the tenants of which only leaves have changed. It returns these leaves, and
 // which tenants are still to be checked.
-func (r *Reader) checkLeaves(e *edition) (alone []*sheet, whole map[string]bool) {
+func (r *Reader) checkLeaves(e *edition) (alone []arrival, whole map[string]bool) {
 	whole = map[string]bool{}
 	now := maps.Clone(r.kept)
 	for name, x := range e.changes {
 		if r.kept[name] != nil {
 			if k := r.kept[name].withOther(x); k != nil {
-				now[name], alone = k, append(alone, x.come...)
+				now[name], alone = k, append(alone, x.arrivals()...)
 				continue
 			}
 		}

@@ -109,9 +109,26 @@ func (c *checker) kept() *kept {
 	return &kept{t, c.model.at[t.Name], c}
 }
 
-// conflictOf reports whether a document of a tenant wants something that somebody has. All
-// others want what they wanted, beside one another.
-func (m *Model) conflictOf(d *sheet) bool {
+// An arrival is a leaf that is there now.
+type arrival struct {
+	*sheet
+	moved bool // nothing of its name claimed the same before
+}
+
+// arrivals are the leaves that are there now.
+func (x change) arrivals() (all []arrival) {
+	for _, d := range x.come {
+		there := func(g *sheet) bool {
+			return g.kind == d.kind && g.name == d.name && leaves[d.kind].at != nil && leaves[d.kind].at(g.spec) == leaves[d.kind].at(d.spec)
+		}
+		all = append(all, arrival{d, !slices.ContainsFunc(x.gone, there)})
+	}
+	return all
+}
+
+// conflictOf reports whether a leaf wants something that somebody has. All others want what they
+// wanted, beside one another.
+func (m *Model) conflictOf(d arrival) bool {
 	if leaves[d.kind].at == nil {
 		return false
 	}
@@ -120,7 +137,7 @@ func (m *Model) conflictOf(d *sheet) bool {
 	if d.kind != "LoadBalancer" && t.sendsTo(a) {
 		return true // it has to be asked again whether a load balancer may
 	}
-	return len(clashes(m.around(a, t.balancer(d.name)))) > 0
+	return len(clashes(m.around(a, t.balancer(d.name), d.moved))) > 0
 }
 
 // sendsTo reports whether a load balancer of t has a backend that is in no network.
@@ -141,8 +158,9 @@ func (t *Tenant) balancer(name string) *LoadBalancer {
 }
 
 // around returns m with only those objects that claim an address, and those load balancers that
-// have to do with one of that address.
-func (m *Model) around(a netip.Addr, l *LoadBalancer) *Model {
+// have to do with one of that address: whose addresses are those of its backends, and, if it
+// stands there since now, who sends to it.
+func (m *Model) around(a netip.Addr, l *LoadBalancer, moved bool) *Model {
 	sub := &Model{bridges: m.bridges}
 	near := map[netip.Addr]bool{a: true}
 	if l != nil {
@@ -155,7 +173,7 @@ func (m *Model) around(a netip.Addr, l *LoadBalancer) *Model {
 			Name: t.Name, Networks: t.Networks, SNATs: t.SNATs,
 			FloatingIPs:   chosen(t.FloatingIPs, func(f *FloatingIP) bool { return f.Address == a }),
 			PortForwards:  chosen(t.PortForwards, func(f *PortForward) bool { return f.Address == a }),
-			LoadBalancers: chosen(t.LoadBalancers, func(o *LoadBalancer) bool { return near[o.Address] || l != nil && o.has(a) }),
+			LoadBalancers: chosen(t.LoadBalancers, func(o *LoadBalancer) bool { return near[o.Address] || moved && l != nil && o.has(a) }),
 		})
 	}
 	return sub

@@ -109,14 +109,23 @@ func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
 	s.locate()
 	said := s.claimed(in.Bridge)
 	for _, l := range t.LoadBalancers {
-		if in.Refused[l.ID()] || !slices.Contains(bridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
+		if in.refuses(l) || !slices.Contains(bridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
 			continue
 		}
-		x := &BalancerSite{LoadBalancer: l, Weights: weightsOf(l, in.Facts.Weights[l.ID()]), Shallow: shallow, tenant: s}
+		x := &BalancerSite{LoadBalancer: l, Shallow: shallow, tenant: s}
+		if len(in.Facts.Weights) > 0 {
+			x.Weights = weightsOf(l, in.Facts.Weights[l.ID()])
+		}
 		said.claim(s, x)
 		all = append(all, x)
 	}
 	return all
+}
+
+// refuses reports whether the switch has refused what serves l. There may be thousands of load
+// balancers, and it seldom does.
+func (in Input) refuses(l *intent.LoadBalancer) bool {
+	return len(in.Refused) > 0 && in.Refused[l.ID()]
 }
 
 // weightsOf returns the weights of l's backends with those that are others, or nil.
@@ -187,8 +196,11 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
 	}
 	for _, b := range x.Backends {
+		if b.Endpoint == nil {
+			continue
+		}
 		e, here := t.Site(b.Endpoint)
-		if b.Endpoint == nil || !here {
+		if !here {
 			continue
 		}
 		if x.SNAT != intent.SNATNever && !c.itself[b.IP] {
@@ -229,7 +241,7 @@ func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*Tenant
 	units := make([]*Unit, len(sites))
 	var stale []int
 	for i, s := range sites {
-		if was, known := c.balancers[s.ID()]; known && was.of.same(s) {
+		if was, known := c.balancers[s.LoadBalancer]; known && was.of.same(s) {
 			units[i] = was.unit
 		} else {
 			stale = append(stale, i)
@@ -242,9 +254,9 @@ func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*Tenant
 	if err != nil {
 		return nil, err
 	}
-	c.balancers = make(map[intent.ID]made[*BalancerSite], len(sites))
+	c.balancers = make(map[*intent.LoadBalancer]made[*BalancerSite], len(sites))
 	for i, s := range sites {
-		c.balancers[s.ID()] = made[*BalancerSite]{s, units[i]}
+		c.balancers[s.LoadBalancer] = made[*BalancerSite]{s, units[i]}
 	}
 	return units, nil
 }

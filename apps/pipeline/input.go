@@ -69,12 +69,13 @@ type Wants struct {
 func WantsOf(m *intent.Model) Wants { return WantsSince(m, nil) }
 
 // WantsSince is WantsOf without the tags and groups of the tenants that were the same in an
-// earlier model: those numbers have been given, and for life. If that is nil, there was none.
+// earlier model, and of load balancers that were: those numbers have been given, and for life. If
+// that is nil, there was none.
 func WantsSince(m, earlier *intent.Model) Wants {
-	given := map[*intent.Tenant]bool{}
+	given := map[string]*intent.Tenant{}
 	if earlier != nil {
 		for _, t := range earlier.Tenants() {
-			given[t] = true
+			given[t.Name] = t
 		}
 	}
 	w := Wants{Zones: ZonesOf(m)}
@@ -82,16 +83,35 @@ func WantsSince(m, earlier *intent.Model) Wants {
 		w.Tags = append(append(w.Tags, b.ID()), externalIDs(b)...)
 	}
 	for _, t := range m.Tenants() {
-		if !given[t] {
+		switch was := given[t.Name]; {
+		case was == t:
+		case was != nil && sameButBalancers(was, t):
+			w.balancers(t.LoadBalancers, was.LoadBalancers)
+		default:
 			w.add(t)
 		}
 	}
 	for _, t := range m.Tenants() {
-		if !given[t] {
+		if given[t.Name] != t {
 			w.Tags = append(w.Tags, meteredIDs(t)...)
 		}
 	}
 	return w
+}
+
+// balancers adds the tags and groups of load balancers that are not among those given.
+func (w *Wants) balancers(all, given []*intent.LoadBalancer) {
+	had := make(map[*intent.LoadBalancer]bool, len(given))
+	for _, l := range given {
+		had[l] = true
+	}
+	for _, l := range all {
+		if had[l] {
+			continue
+		}
+		services := serviceIDs(l)
+		w.Tags, w.Groups = append(append(w.Tags, l.ID()), services...), append(w.Groups, services...)
+	}
 }
 
 // add adds the tags and groups of a tenant.
@@ -111,10 +131,7 @@ func (w *Wants) add(t *intent.Tenant) {
 		}
 	}
 	w.Tags = append(w.Tags, translationIDs(t)...)
-	for _, l := range t.LoadBalancers {
-		services := serviceIDs(l)
-		w.Tags, w.Groups = append(append(w.Tags, l.ID()), services...), append(w.Groups, services...)
-	}
+	w.balancers(t.LoadBalancers, nil)
 	w.Groups = append(w.Groups, aliasIDs(t)...)
 	for _, at := range identity {
 		for _, c := range Classes(t, at) {

@@ -48,7 +48,7 @@ type Cache struct {
 	bridge    made[bridgeSite]
 	links     made[linkSite]
 	tenants   map[intent.ID]made[*TenantSite]
-	balancers map[intent.ID]made[*BalancerSite]
+	balancers map[*intent.LoadBalancer]made[*BalancerSite]
 	before    map[ranked]int // what the bridge had when there was nothing here
 	ports     []Port         // of which bound was made
 	bound     map[binding]uint32

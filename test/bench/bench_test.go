@@ -26,6 +26,8 @@ func TestWeirTakesWhatIsWrittenForIt(t *testing.T) {
 		"without rules": tenantPolicy(2, 2, 2).withoutRules(),
 		"floating IPs":  natPolicy(2, 15),
 		"without NAT":   natPolicy(2, 15).withoutNAT(),
+		"balanced":      balancePolicy(1001),
+		"balanced too":  balanceTrafficPolicy(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			sources := []intent.Source{{Name: "bridge.yaml", Data: []byte(p.bridgeFile("br0"))}}

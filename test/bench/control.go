@@ -66,6 +66,7 @@ type sizes struct {
 	tenants, endpoints, rules int // endpoints and rules of each tenant
 	groupRules, members       int
 	routed, floating          int // tenants behind a router, and floating IPs of each
+	balancers                 int
 }
 
 // load is part a with one peer, which is started anew: from file to programmed.

@@ -38,7 +38,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.weir, "weir", "weir", "the program to measure")
-	flag.StringVar(&o.parts, "parts", "abcdefgh", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs, h translated traffic")
+	flag.StringVar(&o.parts, "parts", "abcdefghijk", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs, h translated traffic, i and j load balancers, k balanced traffic")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each peer loads the policy and carries the traffic")
 	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
 	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
@@ -50,6 +50,7 @@ func main() {
 	flag.IntVar(&o.sizes.members, "members", 50, "members of that group")
 	flag.IntVar(&o.sizes.routed, "routed", 10, "tenants that are translated")
 	flag.IntVar(&o.sizes.floating, "floating", 100, "floating IPs of each of them")
+	flag.IntVar(&o.sizes.balancers, "balancers", 1000, "load balancers of ten backends each, and ten times as many")
 	flag.BoolVar(&o.ovn, "ovn", true, "measure OVN, where it is installed")
 	flag.BoolVar(&o.tuned, "tuned", true, "measure OVN with --n-threads=4 and ovn-monitor-all as well")
 	flag.Parse()
@@ -76,6 +77,9 @@ func bench(ctx context.Context, o options) error {
 	if tool := missingOVN(); o.ovn && tool != "" {
 		o.ovn = false
 		r.note("OVN is not measured: %s is not installed (scripts/deps.sh ovn installs it)", tool)
+	}
+	if err := roomForArguments(); err != nil {
+		return err
 	}
 	err := o.measure(ctx, r)
 	r.print(os.Stdout)
@@ -107,12 +111,21 @@ func (o options) measure(ctx context.Context, r *report) error {
 		progress("all translate addresses, and change one floating IP at a time")
 		f.drop(o.contend(ctx, floats{o, r}, f.who(peer.translates)))
 	}
+	for part, number := range map[string]int{"i": o.sizes.balancers, "j": 10 * o.sizes.balancers} {
+		if o.has(part) {
+			progress("all balance load by %d load balancers, and change one backend at a time", number)
+			f.drop(o.contend(ctx, balances{o, r, part, number}, f.who(peer.translates)))
+		}
+	}
 	for range o.rounds {
 		if o.has("de") {
 			f.turns("carries traffic", peer.carries, func(p peer) error { return traffic{r, o.long, p.traffic}.run(ctx) })
 		}
 		if o.has("h") {
 			f.turns("translates traffic", peer.carries, func(p peer) error { return translated{traffic{r, o.long, p.traffic}}.run(ctx) })
+		}
+		if o.has("k") {
+			f.turns("balances traffic", peer.carries, func(p peer) error { return balanced{traffic{r, o.long, p.traffic}}.run(ctx) })
 		}
 	}
 	return errors.Join(append(f.errs, ctx.Err())...)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -24,6 +25,7 @@ type tenant struct {
 	number    int    // of those behind an outside
 	gateway   string // empty: it has none
 	nat       nat
+	balancers []balancer
 }
 
 // An endpoint has the name of its port and is in some groups.
@@ -131,6 +133,7 @@ func (t tenant) files() map[string]string {
 	if t.gateway != "" {
 		files[t.name+"-nat"] = t.translates()
 	}
+	maps.Copy(files, t.balancerFiles())
 	return files
 }
 

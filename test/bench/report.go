@@ -34,6 +34,11 @@ const (
 	fMemory      = "memory of the control plane with them, MiB"
 	gAdded       = "a floating IP added"
 	gRemoved     = "a floating IP removed"
+	iLoad        = "load balancers, from file to programmed, ms"
+	iAll         = "flows in all, with load balancers"
+	iFlows       = "flows for them"
+	iAdded       = "a backend added"
+	iRemoved     = "a backend removed"
 )
 
 // A report collects figures, and prints them as a table.
@@ -167,6 +172,17 @@ var goals = []goal{
 	atMost("h", toOutside+": "+hEstablished, 1),
 	atMost("h", ownTenant+": "+hEstablished, 1),
 	atMost("h", dFailed, 0),
+	times("i", iLoad, .333),
+	atMost("i", iAdded+", p99 ms", 10),
+	atMost("i", iRemoved+", p99 ms", 10),
+	times("j", iLoad, .1),
+	times("k", byGroup+": "+hConnections, 1.3),
+	times("k", byGroupOut+": "+hConnections, 1.3),
+	times("k", bySlots+": "+hConnections, 1.3),
+	times("k", bySlotsOut+": "+hConnections, 1.3),
+	atMost("k", byGroup+": "+kUpcalls, 10),
+	atMost("k", byGroupOut+": "+kUpcalls, 10),
+	atMost("k", dFailed, 0),
 }
 
 // verdict is what a row was to reach, and whether it did.
