@@ -3,6 +3,7 @@ package apps
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -77,6 +78,16 @@ func (d *daemon) change(t *rapid.T) {
 		d.in.Numbers = s
 	case 3: // another datapath
 		d.in.Facts.Features.NDExtension = !d.in.Facts.Features.NDExtension
+	case 5: // a backend is found not to be well, or something else is other in a load balancer
+		if all := balancersOf(d.in.Model); len(all) > 0 {
+			l := rapid.SampledFrom(all).Draw(t, "load balancer")
+			d.in.Facts.Weights = map[intent.ID]map[netip.AddrPort]uint16{l.ID(): {pipeline.BackendKey(l.Backends[0]): uint16(rapid.IntRange(0, 3).Draw(t, "weight"))}}
+			was := d.files[name]
+			if d.files[name] = drawEditOfBalancer(t, was); !d.read(t) {
+				d.files[name] = was
+				d.read(t)
+			}
+		}
 	case 4: // a tenant goes, or comes back
 		was, wasGone := maps.Clone(d.files), d.gone
 		if maps.Copy(d.files, d.gone); len(d.gone) == 0 {
@@ -105,7 +116,7 @@ func TestUnitsAreWhatANewStartGives(t *testing.T) {
 	checks(t, 60, 1000)
 	kept, all := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		d := &daemon{files: split(drawModel(t)), numbers: store.Mem()}
+		d := &daemon{files: split(drawModel(t) + drawBalancers(t)), numbers: store.Mem()}
 		if d.files["bridge"] = "---\napiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n"; !d.read(t) || len(d.in.Facts.Ports) == 0 {
 			t.Skip("no model")
 		}

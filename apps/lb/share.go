@@ -61,7 +61,7 @@ func shared(weights []uint16, n int) []uint16 {
 		left -= int(shares[i])
 		lacks = append(lacks, lack{i, exact - int(shares[i])*sum})
 	}
-	for ; left > 0; left-- {
+	for ; left > 0 && len(lacks) > 0; left-- {
 		i := slices.IndexFunc(lacks, func(l lack) bool {
 			return l.much == slices.MaxFunc(lacks, func(a, b lack) int { return a.much - b.much }).much
 		})
