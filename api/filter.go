@@ -22,7 +22,7 @@ func (f Filter) Matches(c Connection) bool {
 	return (f.Tenant == "" || f.Tenant == c.Tenant) && (f.Protocol == "" || f.Protocol == c.Protocol) &&
 		within(f.Src, c.Orig.Src) && within(f.Dst, c.Orig.Dst) &&
 		(f.Sport == 0 || f.Sport == c.Orig.Sport) && (f.Dport == 0 || f.Dport == c.Orig.Dport) &&
-		(f.NAT == "" || f.NAT == c.NAT || strings.HasSuffix(c.NAT, "/"+f.NAT)) && (!f.As.IsValid() || c.knownAs(f.As))
+		(f.NAT == "" || f.translates(c.NAT)) && (!f.As.IsValid() || c.knownAs(f.As))
 }
 
 func within(p netip.Prefix, address string) bool {
@@ -80,4 +80,12 @@ func (f *Filter) parseAs(s string) (err error) {
 		return badRequest("as: %q is neither an address nor one with a port, as in 203.0.113.10:40000", s)
 	}
 	return nil
+}
+
+// translates reports whether f asks for what an intent translates: that itself, or, of a port of a
+// load balancer, all of it.
+func (f Filter) translates(nat string) bool {
+	before, rest, balancer := strings.Cut(nat, "/loadbalancer/")
+	name, _, port := strings.Cut(rest, "/")
+	return f.NAT == nat || strings.HasSuffix(nat, "/"+f.NAT) || balancer && port && f.translates(before+"/loadbalancer/"+name)
 }

@@ -88,6 +88,12 @@ func TestWhoWasKnownOutsideAsWhat(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+	service := Connection{NAT: "blue/loadbalancer/web/tcp/80"}
+	for nat, want := range map[string]bool{"loadbalancer/web": true, "web": true, "blue/loadbalancer/web/tcp/80": true, "loadbalancer/web/tcp/80": true, "loadbalancer/we": false, "loadbalancer/web/tcp": false} {
+		if got := (Filter{NAT: nat}).Matches(service); got != want {
+			t.Errorf("a port of a load balancer by %s: %v", nat, got)
+		}
+	}
 	if snat.SourceTo() != "203.0.113.10:40000" || snat.TargetTo() != "" || forward.TargetTo() != "10.1.0.12:80" || forward.SourceTo() != "" || plain.SourceTo()+plain.TargetTo() != "" {
 		t.Error(snat.SourceTo(), snat.TargetTo(), forward.TargetTo(), forward.SourceTo(), plain.SourceTo(), plain.TargetTo())
 	}

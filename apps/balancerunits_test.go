@@ -64,6 +64,27 @@ func balancersOf(m *intent.Model) (all []*intent.LoadBalancer) {
 	return all
 }
 
+func TestBackendsThatGoHaveNobodyJudgedAgainWhereThereIsAnOutside(t *testing.T) {
+	before, _ := compileFile(t, "testdata/balancing.yaml")
+	after, in := compileText(t, "testdata/balancing.yaml", "backends: [{labels: {tier: dns}}]", "backends: [{endpoint: dns-2}]")
+	if again := pipeline.Narrowed(after.Tables().Flows, before.Tables().Flows, in.Numbers, in.Model); len(again) > 0 {
+		t.Error(again)
+	}
+}
+
+// compileText compiles a model with some words in place of others.
+func compileText(t testing.TB, name, from, to string) (*pipeline.Program, pipeline.Input) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := intent.Read(intent.Source{Name: name, Data: []byte(strings.ReplaceAll(string(data), from, to))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compileModel(t, m)
+}
+
 // TestAChangeOfALoadBalancerIsItsOwn changes testdata/balancers.yaml step by step, and looks at
 // what is sent, which units are compiled, and who is judged again.
 func TestAChangeOfALoadBalancerIsItsOwn(t *testing.T) {

@@ -97,7 +97,7 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	balancerBridged: true, balancerSCTP: true, balancerAffinity: true,
+	balancerBridged: true, balancerAffinity: true,
 	backendOutside: true,
 	healthTCP:      true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
 }

@@ -16,6 +16,9 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 			speak(b, t, l.ID(), n, l.Address)
 		}
 	}
+	if t.HasPlain() {
+		b.Reserve(t, l.ID(), l.Address)
+	}
 	ping, _ := pipeline.Echo(l.Address, pipeline.RouterMAC)
 	b.Flow(l.ID(), pipeline.LBVIP, 60, ofproto.MatchOn(append(ping, pipeline.InZone(t.Zone))...), ofproto.GotoTable(pipeline.IDSrc))
 }

@@ -29,6 +29,10 @@ const (
 func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite) {
 	for _, p := range l.Ports {
 		s := serviceOf(b, t, l, p)
+		if why := s.portless(); why != "" {
+			b.LeaveOut(l.ID(), why)
+			continue
+		}
 		s.choose()
 		s.stay()
 		s.remember()
@@ -80,6 +84,22 @@ var protocols = map[intent.Protocol]protocol{
 func serviceOf(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite, p intent.LBPort) service {
 	id := pipeline.ServiceID(l.LoadBalancer, p)
 	return service{b: b, t: t, l: l, port: p, id: id, tag: b.Numbers.Tag(id), protocol: protocols[p.Protocol]}
+}
+
+// portless returns why a port of SCTP cannot be where the tracker does not know such ports, and has one
+// connection for all of them between two hosts; empty: it can.
+func (s service) portless() string {
+	const because = "the datapath's connection tracker does not know the ports of SCTP, so that "
+	moved := func(b intent.Backend) bool { return b.Target(s.port) != s.port.Port }
+	switch {
+	case s.port.Protocol != intent.SCTP || s.b.Features.SCTPPorts:
+		return ""
+	case slices.ContainsFunc(s.l.Backends, moved):
+		return because + "a backend cannot have another one: give it the load balancer's port"
+	case s.l.SCTPTaken:
+		return because + "those of an address cannot be several load balancers' or forwards': take an address for each"
+	}
+	return ""
 }
 
 // is is the condition that a packet is of s's protocol, and for a port.

@@ -13,7 +13,14 @@ import (
 // outside and from other tenants. Which backend gets it is not said here.
 func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite) {
 	x, ok := b.Outside(l.External)
-	if l.Inside() || !l.Answers || !ok {
+	if l.Inside() || !ok {
+		return
+	}
+	for _, from := range l.Lost {
+		m := lostFrom(t, x, from.Addr(), ofproto.Is(ofproto.TCPSrc, uint64(from.Port())))
+		b.Flow(l.ID(), pipeline.SNATSel, pipeline.LostFrom, m, pipeline.ToDrop(pipeline.Lost)...)
+	}
+	if !l.Answers {
 		return
 	}
 	one := netip.PrefixFrom(l.Address, l.Address.BitLen())

@@ -1,6 +1,8 @@
 package nat
 
 import (
+	"net/netip"
+
 	"weir/apps/pipeline"
 	"weir/intent"
 	"weir/ofproto"
@@ -11,7 +13,6 @@ import (
 // the endpoint opens connections, which its peer would reset. Once the peer speaks, the
 // connection is known again.
 func lost(b *pipeline.Builder, t *pipeline.TenantSite) {
-	const syn = 0x002
 	done := map[string]bool{}
 	for _, f := range t.PortForwards {
 		x, ok := b.Outside(f.External)
@@ -19,12 +20,18 @@ func lost(b *pipeline.Builder, t *pipeline.TenantSite) {
 			continue
 		}
 		for _, from := range ofproto.CoverPorts(ofproto.TCPSrc, f.ToPorts.Lo, f.ToPorts.Hi) {
-			m := ofproto.MatchOn(pipeline.IPVersion(f.IP.Is4()), ofproto.Is(ofproto.IPProto, pipeline.ProtoTCP), ofproto.Masked(ofproto.TCPFlags, 0, syn),
-				from, ofproto.IsAddr(pipeline.IPSrc(f.IP), f.IP), pipeline.InZone(t.Zone), leavesBy(x))
+			m := lostFrom(t, x, f.IP, from)
 			if key := m.Key(); !done[key] {
 				done[key] = true
-				b.Flow(f.ID(), pipeline.SNATSel, unknown, m, pipeline.ToDrop(pipeline.Lost)...)
+				b.Flow(f.ID(), pipeline.SNATSel, pipeline.LostFrom, m, pipeline.ToDrop(pipeline.Lost)...)
 			}
 		}
 	}
+}
+
+// lostFrom matches what is to leave by x from an address, and from ports of it, and begins nothing.
+func lostFrom(t *pipeline.TenantSite, x pipeline.ExternalSite, a netip.Addr, from ofproto.Cond) ofproto.Match {
+	const syn = 0x002
+	return ofproto.MatchOn(pipeline.IPVersion(a.Is4()), ofproto.Is(ofproto.IPProto, pipeline.ProtoTCP), ofproto.Masked(ofproto.TCPFlags, 0, syn),
+		from, ofproto.IsAddr(pipeline.IPSrc(a), a), pipeline.InZone(t.Zone), leavesBy(x))
 }

@@ -23,7 +23,6 @@ var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant, Balancer: b
 // Priorities in SNATSel. What is judged again has its address already.
 const (
 	again    = 60000
-	unknown  = 55000
 	floating = 50000
 	sources  = 40000 // and down from there, in the order of the SNATs
 	ofOne    = 2     // that an SNAT has there: exceptions, and what is translated

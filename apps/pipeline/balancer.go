@@ -14,6 +14,10 @@ import (
 // nothing else: no connection that there is depends on where such a flow sends what comes next.
 const Balancing = 101
 
+// LostFrom is the priority in SNATSel of what is to leave from a port to which others are sent, and is
+// of no connection that is known. No connection depends on that, either.
+const LostFrom = 55000
+
 // ServiceID names a port of a load balancer: "TENANT/loadbalancer/NAME/tcp/80". What is
 // remembered of a connection is its tag.
 func ServiceID(l *intent.LoadBalancer, p intent.LBPort) intent.ID {
@@ -47,13 +51,15 @@ func BackendKey(b intent.Backend) netip.AddrPort { return netip.AddrPortFrom(b.I
 // order of the tenant's.
 type BalancerSite struct {
 	*intent.LoadBalancer
-	Answers   bool      // it answers for its address
-	Theirs    bool      // ... which comes to the tenant already, by a translation of another kind
-	Itself    []Backing // addresses of backends that it has reach themselves
-	TurnsBack bool      // ... and their answers looked up
-	Doubles   []Backing // addresses of backends that it has see gateways
-	Shallow   bool      // its packets must not be sent back
-	Weights   []uint16  // of its backends, as they are in force; nil: as they are declared
+	Answers   bool             // it answers for its address
+	Theirs    bool             // ... which comes to the tenant already, by a translation of another kind
+	Itself    []Backing        // addresses of backends that it has reach themselves
+	TurnsBack bool             // ... and their answers looked up
+	Doubles   []Backing        // addresses of backends that it has see gateways
+	SCTPTaken bool             // something else gets what comes by SCTP for its address
+	Shallow   bool             // its packets must not be sent back
+	Lost      []netip.AddrPort // outside: of its backends, from which nothing leaves that is of no connection
+	Weights   []uint16         // of its backends, as they are in force; nil: as they are declared
 
 	tenant *TenantSite
 }
@@ -75,7 +81,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
-	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) &&
+	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
 		slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) &&
 		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
 }
@@ -147,15 +153,23 @@ func weightsOf(l *intent.LoadBalancer, others map[netip.AddrPort]uint16) (all []
 type claims struct {
 	addresses map[netip.Addr]bool // of load balancers that are answered for
 	theirs    map[netip.Addr]bool // outside, of which ports are forwarded
+	sctp      map[netip.Addr]bool // to which something comes by SCTP
 	itself    map[netip.Addr]bool // of endpoints that reach themselves
 	turned    map[bool]bool       // versions of IP of which answers are turned back; true: IPv4
+	lost      map[exit]bool
 	doubled   map[netip.Addr]bool // of endpoints that see their gateway
 	gateways  map[netip.Addr]bool
 }
 
+// An exit is a port of an endpoint by which connections from an outside are answered.
+type exit struct {
+	external string
+	at       netip.AddrPort
+}
+
 // claimed returns what a tenant's other translations bring on a bridge.
 func (t *TenantSite) claimed(bridge string) claims {
-	c := claims{map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
+	c := claims{map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
 	if len(t.Outsides) == 0 {
 		return c
 	}
@@ -178,6 +192,7 @@ func (t *TenantSite) claimed(bridge string) claims {
 		see(f.Endpoint, f.IP, f.Gateway, f.SNAT, f.Bridge)
 		if f.Bridge == bridge && !t.Refused(f.ID()) {
 			c.theirs[f.Address] = true
+			c.sctp[f.Address] = c.sctp[f.Address] || f.Protocol == intent.SCTP
 		}
 	}
 	return c
@@ -194,6 +209,9 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 	if !c.addresses[x.Address] {
 		c.addresses[x.Address], x.Answers = true, true
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
+	}
+	if slices.ContainsFunc(x.Ports, func(p intent.LBPort) bool { return p.Protocol == intent.SCTP }) {
+		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address], true
 	}
 	for _, b := range x.Backends {
 		if b.Endpoint == nil {
@@ -212,9 +230,31 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 			c.doubled[b.IP], c.gateways[b.Gateway] = true, true
 		}
 	}
+	x.Lost = c.exits(t, x)
 	if four := x.Address.Is4(); len(x.Itself) > 0 && !c.turned[four] {
 		c.turned[four], x.TurnsBack = true, true
 	}
+}
+
+// exits returns the ports by which x's backends answer what comes from outside, and claims them.
+func (c claims) exits(t *TenantSite, x *BalancerSite) (all []netip.AddrPort) {
+	for _, p := range x.Ports {
+		for _, b := range x.Backends {
+			e := exit{x.External, netip.AddrPortFrom(b.IP, b.Target(p))}
+			if !x.Inside() && p.Protocol == intent.TCP && !c.lost[e] && !t.forwards(e) {
+				c.lost[e] = true
+				all = append(all, e.at)
+			}
+		}
+	}
+	return all
+}
+
+// forwards reports whether an exit is that of a forwarded port.
+func (t *TenantSite) forwards(e exit) bool {
+	return slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool {
+		return f.External == e.external && f.IP == e.at.Addr() && f.Protocol == intent.TCP && f.ToPorts.Lo <= e.at.Port() && e.at.Port() <= f.ToPorts.Hi && !t.Refused(f.ID())
+	})
 }
 
 // another reports whether another address of e, of a's version of IP, reaches itself already.

@@ -52,19 +52,20 @@ func admitPlain(b *Builder, t *TenantSite, e EndpointSite, from []ofproto.Cond) 
 func reserve(b *Builder, t *TenantSite) {
 	for _, e := range t.Endpoints {
 		for _, ip := range AddressesOf(e) {
-			reserveAddress(b, t, e.ID(), ip)
+			b.Reserve(t, e.ID(), ip)
 		}
 	}
 	for _, n := range t.Tenant.Networks {
 		for _, s := range n.Subnets {
 			if s.Gateway.IsValid() {
-				reserveAddress(b, t, n.ID(), s.Gateway)
+				b.Reserve(t, n.ID(), s.Gateway)
 			}
 		}
 	}
 }
 
-func reserveAddress(b *Builder, t *TenantSite, id intent.ID, ip netip.Addr) {
+// Reserve keeps an address from the plain endpoints of a tenant.
+func (b *Builder) Reserve(t *TenantSite, id intent.ID, ip netip.Addr) {
 	if b.Refused(id) {
 		id = t.ID()
 	}
