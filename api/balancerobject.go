@@ -19,7 +19,6 @@ func balancerFields(o object, l *intent.LoadBalancer) {
 		o.selector(fmt.Sprintf("selects[%d].", i), s)
 	}
 	o.set("algorithm", l.Algorithm)
-	o.span("affinity.timeout", l.Affinity)
 	o.span("drain.timeout", l.Drain)
 	o.set("snat", l.SNAT)
 	o.set("whenEmpty", l.WhenEmpty)

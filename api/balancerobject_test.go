@@ -18,7 +18,7 @@ func TestAllThatALoadBalancerSaysIsSeenToDiffer(t *testing.T) {
 		{IP: netip.MustParseAddr("203.0.113.9"), Weight: 0},
 	}
 	most.Selects = []intent.Selector{{Labels: map[string][]string{"tier": {"web"}}}}
-	most.Affinity, most.Drain = 10*intent.Minute, 1500*intent.Millisecond
+	most.Drain = 1500 * intent.Millisecond
 	most.Health = &intent.Health{Type: intent.CheckHTTP, Port: 81, Path: "/up", Host: "shop", Expect: []intent.StatusRange{{Lo: 200, Hi: 299}}, Interval: intent.Second, Timeout: intent.Second, Rise: 2, Fall: 3, SlowStart: intent.Minute}
 	most.Load = &intent.Load{Type: intent.LoadReported, Port: 82, Path: "/load", Interval: intent.Second, Strength: 50}
 	fields := func(l intent.LoadBalancer) map[string]string {
@@ -33,7 +33,7 @@ func TestAllThatALoadBalancerSaysIsSeenToDiffer(t *testing.T) {
 	want := map[string]string{
 		"ports.tcp/443.targetPort": "8443", "ports.udp/443.targetPort": "443",
 		"backends.10.1.0.11.endpoint": "web", "backends.10.1.0.11.weight": "100", "backends.10.1.0.11.port": "9443", "backends.203.0.113.9.weight": "0",
-		"selects[0].labels.tier": "[web]", "affinity.timeout": "10m", "drain.timeout": "1500ms",
+		"selects[0].labels.tier": "[web]", "drain.timeout": "1500ms",
 		"health.type": "http", "health.port": "81", "health.path": "/up", "health.host": "shop", "health.expect": "[200-299]",
 		"health.interval": "1s", "health.timeout": "1s", "health.rise": "2", "health.fall": "3", "health.slowStart": "1m",
 		"load.type": "reported", "load.port": "82", "load.path": "/load", "load.interval": "1s", "load.strength": "50",

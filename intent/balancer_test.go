@@ -87,9 +87,9 @@ func TestWhatALoadBalancerSays(t *testing.T) {
 				l.Health = &Health{Type: CheckHTTP, Path: "/", Expect: []StatusRange{{200, 399}}, Interval: 2 * Second, Timeout: Second, Rise: 2, Fall: 3}
 				l.Load = &Load{Type: LoadReported, Path: "/load", Interval: 5 * Second, Strength: 50}
 			})},
-		{"the rest", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [], algorithm: sourceIP, affinity: {timeout: 10m}, drain: {timeout: 60s}, snat: always, whenEmpty: reject, onRemove: reset, load: {type: connections, interval: 2s, strength: 80}",
+		{"the rest", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [], algorithm: sourceIP, drain: {timeout: 60s}, snat: always, whenEmpty: reject, onRemove: reset, load: {type: connections, interval: 2s, strength: 80}",
 			with(func(l *LoadBalancer) {
-				l.Algorithm, l.Affinity, l.Drain, l.SNAT, l.WhenEmpty, l.Stale = SourceIP, 10*Minute, Minute, SNATAlways, EmptyReject, StaleReset
+				l.Algorithm, l.Drain, l.SNAT, l.WhenEmpty, l.Stale = SourceIP, Minute, SNATAlways, EmptyReject, StaleReset
 				l.Load = &Load{Type: LoadConnections, Interval: 2 * Second, Strength: 80}
 			})},
 		{"load that changes nothing", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [], load: {type: none}", with(func(*LoadBalancer) {})},

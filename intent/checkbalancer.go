@@ -20,7 +20,7 @@ func (c *checker) balancer(s balancerSpec) {
 		return
 	}
 	l := &LoadBalancer{
-		Tenant: t.Name, Name: s.name.v, Address: s.address.v, Affinity: s.affinity.v, Drain: s.drain.v,
+		Tenant: t.Name, Name: s.name.v, Address: s.address.v, Drain: s.drain.v,
 		Algorithm: cmp.Or(Algorithm(s.algorithm.v), Hash), SNAT: cmp.Or(SNATMode(s.snat.v), SNATAuto),
 		WhenEmpty: cmp.Or(WhenEmpty(s.whenEmpty.v), EmptyDrop), Stale: cmp.Or(Stale(s.onRemove.v), StaleFlush),
 	}
@@ -29,7 +29,6 @@ func (c *checker) balancer(s balancerSpec) {
 	}
 	c.tracked(t, s.meta, "a LoadBalancer")
 	c.listens(l, s)
-	c.remembers(l, s)
 	if s.address.set {
 		found := c.resolve(t, l, s)
 		if c.stands(t, l, s.address, found) {
@@ -58,13 +57,6 @@ func (c *checker) listens(l *LoadBalancer, s balancerSpec) {
 		}
 		given[k] = p.port.place()
 		l.Ports = append(l.Ports, LBPort{Protocol(p.protocol.v), uint16(p.port.v), uint16(cmp.Or(p.target.v, p.port.v))})
-	}
-}
-
-// remembers checks what is said of clients that come back.
-func (c *checker) remembers(l *LoadBalancer, s balancerSpec) {
-	if s.affinity.set && l.Algorithm != SourceIP {
-		c.bad(s.affinity.place(), "write algorithm: sourceIP, or leave it out", "with algorithm %s each connection of a client is for itself, and there is no affinity", l.Algorithm)
 	}
 }
 

@@ -19,7 +19,6 @@ type LoadBalancer struct {
 	Backends  []Backend  // by endpoint, those that are nobody's last, and by address; none twice; may be empty
 	Selects   []Selector // by labels, what some of Backends were selected by
 	Algorithm Algorithm
-	Affinity  Duration // with sourceIP, how long a client that has no connections stays with its backend, though weights have changed; zero: it does not
 	Health    *Health  // nil: backends are not asked, and taken to be well
 	Load      *Load    // nil: weights stay as they are written
 	Drain     Duration // how long connections of a backend that has weight 0, or is no longer listed, may go on; zero: for ever while it is listed, and no longer

@@ -18,7 +18,6 @@ type (
 		backends   []backendSpec
 		backendsAt place
 		algorithm  value[string]
-		affinity   value[Duration]
 		health     *healthSpec
 		load       *loadSpec
 		drain      value[Duration]
@@ -75,10 +74,9 @@ func (l *balancerSpec) fields(r *reader) map[string]field {
 		"algorithm": {func(n ast.Node, p string) {
 			l.algorithm = r.choice(n, p, string(Hash), string(Consistent), string(SourceIP))
 		}, false},
-		"affinity": {func(n ast.Node, p string) { l.affinity = r.onlyTimeout(n, p) }, false},
-		"health":   {func(n ast.Node, p string) { l.health = r.health(n, p) }, false},
-		"load":     {func(n ast.Node, p string) { l.load = r.load(n, p) }, false},
-		"drain":    {func(n ast.Node, p string) { l.drain = r.onlyTimeout(n, p) }, false},
+		"health": {func(n ast.Node, p string) { l.health = r.health(n, p) }, false},
+		"load":   {func(n ast.Node, p string) { l.load = r.load(n, p) }, false},
+		"drain":  {func(n ast.Node, p string) { l.drain = r.onlyTimeout(n, p) }, false},
 		"snat": {func(n ast.Node, p string) {
 			l.snat = r.choice(n, p, string(SNATAuto), string(SNATAlways), string(SNATNever))
 		}, false},

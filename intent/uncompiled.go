@@ -72,7 +72,6 @@ const (
 	balancerSCTP        feature = "a LoadBalancer of protocol sctp"
 	balancerConsistent  feature = "algorithm consistent"
 	balancerSourceIP    feature = "algorithm sourceIP"
-	balancerAffinity    feature = "affinity"
 	balancerDrain       feature = "drain"
 	balancerSNATAlways  feature = "snat always of a LoadBalancer"
 	balancerSNATNever   feature = "snat never of a LoadBalancer"
@@ -97,9 +96,9 @@ const (
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
-	balancerBridged: true, balancerAffinity: true,
-	backendOutside: true,
-	healthTCP:      true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
+	balancerBridged: true,
+	backendOutside:  true,
+	healthTCP:       true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
 }
 
 // uses notes, if it is so, that a feature is asked for.
@@ -165,7 +164,6 @@ func (c *checker) usedByBalancer(l *LoadBalancer, s balancerSpec) {
 	}
 	c.uses(l.Algorithm == Consistent, balancerConsistent, s.algorithm.place())
 	c.uses(l.Algorithm == SourceIP, balancerSourceIP, s.algorithm.place())
-	c.uses(s.affinity.set, balancerAffinity, s.affinity.place())
 	c.uses(s.drain.set, balancerDrain, s.drain.place())
 	c.uses(l.SNAT == SNATAlways, balancerSNATAlways, s.snat.place())
 	c.uses(l.SNAT == SNATNever, balancerSNATNever, s.snat.place())

@@ -70,7 +70,6 @@ var said = map[feature]struct{ object, path string }{
 	balancerSCTP:        {beside(balancerOf("ports: [{port: 36412, protocol: sctp}]", "backends: []")), "spec.ports[0].protocol"},
 	balancerConsistent:  {beside(balancerOf(onePort, "backends: [], algorithm: consistent")), "spec.algorithm"},
 	balancerSourceIP:    {beside(balancerOf(onePort, "backends: [], algorithm: sourceIP")), "spec.algorithm"},
-	balancerAffinity:    {beside(balancerOf(onePort, "backends: [], algorithm: sourceIP, affinity: {timeout: 10m}")), "spec.affinity.timeout"},
 	balancerDrain:       {beside(balancerOf(onePort, "backends: [], drain: {timeout: 60s}")), "spec.drain.timeout"},
 	balancerSNATAlways:  {beside(balancerOf(onePort, "backends: [], snat: always")), "spec.snat"},
 	balancerSNATNever:   {beside(balancerOf(onePort, "backends: [], snat: never")), "spec.snat"},
