@@ -269,6 +269,14 @@ const (
 // read it, if alg is not zero. Only the commit names the gateway: the lookup finds it in
 // the entry, where the port is the protocol's own.
 func admittedBy(alg uint16) ofproto.ConnTrack {
+	a := admitted
+	a.ALG = alg
+	return a
+}
+
+// admitted is what admittedBy has in common: there may be as many flows with it as load balancers have
+// backends.
+var admitted = func() ofproto.ConnTrack {
 	a := commitAction(
 		ofproto.Load{Dst: markCommitted, Value: 1},
 		ofproto.Load{Dst: markBlocked, Value: 0},
@@ -280,9 +288,9 @@ func admittedBy(alg uint16) ofproto.ConnTrack {
 		ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
 		ofproto.Load{Dst: labelLayout, Value: LabelLayout},
 	)
-	a.ALG = alg
+	a.Exec = slices.Clip(a.Exec)
 	return a
-}
+}()
 
 // stopped remembers that a connection that was judged again is denied.
 func stopped() ofproto.Action { return commitAction(ofproto.Load{Dst: markBlocked, Value: 1}) }

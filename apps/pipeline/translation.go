@@ -63,15 +63,20 @@ func (x Translation) noted() []ofproto.Action {
 	if !x.NAT.Dst {
 		return []ofproto.Action{ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}}
 	}
-	exec := []ofproto.Action{ofproto.Load{Dst: markDNAT, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
+	exec := notedDNAT
 	if x.Balanced {
-		exec = append(exec, ofproto.Load{Dst: markBalanced, Value: 1})
+		exec = notedBalanced
 	}
 	if x.NAT.PortMin != 0 {
-		exec = append(exec, ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
+		exec = append(slices.Clip(exec), ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
 	}
 	return exec
 }
+
+var (
+	notedDNAT     = []ofproto.Action{ofproto.Load{Dst: markDNAT, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
+	notedBalanced = slices.Clip(append(slices.Clip(notedDNAT), ofproto.Load{Dst: markBalanced, Value: 1}))
+)
 
 // A translating adds the flows of a Translation.
 type translating struct {
@@ -113,11 +118,11 @@ func (as translating) late() {
 // fragments adds what becomes of later ones. They have no port, and in IPv6 do not say the
 // protocol.
 func (as translating) fragments() {
-	switch later := laterOf(as.noted()); {
+	switch {
 	case as.NAT.Src:
-		as.commit(155, as.First, later, as.Then, append(slices.Clip(as.Service), IsLaterFragment)...)
+		as.commit(155, as.First, laterOf(as.noted()), as.Then, append(slices.Clip(as.Service), IsLaterFragment)...)
 	case len(as.Service) == 0 || as.Fragments:
-		as.commit(155, as.First, later, as.Then, IsLaterFragment)
+		as.commit(155, as.First, laterOf(as.noted()), as.Then, IsLaterFragment)
 	}
 }
 
