@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -434,14 +435,40 @@ func TestStormWhileBackendsComeAndGo(t *testing.T) {
 			more = policy("t", "more", "{name: ssh, direction: ingress, action: allow, protocol: tcp, ports: [22]}")
 		}
 		return drained(backends, ", drain: {timeout: 60s}") + vip("consistent", 65, backends, ", algorithm: consistent, drain: {timeout: 60s}") +
-			vip("source", 66, backends, ", algorithm: sourceIP, drain: {timeout: 60s}, onRemove: keep") + more
+			vip("source", 66, backends, ", algorithm: sourceIP, drain: {timeout: 60s}, onRemove: keep") +
+			vip("double", 67, backends, ", snat: always, drain: {timeout: 60s}") + more
 	}
 	n, h1, _ := echoing(t, model(0))
 	s := newStorm(t,
 		stormPath{name: "hash", from: h1, address: "10.1.1.64:90"}, stormPath{name: "consistent", from: h1, address: "10.1.1.65:90"},
-		stormPath{name: "sourceIP", from: h1, address: "10.1.1.66:90"})
+		stormPath{name: "sourceIP", from: h1, address: "10.1.1.66:90"}, stormPath{name: "snat: always", from: h1, address: "10.1.1.67:90"})
 	s.blow(t, n, stormTime(t)/6, func(edit int) {
 		n.Weir.Apply(model(edit + 1))
 		n.Weir.Balancers("t")
 	})
+}
+
+// TestARemovedBackendGoesOnToSeeItsGateway takes the last backend of a network out of two load
+// balancers, one of them with snat: always, and then narrows policy under the sessions.
+func TestARemovedBackendGoesOnToSeeItsGateway(t *testing.T) {
+	more := policy("t", "more", "{name: ssh, direction: ingress, action: allow, protocol: tcp, ports: [22]}")
+	model := func(backends string) string {
+		return drained(backends, ", snat: always, drain: {timeout: 300s}") + vip("plain", 65, backends, ", drain: {timeout: 300s}")
+	}
+	n, h1, backends := echoing(t, model("{endpoint: h2}")+more)
+	sessions := []net.Conn{opened(t, h1, "10.1.1.64:90"), opened(t, h1, "10.1.1.65:90")}
+	for _, then := range []string{model("{endpoint: h3}") + more, model("{endpoint: h1}") + more, model("") + more, model("")} {
+		n.Weir.Apply(then)
+		for range 3 {
+			answered(t, sessions[0])
+			answered(t, sessions[1])
+		}
+	}
+	if len(of(n, 64, 12)) != 1 || len(of(n, 65, 12)) != 1 {
+		t.Errorf("h2 has %+v and %+v", of(n, 64, 12), of(n, 65, 12))
+	}
+	out, err := backends[0].Exec(t.Context(), "ss", "-Htn", "state", "established")
+	if err != nil || strings.Count(out, "10.2.1.1:") != 1 || strings.Count(out, "10.1.1.11:") != 1 {
+		t.Errorf("%v, h2 sees %s", err, out)
+	}
 }

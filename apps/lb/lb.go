@@ -36,6 +36,7 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		s.choose()
 		s.stay()
 		s.remember()
+		s.still()
 	}
 	if l.Answers {
 		others(b, t, l)
@@ -47,7 +48,10 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		b.TurnBack(t, l.Address.Is4())
 	}
 	for _, e := range l.Doubles {
-		b.FromGateway(t, e.EndpointSite, e.Backend.IP, e.Backend.Gateway, e.First)
+		b.FromGateway(t, e.EndpointSite, e.Backend.IP, e.Backend.Gateway, false)
+	}
+	for _, gateway := range l.Gateways {
+		b.ToGateway(t, gateway)
 	}
 }
 
@@ -169,17 +173,32 @@ func (s service) nobody(asked []ofproto.Cond) {
 // stay lets what is judged again go on if it was opened to s. With which backend is not asked: if
 // that is to end it is ended by itself, so that a change of backends has nobody judged again.
 func (s service) stay() {
+	still := append(s.known(), pipeline.InZone(s.t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0))
+	s.b.Flow(s.l.ID(), pipeline.LBVIP, 200, ofproto.MatchOn(still...), ofproto.GotoTable(pipeline.IDSrc))
+	if s.l.SNAT == intent.SNATAlways {
+		s.b.Flow(s.l.ID(), pipeline.LBVIP, 220, ofproto.MatchOn(append(still, pipeline.KnownDouble)...), ofproto.Set(pipeline.RegTarget.Whole(), uint64(s.tag)), ofproto.GotoTable(pipeline.IDSrc))
+	}
+}
+
+// known are the conditions that a connection is known to have been opened to s.
+func (s service) known() []ofproto.Cond {
 	original := ofproto.CTNwDst
 	if s.l.Address.Is6() {
 		original = ofproto.CTIPv6Dst
 	}
-	still := []ofproto.Cond{
-		pipeline.IPVersion(s.l.Address.Is4()), pipeline.InZone(s.t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0),
-		ofproto.IsAddr(original, s.l.Address), pipeline.ObjectIs(s.tag),
+	return []ofproto.Cond{pipeline.IPVersion(s.l.Address.Is4()), ofproto.IsAddr(original, s.l.Address), pipeline.ObjectIs(s.tag)}
+}
+
+// still has those who are no longer backends, and may have connections for a while, see their
+// gateway in them as before.
+func (s service) still() {
+	if s.l.SNAT != intent.SNATAlways {
+		return
 	}
-	s.b.Flow(s.l.ID(), pipeline.LBVIP, 200, ofproto.MatchOn(still...), ofproto.GotoTable(pipeline.IDSrc))
-	if s.l.SNAT == intent.SNATAlways {
-		s.b.Flow(s.l.ID(), pipeline.LBVIP, 220, ofproto.MatchOn(append(still, pipeline.KnownDouble)...), ofproto.GotoTable(pipeline.IDSrc))
+	for _, n := range s.t.Networks {
+		for _, subnet := range n.GatewaysOf(s.l.Address.Is4()) {
+			s.b.StillFromGateway(s.l.ID(), s.t, s.tag, s.known(), subnet)
+		}
 	}
 }
 

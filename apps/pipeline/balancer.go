@@ -56,6 +56,7 @@ type BalancerSite struct {
 	Itself    []Backing        // addresses of backends that it has reach themselves
 	TurnsBack bool             // ... and their answers looked up
 	Doubles   []Backing        // addresses of backends that it has see gateways
+	Gateways  []netip.Addr     // that it has looked up for that: of all subnets, for backends come and go
 	SCTPTaken bool             // something else gets what comes by SCTP for its address
 	Shallow   bool             // its packets must not be sent back
 	Lost      []netip.AddrPort // outside: of its backends, from which nothing leaves that is of no connection
@@ -82,7 +83,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
 	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
-		slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) &&
+		slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
 		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
 }
 
@@ -226,11 +227,14 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 			c.itself[b.IP] = true
 		}
 		if x.SNAT == intent.SNATAlways && b.Gateway.IsValid() && !c.doubled[b.IP] {
-			x.Doubles = append(x.Doubles, Backing{e, b, !c.gateways[b.Gateway]})
-			c.doubled[b.IP], c.gateways[b.Gateway] = true, true
+			x.Doubles = append(x.Doubles, Backing{EndpointSite: e, Backend: b})
+			c.doubled[b.IP] = true
 		}
 	}
 	x.Lost = c.exits(t, x)
+	if x.SNAT == intent.SNATAlways {
+		x.Gateways = c.lookUp(t, x.Address.Is4())
+	}
 	if four := x.Address.Is4(); len(x.Itself) > 0 && !c.turned[four] {
 		c.turned[four], x.TurnsBack = true, true
 	}
@@ -255,6 +259,29 @@ func (t *TenantSite) forwards(e exit) bool {
 	return slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool {
 		return f.External == e.external && f.IP == e.at.Addr() && f.Protocol == intent.TCP && f.ToPorts.Lo <= e.at.Port() && e.at.Port() <= f.ToPorts.Hi && !t.Refused(f.ID())
 	})
+}
+
+// lookUp returns the gateways of a version of IP that nobody looks up yet.
+func (c claims) lookUp(t *TenantSite, four bool) (all []netip.Addr) {
+	for _, n := range t.Networks {
+		for _, s := range n.GatewaysOf(four) {
+			if !c.gateways[s.Gateway] {
+				c.gateways[s.Gateway] = true
+				all = append(all, s.Gateway)
+			}
+		}
+	}
+	return all
+}
+
+// GatewaysOf returns the subnets of a version of IP that have a gateway.
+func (n *NetworkSite) GatewaysOf(four bool) (some []intent.Subnet) {
+	for _, s := range n.Subnets {
+		if s.Gateway.IsValid() && s.Gateway.Is4() == four {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 // another reports whether another address of e, of a's version of IP, reaches itself already.

@@ -46,22 +46,43 @@ func hasDouble(t *intent.Tenant, bridge string) bool { return slices.Contains(do
 
 // FromGateway has an endpoint see the connections of which both ends are translated (Double) as
 // its gateway's: those to its address a. It is to be called once for each address, and once for
-// each gateway with first.
+// each gateway with first, or ToGateway for the gateway.
+func (b *Builder) FromGateway(t *TenantSite, e EndpointSite, a, gateway netip.Addr, first bool) {
+	b.Flow(e.ID(), SourceNAT, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(e.Tag)), ofproto.IsAddr(IPDst(a), a)), fromGateway(gateway)...)
+	if first {
+		b.ToGateway(t, gateway)
+	}
+}
+
+// StillFromGateway has all hosts of a subnet go on to see such connections as their gateway's: those
+// that the tracker knows and that are as known says. Whoever has had them need not be
+// somebody to whom any are given. Behind the commit of what is judged again nothing is known
+// of it any more: then RegTarget has the tag.
+func (b *Builder) StillFromGateway(id intent.ID, t *TenantSite, tag uint32, known []ofproto.Cond, s intent.Subnet) {
+	there := []ofproto.Cond{InZone(t.Zone), ofproto.InPrefix(IPDst(s.Gateway), s.CIDR)}
+	b.Flow(id, SourceNAT, 51, ofproto.MatchOn(append(there, JudgeAgain.Is(), ofproto.Is(RegTarget, uint64(tag)))...), fromGateway(s.Gateway)...)
+	known = append(slices.Concat(known, there), KnownDouble, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl))
+	b.Flow(id, SourceNAT, 50, ofproto.MatchOn(known...), fromGateway(s.Gateway)...)
+}
+
+// fromGateway translates the source to a gateway.
 //
 // The commit is also that of what is known already: an entry that has been lost comes again,
 // and the endpoint never hears of the client itself. If no port is left the packet leaves with
-// the gateway's address all the same, and no answer to it comes. What comes from the
-// gateway's address would be translated to itself, which ovs-vswitchd does not survive.
-func (b *Builder) FromGateway(t *TenantSite, e EndpointSite, a, gateway netip.Addr, first bool) {
-	b.Flow(e.ID(), SourceNAT, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(e.Tag)), ofproto.IsAddr(IPDst(a), a)),
+// the gateway's address all the same, and no answer to it comes.
+func fromGateway(gateway netip.Addr) []ofproto.Action {
+	return []ofproto.Action{
 		ofproto.ConnTrack{
 			Commit: true, ZoneIn: zoneSource, Table: ofproto.NoTable, NAT: &ofproto.NAT{Src: true, AddrMin: gateway},
 			Exec: []ofproto.Action{ofproto.Load{Dst: markDouble, Value: 1}, ofproto.Load{Dst: markCommitted, Value: 1}},
 		},
-		ofproto.SetAddr(IPSrc(gateway), gateway), ofproto.GotoTable(Out))
-	if !first {
-		return
+		ofproto.SetAddr(IPSrc(gateway), gateway), ofproto.GotoTable(Out),
 	}
+}
+
+// ToGateway looks up what is for a gateway in both zones. What comes from its address would be
+// translated to itself, which ovs-vswitchd does not survive.
+func (b *Builder) ToGateway(t *TenantSite, gateway netip.Addr) {
 	b.Flow(t.ID(), SourceNAT, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.IsAddr(IPSrc(gateway), gateway)), ToDrop(Spoofed)...)
 	b.Flow(t.ID(), CtLookup, 110, ofproto.MatchOn(InZone(t.Zone), ofproto.IsAddr(IPDst(gateway), gateway)),
 		ofproto.ConnTrack{ZoneIn: zoneSource, Table: ofproto.NoTable, NAT: &ofproto.NAT{}},
