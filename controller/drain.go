@@ -22,10 +22,11 @@ import (
 // backend has become something else, and while some drain, and has those forgotten that must end.
 
 // Reading connections holds ovs-vswitchd. While something drains the time between two readings is so many times
-// that of the last one, and so many times when a backend has just changed.
+// that of the last one. Where a backend has just changed it is less, and not more than a second.
 const (
-	drainRest = 19 // 5 % of the time
-	drainHurt = 4
+	drainRest  = 19 // 5 % of the time
+	hurryRest  = 4
+	hurryAfter = time.Second
 )
 
 // drainer belongs to one Serve.
@@ -140,7 +141,7 @@ func (d *drainer) next() *draining {
 func (d *drainer) when(of *draining) time.Time {
 	rest := d.cost * drainRest
 	if of.changed {
-		rest = d.cost * drainHurt
+		rest = min(d.cost*hurryRest, hurryAfter)
 	}
 	if free := d.read.Add(rest); of.due.Before(free) {
 		return free
