@@ -7,6 +7,7 @@ import (
 	"weir/apps/pipeline"
 	"weir/intent"
 	"weir/internal/flowsim"
+	"weir/ofproto"
 )
 
 // TestWhatIsExemptInOneVersionOfIPIsAnswered has two tenants with the same addresses each be
@@ -114,5 +115,40 @@ func TestWhatAnAuditHasNoRoomForDoesNotCrossTheRouter(t *testing.T) {
 	to := pipeline.ExternalSite{External: p.in.Model.Bridges()[0].Externals[0]}.RouterMAC()
 	if trace := p.sim.Send(segmentOf(portOn(p.in, "out"), [6]byte{2, 0, 0, 0, 0xff, 1}, to, came), &p.ct); len(delivered(trace)) > 0 {
 		t.Errorf("from outside, it comes to %v\n%s", delivered(trace), stepsOf(trace))
+	}
+}
+
+// TestPiecesOfDatagramsWhereAPortDecides has who is exempt, and as whom h1 leaves, depend on a port. A
+// later fragment of what is new does not say it, and is dropped; h2 is asked about no port.
+func TestPiecesOfDatagramsWhereAPortDecides(t *testing.T) {
+	p := passageOf(t, crossingTenant("blue", "", 2),
+		crossingObject("blue", "SNAT", "dns", "priority: 200, from: {endpoints: [h1]}, to: {protocol: udp, ports: [53], cidrs: [192.0.2.0/24, 198.51.100.0/24]}, addresses: [203.0.113.10], exempt: {cidrs: [198.51.100.0/24]}"),
+		crossingObject("blue", "SNAT", "all", "addresses: [203.0.113.11]"))
+	for _, c := range []struct {
+		host, src, dst string
+		protocol       uint8
+		passes         bool
+	}{
+		{"blue-h1", "10.1.0.11", "198.51.100.7", 17, false},
+		{"blue-h1", "10.1.0.11", "192.0.2.7", 17, false},
+		{"blue-h1", "10.1.0.11", "203.0.113.1", 17, true},
+		{"blue-h1", "10.1.0.11", "198.51.100.7", 132, true},
+		{"blue-h2", "10.1.0.12", "198.51.100.7", 17, true},
+	} {
+		piece := segmentOf(portOn(p.in, c.host), [6]byte{2, 0, 0, 0, 0, 0x10 + c.host[6] - '0'}, pipeline.RouterMAC,
+			flowsim.Tuple{Protocol: c.protocol, Src: netip.MustParseAddr(c.src), Dst: netip.MustParseAddr(c.dst)})
+		piece.SetUint(ofproto.IPFrag, 3)
+		trace := p.sim.Send(piece, &p.ct)
+		if got := p.comesBy(trace, "out"); got != c.passes {
+			t.Errorf("a later fragment of protocol %d, of %s to %s, leaves: %v\n%s", c.protocol, c.host, c.dst, got, stepsOf(trace))
+		}
+		if reason := pipeline.Reason(trace.Steps[len(trace.Steps)-1].Regs[11]); !c.passes && reason != pipeline.PortlessPiece {
+			t.Errorf("it is dropped for %v", reason)
+		}
+	}
+	whole := segmentOf(portOn(p.in, "blue-h1"), [6]byte{2, 0, 0, 0, 0, 0x11}, pipeline.RouterMAC,
+		flowsim.Tuple{Protocol: 17, Src: netip.MustParseAddr("10.1.0.11"), Dst: netip.MustParseAddr("198.51.100.7"), SrcPort: 40000, DstPort: 54})
+	if trace := p.sim.Send(whole, &p.ct); !p.comesBy(trace, "out") {
+		t.Errorf("a datagram in one piece, to another port, does not leave\n%s", stepsOf(trace))
 	}
 }

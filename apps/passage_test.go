@@ -107,7 +107,10 @@ func (p *passage) hears(t *testing.T, left *flowsim.Trace) *flowsim.Trace {
 func segmentOf(port uint64, from, to [6]byte, tuple flowsim.Tuple) flowsim.Packet {
 	p := flowsim.Of(ofproto.Is(ofproto.InPort, port), ofproto.IsMAC(ofproto.EthSrc, from), ofproto.IsMAC(ofproto.EthDst, to),
 		ofproto.IsAddr(pipeline.IPSrc(tuple.Src), tuple.Src), ofproto.IsAddr(pipeline.IPDst(tuple.Dst), tuple.Dst),
-		ofproto.Is(ofproto.IPTTL, 64), ofproto.Is(ofproto.IPProto, uint64(tuple.Protocol)), ofproto.Is(ofproto.TCPFlags, 2))
+		ofproto.Is(ofproto.IPTTL, 64), ofproto.Is(ofproto.IPProto, uint64(tuple.Protocol)))
+	if tuple.Protocol == 6 {
+		p.SetUint(ofproto.TCPFlags, 0x002) // SYN
+	}
 	tuple.Stamp(&p)
 	return p
 }

@@ -63,7 +63,7 @@ func hadAs(b *pipeline.Builder, t *pipeline.TenantSite, id intent.ID, h had, pre
 // stillSent lets go on what s would translate. Several SNATs may say the same.
 func stillSent(b *pipeline.Builder, t *pipeline.TenantSite, s *intent.SNAT, h had, four bool, asked map[string]bool) {
 	for _, who := range senders(b, t, s, four, pipeline.OriginalSrc) {
-		for _, where := range destinations(s.To, four) {
+		for _, where := range stillTo(s.To, four) {
 			conds := append(slices.Concat(who, where), pipeline.IPVersion(four))
 			if key := fmt.Sprint(h, ofproto.MatchOn(conds...).Key()); !asked[key] {
 				asked[key] = true

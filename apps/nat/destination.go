@@ -43,8 +43,11 @@ func services(s intent.Service, four bool) (all [][]ofproto.Cond) {
 		return [][]ofproto.Cond{nil}
 	}
 	is := ofproto.Is(ofproto.IPProto, uint64(n))
-	if len(s.Ports) == 0 {
+	switch {
+	case len(s.Ports) == 0 && four:
 		return [][]ofproto.Cond{{is}}
+	case len(s.Ports) == 0:
+		return [][]ofproto.Cond{{is}, piece(n, four, ofproto.New)}
 	}
 	for _, ports := range s.Ports {
 		for _, c := range ofproto.CoverPorts(protocols[s.Protocol].dst, ports.Lo, ports.Hi) {
@@ -55,17 +58,41 @@ func services(s intent.Service, four bool) (all [][]ofproto.Cond) {
 }
 
 // pieces returns conditions of which a fragment meets one that goes to d, for all that it
-// says itself: it may have no ports, where they are what is asked for.
+// says itself: it has no ports, where they are what is asked for.
 //
 // The tracker remembers a connection by the last fragment of its first packet. That must not
 // leave as somebody else than what comes after it.
-func pieces(d intent.Destination, four bool) (all [][]ofproto.Cond) {
+func pieces(d intent.Destination, four bool) [][]ofproto.Cond {
 	if len(d.Ports) == 0 {
 		return nil
 	}
-	d.Ports = nil
-	for _, c := range destinations(d, four) {
-		all = append(all, append(c, pipeline.IsLaterFragment))
+	return piecesIn(d, four, ofproto.New)
+}
+
+// piecesIn is pieces, whether ports are asked for or not, of what the tracker calls so.
+func piecesIn(d intent.Destination, four bool, state ofproto.CTStateBits) (all [][]ofproto.Cond) {
+	n, _ := d.Protocol.Number()
+	for _, to := range places(d.CIDRs, four) {
+		all = append(all, append(to[:len(to):len(to)], piece(n, four, state)...))
+	}
+	return all
+}
+
+// piece is the condition that a packet is a later fragment of a protocol. In IPv6 such a one does
+// not say that itself. The tracker does, if it is asked about what it knows, or calls new.
+func piece(protocol uint8, four bool, state ofproto.CTStateBits) []ofproto.Cond {
+	if four {
+		return []ofproto.Cond{pipeline.IsLaterFragment, ofproto.Is(ofproto.IPProto, uint64(protocol))}
+	}
+	return []ofproto.Cond{pipeline.IsLaterFragment, ofproto.CT(state|ofproto.Trk, 0), ofproto.Is(ofproto.CTNwProto, uint64(protocol))}
+}
+
+// stillTo returns conditions of which what goes to d meets one when it is judged again. Where ports
+// are asked for, later fragments go on to wait for the first, which is looked at.
+func stillTo(d intent.Destination, four bool) [][]ofproto.Cond {
+	all := append(destinations(d, four), pieces(d, four)...)
+	if _, numbered := d.Protocol.Number(); numbered && !four && d.Protocol != intent.ICMP {
+		all = append(all, piecesIn(d, four, ofproto.Est)...)
 	}
 	return all
 }

@@ -65,7 +65,9 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 		for _, where := range destinations {
 			conds := append(append(where, who, ip), zone...)
 			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(conds[:len(conds):len(conds)], leavesBy(x)), out...)
-			once(s.ID(), pipeline.SNATSel, again, append(conds[:len(conds):len(conds)], pipeline.Remembered(), pipeline.Related.IsNot()),
+		}
+		for _, where := range stillTo(exemptOf(s), four) {
+			once(s.ID(), pipeline.SNATSel, again, append(append(append(where, who, ip), zone...), pipeline.Remembered(), pipeline.Related.IsNot()),
 				pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
 		}
 		for _, where := range pieces(exemptOf(s), four) {
