@@ -56,6 +56,8 @@ type Status struct {
 	Bridges  []Bridge  `json:"bridges"`  // of the model, by name
 	Tenants  []Tenant  `json:"tenants"`  // of the model, by name
 	Trackers []Tracker `json:"trackers"` // by type of datapath
+
+	Backends []BackendHealth `json:"backends"` // of load balancers that ask them how they are, in the order of the model
 }
 
 // A Model is where the operator's wishes come from.

@@ -147,6 +147,8 @@ type Status struct {
 	Drift    map[string]DriftLog    // by bridge, connected or not
 	Ended    map[intent.ID]EndedLog // by tenant: connections that policy no longer admits
 
+	Backends map[intent.ID][]BackendState // of load balancers that ask them something
+
 	changed chan struct{}
 }
 

@@ -31,6 +31,7 @@ type state struct {
 	flushing map[uint16]bool        // zones that a bridge has been told to flush, and those that are failing
 	failing  map[uint16]bool        // zones that were not flushed, or are not free; tried again in a second
 	stale    map[string]bool        // bridges that have not been told of the newest state
+	weighing weighing
 }
 
 // An event changes the state.
@@ -42,7 +43,10 @@ type (
 		bridge string
 		facts  pipeline.Facts
 	}
-	bridgeUp       struct{ bridge *bridge }
+	bridgeUp struct {
+		bridge    *bridge
+		installed *pipeline.Installed
+	}
 	bridgeDown     struct{ bridge *bridge }
 	bridgeReported struct {
 		bridge *bridge
@@ -123,6 +127,7 @@ func (e factsChanged) apply(s *state) {
 func (e bridgeUp) apply(s *state) {
 	s.bridges[e.bridge.name] = e.bridge
 	s.reports[e.bridge.name] = Bridge{}
+	s.takeOver(e.bridge.name, e.installed)
 	s.stale[e.bridge.name] = true
 }
 
@@ -211,6 +216,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		Controller: c, facts: map[string]pipeline.Facts{}, bridges: map[string]*bridge{}, stale: map[string]bool{},
 		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, ended: map[intent.ID]EndedLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
+	s.weighing = newWeighing()
 	var quiet, again, flush, late <-chan time.Time
 	var reviewing uint64 // of what late is
 	for {
@@ -241,6 +247,8 @@ func (c *Controller) Run(ctx context.Context) error {
 			s.flushAgain()
 		case <-quiet:
 			quiet = nil
+		case <-s.weighing.turn:
+			s.weighDue()
 		}
 		if len(s.stale) > 0 && quiet == nil { // the first at once; those that follow it together
 			s.tell()
@@ -280,6 +288,9 @@ func (s *state) job(bridge string) job {
 	if s.next != nil && s.next.waiting[bridge] {
 		j.input.Model, j.input.Numbers, j.review, j.serial = s.next.model, s.next.numbers, proposed, s.next.serial
 	}
+	if weights := s.weightsOf(j.input.Model, j.input.Numbers); len(weights) > 0 {
+		j.input.Facts.Weights = weights
+	}
 	return j
 }
 
@@ -313,7 +324,7 @@ func (s *state) flushRetired() {
 }
 
 func (s *state) status() Status {
-	st := Status{Revision: s.revision, Model: s.model, Held: s.held, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended)}
+	st := Status{Revision: s.revision, Model: s.model, Held: s.held, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended), Backends: s.backendStates()}
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})

@@ -90,6 +90,8 @@ type session struct {
 
 	resolving  resolving
 	announcing announcing
+	probing    probing
+	punted     chan ofproto.PacketIn // all but the answers to what probing has asked
 }
 
 // Serve drives conn, the session of a bridge, until ctx is done or the session fails.
@@ -107,7 +109,8 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	}
 	s.cache.Remember(s.tables().Flows)
 	s.present()
-	if err := c.send(ctx, bridgeUp{b}); err != nil {
+	defer s.beginProbing(ctx)()
+	if err := c.send(ctx, bridgeUp{b, pipeline.InstalledIn(s.tables())}); err != nil {
 		return err
 	}
 	err := s.serve(ctx)
@@ -166,6 +169,9 @@ func (s *session) serve(ctx context.Context) error {
 			if err = s.resolve(ctx); err == nil {
 				err = s.strive(ctx)
 			}
+			if err == nil {
+				err = s.probe(ctx)
+			}
 		case c := <-s.changes:
 			s.notice(c)
 		case <-s.look:
@@ -198,7 +204,7 @@ func (s *session) serve(ctx context.Context) error {
 		case a := <-s.asks:
 			a.input.Facts = s.neighbours(a.input.Facts)
 			a.answer <- s.plan(ctx, a.input)
-		case p, ok := <-s.conn.PacketIns():
+		case p, ok := <-s.punted:
 			if !ok {
 				return errors.New("session has ended")
 			}

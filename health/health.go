@@ -21,6 +21,7 @@ import (
 
 // A Check is how one backend is asked.
 type Check struct {
+	Tenant  string         // whose it is: another one may have the same addresses
 	Source  netip.Addr     // from which it is asked: its gateway's
 	Backend netip.AddrPort // its address and the port; of ICMP port 0
 	Health  intent.Health
@@ -30,7 +31,7 @@ type Check struct {
 func (c Check) key() string {
 	h := c.Health
 	h.SlowStart, h.Port = 0, 0
-	return fmt.Sprint(c.Source, c.Backend, h)
+	return fmt.Sprint(c.Tenant, c.Source, c.Backend, h)
 }
 
 // A Key says whose check it is. Several may have the same one: the backend is asked once.

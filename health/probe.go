@@ -1,6 +1,7 @@
 package health
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -27,7 +28,7 @@ import (
 
 // What is read of an answer by HTTP: who sends more is not read to the end.
 const (
-	maxHeader = 16 << 10
+	maxAnswer = 20 << 10
 	maxBody   = 4 << 10
 )
 
@@ -58,23 +59,44 @@ func (p *Prober) askHTTP(ctx context.Context, c Check) error {
 
 // get returns the status of a page, and the begin of its body. It follows no redirection.
 func (p *Prober) get(ctx context.Context, from netip.Addr, to netip.AddrPort, host, path string) (status int, body []byte, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+to.String()+"/"+strings.TrimPrefix(path, "/"), nil)
+	r, err := http.NewRequest(http.MethodGet, "http://"+to.String()+"/"+strings.TrimPrefix(path, "/"), nil)
 	if err != nil {
 		return 0, nil, err
 	}
-	r.Host = host
+	r.Close = true
 	r.Header.Set("User-Agent", "weir")
-	transport := &http.Transport{
-		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return p.dial(ctx, from, to) },
-		DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+	if host != "" {
+		r.Host = host
 	}
-	answer, err := transport.RoundTrip(r) // a client would follow redirections
+	conn, err := p.dial(ctx, from, to)
 	if err != nil {
 		return 0, nil, err
 	}
-	defer answer.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(answer.Body, maxBody))
-	return answer.StatusCode, body, err
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now()) })()
+	if err := r.Write(conn); err != nil {
+		return 0, nil, err
+	}
+	return read(conn, r)
+}
+
+// read reads the answer to a request, but for what comes before it (RFC 9110, 15.2).
+func read(conn net.Conn, r *http.Request) (status int, body []byte, err error) {
+	from := bufio.NewReader(io.LimitReader(conn, maxAnswer))
+	for {
+		answer, err := http.ReadResponse(from, r)
+		if err != nil {
+			return 0, nil, fmt.Errorf("no answer of HTTP: %w", err)
+		}
+		if answer.StatusCode < 200 {
+			continue
+		}
+		body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
+		if errors.Is(err, io.ErrUnexpectedEOF) { // it is longer than what is read
+			err = nil
+		}
+		return answer.StatusCode, body, err
+	}
 }
 
 // dial opens a connection whose Close resets it: there is nothing to wait for then.

@@ -177,6 +177,9 @@ func TestChecksOfHTTP(t *testing.T) {
 			if r.Host != "shop.example" || r.URL.RawQuery != "full=1" {
 				w.WriteHeader(http.StatusNotFound)
 			}
+		case "/early":
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusNoContent)
 		case "/slow":
 			<-r.Context().Done()
 		}
@@ -198,16 +201,17 @@ func TestChecksOfHTTP(t *testing.T) {
 		port   uint16
 		want   string
 	}{
-		"a page that is there":               {intent.Health{Path: "/", Expect: fine}, 80, ""},
-		"a redirection is not followed":      {intent.Health{Path: "/moved", Expect: fine}, 80, ""},
-		"a status that is not expected":      {intent.Health{Path: "/broken", Expect: fine}, 80, "status 503"},
-		"one that is":                        {intent.Health{Path: "/broken", Expect: []intent.StatusRange{{Lo: 503, Hi: 503}}}, 80, ""},
-		"a page without end is not read so":  {intent.Health{Path: "/endless", Expect: fine}, 80, ""},
-		"the host and the query are as said": {intent.Health{Path: "/host?full=1", Host: "shop.example", Expect: fine}, 80, ""},
-		"another host":                       {intent.Health{Path: "/host?full=1", Host: "x.example", Expect: fine}, 80, "status 404"},
-		"one that takes too long":            {intent.Health{Path: "/slow", Expect: fine}, 80, "no answer within 300ms"},
-		"somebody who speaks something else": {intent.Health{Path: "/", Expect: fine}, 22, "malformed HTTP response"},
-		"nobody":                             {intent.Health{Path: "/", Expect: fine}, 81, "refused"},
+		"a page that is there":                 {intent.Health{Path: "/", Expect: fine}, 80, ""},
+		"a redirection is not followed":        {intent.Health{Path: "/moved", Expect: fine}, 80, ""},
+		"a status that is not expected":        {intent.Health{Path: "/broken", Expect: fine}, 80, "status 503"},
+		"one that is":                          {intent.Health{Path: "/broken", Expect: []intent.StatusRange{{Lo: 503, Hi: 503}}}, 80, ""},
+		"a page without end is not read so":    {intent.Health{Path: "/endless", Expect: fine}, 80, ""},
+		"the host and the query are as said":   {intent.Health{Path: "/host?full=1", Host: "shop.example", Expect: fine}, 80, ""},
+		"another host":                         {intent.Health{Path: "/host?full=1", Host: "x.example", Expect: fine}, 80, "status 404"},
+		"what comes before the answer is none": {intent.Health{Path: "/early", Expect: fine}, 80, ""},
+		"one that takes too long":              {intent.Health{Path: "/slow", Expect: fine}, 80, "no answer within 300ms"},
+		"somebody who speaks something else":   {intent.Health{Path: "/", Expect: fine}, 22, "no answer of HTTP: malformed"},
+		"nobody":                               {intent.Health{Path: "/", Expect: fine}, 81, "refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.health.Type = intent.CheckHTTP

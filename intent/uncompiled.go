@@ -98,7 +98,7 @@ const (
 var uncompiled = map[feature]bool{
 	balancerBridged: true,
 	backendOutside:  true,
-	healthTCP:       true, healthHTTP: true, healthUDP: true, healthICMP: true, slowStart: true, loadConnections: true, loadReported: true,
+	loadConnections: true, loadReported: true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

@@ -41,6 +41,7 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 	if l.Answers {
 		others(b, t, l)
 	}
+	answers(b, t, l)
 	for _, e := range l.Itself {
 		b.Hairpin(l.ID(), e.EndpointSite, e.Backend.IP, e.First)
 	}

@@ -44,6 +44,14 @@ func serviceIDs(l *intent.LoadBalancer) (ids []intent.ID) {
 // port, if it has one.
 func BackendKey(b intent.Backend) netip.AddrPort { return netip.AddrPortFrom(b.IP, b.Port) }
 
+// BackendText is what people know a backend by: its address, and its own port, if it has one.
+func BackendText(b intent.Backend) string {
+	if b.Port == 0 {
+		return b.IP.String()
+	}
+	return BackendKey(b).String()
+}
+
 // A BalancerSite is a load balancer on a bridge, with the facts put beside it. It is all that
 // its unit is made of beside the site of its tenant, as far as that is not of an epoch.
 //
@@ -60,6 +68,7 @@ type BalancerSite struct {
 	SCTPTaken bool             // something else gets what comes by SCTP for its address
 	Shallow   bool             // its packets must not be sent back
 	Lost      []netip.AddrPort // outside: of its backends, from which nothing leaves that is of no connection
+	Asked     *Asked           // whom the tenant's backends answer; nil: nobody asks them, or another one brings that
 	Weights   []uint16         // of its backends, as they are in force; nil: as they are declared
 
 	tenant *TenantSite
@@ -83,7 +92,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
 	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
-		slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
+		s.Asked.same(t.Asked) && slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
 		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
 }
 
@@ -99,8 +108,8 @@ func (in Input) balances() bool {
 // translates reports whether something on the bridge translates.
 func (b *Builder) translates() bool { return len(b.Externals) > 0 || b.Balances }
 
-// bridgesOf returns the bridges that a load balancer is on.
-func bridgesOf(l *intent.LoadBalancer) []string {
+// BridgesOf returns the bridges that a load balancer is on.
+func BridgesOf(l *intent.LoadBalancer) []string {
 	if l.Inside() {
 		return l.Network.Bridges
 	}
@@ -116,7 +125,7 @@ func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
 	s.locate()
 	said := s.claimed(in.Bridge)
 	for _, l := range t.LoadBalancers {
-		if in.refuses(l) || !slices.Contains(bridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
+		if in.refuses(l) || !slices.Contains(BridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
 			continue
 		}
 		x := &BalancerSite{LoadBalancer: l, Shallow: shallow, tenant: s}
@@ -125,6 +134,9 @@ func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
 		}
 		said.claim(s, x)
 		all = append(all, x)
+	}
+	if a := askedOn(t, all); len(a.Gateways) > 0 {
+		all[0].Asked = &a
 	}
 	return all
 }

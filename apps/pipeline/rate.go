@@ -20,6 +20,7 @@ func meteredIDs(t *intent.Tenant) (ids []intent.ID) {
 	if t.Limits.NewPerSecond > 0 {
 		ids = append(ids, RateID(t.ID()))
 	}
+	ids = append(ids, probesIDs(t)...)
 	for _, w := range loggingsOf(t) {
 		ids = append(ids, t.ID()+w.name)
 	}

@@ -46,7 +46,7 @@ func doubleOn(t *intent.Tenant) (bridges []string) {
 	}
 	for _, l := range t.LoadBalancers {
 		if l.SNAT == intent.SNATAlways {
-			bridges = append(bridges, bridgesOf(l)...)
+			bridges = append(bridges, BridgesOf(l)...)
 		}
 	}
 	slices.Sort(bridges)

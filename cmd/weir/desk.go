@@ -59,7 +59,7 @@ func (d *desk) Status() api.Status {
 	for _, b := range d.inForce.Load().model.Bridges() {
 		s.Bridges = append(s.Bridges, d.bridge(b.Name, now))
 	}
-	s.Tenants = tenantStatuses(d.inForce.Load().model, now)
+	s.Tenants, s.Backends = tenantStatuses(d.inForce.Load().model, now), backendHealth(now)
 	d.fills(&s)
 	return s
 }

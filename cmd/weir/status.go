@@ -66,6 +66,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	}
 	trackerList(w, s.Trackers)
 	endedList(w, s.Tenants, wide)
+	healthList(w, s.Backends, wide)
 	reasons(w, s.Bridges, wide)
 }
 

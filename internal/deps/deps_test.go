@@ -35,7 +35,7 @@ var rooms = map[string]room{
 	"apps/lb":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/maglev", "internal/frame"}},
 	"apps":                         {pure: true, may: []string{"ofproto", "apps/pipeline", "apps/fabric", "apps/firewall", "apps/nat", "apps/lb"}},
 	"drain":                        {may: []string{"intent", "apps/pipeline"}},
-	"controller":                   {may: []string{"intent", "ofproto", "apps/pipeline", "drain"}},
+	"controller":                   {may: []string{"intent", "ofproto", "apps/pipeline", "drain", "health", "balance"}},
 	"ovsdb":                        {may: []string{"internal/unixctl"}},
 	"conntrack":                    {may: []string{"internal/unixctl"}},
 	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim", "internal/frame"}},

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"weir/api"
+	"weir/apps/pipeline"
+	"weir/controller"
+	"weir/intent"
+)
+
+// backendHealth returns what is known of the backends that are asked how they are; now is nil before the
+// controller runs.
+func backendHealth(now *controller.Status) []api.BackendHealth {
+	all := []api.BackendHealth{}
+	if now == nil || now.Model == nil {
+		return all
+	}
+	for _, t := range now.Model.Tenants() {
+		for _, l := range t.LoadBalancers {
+			states := now.Backends[l.ID()]
+			if len(states) != len(l.Backends) {
+				continue // they are of the model before
+			}
+			for i, b := range states {
+				all = append(all, healthOf(l, l.Backends[i], b))
+			}
+		}
+	}
+	return all
+}
+
+func healthOf(l *intent.LoadBalancer, b intent.Backend, s controller.BackendState) api.BackendHealth {
+	h := api.BackendHealth{
+		Balancer: string(l.ID()), Backend: pipeline.BackendText(b), Health: string(s.Health), Why: s.Why, Declared: b.Weight, Weight: s.Weight,
+	}
+	if !s.Since.IsZero() {
+		since := s.Since.UTC()
+		h.Since = &since
+	}
+	return h
+}
+
+// healthList says which backends are not well, or are not known to be.
+func healthList(w io.Writer, all []api.BackendHealth, wide bool) {
+	var list []api.Reason
+	for _, b := range all {
+		if b.Health == string(controller.HealthUp) && b.Weight == b.Declared && !wide {
+			continue
+		}
+		list = append(list, api.Reason{ID: b.Balancer + " " + b.Backend, Why: healthText(b)})
+	}
+	reasonList(w, "backends", list, wide)
+}
+
+// healthText says how a backend is, since when, and with what weight.
+func healthText(b api.BackendHealth) string {
+	text := b.Health
+	if b.Since != nil {
+		text += " since " + b.Since.Format(time.RFC3339)
+	}
+	if b.Why != "" {
+		text += ": " + b.Why
+	}
+	return text + fmt.Sprintf(", weight %d of %d", b.Weight, b.Declared)
+}
