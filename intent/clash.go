@@ -209,6 +209,10 @@ func meet(a, b claim) *clash {
 		return meetForward(a, b)
 	case a.kind == toForward && b.kind == toTranslate:
 		return meetForward(b, a)
+	case a.kind == toTranslate && b.kind == toBalance:
+		return meetBalancer(a, b)
+	case a.kind == toBalance && b.kind == toTranslate:
+		return meetBalancer(b, a)
 	}
 	return taken(a, b, "")
 }
@@ -292,6 +296,17 @@ func meetForward(pool, forward claim) *clash {
 		return &clash{a: s.ID(), b: f.ID(), address: f.Address, field: inPorts, hint: hint, say: func(other string) string {
 			return fmt.Sprintf("%s port %v of %v may be in use for the shared address: %s", f.Protocol, f.Ports, f.Address, other)
 		}}
+	}
+	return nil
+}
+
+// meetBalancer: a load balancer may have an address that only its own tenant leaves as.
+func meetBalancer(pool, balancer claim) *clash {
+	switch {
+	case pool.tenant != balancer.tenant:
+		return taken(pool, balancer, "take an address that nobody else has, or one that an SNAT of the tenant's own has")
+	case pool.snat.Shared:
+		return taken(pool, balancer, "take an address that the tenant does not share")
 	}
 	return nil
 }

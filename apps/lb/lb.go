@@ -102,7 +102,7 @@ func (s service) portless() string {
 	case slices.ContainsFunc(s.l.Backends, moved):
 		return because + "a backend cannot have another one: give it the load balancer's port"
 	case s.l.SCTPTaken:
-		return because + "those of an address cannot be several load balancers' or forwards': take an address for each"
+		return because + "those of an address cannot be several load balancers', forwards' or SNATs': take an address for each"
 	}
 	return ""
 }

@@ -224,7 +224,7 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
 	}
 	if slices.ContainsFunc(x.Ports, func(p intent.LBPort) bool { return p.Protocol == intent.SCTP }) {
-		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address], true
+		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address] || t.leavesAs(x), true
 	}
 	for _, b := range x.Backends {
 		if b.Endpoint == nil {
