@@ -111,9 +111,7 @@ func TestWhatAnAuditHasNoRoomForDoesNotCrossTheRouter(t *testing.T) {
 			t.Errorf("%s: leaves by %v\n%s", what, delivered(trace), stepsOf(trace))
 		}
 	}
-	came := flowsim.Tuple{Protocol: 6, Src: netip.MustParseAddr("192.0.2.7"), Dst: netip.MustParseAddr("203.0.113.20"), SrcPort: 40003, DstPort: 80}
-	to := pipeline.ExternalSite{External: p.in.Model.Bridges()[0].Externals[0]}.RouterMAC()
-	if trace := p.sim.Send(segmentOf(portOn(p.in, "out"), [6]byte{2, 0, 0, 0, 0xff, 1}, to, came), &p.ct); len(delivered(trace)) > 0 {
+	if trace := p.comes("192.0.2.7", "203.0.113.20", 40003); len(delivered(trace)) > 0 {
 		t.Errorf("from outside, it comes to %v\n%s", delivered(trace), stepsOf(trace))
 	}
 }

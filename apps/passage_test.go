@@ -114,3 +114,10 @@ func segmentOf(port uint64, from, to [6]byte, tuple flowsim.Tuple) flowsim.Packe
 	tuple.Stamp(&p)
 	return p
 }
+
+// comes sends a TCP segment from outside to port 80 of an address.
+func (p *passage) comes(src, dst string, sport uint16) *flowsim.Trace {
+	to := pipeline.ExternalSite{External: p.in.Model.Bridges()[0].Externals[0]}.RouterMAC()
+	return p.sim.Send(segmentOf(portOn(p.in, "out"), [6]byte{2, 0, 0, 0, 0xff, 1}, to,
+		flowsim.Tuple{Protocol: 6, Src: netip.MustParseAddr(src), Dst: netip.MustParseAddr(dst), SrcPort: sport, DstPort: 80}), &p.ct)
+}
