@@ -86,8 +86,7 @@ func balancerText(t tenant, some []balancer) string {
 
 // balance returns what has Weir balance for a tenant.
 func (w *weir) balance(ctx context.Context, t tenant) func() error {
-	files := t.balancerFiles()
-	return func() error { return w.replace(ctx, files) }
+	return w.replacing(ctx, t.balancerFiles())
 }
 
 // rebalance returns what has Weir change one load balancer.
@@ -95,26 +94,27 @@ func (w *weir) rebalance(ctx context.Context, t tenant, number int, x balancer) 
 	first := number / inFile * inFile
 	some := slices.Clone(t.balancers[first:min(first+inFile, len(t.balancers))])
 	some[number-first] = x
-	files := map[string]string{t.balancerFile(number): balancerText(t, some)}
-	return func() error { return w.replace(ctx, files) }
+	return w.replacing(ctx, map[string]string{t.balancerFile(number): balancerText(t, some)})
 }
 
-// replace gives the daemon some files, and returns when all is programmed.
-func (w *weir) replace(ctx context.Context, files map[string]string) error {
+// replacing returns what gives the daemon some files, and returns when all is programmed.
+func (w *weir) replacing(ctx context.Context, files map[string]string) func() error {
 	s, err := w.status(ctx)
-	if err != nil {
-		return err
-	}
-	for name, text := range files {
-		if err := w.write(name, text); err != nil {
+	return func() error {
+		if err != nil {
 			return err
 		}
-	}
-	if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		for name, text := range files {
+			if err := w.write(name, text); err != nil {
+				return err
+			}
+		}
+		if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			return err
+		}
+		_, err = w.programmed(ctx, s.Model.Revision+1)
 		return err
 	}
-	_, err = w.programmed(ctx, s.Model.Revision+1)
-	return err
 }
 
 // vip is x as OVN writes it: its address, and its backends.
