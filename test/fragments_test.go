@@ -137,3 +137,37 @@ func asks(t *testing.T, h *sandbox.Host, address string) func(size int, text str
 		return err == nil && n == size
 	}
 }
+
+// TestDatagramsInFragmentsAndStatelessRules sends datagrams of several frames by rules that are not
+// tracked: nobody puts them together, and each frame is looked at by itself. Those that do not say
+// what a rule asks for do not pass.
+func TestDatagramsInFragmentsAndStatelessRules(t *testing.T) {
+	stateless := func(from, to string) string {
+		return policy("t", "p", "{name: in, direction: ingress, action: stateless, "+from+"}", "{name: out, direction: egress, action: stateless, "+to+"}")
+	}
+	const udp, port, all = "protocol: udp", "protocol: udp, ports: [7000]", ": {cidrs: [10.1.1.0/24, \"fd00::/64\"]}"
+	for name, c := range map[string]struct {
+		rules     string
+		four, six bool // large ones pass
+	}{
+		"all of it":  {stateless("from"+all, "to"+all), true, true},
+		"a protocol": {stateless(udp, udp), true, false},
+		"a port":     {stateless(port, port), false, false},
+		"tracked":    {policy("t", "p", "{name: in, direction: ingress, action: allow, protocol: udp, ports: [7000]}"), true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, h1, h2 := dual(t)
+			n.Run(dualModel("", c.rules))
+			for address, large := range map[string]bool{"10.1.1.2:7000": c.four, "[fd00::2]:7000": c.six} {
+				echoUDP(t, h2, address)
+				ask := asks(t, h1, address)
+				if !ask(100, "small") {
+					t.Errorf("a small datagram does not come to %s", address)
+				}
+				if got := ask(4000, "large"); got != large {
+					t.Errorf("a large datagram comes to %s: %v", address, got)
+				}
+			}
+		})
+	}
+}
