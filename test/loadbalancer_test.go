@@ -432,3 +432,111 @@ func TestALoadBalancerThatIsDeletedEndsItsOwnConnections(t *testing.T) {
 		t.Error("a connection to the last one goes on when that is deleted")
 	}
 }
+
+// TestConnectionsThroughLoadBalancersAreJudgedAgain takes something else back, which open connections
+// outlive, and then what lets them in.
+func TestConnectionsThroughLoadBalancersAreJudgedAgain(t *testing.T) {
+	model := func(rules ...string) string {
+		return strings.Replace(balancedModel(
+			balancer("hash", "address: 10.1.1.64, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}]"),
+			balancer("source", "address: 10.1.1.65, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], algorithm: sourceIP"),
+			balancer("gateway", "address: 10.1.1.66, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], snat: always"),
+			balancer("hash6", `address: "fd00:1::64", ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}]`),
+			policy("t", "echo", rules...)), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+	}
+	echoes, other := "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}", "{name: other, direction: ingress, action: allow, protocol: tcp, ports: [9999]}"
+	n, h1, backends := balanced(t, model(echoes, other))
+	for i, h := range backends {
+		echo(t, h, fmt.Sprintf("10.2.1.%d:8090", 12+i))
+		echo(t, h, fmt.Sprintf("[fd00:2::%d]:8090", 12+i))
+	}
+	var open []net.Conn
+	for _, address := range []string{"10.1.1.64:90", "10.1.1.65:90", "10.1.1.66:90", "[fd00:1::64]:90"} {
+		c, err := h1.Dial(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := say(c, "at first", ovstest.Patience); err != nil {
+			t.Fatal(address, err)
+		}
+		open = append(open, c)
+	}
+	n.Weir.Apply(model(echoes)) // in another epoch
+	for _, c := range open {
+		if err := say(c, "go on", ovstest.Patience); err != nil {
+			t.Errorf("to %v, judged again: %v", c.RemoteAddr(), err)
+		}
+	}
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		if e.Orig.DstPort == 90 && e.Mark&0xff == 1 {
+			t.Errorf("not judged again: %+v", e)
+		}
+	}
+	n.Weir.Apply(model(other))
+	for _, c := range open {
+		if err := say(c, "no more", time.Second); err == nil {
+			t.Errorf("to %v: goes on, and nothing lets it in", c.RemoteAddr())
+		}
+	}
+}
+
+// TestOneWayTrafficThroughALoadBalancer sends datagrams that nobody answers, which go where the first
+// went, whatever would be chosen by now.
+func TestOneWayTrafficThroughALoadBalancer(t *testing.T) {
+	model := func(weights ...int) string {
+		backends := fmt.Sprintf("{endpoint: h2, weight: %d}, {endpoint: h3, weight: %d}", weights[0], weights[1])
+		return balancedModel(
+			balancer("hash", "address: 10.1.1.64, ports: [{port: 514, protocol: udp, targetPort: 5514}], backends: ["+backends+"]"),
+			balancer("source", "address: 10.1.1.65, ports: [{port: 514, protocol: udp}], backends: ["+backends+"], algorithm: sourceIP"),
+			policy("t", "syslog", "{name: syslog, direction: ingress, action: allow, protocol: udp, ports: [514, 5514]}"))
+	}
+	n, h1, backends := balanced(t, model(100, 0))
+	heard := make(chan string, 100)
+	for i, h := range backends[:2] {
+		for _, port := range []int{514, 5514} {
+			l, err := h.ListenPacket("udp", fmt.Sprintf("10.2.1.%d:%d", 12+i, port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for buf := make([]byte, 100); ; {
+					k, _, err := l.ReadFrom(buf)
+					if err != nil {
+						return
+					}
+					heard <- h.Name + " " + string(buf[:k])
+				}
+			}()
+		}
+	}
+	want := func(what string) {
+		t.Helper()
+		select {
+		case got := <-heard:
+			if got != what {
+				t.Errorf("heard: %s, want %s", got, what)
+			}
+		case <-time.After(ovstest.Patience):
+			t.Errorf("%s: nobody hears it", what)
+		}
+	}
+	for _, address := range []string{"10.1.1.64:514", "10.1.1.65:514"} {
+		n.Weir.Apply(model(100, 0))
+		c, err := h1.Dial(t.Context(), "udp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for i := range 3 {
+			fmt.Fprint(c, address, " ", i)
+			want(fmt.Sprint("h2 ", address, " ", i))
+		}
+		n.Weir.Apply(model(0, 100))
+		for i := range 3 {
+			fmt.Fprint(c, address, " after ", i)
+			want(fmt.Sprint("h2 ", address, " after ", i))
+		}
+	}
+}

@@ -353,12 +353,13 @@ func balancerUnit(in Input, bridge *intent.Bridge, s *BalancerSite, apps []App) 
 
 // late translates, where the kernel's datapath does it in a commit alone, what a load balancer
 // has sent somewhere and of which no answer has come. It goes where it went, whatever would be
-// chosen by now, so that it has to come back to be routed.
+// chosen by now, so that it has to come back to be routed. To what a commit would translate a
+// connection is of no matter if that is done already, but it has to say something, or does nothing.
 func late(b *Builder, t *TenantSite, epoch uint32) {
-	c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{}}
 	is, all := epoch|MarkCommitted|MarkBalanced, MarkEpoch|MarkBlocked|MarkCommitted|MarkBalanced
 	s := state{404, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rpl|ofproto.Rel), is, all}
-	for i, ip := range ipVersions {
-		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(ip, InZone(t.Zone)), Established.Set(), c)
+	for i, nobody := range []netip.Addr{hairpin4, hairpin6} {
+		c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{Dst: true, AddrMin: nobody}}
+		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(IPVersion(nobody.Is4()), InZone(t.Zone)), Established.Set(), c)
 	}
 }
