@@ -62,6 +62,7 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 func others(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite) {
 	here := []ofproto.Cond{pipeline.InZone(t.Zone), ofproto.IsAddr(pipeline.IPDst(l.Address), l.Address)}
 	b.Flow(l.ID(), pipeline.LBVIP, notServed, ofproto.MatchOn(here...), pipeline.ToDrop(pipeline.NotServed)...)
+	b.Flow(l.ID(), pipeline.Stateless, 65535, ofproto.MatchOn(here...), ofproto.GotoTable(pipeline.CtIn)) // it is translated, and so tracked
 	b.Flow(l.ID(), pipeline.LBVIP, pieces, ofproto.MatchOn(append(here, pipeline.IsLaterFragment)...), pipeline.ToDrop(pipeline.WhoseFragment)...)
 }
 
