@@ -72,7 +72,9 @@ func KeyOf(l *intent.LoadBalancer, p intent.LBPort, b intent.Backend) Key {
 	return Key{l.ID(), protocols[p.Protocol], p.Port, netip.AddrPortFrom(b.IP, b.Target(p))}
 }
 
-var protocols = map[intent.Protocol]uint8{intent.TCP: pipeline.ProtoTCP, intent.UDP: pipeline.ProtoUDP, intent.SCTP: 132}
+const sctp = 132 // IANA
+
+var protocols = map[intent.Protocol]uint8{intent.TCP: pipeline.ProtoTCP, intent.UDP: pipeline.ProtoUDP, intent.SCTP: sctp}
 
 func (l service) state(b intent.Backend) State { return StateOf(b, l.weights) }
 
@@ -115,7 +117,22 @@ func (s Services) Backend(c pipeline.Connection) (Key, State, bool) {
 	if !there || c.Orig.Dst != l.Address {
 		return Key{}, "", false
 	}
-	return s.of(Key{serviceOf(id), c.Protocol, c.Orig.DstPort, netip.AddrPortFrom(c.Reply.Src, c.Reply.SrcPort)})
+	k := Key{serviceOf(id), c.Protocol, c.Orig.DstPort, netip.AddrPortFrom(c.Reply.Src, c.Reply.SrcPort)}
+	if k.Protocol == sctp && k.Port == 0 { // the datapath knows no more
+		k = l.portless(k)
+	}
+	return s.of(k)
+}
+
+// portless returns the key of a backend of SCTP of which only the address is known: then the load
+// balancer has one port of it, and the backend the same.
+func (l service) portless(k Key) Key {
+	for _, p := range l.Ports {
+		if protocols[p.Protocol] == sctp {
+			k.Port, k.Backend = p.Port, netip.AddrPortFrom(k.Backend.Addr(), p.Port)
+		}
+	}
+	return k
 }
 
 // of returns what a backend is by now, if its load balancer has its port.

@@ -38,7 +38,7 @@ func backend(n byte, weight uint16) intent.Backend {
 func balanced(change func(*intent.LoadBalancer), backends ...intent.Backend) *intent.Tenant {
 	l := &intent.LoadBalancer{
 		Tenant: "t", Name: "shop", Address: netip.MustParseAddr("10.0.0.100"), Backends: backends, Drain: 60 * intent.Second, Stale: intent.StaleFlush,
-		Ports: []intent.LBPort{{Protocol: intent.TCP, Port: 80, Target: 8080}, {Protocol: intent.UDP, Port: 53, Target: 53}},
+		Ports: []intent.LBPort{{Protocol: intent.TCP, Port: 80, Target: 8080}, {Protocol: intent.UDP, Port: 53, Target: 53}, {Protocol: intent.SCTP, Port: 36412, Target: 36412}},
 	}
 	if change != nil {
 		change(l)
@@ -70,23 +70,30 @@ func failed(n byte) drain.Weights {
 	return drain.Weights{"t/loadbalancer/shop": {netip.AddrPortFrom(backend(n, 0).IP, 0): 0}}
 }
 
+// portless makes a connection one of SCTP as the userspace datapath knows it.
+func portless(c *pipeline.Connection) {
+	c.Protocol, c.Orig.SrcPort, c.Orig.DstPort, c.Reply.SrcPort, c.Reply.DstPort = 132, 0, 0, 0, 0
+}
+
 func TestWhatABackendIsToAConnection(t *testing.T) {
 	services := drain.ServicesOf(balanced(nil, backend(2, 100), backend(3, 0), backend(4, 100)), known, failed(4))
 	for name, c := range map[string]struct {
 		connection pipeline.Connection
 		want       drain.State // empty: it is nobody's
 	}{
-		"one of a backend with a weight":                 {to(tcp, 2, 1), drain.Serving},
-		"one of a backend with weight 0":                 {to(tcp, 3, 1), drain.Draining},
-		"one of a backend that has failed":               {to(udp, 4, 1), drain.Failed},
-		"one of a backend that is not listed":            {to(tcp, 5, 1), drain.Removed},
-		"one to another port of a backend that is":       {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Reply.SrcPort = 8081 }), drain.Removed},
-		"one whose label names the port of the service":  {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = port }), drain.Serving},
-		"one of a service that is gone":                  {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = gone }), ""},
-		"one of a port forward with the service's name":  {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = rule }), ""},
-		"one that nothing has translated":                {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = 0 }), ""},
-		"one to a port that the service no longer has":   {with(to(tcp, 5, 1), func(c *pipeline.Connection) { c.Orig.DstPort = 81 }), ""},
-		"one to an address that the service has not now": {with(to(tcp, 5, 1), func(c *pipeline.Connection) { c.Orig.Dst = backend(101, 0).IP }), ""},
+		"one of a backend with a weight":                             {to(tcp, 2, 1), drain.Serving},
+		"one of a backend with weight 0":                             {to(tcp, 3, 1), drain.Draining},
+		"one of a backend that has failed":                           {to(udp, 4, 1), drain.Failed},
+		"one of a backend that is not listed":                        {to(tcp, 5, 1), drain.Removed},
+		"one to another port of a backend that is":                   {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Reply.SrcPort = 8081 }), drain.Removed},
+		"one whose label names the port of the service":              {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = port }), drain.Serving},
+		"one of a service that is gone":                              {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = gone }), ""},
+		"one of a port forward with the service's name":              {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = rule }), ""},
+		"one of SCTP, of which the datapath knows no ports":          {with(to(tcp, 2, 1), portless), drain.Serving},
+		"one of SCTP without ports, of a backend that is not listed": {with(to(tcp, 5, 1), portless), drain.Removed},
+		"one that nothing has translated":                            {with(to(tcp, 2, 1), func(c *pipeline.Connection) { c.Object = 0 }), ""},
+		"one to a port that the service no longer has":               {with(to(tcp, 5, 1), func(c *pipeline.Connection) { c.Orig.DstPort = 81 }), ""},
+		"one to an address that the service has not now":             {with(to(tcp, 5, 1), func(c *pipeline.Connection) { c.Orig.Dst = backend(101, 0).IP }), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			key, state, ok := services.Backend(c.connection)

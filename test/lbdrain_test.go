@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gopacket/gopacket/layers"
+
 	"weir/api"
 	"weir/conntrack"
 	"weir/internal/sandbox"
@@ -477,4 +479,34 @@ func TestARemovedBackendGoesOnToSeeItsGateway(t *testing.T) {
 	if err != nil || strings.Count(out, "10.2.1.1:") != 1 || strings.Count(out, "10.1.1.11:") != 1 {
 		t.Errorf("%v, h2 sees %s", err, out)
 	}
+}
+
+// TestAnAssociationOfARemovedBackendEnds is of SCTP, of which the userspace datapath knows no ports.
+func TestAnAssociationOfARemovedBackendEnds(t *testing.T) {
+	n := ovstest.New(t)
+	h1, out := n.Host("h1", mac(1), nil), n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Host("h2", mac(2), nil)
+	model := func(backend string) string {
+		return natModel(balancer("amf", "address: 203.0.113.30, ports: [{port: 36412, protocol: sctp}], backends: [{endpoint: "+backend+"}]"),
+			policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: sctp, ports: [36412]}"))
+	}
+	n.Run(model("h1"))
+	at, from := wire(t, h1), wire(t, out)
+	if err := from.Send(sctpFrame(t, mac(9), routerMAC(t, out, "203.0.113.2"), "203.0.113.1", "203.0.113.30", &layers.SCTP{SrcPort: 41000, DstPort: 36412}, sctpInit(1))); err != nil {
+		t.Fatal(err)
+	}
+	if heardSCTP(at, 41000, 36412, ovstest.Patience) == nil {
+		t.Fatal("h1 hears nothing")
+	}
+	associations := func() error {
+		if some := ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "sctp"); len(some) != 0 {
+			return fmt.Errorf("%+v", some)
+		}
+		return nil
+	}
+	if associations() == nil {
+		t.Fatal("there is no entry")
+	}
+	n.Weir.Apply(model("h2"))
+	ovstest.Eventually(t, "the association is forgotten", associations)
 }
