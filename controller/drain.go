@@ -189,12 +189,13 @@ func (s *session) drained(ctx context.Context, r reading) error {
 		of.again(drainRetry)
 		return nil
 	}
+	of.ledger.Unable = s.sweep.unable
 	f := of.ledger.Look(r.all, of.services, time.Now())
 	s.tellDraining(r.tenant, f)
 	if f.Next > 0 {
 		of.again(f.Next)
 	}
-	if len(f.End) > 0 && !s.sweep.unable {
+	if len(f.End) > 0 {
 		x := forgetting{r.tenant, f.End, make(map[pipeline.Connection]bool, len(f.Reset))}
 		for _, c := range f.Reset {
 			x.reset[c] = true

@@ -99,6 +99,10 @@ func (r *rig) pass(d time.Duration) *Status {
 func TestADrainedBackendKeepsItsConnectionsUntilTheDeadline(t *testing.T) {
 	virtual(t, func(r *rig) {
 		k, s := r.draining(map[uint16]byte{1: 2, 2: 3, 3: 3})
+		r.config.Reset = func(pipeline.Input, *intent.Tenant, pipeline.Connection) []ofproto.PacketOut {
+			t.Error("somebody is told, with onRemove: flush")
+			return nil
+		}
 		r.connect("br0", s)
 		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 100}))
 		begin := time.Now()
@@ -167,21 +171,20 @@ func TestABackendThatServesAgainKeepsWhatWasToEnd(t *testing.T) {
 
 func TestASwitchThatForgetsNothingIsNotAskedAgain(t *testing.T) {
 	virtual(t, func(r *rig) {
-		k, s := r.draining(map[uint16]byte{1: 3})
+		_, s := r.draining(map[uint16]byte{1: 3, 2: 3})
+		asked := 0
 		s.React(func(q oftest.Request) oftest.Reaction {
 			if _, ok := q.Message.(ofproto.CTFlush); ok {
-				k.react(q)
+				asked++
 				return oftest.Refuse(ofproto.OFPBRC_EPERM)
 			}
 			return oftest.Reaction{}
 		})
 		r.connect("br0", s)
 		r.settled(balanced(t, map[byte]uint16{3: 0}))
-		k.mu.Lock()
-		k.ports[2] = 3
-		k.mu.Unlock()
-		if st := r.pass(3 * time.Minute); len(k.forgotten()) != 2 || !st.Programmed("br0") {
-			t.Errorf("asked to end %v", k.forgotten())
+		st := r.pass(3 * time.Minute)
+		if got := st.Bridges["br0"].Draining; asked != 2 || !st.Programmed("br0") || len(got) != 1 || got[0].Connections != 2 {
+			t.Errorf("asked %d times, said to drain: %+v; want both to be asked for once, and to go on", asked, got)
 		}
 	})
 }

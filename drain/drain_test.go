@@ -190,6 +190,21 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 			{time.Second / 2, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening), to(tcp, 3, 3)}, "has removed 10.0.0.3 2/0, next 1s"},
 			{time.Second, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening), with(to(tcp, 3, 3), opening)}, "has removed 10.0.0.3 1/1, end 2, next 1s"},
 		},
+		"removed: a connection that comes late does not begin the time anew": {
+			{0, removed, all, "began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, next 1s"},
+			{time.Second, removed, all[:1], "over removed 10.0.0.3 0/0, next 1s"},
+			{2 * time.Second, removed, all, "began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, next 1s"},
+			{60 * time.Second, removed, all, "end 2, over removed 10.0.0.3 0/1, next 1s"},
+			{70 * time.Second, removed, all[:1], ""},
+			{80 * time.Second, removed, []pipeline.Connection{with(to(tcp, 3, 2), opening)}, "began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, next 1s"},
+			{90 * time.Second, removed, []pipeline.Connection{with(to(tcp, 3, 4), opening)}, "has removed 10.0.0.3 1/0, next 1s"},
+		},
+		"failed, and then removed: the time begins with that": {
+			{0, services(nil, failed(3), backend(2, 100), backend(3, 100)), all[:1], "next 1s"},
+			{time.Minute, removed, all, "began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, next 1s"},
+			{119 * time.Second, removed, all, "has removed 10.0.0.3 1/0, next 1s"},
+			{120 * time.Second, removed, all, "end 2, over removed 10.0.0.3 0/1, next 1s"},
+		},
 		"failed, flush: all end": {
 			{0, services(nil, failed(3), backend(2, 100), backend(3, 100)), append(all, to(udp, 3, 3)), "began failed 10.0.0.3 0/1, began failed 10.0.0.3 0/1, end 2, end 3, over failed 10.0.0.3 0/1, over failed 10.0.0.3 0/1, next 1s"},
 		},

@@ -20,7 +20,11 @@ const (
 )
 
 // A Ledger remembers since when backends drain or have failed. The zero Ledger knows of none.
-type Ledger struct{ lines map[Key]*line }
+type Ledger struct {
+	Unable bool // single connections cannot be forgotten: none ends
+
+	lines map[Key]*line
+}
 
 type line struct {
 	state State
@@ -63,7 +67,7 @@ func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f F
 			found[k] = l.begin(k, state, now).as(k, s)
 		}
 		waits := c.Opening && l.lines[k].waits(c.Orig, now)
-		f.take(c, found[k], s.byID[k.Service].LoadBalancer, ends(c, found[k], s.byID[k.Service].Stale, waits, now))
+		f.take(c, found[k], s.byID[k.Service].LoadBalancer, !l.Unable && ends(c, found[k], s.byID[k.Service].Stale, waits, now))
 	}
 	l.close(found, &f, now)
 	return f
