@@ -105,7 +105,7 @@ func (d *drainer) note(t *intent.Tenant, services drain.Services) {
 	if known == nil {
 		known = &draining{}
 		d.of[t.ID()] = known
-	} else if known.services.Same(services) {
+	} else if known.services.Settles(services) {
 		known.tenant, known.services = t, services
 		return
 	}

@@ -13,7 +13,6 @@
 package drain
 
 import (
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -159,18 +158,40 @@ func serviceOf(id intent.ID) intent.ID {
 	return intent.ID(strings.Join(parts[:min(len(parts), 3)], "/"))
 }
 
-// Same reports whether no backend is anything else in s than in t, and no load balancer says
-// anything else of what becomes of connections.
-func (s Services) Same(t Services) bool {
-	return maps.EqualFunc(s.byID, t.byID, func(l, m service) bool {
-		return l.LoadBalancer == m.LoadBalancer && len(l.weights)+len(m.weights) == 0 || l.like(m)
-	})
+// Settles reports whether nothing has to be looked at when s becomes t: no backend is anything else
+// that was listed, those that are new serve, and no load balancer says anything else of
+// what becomes of connections. One that is new has none, and those of one that is gone are its policy's to end.
+func (s Services) Settles(t Services) bool {
+	for id, m := range t.byID {
+		l, known := s.byID[id]
+		same := l.LoadBalancer == m.LoadBalancer && len(l.weights)+len(m.weights) == 0
+		if known && !same && !l.settles(m) {
+			return false
+		}
+	}
+	return true
 }
 
-// like reports whether the connections of l are as well off with m.
-func (l service) like(m service) bool {
-	return l.Drain == m.Drain && l.Stale == m.Stale && l.Address == m.Address && slices.Equal(l.Ports, m.Ports) &&
-		slices.EqualFunc(l.Backends, m.Backends, func(a, b intent.Backend) bool {
-			return a.IP == b.IP && a.Port == b.Port && l.state(a) == m.state(b)
-		})
+func (l service) settles(m service) bool {
+	if l.Drain != m.Drain || l.Stale != m.Stale || l.Address != m.Address || !slices.Equal(l.Ports, m.Ports) {
+		return false
+	}
+	was := l.listed()
+	for at, state := range m.listed() {
+		before, known := was[at]
+		if known && before != state || !known && state != Serving {
+			return false
+		}
+		delete(was, at)
+	}
+	return len(was) == 0
+}
+
+// listed returns what those are that are listed, by their addresses and own ports.
+func (l service) listed() map[netip.AddrPort]State {
+	all := make(map[netip.AddrPort]State, len(l.Backends))
+	for _, b := range l.Backends {
+		all[netip.AddrPortFrom(b.IP, b.Port)] = l.state(b)
+	}
+	return all
 }

@@ -181,6 +181,7 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 		"removed, keep: TCP stays, whatever the time to drain is": {
 			{0, services(stale(intent.StaleKeep), nil, backend(2, 100)), append(all, to(udp, 3, 3)), "began removed 10.0.0.3 0/1, began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, end 3, over removed 10.0.0.3 0/1, next 1s"},
 			{time.Hour, services(stale(intent.StaleKeep), nil, backend(2, 100)), all, "has removed 10.0.0.3 1/0, next 10s"},
+			{2 * time.Hour, services(stale(intent.StaleKeep), nil, backend(2, 100)), append(all, with(to(tcp, 3, 4), opening)), "has removed 10.0.0.3 2/0, next 1s"},
 		},
 		"removed: TCP drains, a datagram's sender is given another at once": {
 			{0, removed, append(all, to(udp, 3, 3)), "began removed 10.0.0.3 0/1, began removed 10.0.0.3 1/0, has removed 10.0.0.3 1/0, end 3, over removed 10.0.0.3 0/1, next 1s"},
@@ -233,7 +234,7 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 	}
 }
 
-func TestServicesAreTheSameIfNothingIsToBeLookedAt(t *testing.T) {
+func TestWhetherAChangeHasConnectionsLookedAt(t *testing.T) {
 	a := services(nil, nil, backend(2, 100), backend(3, 100))
 	for name, c := range map[string]struct {
 		services drain.Services
@@ -242,15 +243,18 @@ func TestServicesAreTheSameIfNothingIsToBeLookedAt(t *testing.T) {
 		"another weight":              {services(nil, nil, backend(2, 50), backend(3, 100)), true},
 		"weight 0":                    {services(nil, nil, backend(2, 0), backend(3, 100)), false},
 		"one has failed":              {services(nil, failed(2), backend(2, 100), backend(3, 100)), false},
-		"one more":                    {services(nil, nil, backend(2, 100), backend(3, 100), backend(4, 100)), false},
+		"one more":                    {services(nil, nil, backend(2, 100), backend(3, 100), backend(4, 100)), true},
+		"one more, with weight 0":     {services(nil, nil, backend(2, 100), backend(3, 100), backend(4, 0)), false},
+		"another order":               {services(nil, nil, backend(3, 100), backend(2, 100)), true},
+		"none is left":                {services(nil, nil), false},
 		"one less":                    {services(nil, nil, backend(2, 100)), false},
 		"another one":                 {services(nil, nil, backend(2, 100), backend(4, 100)), false},
 		"a shorter drain":             {services(func(l *intent.LoadBalancer) { l.Drain = 1 }, nil, backend(2, 100), backend(3, 100)), false},
 		"something else for the rest": {services(func(l *intent.LoadBalancer) { l.Stale = intent.StaleKeep }, nil, backend(2, 100), backend(3, 100)), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if a.Same(c.services) != c.want || c.services.Same(a) != c.want {
-				t.Errorf("is not %v", c.want)
+			if a.Settles(c.services) != c.want {
+				t.Errorf("it is settled: %v", !c.want)
 			}
 		})
 	}
