@@ -132,7 +132,8 @@ type Builder struct {
 	refused    []intent.ID // in order
 	unit       *Unit
 	before     map[ranked]int
-	err        error // the first
+	noting     noting // of the last translation
+	err        error  // the first
 }
 
 // ranked is where an intent has its flows.

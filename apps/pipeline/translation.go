@@ -43,8 +43,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		x.Conds, x.Sure = append(slices.Clip(x.Conds), Double.Is()), false
 	}
 	as := translating{x, b, t}
-	c, whole := admittedBy(0), slices.Concat(x.First, x.Port)
-	c.Exec = append(c.Exec, x.noted()...)
+	c, whole := b.admits(x), slices.Concat(x.First, x.Port)
 	as.commit(150, whole, c, x.Then, x.Service...)
 	if x.ICMP != nil {
 		same := c
@@ -56,6 +55,29 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 	if t.follows() {
 		as.announced(whole, c)
 	}
+}
+
+// A noting is what is remembered of a connection that is admitted and translated.
+type noting struct {
+	dst, balanced bool
+	port          uint16
+	exec          []ofproto.Action
+}
+
+// admits remembers a connection with the rules that admitted it, and how it is translated. What is
+// remembered is the same actions for one translation after the other, of which load balancers
+// have thousands.
+func (b *Builder) admits(x Translation) ofproto.ConnTrack {
+	n := noting{dst: x.NAT.Dst, balanced: x.Balanced, port: x.NAT.PortMin}
+	if was := b.noting; was.exec != nil && was.dst == n.dst && was.balanced == n.balanced && was.port == n.port {
+		n = was
+	} else {
+		n.exec = slices.Clip(slices.Concat(admitted.Exec, x.noted()))
+	}
+	b.noting = n
+	c := admittedBy(0)
+	c.Exec = n.exec
+	return c
 }
 
 // noted is what an entry of the tracker says of the translation.
