@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"net/netip"
 	"strings"
 )
 
@@ -58,19 +59,21 @@ type slot struct {
 }
 
 // A sheet is a document that has been read on its own, wherever it is: its places count from
-// its own lines. It never changes.
+// its own lines. What it says never changes.
 type sheet struct {
 	text   string // without its preface, if that says nothing
-	spec   Spec
+	spec   *Spec  // nil: it is known already, and read again if its tenant is to be checked whole
 	kind   string
-	name   string // of the object
-	tenant string // to which it belongs; of a bridge none
-	wrong  bool   // it has to be read with its file, which says what is wrong
+	name   string     // of the object; empty: there is none
+	tenant string     // to which it belongs; of a bridge none
+	claims netip.Addr // of a leaf
+	wrong  bool       // it has to be read with its file, which says what is wrong
 }
 
 // read reads one document.
 func (p *sheet) read(text string, preface int) {
 	r := &reader{doc: p}
+	p.spec = new(Spec)
 	for _, object := range r.nodes(document{text, -preface}) {
 		p.spec.objects++
 		kind, m := p.spec.object(r, object)
@@ -80,6 +83,20 @@ func (p *sheet) read(text string, preface int) {
 		}
 	}
 	p.wrong = len(r.problems) > 0 || r.lost || p.spec.objects > 1
+	if l := leaves[p.kind]; l.at != nil && !p.wrong {
+		p.claims = l.at(*p.spec)
+	}
+}
+
+// bulky are the kinds of which what is read takes many times the room of the text, and of what comes of
+// it. There may be thousands of them, and seldom is all of a tenant checked.
+var bulky = map[string]bool{"LoadBalancer": true}
+
+// slim gives back what is not needed once a document has been checked.
+func (p *sheet) slim() {
+	if bulky[p.kind] {
+		p.spec = nil
+	}
 }
 
 // maxPreface bounds the lines before a document that are as good as none: a mistake that needs more

@@ -138,7 +138,7 @@ func (e *edition) read() bool {
 func (e *edition) something() bool {
 	for _, f := range e.files {
 		for _, s := range f.slots {
-			if s.doc != nil && s.doc.spec.objects > 0 {
+			if s.doc != nil && s.doc.name != "" {
 				return true
 			}
 		}

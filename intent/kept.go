@@ -51,6 +51,7 @@ func (r *Reader) again(sources []Source) *Model {
 	}
 	delete(e.changes, "")
 	alone, whole := now.checkLeaves(e)
+	e.recall(whole)
 	if !now.check(e.files, whole) {
 		return nil
 	}
@@ -59,6 +60,9 @@ func (r *Reader) again(sources []Source) *Model {
 		return nil
 	}
 	*r = now
+	for _, d := range e.todo {
+		d.doc.slim()
+	}
 	return m
 }
 
@@ -112,6 +116,21 @@ func sameSite(a, b *Bridge) bool {
 	return a.Name == b.Name && reflect.DeepEqual(a.Externals, b.Externals)
 }
 
+// recall reads documents of some tenants again of which it is not known any more what they say. They are
+// read with what is new, and forgotten with it.
+func (e *edition) recall(tenants map[string]bool) {
+	first := len(e.todo)
+	for _, f := range e.files {
+		for _, s := range f.slots {
+			if s.doc != nil && s.doc.spec == nil && tenants[s.doc.tenant] {
+				e.todo = append(e.todo, reading{s.doc, s.doc.text, 0})
+			}
+		}
+	}
+	some := e.todo[first:]
+	inParts(len(some), maxParts, func(i int) { some[i].doc.read(some[i].text, 0) })
+}
+
 // specsOf returns what files say of some tenants.
 func specsOf(files []*file, tenants map[string]bool) map[string]Spec {
 	specs := make(map[string]*Spec, len(tenants))
@@ -123,7 +142,7 @@ func specsOf(files []*file, tenants map[string]bool) map[string]Spec {
 			if specs[s.doc.tenant] == nil {
 				specs[s.doc.tenant] = new(Spec)
 			}
-			specs[s.doc.tenant].add(s.doc.spec)
+			specs[s.doc.tenant].add(*s.doc.spec)
 		}
 	}
 	all := make(map[string]Spec, len(specs))

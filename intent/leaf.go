@@ -92,7 +92,7 @@ func (k *kept) withOther(x change) *kept {
 		leaves[d.kind].drop(c, &t, d.name)
 	}
 	for _, d := range x.come {
-		leaves[d.kind].check(c, d.spec)
+		leaves[d.kind].check(c, *d.spec)
 	}
 	if len(c.problems) > 0 || len(c.refused) > 0 {
 		return nil
@@ -119,7 +119,7 @@ type arrival struct {
 func (x change) arrivals() (all []arrival) {
 	for _, d := range x.come {
 		there := func(g *sheet) bool {
-			return g.kind == d.kind && g.name == d.name && leaves[d.kind].at != nil && leaves[d.kind].at(g.spec) == leaves[d.kind].at(d.spec)
+			return g.kind == d.kind && g.name == d.name && g.claims == d.claims
 		}
 		all = append(all, arrival{d, !slices.ContainsFunc(x.gone, there)})
 	}
@@ -129,11 +129,10 @@ func (x change) arrivals() (all []arrival) {
 // conflictOf reports whether a leaf wants something that somebody has. All others want what they
 // wanted, beside one another.
 func (m *Model) conflictOf(d arrival) bool {
-	if leaves[d.kind].at == nil {
+	if !d.claims.IsValid() {
 		return false
 	}
-	a := leaves[d.kind].at(d.spec)
-	t := m.Tenant(d.tenant)
+	a, t := d.claims, m.Tenant(d.tenant)
 	if d.kind != "LoadBalancer" && t.sendsTo(a) {
 		return true // it has to be asked again whether a load balancer may
 	}
