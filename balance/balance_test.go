@@ -91,11 +91,11 @@ func TestABusyBackendLosesWeight(t *testing.T) {
 		"all drain":                             {[]int{1, 2, 3}, []uint16{0, 0, 0}, 100, []float64{1, 1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b Busy
+			factors := make([]float64, len(c.open))
 			for range 50 {
-				b.Connections(c.open, c.weights, c.strength)
+				factors = ByConnections(c.open, c.weights, c.strength, factors)
 			}
-			near(t, b.Factors(), c.want)
+			near(t, factors, c.want)
 		})
 	}
 }
@@ -114,21 +114,19 @@ func TestAReportedLoadTakesWeight(t *testing.T) {
 		"nobody says anything":                  {[]float64{-1, -1}, 100, []float64{1, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b Busy
+			factors := make([]float64, len(c.loads))
 			for range 50 {
-				b.Reported(c.loads, c.strength)
+				factors = ByLoad(c.loads, c.strength, factors)
 			}
-			near(t, b.Factors(), c.want)
+			near(t, factors, c.want)
 		})
 	}
 }
 
 func TestWhatIsMeasuredOnceIsNotBelievedWholly(t *testing.T) {
-	var b Busy
-	b.Reported([]float64{0, 1}, 50)
-	near(t, b.Factors(), []float64{1, 0.85})
-	b.Reported([]float64{0, 0, 0}, 50) // another has come
-	near(t, b.Factors(), []float64{1, 1, 1})
+	factors := ByLoad([]float64{0, 1}, 50, []float64{0, 0})
+	near(t, factors, []float64{1, 0.85})
+	near(t, ByLoad([]float64{0, 0, 1}, 50, []float64{1, 0.85, 0}), []float64{1, 0.895, 0.85}) // another has come
 }
 
 func near(t *testing.T, got, want []float64) {
@@ -143,7 +141,7 @@ func near(t *testing.T, got, want []float64) {
 func TestWeightsComeToRest(t *testing.T) {
 	declared := []uint16{100, 100, 100, 100}
 	open, lasts := []float64{400, 0, 0, 0}, []float64{0.9, 0.9, 0.9, 0.8} // what is left of connections after each round
-	var b Busy
+	factors := make([]float64, len(open))
 	inForce, changes := slices.Clone(declared), 0
 	for round := range 200 {
 		var sum float64
@@ -155,9 +153,9 @@ func TestWeightsComeToRest(t *testing.T) {
 			open[i] = open[i]*lasts[i] + 40*float64(inForce[i])/sum
 			now[i] = int(open[i])
 		}
-		b.Connections(now, declared, 75)
+		factors = ByConnections(now, declared, 75, factors)
 		var next []uint16
-		for i, f := range b.Factors() {
+		for i, f := range factors {
 			w, _ := Backend{Declared: declared[i], Factor: f}.Weight(0)
 			next = append(next, w)
 		}

@@ -13,18 +13,10 @@ const (
 	few      = 4 // connections, that are added to what each has and should have
 )
 
-// A Busy is how busy the backends of a load balancer are, smoothed. The zero Busy knows
-// nothing.
-type Busy struct {
-	factors []float64
-}
-
-// Factors returns the factor of each backend by its place, from Least to 1; nil: nothing is known.
-func (b *Busy) Factors() []float64 { return b.factors }
-
-// Connections takes note of how many connections backends have. weights are those that say what
-// each should have of them; strength is how many percent of its weight one may lose.
-func (b *Busy) Connections(open []int, weights []uint16, strength uint8) {
+// ByConnections returns the factors of backends after it was counted how many connections each has.
+// weights are those that say what each should have of them; strength is how many percent of its
+// weight one may lose. before are the factors so far, by the same places; zero: none.
+func ByConnections(open []int, weights []uint16, strength uint8, before []float64) []float64 {
 	var all, sum float64
 	for i, w := range weights {
 		sum += float64(w)
@@ -41,12 +33,12 @@ func (b *Busy) Connections(open []int, weights []uint16, strength uint8) {
 		should := all * float64(w) / sum
 		measured[i] = (should + few) / (float64(open[i]) + few)
 	}
-	b.note(measured, strength)
+	return approached(measured, strength, before)
 }
 
-// Reported takes note of the loads that backends have said: 0 is idle, 1 all that one can. One
+// ByLoad is ByConnections by the loads that backends have said: 0 is idle, 1 all that one can. One
 // that has said nothing, which is less than zero, is taken for one of the mean.
-func (b *Busy) Reported(loads []float64, strength uint8) {
+func ByLoad(loads []float64, strength uint8, before []float64) []float64 {
 	var sum, n float64
 	for _, l := range loads {
 		if l >= 0 {
@@ -60,23 +52,21 @@ func (b *Busy) Reported(loads []float64, strength uint8) {
 		}
 		measured[i] = 1 - float64(strength)/100*min(l, 1)
 	}
-	b.note(measured, strength)
+	return approached(measured, strength, before)
 }
 
-// note goes some of the way to what was measured. Backends that have come or gone since begin anew.
-func (b *Busy) note(measured []float64, strength uint8) {
+// approached goes some of the way to what was measured.
+func approached(measured []float64, strength uint8, before []float64) []float64 {
 	least := max(Least, 1-float64(strength)/100)
-	known := len(b.factors) == len(measured)
 	factors := make([]float64, len(measured))
 	for i, f := range measured {
-		f = min(max(f, least), 1)
-		before := 1.0
-		if known {
-			before = b.factors[i]
+		was := before[i]
+		if was == 0 {
+			was = 1
 		}
-		factors[i] = before + approach*(f-before)
+		factors[i] = was + approach*(min(max(f, least), 1)-was)
 	}
-	b.factors = factors
+	return factors
 }
 
 // Worth reports whether weights are so different from those in force that they are worth a change

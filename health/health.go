@@ -46,6 +46,8 @@ type Verdict struct {
 	Up  bool
 	Why error     // what was wrong with its last answer, if it is not up
 	At  time.Time // when it became so
+
+	Load float64 // what it has said of its load, if that was asked for: 0 is idle, 1 all that it can
 }
 
 // interval, timeout, and so on are those of the check, where they make sense: what comes from

@@ -10,8 +10,9 @@ import (
 
 // A Monitor asks backends again and again. Its methods may be called by several goroutines.
 type Monitor struct {
-	ask  func(context.Context, Check) error
+	ask  func(context.Context, Check) (load float64, err error)
 	tell func(Verdict)
+	each bool // good answer is told
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -36,7 +37,17 @@ type run struct {
 // is well; when its context is done it has to return. tell is called for each verdict: those about
 // one Key come one after the other, of different goroutines. It may wait.
 func NewMonitor(ask func(context.Context, Check) error, tell func(Verdict)) *Monitor {
-	m := &Monitor{ask: ask, tell: tell, runs: map[string]*run{}}
+	return newMonitor(false, func(ctx context.Context, c Check) (float64, error) { return 0, ask(ctx, c) }, tell)
+}
+
+// NewLoadMonitor returns a Monitor that asks backends for their load, and tells each good answer.
+// One that says nothing is told of as in any Monitor.
+func NewLoadMonitor(ask func(context.Context, Check) (load float64, err error), tell func(Verdict)) *Monitor {
+	return newMonitor(true, ask, tell)
+}
+
+func newMonitor(each bool, ask func(context.Context, Check) (float64, error), tell func(Verdict)) *Monitor {
+	m := &Monitor{each: each, ask: ask, tell: tell, runs: map[string]*run{}}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m
 }
@@ -121,12 +132,12 @@ func earlier(pause time.Duration) time.Duration { return pause - rand.N(pause/10
 func (m *Monitor) askOnce(ctx context.Context, r *run) {
 	timed, cancel := context.WithTimeout(ctx, r.check.timeout())
 	defer cancel()
-	err := m.ask(timed, r.check)
-	if ctx.Err() != nil || !r.tally.count(err == nil, time.Now()) {
+	load, err := m.ask(timed, r.check)
+	if ctx.Err() != nil || !r.tally.count(err == nil, time.Now()) && !(m.each && r.tally.up && err == nil) {
 		return
 	}
 	m.mu.Lock()
-	r.last = Verdict{Up: err == nil, Why: err, At: r.tally.since}
+	r.last = Verdict{Up: err == nil, Why: err, At: r.tally.since, Load: load}
 	for key := range r.told {
 		r.told[key] = false
 	}

@@ -153,7 +153,11 @@ func (p *Prober) Ask(ctx context.Context, c Check) error {
 	if !known {
 		return fmt.Errorf("nobody knows a check of type %q", c.Health.Type)
 	}
-	err := ask(ctx, c)
+	return p.why(ctx, c, ask(ctx, c))
+}
+
+// why says that there was no answer, where that is why something has failed.
+func (p *Prober) why(ctx context.Context, c Check, err error) error {
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("no answer within %v", c.timeout())
 	}
