@@ -19,6 +19,7 @@ type probing struct {
 	ctx     context.Context // of those who ask
 	stop    context.CancelFunc
 	monitor *health.Monitor
+	loads   *health.Monitor
 
 	model *intent.Model // for which all else is
 	ports []pipeline.Port
@@ -64,6 +65,9 @@ func (s *session) beginProbing(ctx context.Context) (end func()) {
 	p.monitor = health.NewMonitor(p.ask, func(v health.Verdict) {
 		_ = s.send(p.ctx, verdictFound{v}) // it fails only if nobody is there to be told
 	})
+	p.loads = health.NewLoadMonitor(p.askLoad, func(v health.Verdict) {
+		_ = s.send(p.ctx, loadFound{v})
+	})
 	s.punted = make(chan ofproto.PacketIn, packetsWaiting)
 	done := make(chan struct{})
 	go func() {
@@ -74,6 +78,7 @@ func (s *session) beginProbing(ctx context.Context) (end func()) {
 		p.stop()
 		<-done
 		p.monitor.Close()
+		p.loads.Close()
 		for _, a := range p.byTag {
 			a.Close()
 		}
@@ -124,15 +129,27 @@ func (p *probing) receive(in ofproto.PacketIn) bool {
 // errNobodyAsks is what a check that nobody can carry out is told: its tenant has just gone.
 var errNobodyAsks = errors.New("nobody can be asked in its network")
 
-// ask asks a backend.
+// ask asks a backend how it is.
 func (p *probing) ask(ctx context.Context, c health.Check) error {
-	p.mu.RLock()
-	a := p.byName[c.Tenant]
-	p.mu.RUnlock()
-	if a == nil {
-		return errNobodyAsks
+	if a := p.of(c.Tenant); a != nil {
+		return a.Ask(ctx, c)
 	}
-	return a.Ask(ctx, c)
+	return errNobodyAsks
+}
+
+// askLoad asks a backend how busy it is.
+func (p *probing) askLoad(ctx context.Context, c health.Check) (float64, error) {
+	if a := p.of(c.Tenant); a != nil {
+		return a.Load(ctx, c)
+	}
+	return 0, errNobodyAsks
+}
+
+// of returns who asks the backends of a tenant, or nil.
+func (p *probing) of(tenant string) *asker {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.byName[tenant]
 }
 
 // probe has the backends asked that the job's model wants asked, and says who they are.
@@ -142,21 +159,26 @@ func (s *session) probe(ctx context.Context) error {
 		return nil
 	}
 	p.model, p.ports = in.Model, in.Facts.Ports
-	askings, checks, keys := map[uint32]*asking{}, map[health.Key]health.Check{}, map[health.Key]bool{}
+	askings, keys := map[uint32]*asking{}, map[health.Key]bool{}
+	checks, loads := map[health.Key]health.Check{}, map[health.Key]health.Check{}
 	for _, x := range in.Probes() {
 		if askings[x.Tag] == nil {
 			askings[x.Tag] = &asking{tenant: x.Balancer.Tenant, places: map[netip.Addr]place{}}
 		}
 		askings[x.Tag].add(x)
+		k := health.Key{Balancer: x.Balancer.ID(), Backend: pipeline.BackendKey(x.Backend)}
 		if c, ok := checkOf(x); ok {
-			k := health.Key{Balancer: x.Balancer.ID(), Backend: pipeline.BackendKey(x.Backend)}
 			checks[k], keys[k] = c, true
+		}
+		if c, ok := loadOf(x); ok {
+			loads[k] = c
 		}
 	}
 	if err := p.settle(s.conn, askings); err != nil {
 		return err
 	}
 	p.monitor.Set(checks)
+	p.loads.Set(loads)
 	if p.said != nil && len(keys) == 0 && len(p.said) == 0 {
 		return nil
 	}

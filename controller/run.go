@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"weir/apps/pipeline"
@@ -32,6 +33,8 @@ type state struct {
 	failing  map[uint16]bool        // zones that were not flushed, or are not free; tried again in a second
 	stale    map[string]bool        // bridges that have not been told of the newest state
 	weighing weighing
+	ctx      context.Context // of those who count
+	counters sync.WaitGroup
 }
 
 // An event changes the state.
@@ -217,6 +220,10 @@ func (c *Controller) Run(ctx context.Context) error {
 		reports: map[string]Bridge{}, alone: map[string]bool{}, drift: map[string]DriftLog{}, ended: map[intent.ID]EndedLog{}, flushing: map[uint16]bool{}, failing: map[uint16]bool{},
 	}
 	s.weighing = newWeighing()
+	var stop context.CancelFunc
+	s.ctx, stop = context.WithCancel(ctx)
+	defer s.counters.Wait()
+	defer stop()
 	var quiet, again, flush, late <-chan time.Time
 	var reviewing uint64 // of what late is
 	for {

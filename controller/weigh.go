@@ -40,8 +40,10 @@ type weighing struct {
 	installed map[string]*pipeline.Installed // by bridge: what it had when it came first
 	sets      map[*intent.Model]*weightSet   // of the model in force, of the next one, and current
 	current   *weightSet                     // of the model that was in force when a bridge was told last; nil: none was
-	turn      <-chan time.Time               // when a weight changes by itself
+	turn      <-chan time.Time               // when a weight changes by itself, or is to be looked at
 	due       time.Time
+	loads     map[health.Key]float64 // what backends have said last
+	counting  map[intent.ID]bool     // tenants whose connections are being read
 
 	states  map[intent.ID][]BackendState // of the model in force, as they were told last
 	told    time.Time
@@ -73,11 +75,14 @@ type line struct {
 	tenant  *intent.Tenant
 	weights []uint16
 	states  []BackendState
+	factors []float64 // of how busy they are; nil: that is of no matter
+	measure time.Time // when that is looked at next; zero: never
+	weighed bool      // once, at least
 	due     time.Time // when a weight changes by itself; zero: never
 }
 
 func newWeighing() weighing {
-	return weighing{verdicts: map[health.Key]verdict{}, asked: map[string]inquiry{}, installed: map[string]*pipeline.Installed{}, sets: map[*intent.Model]*weightSet{}}
+	return weighing{verdicts: map[health.Key]verdict{}, asked: map[string]inquiry{}, installed: map[string]*pipeline.Installed{}, sets: map[*intent.Model]*weightSet{}, loads: map[health.Key]float64{}, counting: map[intent.ID]bool{}}
 }
 
 type (
@@ -160,12 +165,15 @@ func (s *state) weighDue() {
 	s.weighSome(func(set *weightSet) map[intent.ID]*line {
 		due := map[intent.ID]*line{}
 		for id, l := range set.lines {
+			busy := !l.measure.IsZero() && !l.measure.After(now) && s.look(set, l)
 			switch {
-			case l.due.IsZero():
-			case l.due.After(now):
-				s.weighing.wakeAt(l.due)
-			default:
+			case busy || !l.due.IsZero() && !l.due.After(now):
 				due[id] = l
+			case !l.due.IsZero():
+				s.weighing.wakeAt(l.due)
+			}
+			if !l.measure.IsZero() {
+				s.weighing.wakeAt(l.measure)
 			}
 		}
 		return due
@@ -205,7 +213,9 @@ func (s *state) weigh(set *weightSet, l *line) (changed bool) {
 	now := time.Now()
 	for i, b := range l.Backends {
 		known, state := s.known(set.model, l, b)
-		known.Before = before[i]
+		if known.Before = before[i]; l.factors != nil {
+			known.Factor = l.factors[i]
+		}
 		w, next := known.Weight(slowStart(l.LoadBalancer))
 		if due := now.Add(next); next > 0 && (l.due.IsZero() || due.Before(l.due)) {
 			l.due = due
@@ -216,12 +226,23 @@ func (s *state) weigh(set *weightSet, l *line) (changed bool) {
 	if !l.due.IsZero() {
 		s.weighing.wakeAt(l.due)
 	}
-	s.weighing.changed = true
+	if l.factors != nil && l.weighed && !balance.Worth(l.weights, before) {
+		l.keep(before)
+	}
+	l.weighed, s.weighing.changed = true, true
 	if slices.Equal(before, l.weights) {
 		return false
 	}
 	set.weights = nil
 	return true
+}
+
+// keep has l keep its weights: others would not be worth a change.
+func (l *line) keep(weights []uint16) {
+	l.weights = weights
+	for i := range l.states {
+		l.states[i].Weight = weights[i]
+	}
 }
 
 func slowStart(l *intent.LoadBalancer) time.Duration {
@@ -353,6 +374,7 @@ func (s *state) weighAll(m *intent.Model, n pipeline.Numbers) *weightSet {
 				continue
 			}
 			l := &line{LoadBalancer: b, tenant: t, weights: s.before(b, was, n)}
+			s.begin(l, was)
 			s.weigh(set, l)
 			set.lines[b.ID()] = l
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir/apps/pipeline"
+	"weir/drain"
 	"weir/health"
 	"weir/intent"
 	"weir/ofproto"
@@ -232,3 +233,79 @@ func TestWhatIsKnownIsToldSoon(t *testing.T) {
 		}
 	})
 }
+
+func TestBusyBackendsLoseWeight(t *testing.T) {
+	weighed(t, func(s scale) {
+		s.take(withBackends(t, three+", load: {type: reported, strength: 80, interval: 2s}"))
+		s.say()
+		load := func(host byte, load float64, said bool) {
+			loadFound{health.Verdict{Key: health.Key{Balancer: web, Backend: at(host)}, Up: said, Load: load}}.apply(s.state)
+		}
+		load(1, 1, true)
+		load(2, 0.25, true)
+		load(3, 0.25, true)
+		s.want("before it is looked at", 100, 100, 100)
+		s.pass(2500 * time.Millisecond)
+		s.want("a little later", 78, 94, 94)
+		s.pass(time.Minute)
+		s.want("in the end", 26, 80, 80)
+		load(1, 0.98, true)
+		s.pass(10 * time.Second)
+		s.want("what is little is not followed", 26, 80, 80)
+		s.take(withBackends(t, strings.Replace(three, "h3}", "h3, weight: 0}", 1)+", load: {type: reported, strength: 80, interval: 2s}"))
+		s.want("another model: what is known stays", 25, 80, 0)
+		load(1, 0, false)
+		load(2, 0.25, true)
+		s.pass(time.Minute)
+		s.want("one that says nothing is like the others", 79, 80, 0)
+	})
+}
+
+func TestConnectionsAreCountedForEachBackend(t *testing.T) {
+	weighed(t, func(s scale) {
+		s.take(withBackends(t, two+", load: {type: connections, strength: 100, interval: 5s}"))
+		for range 30 {
+			connectionsCounted{tenant: "a", open: map[health.Key]int{{Balancer: web, Backend: at(1)}: 90, {Balancer: web, Backend: at(2)}: 10}}.apply(s.state)
+		}
+		s.want("one has nine times as many", 61, 100)
+		connectionsCounted{tenant: "a", open: nil, err: errors.New("no tracker")}.apply(s.state)
+		connectionsCounted{tenant: "b", open: nil}.apply(s.state)
+		s.want("what could not be read changes nothing", 61, 100)
+		for range 30 {
+			connectionsCounted{tenant: "a", open: map[health.Key]int{{Balancer: web, Backend: at(1)}: 50, {Balancer: web, Backend: at(2)}: 50}}.apply(s.state)
+		}
+		s.want("they are even", 100, 100)
+	})
+}
+
+func TestOpenConnectionsAreThoseOfTheirBackend(t *testing.T) {
+	m := withBackends(t, "backends: [{endpoint: h1}, {endpoint: h2, port: 8080}], load: {type: connections}")
+	n := tagOf{7: web + "/tcp/80"}
+	conn := func(to string, change func(*pipeline.Connection)) pipeline.Connection {
+		at := netip.MustParseAddrPort(to)
+		c := pipeline.Connection{Protocol: 6, Object: 7}
+		c.Orig.Dst, c.Orig.DstPort = netip.MustParseAddr("10.0.0.100"), 80
+		c.Reply.Src, c.Reply.SrcPort = at.Addr(), at.Port()
+		if change != nil {
+			change(&c)
+		}
+		return c
+	}
+	got := openTo(m.Tenants()[0], drain.ServicesOf(m.Tenants()[0], n, nil), []pipeline.Connection{
+		conn("10.0.0.1:80", nil), conn("10.0.0.1:80", nil), conn("10.0.0.2:8080", nil), conn("10.0.0.2:80", nil), conn("10.0.0.3:80", nil),
+		conn("10.0.0.1:80", func(c *pipeline.Connection) { c.Over = true }), conn("10.0.0.1:80", func(c *pipeline.Connection) { c.Object = 0 }),
+	})
+	want := map[health.Key]int{{Balancer: web, Backend: at(1)}: 2, {Balancer: web, Backend: netip.AddrPortFrom(at(2).Addr(), 8080)}: 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+// A tagOf knows tags alone.
+type tagOf map[uint32]intent.ID
+
+func (tagOf) Zone(intent.ID) uint16                 { return 1 }
+func (tagOf) Epoch(intent.ID) uint8                 { return 1 }
+func (tagOf) Tag(intent.ID) uint32                  { return 1 }
+func (tagOf) Group(intent.ID) uint32                { return 1 }
+func (n tagOf) Origin(tag uint32) (intent.ID, bool) { id, ok := n[tag]; return id, ok }

@@ -98,7 +98,6 @@ const (
 var uncompiled = map[feature]bool{
 	balancerBridged: true,
 	backendOutside:  true,
-	loadConnections: true, loadReported: true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

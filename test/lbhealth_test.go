@@ -3,12 +3,14 @@ package test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -377,4 +379,74 @@ func keepFetching(t *testing.T, h *sandbox.Host, address string) (stop func()) {
 		}
 	}()
 	return func() { close(end); t.Logf("%d connections", <-done) }
+}
+
+// TestWeightsFollowReportedLoad has one of two backends say that it is busy, and then that it is not.
+func TestWeightsFollowReportedLoad(t *testing.T) {
+	n, h1, hosts := balanced(t, balancedModel(balancer("web",
+		"address: 10.1.1.64, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h2}, {endpoint: h3}], load: {type: reported, port: 9100, path: /busy, interval: 1s, strength: 75}")))
+	var busy atomic.Int64
+	busy.Store(100)
+	serveLoad(t, hosts[0], "10.2.1.12:9100", func() string { return fmt.Sprint(busy.Load()) })
+	serveLoad(t, hosts[1], "10.2.1.13:9100", func() string { return `{"load": 0.0}` })
+	weightOf(t, n, "10.2.1.12", func(w int) bool { return w < 35 })
+	by := served(t, h1, "10.1.1.64:80", 100)
+	t.Logf("one that is busy gets %d of 100 connections", by["h2"])
+	if by["h2"] > 40 || by["h2"] == 0 {
+		t.Errorf("served by %v", by)
+	}
+	busy.Store(0)
+	weightOf(t, n, "10.2.1.12", func(w int) bool { return w > 90 })
+}
+
+// serveLoad says the load of a host at GET /busy.
+func serveLoad(t *testing.T, h *sandbox.Host, address string, load func() string) {
+	t.Helper()
+	l, err := h.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/busy" {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		io.WriteString(w, load())
+	})}
+	done := make(chan struct{})
+	go func() { s.Serve(l); close(done) }()
+	t.Cleanup(func() { s.Close(); <-done })
+}
+
+// TestWeightsFollowConnections opens connections that stay, and closes those to all backends but one: new
+// ones go to the others rather.
+func TestWeightsFollowConnections(t *testing.T) {
+	n, h1, hosts := balanced(t, balancedModel(balancer("web",
+		"address: 10.1.1.64, ports: [{port: 8090, protocol: tcp}], backends: [{endpoint: h2}, {endpoint: h3}], load: {type: connections, interval: 1s, strength: 75}"),
+		policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}")))
+	for i, h := range hosts[:2] {
+		accept(t, h, fmt.Sprintf("10.2.1.%d:8090", 12+i), func(c net.Conn) {
+			io.WriteString(c, h.Name)
+			io.Copy(io.Discard, c)
+		})
+	}
+	for open := 0; open < 40; {
+		c, err := h1.Dial(t.Context(), "tcp", "10.1.1.64:8090")
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := make([]byte, 2)
+		if _, err := io.ReadFull(c, who); err != nil {
+			t.Fatal(err)
+		}
+		if string(who) != "h2" {
+			c.Close()
+			continue
+		}
+		defer c.Close()
+		open++
+	}
+	weightOf(t, n, "10.2.1.12", func(w int) bool { return w < 65 })
+	if got := states(n, "t/loadbalancer/web"); !strings.HasSuffix(got[1], " 100") {
+		t.Errorf("%v", got)
+	}
 }

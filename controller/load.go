@@ -1,0 +1,165 @@
+package controller
+
+import (
+	"net/netip"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/balance"
+	"weir/drain"
+	"weir/health"
+	"weir/intent"
+)
+
+type (
+	// loadFound says what a backend has said of its load, or that it says nothing.
+	loadFound struct{ health.Verdict }
+	// connectionsCounted says how many connections the backends of a tenant have.
+	connectionsCounted struct {
+		tenant intent.ID
+		open   map[health.Key]int
+		took   time.Duration
+		err    error
+	}
+)
+
+// loadTimeout is how long a backend may take to say its load: not longer than half of what it is asked in.
+const loadTimeout = time.Second
+
+// loadOf returns how a backend is asked for its load, if somebody wants to know.
+func loadOf(x pipeline.Probe) (c health.Check, ok bool) {
+	l := x.Balancer.Load
+	if l == nil || l.Type != intent.LoadReported {
+		return c, false
+	}
+	at := netip.AddrPortFrom(x.Backend.IP, x.Balancer.LoadPort(x.Backend))
+	timeout := min(l.Interval/2, intent.Duration(loadTimeout))
+	return health.Check{Tenant: x.Balancer.Tenant, Source: x.Backend.Gateway, Backend: at, Health: intent.Health{
+		Type: "load", Path: l.Path, Interval: l.Interval, Timeout: timeout, Rise: 1, Fall: 3,
+	}}, true
+}
+
+func (e loadFound) apply(s *state) {
+	if e.Up {
+		s.weighing.loads[e.Key] = e.Load
+	} else {
+		delete(s.weighing.loads, e.Key)
+	}
+}
+
+// begin has it looked at how busy the backends of l are, if it wants that. What is known of them
+// stays.
+func (s *state) begin(l *line, was *line) {
+	if l.Load == nil {
+		return
+	}
+	l.factors, l.measure = make([]float64, len(l.Backends)), time.Now().Add(time.Duration(l.Load.Interval))
+	s.weighing.wakeAt(l.measure)
+	if was == nil || was.factors == nil {
+		return
+	}
+	for i, b := range l.Backends {
+		if at := was.place(pipeline.BackendKey(b)); at >= 0 {
+			l.factors[i] = was.factors[at]
+		}
+	}
+}
+
+// look looks at how busy the backends of l are, and reports whether that is known now. If not, their
+// connections are being counted.
+func (s *state) look(set *weightSet, l *line) bool {
+	l.measure = time.Now().Add(time.Duration(l.Load.Interval))
+	if l.Load.Type == intent.LoadConnections {
+		s.countOpen(l)
+		return false
+	}
+	loads := make([]float64, len(l.Backends))
+	for i, b := range l.Backends {
+		load, said := s.weighing.loads[health.Key{Balancer: l.ID(), Backend: pipeline.BackendKey(b)}]
+		if loads[i] = load; !said {
+			loads[i] = -1
+		}
+	}
+	l.factors = balance.ByLoad(loads, l.Load.Strength, l.factors)
+	return true
+}
+
+// countOpen has the connections of a tenant counted, unless they are being.
+func (s *state) countOpen(l *line) {
+	t := s.model.Tenant(l.Tenant)
+	if s.config.Connections == nil || t == nil || s.weighing.counting[t.ID()] {
+		return
+	}
+	s.weighing.counting[t.ID()] = true
+	zone, services := s.numbers.Zone(t.ID()), drain.ServicesOf(t, s.numbers, nil)
+	s.counters.Go(func() {
+		began := time.Now()
+		all, err := s.config.Connections(s.ctx, zone)
+		_ = s.send(s.ctx, connectionsCounted{t.ID(), openTo(t, services, all), time.Since(began), err}) // it fails when nobody wants to know any more
+	})
+}
+
+// openTo counts the connections of the backends of a tenant's load balancers that want to know.
+func openTo(t *intent.Tenant, services drain.Services, all []pipeline.Connection) map[health.Key]int {
+	names := map[drain.Key]health.Key{}
+	for _, l := range t.LoadBalancers {
+		if l.Load == nil || l.Load.Type != intent.LoadConnections {
+			continue
+		}
+		for _, b := range l.Backends {
+			for _, p := range l.Ports {
+				names[drain.KeyOf(l, p, b)] = health.Key{Balancer: l.ID(), Backend: pipeline.BackendKey(b)}
+			}
+		}
+	}
+	open := map[health.Key]int{}
+	for _, c := range all {
+		if c.Over || c.Blocked() {
+			continue
+		}
+		k, _, ok := services.Backend(c)
+		if name, wanted := names[k]; ok && wanted {
+			open[name]++
+		}
+	}
+	return open
+}
+
+func (e connectionsCounted) apply(s *state) {
+	delete(s.weighing.counting, e.tenant)
+	now := time.Now()
+	s.weighSome(func(set *weightSet) map[intent.ID]*line {
+		some := map[intent.ID]*line{}
+		for id, l := range set.lines {
+			if l.tenant.ID() != e.tenant || l.Load == nil || l.Load.Type != intent.LoadConnections {
+				continue
+			}
+			l.measure = now.Add(balance.NextReading(time.Duration(l.Load.Interval), e.took))
+			if s.weighing.wakeAt(l.measure); e.err == nil {
+				l.factors = balance.ByConnections(l.open(e.open), l.declared(), l.Load.Strength, l.factors)
+				some[id] = l
+			}
+		}
+		return some
+	})
+}
+
+// open returns the connections of l's backends, by their places.
+func (l *line) open(all map[health.Key]int) (list []int) {
+	for _, b := range l.Backends {
+		list = append(list, all[health.Key{Balancer: l.ID(), Backend: pipeline.BackendKey(b)}])
+	}
+	return list
+}
+
+// declared returns what each of l's backends should have, by their places: nothing, if it gets nothing now.
+func (l *line) declared() (list []uint16) {
+	for i, b := range l.Backends {
+		w := b.Weight
+		if l.weights[i] == 0 {
+			w = 0
+		}
+		list = append(list, w)
+	}
+	return list
+}
