@@ -159,3 +159,67 @@ func TestAChangeOfALoadBalancerIsItsOwn(t *testing.T) {
 		before = now
 	}
 }
+
+// TestWhatTheSwitchRefusesOfALoadBalancerIsAllOfIt refuses a group: nothing is left that would lead there.
+// Another one brings what the refused one did.
+func TestWhatTheSwitchRefusesOfALoadBalancerIsAllOfIt(t *testing.T) {
+	for _, id := range []intent.ID{"blue/loadbalancer/one", "blue/loadbalancer/one/tcp/22"} {
+		_, in := compileFile(t, "testdata/balancers.yaml")
+		in.Refused = map[intent.ID]bool{id: true}
+		p, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := 0
+		for _, f := range p.Tables().Flows {
+			if f.Cookie == pipeline.Cookie(in.Numbers.Tag("blue/loadbalancer/one")) {
+				t.Errorf("%s is refused, and there is %v", id, f)
+			}
+			if f.Table == pipeline.ArpNd && slices.Contains(f.Match, ofproto.IsAddr(ofproto.ARPTPA, netip.MustParseAddr("10.1.0.101"))) {
+				answers++
+			}
+		}
+		if answers != 1 {
+			t.Errorf("%s is refused, and %d answer for the address that it has with another one", id, answers)
+		}
+	}
+}
+
+// TestLoadBalancersAreShallowWhereAddressesAreShared adds some to testdata/shared.yaml, on both
+// datapaths: a packet is sent back no more often than without.
+func TestLoadBalancersAreShallowWhereAddressesAreShared(t *testing.T) {
+	data, err := os.ReadFile("testdata/shared.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more := `
+---
+apiVersion: weir/v1
+kind: LoadBalancer
+metadata: {name: in, tenant: blue}
+spec: {address: 10.1.0.200, ports: [{port: 80, protocol: tcp}], backends: [{address: 10.1.0.50}, {address: 10.1.0.51}], snat: always}
+`
+	m, err := intent.Read(intent.Source{Name: "shared.yaml", Data: append(data, more...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := inputOf(m, store.Mem())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, features := range []pipeline.Features{{NDExtension: true}, {SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}} {
+		in.Facts.Features = features
+		p, err := Compile(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range p.Tables().Groups {
+			if g.Type == ofproto.GroupSelect {
+				t.Errorf("a group chooses: %v", g)
+			}
+		}
+		if p.Rounds.N > pipeline.MaxRounds {
+			t.Error(p.Rounds)
+		}
+	}
+}

@@ -141,10 +141,10 @@ func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
 	return all
 }
 
-// refuses reports whether the switch has refused what serves l. There may be thousands of load
-// balancers, and it seldom does.
+// refuses reports whether the switch has refused something of l: then all of it is left out, for what
+// would be left leads nowhere. There may be thousands of load balancers, and it seldom does.
 func (in Input) refuses(l *intent.LoadBalancer) bool {
-	return len(in.Refused) > 0 && in.Refused[l.ID()]
+	return len(in.Refused) > 0 && (in.Refused[l.ID()] || slices.ContainsFunc(serviceIDs(l), func(id intent.ID) bool { return in.Refused[id] }))
 }
 
 // weightsOf returns the weights of l's backends with those that are others, or nil.
