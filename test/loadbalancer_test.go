@@ -109,20 +109,34 @@ func TestRecirculationsOfLoadBalancers(t *testing.T) {
 	n, h1, backends := balanced(t, balancedModel(
 		balancer("hash", "address: 10.1.1.64, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}]"),
 		balancer("one", "address: 10.1.1.65, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{endpoint: h2}]"),
+		balancer("source", "address: 10.1.1.66, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], algorithm: sourceIP"),
+		balancer("consistent", "address: 10.1.1.67, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], algorithm: consistent"),
+		balancer("itself", "address: 10.1.1.68, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{endpoint: h2}, {endpoint: h3, weight: 0}]"),
 		policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}")))
 	for i, h := range backends {
 		echo(t, h, fmt.Sprintf("10.2.1.%d:8090", 12+i))
 	}
-	for address, want := range map[string]ovstest.Recirculations{"10.1.1.64": {New: 2, Established: 1}, "10.1.1.65": {New: 1, Established: 1}} {
+	for _, c := range []struct {
+		what, address string
+		from          *sandbox.Host
+		want          ovstest.Recirculations
+	}{
+		{"a group", "10.1.1.64", h1, ovstest.Recirculations{New: 2, Established: 1}},
+		{"one backend", "10.1.1.65", h1, ovstest.Recirculations{New: 1, Established: 1}},
+		{"slots by source", "10.1.1.66", h1, ovstest.Recirculations{New: 1, Established: 1}},
+		{"slots", "10.1.1.67", h1, ovstest.Recirculations{New: 1, Established: 1}},
+		{"one backend, itself", "10.1.1.65", backends[0], ovstest.Recirculations{New: 1, Established: 1}},
+		{"a group, itself", "10.1.1.68", backends[0], ovstest.Recirculations{New: 2, Established: 1}},
+	} {
 		if _, err := n.Appctl("revalidator/purge"); err != nil {
 			t.Fatal(err)
 		}
 		before := len(n.Entries(n.Weir.Zone("t")))
-		talk(t, h1, address+":90")
-		got, entries := n.Recirculations("eth(src=02:00:00:00:00:01", "eth_type(0x0800)"), len(n.Entries(n.Weir.Zone("t")))-before
-		t.Logf("%s: recirculations new / established / entries: %d / %d / %d", address, got.New, got.Established, entries)
-		if got != want || entries != 1 {
-			t.Errorf("%s: %+v, %d entries, want %+v", address, got, entries, want)
+		talk(t, c.from, c.address+":90")
+		got, entries := n.Recirculations("eth(src="+c.from.MAC, "eth_type(0x0800)"), len(n.Entries(n.Weir.Zone("t")))-before
+		t.Logf("%-20s recirculations new / established / entries: %d / %d / %d", c.what, got.New, got.Established, entries)
+		if got != c.want || entries != 1 {
+			t.Errorf("%s: %+v, %d entries, want %+v", c.what, got, entries, c.want)
 		}
 	}
 }
@@ -434,18 +448,19 @@ func TestALoadBalancerThatIsDeletedEndsItsOwnConnections(t *testing.T) {
 }
 
 // TestConnectionsThroughLoadBalancersAreJudgedAgain takes something else back, which open connections
-// outlive, and then what lets them in.
+// outlive, with the backend that they have, which is not the one that would be chosen by now; and then what lets them in.
 func TestConnectionsThroughLoadBalancersAreJudgedAgain(t *testing.T) {
-	model := func(rules ...string) string {
-		return strings.Replace(balancedModel(
-			balancer("hash", "address: 10.1.1.64, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}]"),
-			balancer("source", "address: 10.1.1.65, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], algorithm: sourceIP"),
-			balancer("gateway", "address: 10.1.1.66, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}], snat: always"),
-			balancer("hash6", `address: "fd00:1::64", ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{labels: {tier: web}}]`),
-			policy("t", "echo", rules...)), "name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", 1)
+	model := func(backends string, rules ...string) string {
+		return strings.NewReplacer("name: t}\nspec: {}", "name: t}\nspec: {allowDisruption: true}", "%s", backends).Replace(balancedModel(
+			balancer("hash", "address: 10.1.1.64, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s]"),
+			balancer("source", "address: 10.1.1.65, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s], algorithm: sourceIP"),
+			balancer("gateway", "address: 10.1.1.66, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s], snat: always"),
+			balancer("hash6", `address: "fd00:1::64", ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [%s]`),
+			policy("t", "echo", rules...)))
 	}
 	echoes, other := "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}", "{name: other, direction: ingress, action: allow, protocol: tcp, ports: [9999]}"
-	n, h1, backends := balanced(t, model(echoes, other))
+	first, second := "{endpoint: h2}, {endpoint: h3, weight: 0}", "{endpoint: h2, weight: 0}, {endpoint: h3}"
+	n, h1, backends := balanced(t, model(first, echoes, other))
 	for i, h := range backends {
 		echo(t, h, fmt.Sprintf("10.2.1.%d:8090", 12+i))
 		echo(t, h, fmt.Sprintf("[fd00:2::%d]:8090", 12+i))
@@ -462,7 +477,7 @@ func TestConnectionsThroughLoadBalancersAreJudgedAgain(t *testing.T) {
 		}
 		open = append(open, c)
 	}
-	n.Weir.Apply(model(echoes)) // in another epoch
+	n.Weir.Apply(model(second, echoes)) // in another epoch
 	for _, c := range open {
 		if err := say(c, "go on", ovstest.Patience); err != nil {
 			t.Errorf("to %v, judged again: %v", c.RemoteAddr(), err)
@@ -473,7 +488,7 @@ func TestConnectionsThroughLoadBalancersAreJudgedAgain(t *testing.T) {
 			t.Errorf("not judged again: %+v", e)
 		}
 	}
-	n.Weir.Apply(model(other))
+	n.Weir.Apply(model(second, other))
 	for _, c := range open {
 		if err := say(c, "no more", time.Second); err == nil {
 			t.Errorf("to %v: goes on, and nothing lets it in", c.RemoteAddr())
@@ -537,6 +552,34 @@ func TestOneWayTrafficThroughALoadBalancer(t *testing.T) {
 		for i := range 3 {
 			fmt.Fprint(c, address, " after ", i)
 			want(fmt.Sprint("h2 ", address, " after ", i))
+		}
+	}
+}
+
+// TestFragmentsToLoadBalancers sends datagrams of several frames. The kernel's datapath puts them
+// together; on the userspace datapath they pass where one in one piece has opened the connection,
+// and nowhere else.
+func TestFragmentsToLoadBalancers(t *testing.T) {
+	n, h1, backends := balanced(t, balancedModel(
+		balancer("hash", "address: 10.1.1.64, ports: [{port: 53, protocol: udp, targetPort: 5353}], backends: [{labels: {tier: web}}]"),
+		balancer("consistent", "address: 10.1.1.65, ports: [{port: 53, protocol: udp}], backends: [{labels: {tier: web}}], algorithm: consistent"),
+		policy("t", "dns", "{name: dns, direction: ingress, action: allow, protocol: udp, ports: [53, 5353]}")))
+	for i, h := range backends {
+		echoUDP(t, h, fmt.Sprintf("10.2.1.%d:5353", 12+i))
+		echoUDP(t, h, fmt.Sprintf("10.2.1.%d:53", 12+i))
+	}
+	for _, address := range []string{"10.1.1.64:53", "10.1.1.65:53"} {
+		if first := asks(t, h1, address); first(4000, "large") != n.Kernel() {
+			t.Errorf("%s, a large one that comes first: passes is %v", address, !n.Kernel())
+		}
+		then := asks(t, h1, address)
+		if !then(100, "small") || !then(4000, "large") || !then(100, "small") {
+			t.Errorf("%s: a large one does not pass after a small one", address)
+		}
+	}
+	for _, e := range ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "udp") {
+		if e.Reply.Src == e.Orig.Dst {
+			t.Errorf("not translated: %+v", e)
 		}
 	}
 }
