@@ -510,3 +510,27 @@ func TestAnAssociationOfARemovedBackendEnds(t *testing.T) {
 	n.Weir.Apply(model("h2"))
 	ovstest.Eventually(t, "the association is forgotten", associations)
 }
+
+// TestAClientOutsideIsToldThatItsBackendIsGone is onRemove: reset of a load balancer outside, for
+// those who come from there or from its tenant, and only listen.
+func TestAClientOutsideIsToldThatItsBackendIsGone(t *testing.T) {
+	model := func(backend string) string {
+		return natModel(balancer("web", "address: 203.0.113.64, ports: [{port: 90, protocol: tcp, targetPort: 8090}], onRemove: reset, backends: ["+backend+"]"),
+			policy("t", "in", "{name: in, direction: ingress, action: allow, protocol: tcp, ports: [8090]}"), endpoint("t", "h3", 3, "10.1.1.13"))
+	}
+	n := ovstest.New(t)
+	h1, h2 := n.Host("h1", mac(1), []string{"10.1.1.11/24"}, "10.1.1.1"), n.Host("h2", mac(2), []string{"10.1.1.12/24"}, "10.1.1.1")
+	h3, out := n.Host("h3", mac(3), []string{"10.1.1.13/24"}, "10.1.1.1"), n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(model("{endpoint: h1}"))
+	echo(t, h1, "10.1.1.11:8090")
+	echo(t, h2, "10.1.1.12:8090")
+	for name, client := range map[string]*sandbox.Host{"from outside": out, "from its tenant": h3} {
+		n.Weir.Apply(model("{endpoint: h1}"))
+		session := opened(t, client, "203.0.113.64:90")
+		n.Weir.Apply(model("{endpoint: h2}"))
+		session.SetDeadline(time.Now().Add(ovstest.Patience))
+		if _, err := session.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
