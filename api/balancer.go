@@ -18,6 +18,7 @@ type Backend struct {
 	Address     string     `json:"address"`            // with a port where it has one of its own
 	Weight      uint16     `json:"weight"`             // as it is written; of one that has been removed zero
 	InForce     uint16     `json:"inForce"`            // the weight that it has
+	Health      string     `json:"health,omitempty"`   // as in BackendHealth; empty: its load balancer does not ask
 	State       string     `json:"state"`              // "serving", "draining" (weight 0), "removed" or "failed"
 	Connections int        `json:"connections"`
 	Deadline    *time.Time `json:"deadline,omitempty"` // when those that it still has are ended; nil: they are not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -531,6 +532,91 @@ func TestAClientOutsideIsToldThatItsBackendIsGone(t *testing.T) {
 		session.SetDeadline(time.Now().Add(ovstest.Patience))
 		if _, err := session.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestWhatBecomesOfConnectionsWhenTheirBackendFails has the server fail whom health asks, while the
+// backend goes on to say back what it hears: what ends has been ended by nobody else.
+func TestWhatBecomesOfConnectionsWhenTheirBackendFails(t *testing.T) {
+	const sessions = 10
+	health := ", " + asked("type: tcp, port: 8000")
+	model := balancedModel(policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}", "{name: dns, direction: ingress, action: allow, protocol: udp, ports: [53]}"),
+		vip("web", 64, "{endpoint: h2}, {endpoint: h3}", health), vip("kept", 65, "{endpoint: h2}, {endpoint: h3}", ", onRemove: keep"+health),
+		vip("told", 66, "{endpoint: h2}, {endpoint: h3}", ", onRemove: reset"+health),
+		balancer("dns", "address: 10.1.1.67, ports: [{port: 53, protocol: udp}], onRemove: keep, backends: [{endpoint: h2}, {endpoint: h3}]"+health))
+	n, h1, backends := echoing(t, model)
+	closers := map[string]io.Closer{}
+	for i, h := range backends[:2] {
+		saysWho(t, h, fmt.Sprintf("10.2.1.%d:53", 12+i))
+		closers[h.Name] = serveUntil(t, h, fmt.Sprintf("10.2.1.%d:8000", 12+i), h.Name)
+	}
+	names := []string{"web", "kept", "told", "dns"}
+	for _, name := range names {
+		know(t, n, "t/loadbalancer/"+name, "10.2.1.12 up 100", "10.2.1.13 up 100")
+	}
+	all := map[string][]net.Conn{}
+	for i, name := range names {
+		for range sessions {
+			protocol, address := "tcp", fmt.Sprintf("10.1.1.%d:90", 64+i)
+			if name == "dns" {
+				protocol, address = "udp", "10.1.1.67:53"
+			}
+			c, err := h1.Dial(t.Context(), protocol, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			all[name] = append(all[name], c)
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	second := map[string]int{}
+	ovstest.Eventually(t, "all connections are there", func() error {
+		for i, name := range names {
+			second[name] = len(of(n, 64+i, 12))
+			if second[name]+len(of(n, 64+i, 13)) != sessions || second[name] == 0 {
+				return fmt.Errorf("%s: %d of %d", name, second[name], sessions)
+			}
+		}
+		return nil
+	})
+	closers["h2"].Close()
+	for _, name := range names {
+		know(t, n, "t/loadbalancer/"+name, "10.2.1.12 down 0", "10.2.1.13 up 100")
+	}
+	for i, name := range names {
+		if name == "kept" {
+			continue
+		}
+		emptied(t, n, 64+i, 12)
+	}
+	if got := len(of(n, 65, 12)); got != second["kept"] {
+		t.Errorf("kept are %d of %d", got, second["kept"])
+	}
+	for name, list := range all {
+		lives, reset := 0, 0
+		for _, c := range list {
+			c.SetDeadline(time.Now().Add(time.Second / 2))
+			buf := make([]byte, 100)
+			_, err := io.ReadAtLeast(c, buf, len("hello")) // what was said first
+			if err == nil && name != "told" {
+				c.Write([]byte("again"))
+			}
+			_, err = io.ReadAtLeast(c, buf, len("again"))
+			if err == nil {
+				lives++
+			}
+			if errors.Is(err, syscall.ECONNRESET) {
+				reset++
+			}
+		}
+		t.Logf("%s: %d of %d had h2; %d live, and %d were reset", name, second[name], sessions, lives, reset)
+		want := map[string][2]int{"web": {sessions - second[name], second[name]}, "kept": {sessions, 0}, "told": {0, second[name]}, "dns": {sessions, 0}}[name]
+		if got := [2]int{lives, reset}; got != want {
+			t.Errorf("%s: %d live, and %d were reset; want %v", name, lives, reset, want)
 		}
 	}
 }

@@ -25,6 +25,12 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 		return nil, api.UnknownTenant(tenant)
 	}
 	var list []api.Balancer
+	health := map[string]string{}
+	if ctl := d.ctl.Load(); ctl != nil {
+		for _, h := range backendHealth(ctl.Status()) {
+			health[h.Balancer+" "+h.Backend] = h.Health
+		}
+	}
 	for _, t := range model.Tenants() {
 		if tenant != "" && tenant != t.Name || len(t.LoadBalancers) == 0 {
 			continue
@@ -34,7 +40,7 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 			return nil, err
 		}
 		for _, l := range t.LoadBalancers {
-			list = append(list, balancerOf(l, have[l.ID()], d.weights()[l.ID()]))
+			list = append(list, balancerOf(l, have[l.ID()], d.weights()[l.ID()], health))
 		}
 	}
 	return list, nil
@@ -97,14 +103,14 @@ func (d *desk) drainings() (all []drain.Backend) {
 	return all
 }
 
-// balancerOf returns a load balancer with what its backends have.
-func balancerOf(l *intent.LoadBalancer, have map[drain.Key]drain.Backend, weights map[netip.AddrPort]uint16) api.Balancer {
+// balancerOf returns a load balancer with what its backends have. health is by load balancer and backend.
+func balancerOf(l *intent.LoadBalancer, have map[drain.Key]drain.Backend, weights map[netip.AddrPort]uint16, health map[string]string) api.Balancer {
 	x := api.Balancer{ID: string(l.ID()), Tenant: l.Tenant, Address: l.Address.String(), Algorithm: string(l.Algorithm), Backends: []api.Backend{}}
 	for _, p := range l.Ports {
 		x.Ports = append(x.Ports, fmt.Sprintf("%s/%d", p.Protocol, p.Port))
 	}
 	for _, b := range l.Backends {
-		n := api.Backend{Address: b.IP.String(), Weight: b.Weight, InForce: b.Weight, State: string(drain.StateOf(b, weights))}
+		n := api.Backend{Address: b.IP.String(), Weight: b.Weight, InForce: b.Weight, State: string(drain.StateOf(b, weights)), Health: health[x.ID+" "+pipeline.BackendText(b)]}
 		if w, other := weights[netip.AddrPortFrom(b.IP, b.Port)]; other && b.Weight > 0 {
 			n.InForce = w
 		}

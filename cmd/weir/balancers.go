@@ -49,14 +49,14 @@ func balancersListing(list []api.Balancer, now time.Time) listing {
 }
 
 func balancersTable(w io.Writer, list []api.Balancer, now time.Time) {
-	row(w, "TENANT", "BALANCER", "ADDRESS", "BACKEND", "WEIGHT", "IN FORCE", "CONNECTIONS", "STATE")
+	row(w, "TENANT", "BALANCER", "ADDRESS", "BACKEND", "WEIGHT", "IN FORCE", "HEALTH", "CONNECTIONS", "STATE")
 	for _, b := range list {
 		name, address := lastPart(b.ID), b.Address+" "+strings.Join(b.Ports, " ")
 		if len(b.Backends) == 0 {
-			row(w, b.Tenant, name, address, "none", "", "", "", "")
+			row(w, b.Tenant, name, address, "none", "", "", "", "", "")
 		}
 		for _, n := range b.Backends {
-			row(w, b.Tenant, name, address, backendText(n), n.Weight, n.InForce, n.Connections, backendStateText(n, now))
+			row(w, b.Tenant, name, address, backendText(n), n.Weight, n.InForce, n.Health, n.Connections, backendStateText(n, now))
 		}
 	}
 }

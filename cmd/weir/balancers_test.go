@@ -36,12 +36,13 @@ func TestABalancerSaysWhatItsBackendsHave(t *testing.T) {
 	put(6, 80, "10.1.0.13:8080", 4, deadline)
 	put(6, 80, "10.1.0.19:8080", 7, deadline)
 	put(6, 80, "10.1.0.11:8081", 5, deadline)
-	got := balancerOf(l, have, map[netip.AddrPort]uint16{netip.AddrPortFrom(ip("10.1.0.14"), 0): 0, netip.AddrPortFrom(ip("10.1.0.11"), 0): 50})
+	got := balancerOf(l, have, map[netip.AddrPort]uint16{netip.AddrPortFrom(ip("10.1.0.14"), 0): 0, netip.AddrPortFrom(ip("10.1.0.11"), 0): 50},
+		map[string]string{"t/loadbalancer/shop 10.1.0.14": "down", "t/loadbalancer/shop 10.1.0.12:81": "up"})
 	want := api.Balancer{ID: "t/loadbalancer/shop", Tenant: "t", Address: "10.1.0.100", Ports: []string{"tcp/80", "udp/53"}, Algorithm: "hash", Backends: []api.Backend{
 		{Endpoint: "t/endpoint/web-1", Address: "10.1.0.11", Weight: 100, InForce: 50, State: "serving", Connections: 5},
-		{Address: "10.1.0.12:81", Weight: 100, InForce: 100, State: "serving", Connections: 1},
+		{Address: "10.1.0.12:81", Weight: 100, InForce: 100, Health: "up", State: "serving", Connections: 1},
 		{Address: "10.1.0.13", State: "draining", Connections: 4, Deadline: &deadline},
-		{Address: "10.1.0.14", Weight: 100, State: "failed"},
+		{Address: "10.1.0.14", Weight: 100, Health: "down", State: "failed"},
 		{Address: "10.1.0.11:8081", State: "removed", Connections: 5, Deadline: &deadline},
 		{Address: "10.1.0.19:8080", State: "removed", Connections: 7, Deadline: &deadline},
 	}}
@@ -58,7 +59,7 @@ func shown() (list []api.Balancer, now time.Time) {
 		{Endpoint: "t/endpoint/web-1", Address: "10.1.0.11", Weight: 100, InForce: 100, State: "serving", Connections: 40},
 		{Endpoint: "t/endpoint/web-2", Address: "10.1.0.12", Weight: 50, InForce: 50, State: "serving", Connections: 21},
 		{Address: "10.1.0.13", Weight: 0, State: "draining", Connections: 2, Deadline: &deadline},
-		{Address: "10.1.0.14", Weight: 100, State: "failed"},
+		{Address: "10.1.0.14", Weight: 100, Health: "down", State: "failed"},
 	}}, {ID: "t/loadbalancer/empty", Tenant: "t", Address: "10.1.0.101", Ports: []string{"udp/53"}}}, now
 }
 
@@ -70,12 +71,12 @@ func TestTheTableOfBalancers(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	want := `TENANT  BALANCER  ADDRESS                    BACKEND          WEIGHT  IN FORCE  CONNECTIONS  STATE
-t       shop      10.1.0.100 tcp/80 tcp/443  web-1 10.1.0.11  100     100       40           serving
-t       shop      10.1.0.100 tcp/80 tcp/443  web-2 10.1.0.12  50      50        21           serving
-t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.13        0       0         2            draining, 12s left
-t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.14        100     0         0            failed
-t       empty     10.1.0.101 udp/53          none             -       -         -            -
+	want := `TENANT  BALANCER  ADDRESS                    BACKEND          WEIGHT  IN FORCE  HEALTH  CONNECTIONS  STATE
+t       shop      10.1.0.100 tcp/80 tcp/443  web-1 10.1.0.11  100     100       -       40           serving
+t       shop      10.1.0.100 tcp/80 tcp/443  web-2 10.1.0.12  50      50        -       21           serving
+t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.13        0       0         -       2            draining, 12s left
+t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.14        100     0         down    0            failed
+t       empty     10.1.0.101 udp/53          none             -       -         -       -            -
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Error(d)
