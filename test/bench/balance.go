@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // A balancer is an address with a port that stands for some backends, which are addresses: no
@@ -115,6 +116,15 @@ func (w *weir) replacing(ctx context.Context, files map[string]string) func() er
 		_, err = w.programmed(ctx, s.Model.Revision+1)
 		return err
 	}
+}
+
+func (w *weir) computed() time.Duration { return cpuTime(w.daemon.cmd.Process.Pid) }
+
+func (o *ovn) computed() (all time.Duration) {
+	for _, c := range o.measured {
+		all += cpuTime(c.cmd.Process.Pid)
+	}
+	return all
 }
 
 // vip is x as OVN writes it: its address, and its backends.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,9 @@ type balancing interface {
 	controlled
 	balance(context.Context, tenant) func() error
 	rebalance(ctx context.Context, t tenant, number int, x balancer) func() error // the one of a number is x from then on
-	balanceOutside(context.Context, policy) error                                 // with addresses that are there, for all who come
+	computed() time.Duration                                                      // by its daemons, without ovs-vswitchd
+	VswitchdPID() int
+	balanceOutside(context.Context, policy) error // with addresses that are there, for all who come
 }
 
 // balances is the part i or j: load balancers in one go, and then one backend more and less, of
@@ -44,15 +47,20 @@ func (b balances) load(balance func() error, c *contender) error {
 	if err != nil {
 		return err
 	}
+	peer := c.controlled.(balancing) // prepare has seen to it
+	own, switched := peer.computed(), cpuTime(peer.VswitchdPID())
 	ms, err := timed(balance)
 	if err != nil {
 		return err
 	}
+	own, switched = peer.computed()-own, cpuTime(peer.VswitchdPID())-switched
 	all, err := flowCount(c)
 	if err != nil {
 		return err
 	}
 	b.report.add(b.part, iLoad, c.name(), ms)
+	b.report.add(b.part, iOwnCPU, c.name(), own.Seconds()*1e3)
+	b.report.add(b.part, iSwitchCPU, c.name(), switched.Seconds()*1e3)
 	b.report.add(b.part, iAll, c.name(), all)
 	b.report.add(b.part, iFlows, c.name(), all-before)
 	now, peak := c.memory()
@@ -65,7 +73,7 @@ func (b balances) change(ctx context.Context, c *contender, number int) error {
 	peer := c.controlled.(balancing) // prepare has seen to it
 	t := c.policy.tenants[0]
 	number = number * 7 % len(t.balancers)
-	x := t.balancers[number]
+	x, before := t.balancers[number], peer.computed()
 	ms, err := timed(peer.rebalance(ctx, t, number, x.with(fmt.Sprintf("10.99.0.%d", 1+number%250))))
 	if err != nil {
 		return err
@@ -73,6 +81,7 @@ func (b balances) change(ctx context.Context, c *contender, number int) error {
 	c.added = append(c.added, ms)
 	ms, err = timed(peer.rebalance(ctx, t, number, x))
 	c.removed = append(c.removed, ms)
+	c.computed += peer.computed() - before
 	return err
 }
 
@@ -80,6 +89,7 @@ func (b balances) change(ctx context.Context, c *contender, number int) error {
 func (b balances) finish(c *contender) error {
 	b.report.quantiles(b.part, iAdded, c.name(), c.added)
 	b.report.quantiles(b.part, iRemoved, c.name(), c.removed)
+	b.report.add(b.part, iCPU, c.name(), c.computed.Seconds()*1e3/float64(2*max(len(c.added), 1)))
 	all, err := flowCount(c)
 	if err != nil {
 		return err

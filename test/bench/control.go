@@ -116,8 +116,9 @@ func (o options) loaded(ctx context.Context, r *report, c controlled) (policy, e
 type contender struct {
 	controlled
 	policy         policy
-	added, removed []float64 // how long each change took, in milliseconds
-	sent           []float64 // flow-mods of each that was added
+	added, removed []float64     // how long each change took, in milliseconds
+	sent           []float64     // flow-mods of each that was added
+	computed       time.Duration // by the control plane, for load balancers
 }
 
 // A contest is many single changes, made by all peers in turns, so that what else the

@@ -35,10 +35,13 @@ const (
 	gAdded       = "a floating IP added"
 	gRemoved     = "a floating IP removed"
 	iLoad        = "load balancers, from file to programmed, ms"
+	iOwnCPU      = "CPU of the control plane for them, ms"
+	iSwitchCPU   = "CPU of ovs-vswitchd for them, ms"
 	iAll         = "flows in all, with load balancers"
 	iFlows       = "flows for them"
 	iAdded       = "a backend added"
 	iRemoved     = "a backend removed"
+	iCPU         = "CPU of the control plane per change, ms"
 )
 
 // A report collects figures, and prints them as a table.
@@ -175,6 +178,7 @@ var goals = []goal{
 	times("i", iLoad, .333),
 	atMost("i", iAdded+", p99 ms", 10),
 	atMost("i", iRemoved+", p99 ms", 10),
+	times("i", iCPU, .1),
 	times("j", iLoad, .1),
 	times("k", byGroup+": "+hConnections, 1.3),
 	times("k", byGroupOut+": "+hConnections, 1.3),
