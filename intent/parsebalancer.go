@@ -69,6 +69,9 @@ func (l *balancerSpec) fields(r *reader) map[string]field {
 		}, true},
 		"backends": {func(n ast.Node, p string) {
 			l.backendsAt = place{r.at(n), p}
+			if list, ok := n.(*ast.SequenceNode); ok {
+				l.backends = make([]backendSpec, 0, len(list.Values)) // each is large
+			}
 			r.list(n, p, func(n ast.Node, p string) { l.backends = append(l.backends, r.backend(n, p)) })
 		}, true},
 		"algorithm": {func(n ast.Node, p string) {

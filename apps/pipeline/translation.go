@@ -114,7 +114,8 @@ func (as translating) commit(priority uint16, first []ofproto.Action, c ofproto.
 		c.Exec = append(slices.Clip(c.Exec), ofproto.Load{Dst: markDouble, Value: 1})
 	}
 	if c.NAT == nil && as.NAT != (ofproto.NAT{}) {
-		c.NAT = &as.NAT
+		nat := as.NAT // so that not all of as outlives this
+		c.NAT = &nat
 	}
 	limited := as.t.Limits.Connections > 0
 	switch {
@@ -131,9 +132,9 @@ func (as translating) commit(priority uint16, first []ofproto.Action, c ofproto.
 
 // late translates what the kernel's datapath has looked up and left as it was.
 func (as translating) late() {
-	if as.NAT.Src && as.b.Features.LateNAT {
+	if nat := as.NAT; nat.Src && as.b.Features.LateNAT {
 		as.b.Flow(as.Of, SNATLate, 100, ofproto.MatchOn(slices.Concat(as.Conds, as.Service)...),
-			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &as.NAT}, ofproto.GotoTable(Out))
+			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &nat}, ofproto.GotoTable(Out))
 	}
 }
 
