@@ -26,7 +26,7 @@ for ((i = 0; i < count; i++)); do
   setpriv --pdeathsig TERM "$here/run.sh" "$dir" \
     env CI="${CI:-}" WEIR_LONG="${WEIR_LONG:-}" WEIR_STORM="${WEIR_STORM:-}" \
     WEIR_INTEGRATION=1 WEIR_DATAPATH=system WEIR_BIN="$dir/weir" \
-    ./traffic.test -test.timeout 14m -test.v -test.run "$run" >"$dir/output.$i" 2>&1 &
+    ./traffic.test -test.timeout 25m -test.v -test.run "$run" >"$dir/output.$i" 2>&1 &
   guests+=($!)
 done
 
