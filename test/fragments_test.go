@@ -129,7 +129,7 @@ func asks(t *testing.T, h *sandbox.Host, address string) func(size int, text str
 	}
 	t.Cleanup(func() { c.Close() })
 	return func(size int, text string) bool {
-		c.SetDeadline(time.Now().Add(3*time.Second))
+		c.SetDeadline(time.Now().Add(3 * time.Second))
 		if _, err := c.Write(bytes.Repeat([]byte(text+" "), size)[:size]); err != nil {
 			t.Fatal(err)
 		}
