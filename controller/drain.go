@@ -99,18 +99,19 @@ func (s *session) balances(t *intent.Tenant) bool {
 	return len(t.LoadBalancers) > 0 && t.Mode != intent.Off && slices.ContainsFunc(t.Networks, here)
 }
 
-// note notes what a tenant's load balancers are by now.
+// note notes what a tenant's load balancers are by now. Of one that was not known nothing has just
+// changed: it has time until the others have been looked at.
 func (d *drainer) note(t *intent.Tenant, services drain.Services) {
 	known := d.of[t.ID()]
 	if known == nil {
-		known = &draining{}
-		d.of[t.ID()] = known
-	} else if known.services.Settles(services) {
-		known.tenant, known.services = t, services
+		d.of[t.ID()] = &draining{tenant: t, services: services, due: time.Now()}
 		return
 	}
+	settled := known.services.Settles(services)
 	known.tenant, known.services = t, services
-	known.changed, known.due = true, time.Now()
+	if !settled {
+		known.changed, known.due = true, time.Now()
+	}
 }
 
 // wait sets the clock for what has to be done next.

@@ -245,3 +245,20 @@ func TestConnectionsOfABackendThatHasFailedEndAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestATenantWhoseBackendsHaveChangedIsLookedAtBeforeThoseThatHaveNot(t *testing.T) {
+	now := time.Now()
+	d := newDrainer()
+	d.read, d.cost = now, 100*time.Millisecond
+	d.of["a"] = &draining{due: now.Add(-time.Second)}
+	d.of["b"] = &draining{due: now, changed: true}
+	if d.next() != d.of["b"] {
+		t.Error("it waits")
+	}
+	if after := d.when(d.of["b"]).Sub(now); after != 400*time.Millisecond {
+		t.Errorf("it is looked at after %v", after)
+	}
+	if after := d.when(d.of["a"]).Sub(now); after != 1900*time.Millisecond {
+		t.Errorf("the other one is looked at after %v", after)
+	}
+}
