@@ -7,6 +7,7 @@ import (
 
 	"weir/apps/fabric"
 	"weir/apps/firewall"
+	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
 	"weir/internal/reference"
@@ -21,7 +22,7 @@ func TestConjunctionsDecideAsProducts(t *testing.T) {
 	packets, conjunctions, saved := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
-		products, err := pipeline.Build(w.in, fabric.App, nat.App, firewall.Products)
+		products, err := pipeline.Build(w.in, fabric.App, nat.App, lb.App, firewall.Products)
 		if err != nil {
 			t.Fatal(err)
 		}

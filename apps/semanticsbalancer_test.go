@@ -36,7 +36,7 @@ func drawServices(t *rapid.T, tenant string, e *intent.Endpoint, number int) str
 // p is comes there, if there is one.
 func throughBalancer(m *intent.Model, p reference.Packet) (*intent.LoadBalancer, intent.LBPort, bool) {
 	for _, l := range m.Tenant(p.From.Tenant).LoadBalancers {
-		if !slices.ContainsFunc(l.Backends, func(b intent.Backend) bool { return b.Endpoint == p.To && b.IP == p.Dst }) {
+		if l.Name[0] != 'l' || !slices.ContainsFunc(l.Backends, func(b intent.Backend) bool { return b.Endpoint == p.To && b.IP == p.Dst }) { // others have more than one
 			continue
 		}
 		for _, port := range l.Ports {

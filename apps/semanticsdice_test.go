@@ -34,7 +34,7 @@ func drawModelWith(t *rapid.T, outside string) string {
 		endpoints[name] = d.endpoints
 	}
 	if outside == "" {
-		return s.String()
+		return addBalancers(t, s.String(), names, endpoints)
 	}
 	return drawTranslations(t, s.String(), names, endpoints)
 }
@@ -270,7 +270,8 @@ func pingsRouter(m *intent.Model, p reference.Packet) bool {
 			return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway == p.Dst })
 		})
 	})
-	return inside || slices.ContainsFunc(m.Bridges()[0].Externals, func(x *intent.External) bool {
+	balanced := slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return len(reference.BalancersAt(t, p.Dst)) > 0 })
+	return inside || balanced || slices.ContainsFunc(m.Bridges()[0].Externals, func(x *intent.External) bool {
 		return slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.Address == p.Dst })
 	})
 }

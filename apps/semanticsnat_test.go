@@ -38,24 +38,23 @@ func TestSemanticsOfNAT(t *testing.T) {
 				continue
 			}
 			state := rapid.SampledFrom(crossed).Draw(t, "state")
-			want := w.expected(c, state)
-			if got := w.forwarded(c, state, want); got != want.opinion {
-				w.disagree(t, w.crossing(c), state, want, "flowsim", got, stepsOf(w.sim.Send(w.crossing(c).Packet, nil)))
-			}
+			wants := w.possible(c, state)
+			w.eachChoice(t, c, state, wants)
 			if state != reference.Overflow {
-				if got, trace := tr.cross(t, w, c, state, want); got != want.path() {
-					w.disagree(t, w.crossing(c), state, want, "trace", got, trace)
-				}
+				tr.cross(t, w, c, state, wants)
 			}
 			n++
-			tally[want.kind(c)]++
+			tally[wants[0].kind(c)]++
 		}
 	})
 	t.Logf("%d packets: %v", n, tally)
 }
 
-// newTranslatingWorld draws a model with an outside.
+// newTranslatingWorld draws a model with an outside, or one that has load balancers, perhaps.
 func newTranslatingWorld(t *rapid.T) *world {
+	if rapid.IntRange(0, 5).Draw(t, "no outside") == 5 {
+		return drawnWorld(t, drawModelWith(t, ""))
+	}
 	return drawnWorld(t, drawModelWith(t, rapid.Custom(drawOutside).Filter(func(s string) bool { return s != "" }).Draw(t, "outside")))
 }
 
@@ -99,13 +98,26 @@ func (o crossedOpinion) kind(c crossing) string {
 	return in + ", passes " + kind
 }
 
-// expected asks the reference about a packet for the router.
-func (w *world) expected(c crossing, s reference.State) crossedOpinion {
-	way := w.router().Forward(c.Packet, c.by, s)
+// possible asks the reference about a packet for the router: for each backend that may get it.
+func (w *world) possible(c crossing, s reference.State) (all []crossedOpinion) {
+	r := w.router()
+	for _, b := range r.Backends(c.Packet, c.by) {
+		r.Backend = b
+		all = append(all, w.expected(r, c, s))
+	}
+	if all == nil {
+		all = append(all, w.expected(r, c, s))
+	}
+	return all
+}
+
+// expected asks a router of the reference about a packet.
+func (w *world) expected(r reference.Router, c crossing, s reference.State) crossedOpinion {
+	way := r.Forward(c.Packet, c.by, s)
 	o, came := w.said(way, c.by == nil), way
 	first := way // as if there was room
 	if s == reference.Overflow {
-		first = w.router().Forward(c.Packet, c.by, reference.New)
+		first = r.Forward(c.Packet, c.by, reference.New)
 	}
 	o.logged = o.tracked && s != reference.Invalid && (w.reports(first.Verdict) || w.logs(first.Audited))
 	last := lastOf(way, o.commit)
@@ -150,7 +162,7 @@ func (w *world) said(v reference.Way, inside bool) (o opinion) {
 	}
 	o.by, o.told = v.By, v.Told
 	switch {
-	case !v.Passes():
+	case !v.Passes() || v.Back:
 	case v.To != nil:
 		o.port = w.ports[v.To.ID()]
 	default:
@@ -182,8 +194,37 @@ func (w *world) classOf(v reference.Verdict) uint16 {
 
 func translatedBy(id intent.ID) string { return fmt.Sprintf(", translated by %s", id) }
 
-// forwarded asks package flowsim.
-func (w *world) forwarded(c crossing, s reference.State, want crossedOpinion) opinion {
+// eachChoice asks package flowsim, for what may be chosen. That is what the reference says, and if
+// a group chooses, all of it.
+func (w *world) eachChoice(t *rapid.T, c crossing, s reference.State, wants []crossedOpinion) {
+	of := 1
+	w.sending(c, s, func(n int) int { of = max(of, n); return 0 })
+	made := make([]bool, len(wants))
+	for i := 0; i < of; i += max(1, of/maxChoices) {
+		trace := w.sending(c, s, func(int) int { return i })
+		at := slices.IndexFunc(wants, func(want crossedOpinion) bool { return w.forwarded(trace, want) == want.opinion })
+		if at < 0 {
+			w.disagree(t, w.crossing(c), s, wants[0], "flowsim", w.forwarded(trace, wants[0]), fmt.Sprintf("choice %d of %d\n%s", i, of, stepsOf(trace)))
+		}
+		for j, want := range wants {
+			made[j] = made[j] || want.same(wants[at])
+		}
+	}
+	if i := slices.Index(made, false); i >= 0 && of <= maxChoices {
+		t.Fatalf("%s\n%s: nobody gets to %v, of %d choices", w.text, w.crossing(c).text(), wants[i].way.Seen, of)
+	}
+}
+
+// maxChoices is how many of the things that may be chosen are.
+const maxChoices = 32
+
+// same reports whether two opinions cannot be told apart.
+func (o crossedOpinion) same(as crossedOpinion) bool {
+	return o.opinion == as.opinion && (o.port == 0 || o.way.Seen.Dst == as.way.Seen.Dst && o.way.Seen.DstPort == as.way.Seen.DstPort)
+}
+
+// sending has package flowsim send a packet.
+func (w *world) sending(c crossing, s reference.State, choose func(n int) int) *flowsim.Trace {
 	f, ct := w.crossing(c), &flowsim.Tracker{}
 	f.Invalid = s == reference.Invalid
 	if s == reference.Overflow {
@@ -194,7 +235,11 @@ func (w *world) forwarded(c crossing, s reference.State, want crossedOpinion) op
 			}
 		}
 	}
-	trace := w.sim.Send(f.Packet, ct)
+	return w.sim.Choosing(choose).Send(f.Packet, ct)
+}
+
+// forwarded is flowsim's opinion, beside one that is wanted.
+func (w *world) forwarded(trace *flowsim.Trace, want crossedOpinion) opinion {
 	o := w.opinionOf(trace)
 	if want.port != 0 && o.port == want.port {
 		for _, out := range trace.Outputs {
@@ -224,20 +269,27 @@ func misfit(p *flowsim.Packet, want reference.Sight) string {
 // portsOf are the protocols that have ports, as datapath actions name them.
 var portsOf = map[uint8]string{reference.TCP: "tcp", reference.UDP: "udp", reference.SCTP: "sctp"}
 
-// cross asks Open vSwitch.
-func (tr *tracer) cross(t *rapid.T, w *world, c crossing, s reference.State, want crossedOpinion) (opinion, string) {
+// cross fails unless Open vSwitch does what is wanted.
+func (tr *tracer) cross(t *rapid.T, w *world, c crossing, s reference.State, wants []crossedOpinion) {
 	f := w.crossing(c)
 	out, err := tr.ctl.Call(t.Context(), "ofproto/trace", "br", f.text(), "--names", "--ct-next", ctNext[s])
 	if err != nil {
 		t.Fatalf("%s\n%s: %v", w.text, f.text(), err)
 	}
-	o := w.read(out)
+	if !slices.ContainsFunc(wants, func(want crossedOpinion) bool { return w.traced(f, out, want) == want.path() }) {
+		w.disagree(t, f, s, wants[0], "trace", w.traced(f, out, wants[0]), out)
+	}
+}
+
+// traced is Open vSwitch's opinion, beside one that is wanted.
+func (w *world) traced(f frame, trace string, want crossedOpinion) opinion {
+	o := w.read(trace)
 	if want.port != 0 && o.port == want.port {
 		seen := f.Packet
-		follow(&seen, out)
+		follow(&seen, trace)
 		o.odd += misfit(&seen, want.way.Seen)
 	}
-	return o.beside(want.opinion), out
+	return o.beside(want.opinion)
 }
 
 var (

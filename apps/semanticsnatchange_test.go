@@ -23,7 +23,7 @@ import (
 // a new start compiles, and a sweep says of each connection what the flows do with it.
 func TestSemanticsOfChangesOfNAT(t *testing.T) {
 	checks(t, 100, 1500)
-	var stay, end, calm int
+	var stay, end, balanced, calm int
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, ok := drawChangeOfNAT(t)
 		if !ok {
@@ -50,14 +50,18 @@ func TestSemanticsOfChangesOfNAT(t *testing.T) {
 		}
 		b.raiseOf(t, again)
 		for _, k := range open {
-			if b.goesOn(t, k, again) {
+			lives := b.goesOn(t, k, again)
+			if strings.Contains(string(k.want.way.As), "/loadbalancer/") {
+				balanced++
+			}
+			if lives {
 				stay++
 			} else {
 				end++
 			}
 		}
 	})
-	t.Logf("%d connections stay and %d end; %d changes take nothing back", stay, end, calm)
+	t.Logf("%d connections stay and %d end, %d of them a load balancer's; %d changes take nothing back", stay, end, balanced, calm)
 }
 
 // unranked is t without rules: those have the priorities that they had.
@@ -97,6 +101,9 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 	}
 	if strings.HasSuffix(string(k.want.first.As), "/exempt") && !w.exempted(k) {
 		return true // it is let out, and not answered (docs/nat.md)
+	}
+	if w.cutOff(k) {
+		return true // of a load balancer, the controller ends it (docs/loadbalancer.md)
 	}
 	if to := k.want.way.To; to != nil {
 		k.want.way.To = w.endpoint(to)
@@ -180,12 +187,12 @@ func (w *world) tenantOf(e *intent.Endpoint) *intent.Tenant {
 func (w *world) stillMakes(k talk) bool {
 	way, r := k.want.first, w.router()
 	if way.Then == nil {
-		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Keep, Both: way.Both})
+		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both})
 	}
 	on, as := k.Packet, k.made[0].Reply // as it is known between the two
 	on.From, on.Src, on.SrcPort = nil, as.Dst, as.DstPort
 	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: k.Dst, DstPort: k.DstPort, Keep: way.Keep}) &&
-		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, Keep: way.Then.Keep, Both: way.Then.Both})
+		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.Then.As, Keep: way.Then.Keep, Both: way.Then.Both})
 }
 
 // drawChangeOfNAT draws a model and one that differs from it in an object or two.
@@ -209,6 +216,7 @@ var editsOfNAT = [][2]string{
 	{"2001:db8::10\"", "2001:db8::11\""}, {", port: 80,", ", port: 443,"}, {", port: 80}", ", port: 443}"}, {"protocol: tcp", "protocol: udp"}, {"priority: 1,", "priority: 200,"}, {"priority: 200,", "priority: 1,"},
 	{", ports: 1024-65535", ""}, {", ports: 32768-40000", ", ports: 20000"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"}, {"tier: [app]", "tier: [db]"},
 	{", snat: always", ""}, {"ports: [79-443]", "ports: [80]"}, {", protocol: tcp}", "}"}, {"0.0.0.0/0", "203.0.113.0/24"}, {"203.0.113.5/32", "203.0.113.4/31"}, {"100.64.0.16\"", "100.64.0.17\""},
+	{", weight: 0", ""}, {", weight: 30", ", weight: 0"}, {"backends: [{endpoint: e00", "backends: [{endpoint: e02"}, {"algorithm: consistent", "algorithm: hash"}, {", targetPort: 443", ""}, {", snat: never", ""},
 	{", network: net0", ""}, {", network: net0", ", network: net1"}, {"/25", "/26"},
 }
 
@@ -217,7 +225,7 @@ func drawEditOfNAT(t *rapid.T, text string) string {
 	docs := strings.Split(text, "---\n")
 	var at []int
 	for i, d := range docs {
-		if strings.Contains(d, "kind: SNAT") || strings.Contains(d, "kind: FloatingIP") || strings.Contains(d, "kind: PortForward") {
+		if strings.Contains(d, "kind: SNAT") || strings.Contains(d, "kind: FloatingIP") || strings.Contains(d, "kind: PortForward") || strings.Contains(d, "kind: LoadBalancer") {
 			at = append(at, i)
 		}
 	}

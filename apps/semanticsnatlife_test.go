@@ -50,8 +50,9 @@ type talk struct {
 	w      *world
 	want   crossedOpinion
 	ct     *flowsim.Tracker
-	sent   frame // by who opens it
-	answer frame // by the receiver, to what it sees
+	sim    *flowsim.Switch // if not w's
+	sent   frame           // by who opens it
+	answer frame           // by the receiver, to what it sees
 	seen   flowsim.Tuple
 	made   []flowsim.Commit // by the first packet
 	trace  *flowsim.Trace   // of the last one
@@ -59,16 +60,33 @@ type talk struct {
 
 // open sends c, which opens a connection, if it can have answers.
 func (w *world) open(t *rapid.T, c crossing) (k talk, ok bool) {
-	want := w.expected(c, reference.New)
+	wants := w.possible(c, reference.New)
+	want := rapid.SampledFrom(wants).Draw(t, "who gets it")
 	if want.port == 0 || !isQuestion(c.Packet) || !w.answerable(c, want.way) || !w.knownAcross(c, want.first) {
 		return k, false
 	}
 	k = talk{crossing: c, w: w, want: want, ct: &flowsim.Tracker{}, sent: w.crossing(c)}
+	k.sim = w.choosing(c, want)
 	out := k.send(t, "the first packet", k.sent, want.port)
+	k.sim = nil
 	k.seen, _ = flowsim.TupleOf(out)
 	k.made = k.trace.Commits
 	k.answer = w.answerFrom(c, want, out)
 	return k, true
+}
+
+// choosing returns a switch that does with the first packet of c what is wanted, or nil. For what
+// comes after it nothing is chosen.
+func (w *world) choosing(c crossing, want crossedOpinion) *flowsim.Switch {
+	of := 1
+	w.sending(c, reference.New, func(n int) int { of = max(of, n); return 0 })
+	for i := range of {
+		choose := func(int) int { return i }
+		if w.forwarded(w.sending(c, reference.New, choose), want) == want.opinion {
+			return w.sim.Choosing(choose)
+		}
+	}
+	return w.sim
 }
 
 // knownAcross reports whether another tenant that a packet has come to has a way back to its sender:
@@ -141,7 +159,11 @@ func (k *talk) send(t *rapid.T, what string, f frame, port uint32) *flowsim.Pack
 }
 
 func (k *talk) count(t *rapid.T, what string, f frame, port uint32) (*flowsim.Packet, int) {
-	trace := k.w.sim.Send(f.Packet, k.ct)
+	sim := k.w.sim
+	if k.sim != nil {
+		sim = k.sim
+	}
+	trace := sim.Send(f.Packet, k.ct)
 	k.trace = trace
 	if got := delivered(trace); !slices.Equal(got, []uint32{port}) || len(trace.Odd) > 0 {
 		t.Fatalf("%s\n%s\n%s, %s: leaves by %v, not by %d %v\n%s", k.w.text, k.sent.text(), what, f.text(), got, port, trace.Odd, stepsOf(trace))

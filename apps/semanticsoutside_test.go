@@ -90,7 +90,9 @@ func (o outsideOf) some(hosts ...[2]int) (all []string) {
 func (d *dice) translation(n int, where outsideOf) {
 	always := d.one("both ends", "", "", "", ", snat: always")
 	to := fmt.Sprintf("endpoint: %s%s", d.one("to", d.endpoints...), d.one("which", "", "", "", ", ip: 10.0.0.127"))
-	switch d.one("kind", "SNAT", "SNAT", "FloatingIP", "PortForward") {
+	switch d.one("kind", "SNAT", "SNAT", "FloatingIP", "PortForward", "LoadBalancer", "LoadBalancer") {
+	case "LoadBalancer":
+		d.balancer(n, where)
 	case "SNAT":
 		spec := " {priority: " + d.one("priority", "1", "100", "200") + d.one("network", "", "", ", network: net0", ", network: net1")
 		if from := d.selector("from", true, nil); from != "" && rapid.Bool().Draw(d.T, "from some") {
@@ -186,22 +188,22 @@ func (w *world) crossing(c crossing) frame {
 	return f
 }
 
-// drawCrossing draws a packet for the router, if the model has an outside.
+// drawCrossing draws a packet for the router.
 func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	externals := m.Bridges()[0].Externals
-	if len(externals) == 0 {
-		return c, false
-	}
 	tenant := rapid.SampledFrom(m.Tenants()).Draw(t, "tenant")
-	mapped := mappings(m.Tenants())
-	var sources []netip.Addr
-	if c.From = rapid.SampledFrom(append([]*intent.Endpoint{nil, nil}, tenant.Endpoints...)).Draw(t, "sender"); c.From == nil {
+	var sources, mapped []netip.Addr
+	senders := slices.Clone(tenant.Endpoints)
+	if len(externals) > 0 {
+		senders = append([]*intent.Endpoint{nil, nil}, senders...)
+	}
+	if c.From = rapid.SampledFrom(senders).Draw(t, "sender"); c.From == nil {
 		c.by = rapid.SampledFrom(externals).Draw(t, "outside")
 		sources = sourcesOutside
 	} else {
 		sources = slices.Concat(c.From.IPs, c.From.IPs, c.From.IPs, ownAddresses(c.From), addresses("10.0.0.99"))
 	}
-	if len(mapped) > 0 && rapid.IntRange(0, 7).Draw(t, "whatever family") < 7 {
+	if mapped = mappings(m.Tenants(), c.From); len(mapped) > 0 && rapid.IntRange(0, 7).Draw(t, "whatever family") < 7 {
 		has := func(four bool) bool {
 			return slices.ContainsFunc(mapped, func(a netip.Addr) bool { return a.Is4() == four })
 		}
@@ -220,7 +222,7 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	switch kind := rapid.IntRange(0, 9).Draw(t, "target"); {
 	case slices.ContainsFunc(mapped, possible) && (kind%2 == 0 || c.From == nil && kind < 9):
 		targets = mapped
-	case c.From == nil && kind < 8:
+	case c.From == nil && kind < 8, len(externals) == 0 && kind < 9:
 		return c, false
 	case kind == 9:
 		targets = ownAddresses(rapid.SampledFrom(tenant.Endpoints).Draw(t, "receiver"))
@@ -230,12 +232,11 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	c.Dst = rapid.SampledFrom(targets).Draw(t, "destination")
 	drawService(t, &c.Packet)
-	if forwards := forwardsOf(m, c.Dst); len(forwards) > 0 && rapid.IntRange(0, 3).Draw(t, "stray service") > 0 {
-		f := rapid.SampledFrom(forwards).Draw(t, "forward")
-		number, _ := f.Protocol.Number()
-		c.Protocol, c.Type, c.Code = number, 0, 0
+	if services := askedAt(m, c.Dst); len(services) > 0 && rapid.IntRange(0, 3).Draw(t, "stray service") > 0 {
+		s := rapid.SampledFrom(services).Draw(t, "service")
+		c.Protocol, c.Type, c.Code = s.protocol, 0, 0
 		c.SrcPort = rapid.SampledFrom(edges).Draw(t, "source port")
-		c.DstPort = rapid.SampledFrom([]uint16{f.Ports.Lo, f.Ports.Hi}).Draw(t, "forwarded port")
+		c.DstPort = rapid.SampledFrom([]uint16{s.lo, s.hi}).Draw(t, "port that is asked")
 	}
 	return c, !pingsRouter(m, c.Packet)
 }
@@ -248,18 +249,6 @@ var (
 		"2001:db8::5", "2001:db8::5", "2001:db8::6", "2001:db8:77::1", "2001:db8:77::1", "fd00:1::c8")
 )
 
-// forwardsOf returns the forwards of an address.
-func forwardsOf(m *intent.Model, a netip.Addr) (all []*intent.PortForward) {
-	for _, t := range m.Tenants() {
-		for _, f := range t.PortForwards {
-			if f.Address == a {
-				all = append(all, f)
-			}
-		}
-	}
-	return all
-}
-
 func addresses(texts ...string) (all []netip.Addr) {
 	for _, s := range texts {
 		all = append(all, netip.MustParseAddr(s))
@@ -267,8 +256,9 @@ func addresses(texts ...string) (all []netip.Addr) {
 	return all
 }
 
-// mappings are the addresses that tenants have outside: of a pool the first and the last.
-func mappings(tenants []*intent.Tenant) (all []netip.Addr) {
+// mappings are the addresses that tenants have outside, of a pool the first and the last, and
+// those of load balancers that a sender may reach.
+func mappings(tenants []*intent.Tenant, from *intent.Endpoint) (all []netip.Addr) {
 	for _, t := range tenants {
 		for _, s := range t.SNATs {
 			for _, p := range s.Pools {
@@ -282,6 +272,11 @@ func mappings(tenants []*intent.Tenant) (all []netip.Addr) {
 		}
 		for _, f := range t.PortForwards {
 			all = append(all, slices.Repeat([]netip.Addr{f.Address}, 8)...)
+		}
+		for _, l := range t.LoadBalancers {
+			if !l.Inside() || from != nil && from.Tenant == t.Name {
+				all = append(all, slices.Repeat([]netip.Addr{l.Address}, 8)...)
+			}
 		}
 	}
 	slices.Reverse(all) // what comes first is drawn more often

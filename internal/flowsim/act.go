@@ -77,8 +77,8 @@ func (r *run) write(p *Packet, a ofproto.Action) bool {
 	case ofproto.Learn: // the tables stay as they are; only that there was room for the flow is said
 		p.putPart(a.Result, word{0, 1})
 		return a.Result.Field != 0
-	case ofproto.Multipath: // of the links that may be chosen it takes the first
-		p.putPart(a.Dst, word{})
+	case ofproto.Multipath:
+		p.putPart(a.Dst, word{0, uint64(r.sw.choice(int(a.Links)))})
 		return Modelled(a.Dst.Field)
 	case ofproto.WriteMetadata:
 		p.put(ofproto.Metadata, word{0, a.Value}, word{0, a.Mask})
@@ -146,8 +146,8 @@ func (r *run) apart(p Packet, actions []ofproto.Action, at ofproto.Table, depth 
 	r.stack = stack
 }
 
-// group gives each bucket of a group of type all a copy; of the other types the first
-// bucket counts, which is one that a switch might choose.
+// group gives each bucket of a group of type all a copy; of the other types one bucket
+// counts, which is one that a switch might choose.
 func (r *run) group(p *Packet, id uint32, at ofproto.Table, depth int) {
 	g, ok := r.sw.groups[id]
 	if !ok {
@@ -157,6 +157,7 @@ func (r *run) group(p *Packet, id uint32, at ofproto.Table, depth int) {
 	buckets := g.Buckets
 	if g.Type == ofproto.GroupSelect {
 		buckets = weighted(buckets)
+		buckets = buckets[r.sw.choice(len(buckets)):]
 	}
 	if g.Type != ofproto.GroupAll && len(buckets) > 1 {
 		buckets = buckets[:1]

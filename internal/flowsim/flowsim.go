@@ -26,6 +26,23 @@ import (
 type Switch struct {
 	tables [256]*table
 	groups map[uint32]ofproto.Group
+	choose func(n int) int
+}
+
+// Choosing returns a switch like s that does not take the first of what a switch may choose, which
+// are n buckets of a group, or links: choose says which, and is asked for each anew.
+func (s *Switch) Choosing(choose func(n int) int) *Switch {
+	other := *s
+	other.choose = choose
+	return &other
+}
+
+// choice is which of n is chosen.
+func (s *Switch) choice(n int) int {
+	if s.choose == nil || n == 0 {
+		return 0
+	}
+	return s.choose(n) % n
 }
 
 // New returns a switch that has t.

@@ -192,3 +192,23 @@ func BenchmarkSend(b *testing.B) {
 		}
 	}
 }
+
+func TestWhatASwitchMayChooseIsSaid(t *testing.T) {
+	s := bridge(t, "tcp,actions=group:1", "udp,actions=multipath(nw_src,0,modulo_n,3,0,reg9[0..7]),resubmit(,1)",
+		"table=1,reg9=0,actions=2", "table=1,reg9=1,actions=3", "table=1,reg9=2,actions=4",
+		"group_id=1,type=select,bucket=weight:1,actions=2,bucket=weight:0,actions=9,bucket=weight:3,actions=3,bucket=weight:1,actions=4")
+	udp := syn("10.0.0.2", 80)
+	udp.SetUint(ofproto.IPProto, 17)
+	for name, p := range map[string]Packet{"buckets that have a weight": syn("10.0.0.2", 80), "links": udp} {
+		for i, want := range []string{"port 2", "port 3", "port 4"} {
+			asked := 0
+			got := said(s.Choosing(func(n int) int { asked = n; return i }).Send(p, nil))
+			if got != want || asked != 3 {
+				t.Errorf("%s: the choice %d of %d is %s, want %s of 3", name, i, asked, got, want)
+			}
+		}
+		if got := said(s.Send(p, nil)); got != "port 2" {
+			t.Errorf("%s: without a choice it is %s, not the first", name, got)
+		}
+	}
+}

@@ -12,8 +12,9 @@ type Mapping struct {
 	Src     netip.Addr // as its receiver sees it
 	Dst     netip.Addr
 	DstPort uint16
-	Both    bool // its receiver sees its gateway
-	Keep    bool // its policy wants it to live on
+	As      intent.ID // what its label says that it was opened to
+	Both    bool      // its receiver sees its gateway
+	Keep    bool      // its policy wants it to live on
 }
 
 // Keeps reports whether a connection that p has opened is to go on: policy has nothing against
@@ -25,7 +26,7 @@ func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 	if t == nil || x != nil && Inside(t, p.Src) || p.From != nil && !MayBe(t, p.From, p.Src) {
 		return false
 	}
-	w := r.aim(t, p)
+	w := r.stands(t, p, m)
 	if w.Seen.Dst != m.Dst || w.Seen.DstPort != m.DstPort || m.Both && !w.Both {
 		return false
 	}
@@ -42,6 +43,17 @@ func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 		return false
 	}
 	return q.To != nil || r.mayBe(t, p, m.Src)
+}
+
+// stands is aim for a connection that there is: to a port of a load balancer, whichever backend
+// it has.
+func (r Router) stands(t *intent.Tenant, p Packet, m Mapping) Way {
+	w := r.aim(t, p)
+	l, port := r.serving(t, p)
+	if w.As == "" && l != nil && m.As == serviceOf(l, port) {
+		w.As, w.Both, w.Seen.Dst, w.Seen.DstPort = m.As, l.SNAT == intent.SNATAlways, m.Dst, m.DstPort
+	}
+	return w
 }
 
 // mayBe reports whether something translates who sends p to an address.

@@ -13,6 +13,7 @@ import (
 //	from outside ── somebody's address? ─┐
 //	                                     ▼
 //	             a floating IP or a forwarded port? ── the endpoint's address and port
+//	             a port of a load balancer? ── that of a backend that has a weight; of none: dropped
 //	                                     ▼
 //	             whose is that address? ── an endpoint's: policy of both ends, passes
 //	                                     ▼ nobody's
@@ -26,6 +27,7 @@ type Way struct {
 	Lost    bool             // it would leave, and nobody knows the MAC address of who is next
 	As      intent.ID        // what translates it, or exempts it from that; empty: nothing
 	Both    bool             // the endpoint sees it as its gateway's
+	Back    bool             // the endpoint would get what it has sent itself, and gets nothing
 	Audited intent.ID        // whom it has been let past, in an audit, to be stopped for something else
 	Then    *Way             // in another tenant of the bridge, if it is for an address of that
 	Seen    Sight            // as its receiver sees it
@@ -68,6 +70,8 @@ type Router struct {
 	Model  *intent.Model
 	Bridge *intent.Bridge
 	Known  func(*intent.External, netip.Addr) bool // has a host on a link said its MAC address?
+
+	Backend intent.Backend // which is chosen of those that may be, if it is one of them
 }
 
 // Forward says what becomes of a packet that is sent to r in a state of its connection, which
@@ -88,6 +92,10 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 	w := Way{Seen: sightOf(p)}
 	if s != Invalid {
 		w = r.aim(t, p)
+		if nobody, told := r.balance(t, p, &w); nobody {
+			w.Verdict = Verdict{Result: Denied, Told: told}
+			return w
+		}
 	}
 	q := p
 	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
@@ -101,7 +109,7 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 		if w.As != "" && w.Result == Known { // what is not remembered is not translated
 			w.Verdict = Verdict{Result: Denied}
 		}
-		w.mirror(q)
+		w.mirror(t, q)
 		return w
 	}
 	return r.leave(t, q, w, s)
@@ -263,12 +271,15 @@ func sightOf(p Packet) Sight {
 }
 
 // mirror has who has reached itself see somebody else, and who is to see its gateway that.
-func (w *Way) mirror(q Packet) {
+func (w *Way) mirror(t *intent.Tenant, q Packet) {
 	if w.Both {
 		w.Seen.Sources = []intent.AddrRange{gatewayOf(q.To, q.Dst)}
 		return
 	}
-	if q.From != q.To || q.Src != q.Dst {
+	if q.From != q.To {
+		return
+	}
+	if w.Back = !ReachesItself(t, q.Dst); w.Back || q.Src != q.Dst {
 		return
 	}
 	from := Mirror4
@@ -307,7 +318,8 @@ func Has(t *intent.Tenant, x *intent.External, a netip.Addr) bool {
 		}
 	}
 	return slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.Address == a && f.External == x.Network }) ||
-		slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool { return f.Address == a && f.External == x.Network })
+		slices.ContainsFunc(t.PortForwards, func(f *intent.PortForward) bool { return f.Address == a && f.External == x.Network }) ||
+		slices.ContainsFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.Address == a && l.External == x.Network })
 }
 
 // wayTo returns the outside by which an address is reached, by the longest prefix.
