@@ -45,6 +45,8 @@ type Conn interface {
 	FlushConnections(ctx context.Context, flushes []ofproto.CTFlush) error
 	// PacketIns returns the packets that flows send to the controller.
 	PacketIns() <-chan ofproto.PacketIn
+	// Barrier returns once the switch has done all that it was sent before.
+	Barrier(ctx context.Context) error
 	// PacketOut sends a packet.
 	PacketOut(ctx context.Context, p ofproto.PacketOut) error
 	// FlowMods counts the modifications sent.

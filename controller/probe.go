@@ -3,9 +3,11 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"weir/apps/pipeline"
 	"weir/health"
@@ -20,10 +22,13 @@ type probing struct {
 	stop    context.CancelFunc
 	monitor *health.Monitor
 	loads   *health.Monitor
+	pulse   pulse
+	beats   sync.WaitGroup
 
-	model *intent.Model // for which all else is
-	ports []pipeline.Port
-	said  map[health.Key]bool // who Run knows to be asked; nil: it has not been told
+	model   *intent.Model // for which all else is
+	ports   []pipeline.Port
+	beating bool
+	said    map[health.Key]bool // who Run knows to be asked; nil: it has not been told
 
 	mu     sync.RWMutex // guards what follows
 	byTag  map[uint32]*asker
@@ -77,6 +82,7 @@ func (s *session) beginProbing(ctx context.Context) (end func()) {
 	return func() {
 		p.stop()
 		<-done
+		p.beats.Wait()
 		p.monitor.Close()
 		p.loads.Close()
 		for _, a := range p.byTag {
@@ -131,10 +137,21 @@ var errNobodyAsks = errors.New("nobody can be asked in its network")
 
 // ask asks a backend how it is.
 func (p *probing) ask(ctx context.Context, c health.Check) error {
-	if a := p.of(c.Tenant); a != nil {
-		return a.Ask(ctx, c)
+	a, began := p.of(c.Tenant), time.Now()
+	if a == nil {
+		return errNobodyAsks
 	}
-	return errNobodyAsks
+	err := a.Ask(ctx, c)
+	return p.believed(began, c, err, ctx.Err() != nil)
+}
+
+// believed returns the error of a check that began, if it may be for the backend: if it is not that
+// there was no answer, or not half of the time that there was for one was lost here.
+func (p *probing) believed(began time.Time, c health.Check, err error, noAnswer bool) error {
+	if err != nil && noAnswer && p.pulse.lost(began, time.Now()) > time.Duration(c.Health.Timeout)/2 {
+		return fmt.Errorf("%w: %w", health.ErrNotAsked, err)
+	}
+	return err
 }
 
 // askLoad asks a backend how busy it is.
@@ -176,6 +193,10 @@ func (s *session) probe(ctx context.Context) error {
 	}
 	if err := p.settle(s.conn, askings); err != nil {
 		return err
+	}
+	if len(checks) > 0 && !p.beating {
+		p.beating = true
+		p.beats.Go(func() { p.pulse.beat(p.ctx, s.conn.Barrier) })
 	}
 	p.monitor.Set(checks)
 	p.loads.Set(loads)

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -21,6 +22,10 @@ type Monitor struct {
 	mu   sync.Mutex
 	runs map[string]*run
 }
+
+// ErrNotAsked is what a question came to that may never have reached the backend, or its answer
+// never us: it counts for nothing.
+var ErrNotAsked = errors.New("it could not be asked")
 
 // A run is one backend that is asked, and for whom.
 type run struct {
@@ -133,6 +138,9 @@ func (m *Monitor) askOnce(ctx context.Context, r *run) {
 	timed, cancel := context.WithTimeout(ctx, r.check.timeout())
 	defer cancel()
 	load, err := m.ask(timed, r.check)
+	if errors.Is(err, ErrNotAsked) {
+		return
+	}
 	if ctx.Err() != nil || !r.tally.count(err == nil, time.Now()) && !(m.each && r.tally.up && err == nil) {
 		return
 	}

@@ -3,8 +3,10 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,6 +209,35 @@ func TestCloseDoesNotWaitForAnAnswer(t *testing.T) {
 		m.Close()
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+func TestWhatWasNotAskedCountsForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, b := newWorld(), backendAt(1)
+		var lost atomic.Bool
+		m := NewMonitor(func(ctx context.Context, c Check) error {
+			err := w.ask(ctx, c)
+			if lost.Load() {
+				return fmt.Errorf("%w: %w", ErrNotAsked, err)
+			}
+			return err
+		}, w.tell)
+		defer m.Close()
+		k := Key{"t/loadbalancer/one", b}
+		m.Set(map[Key]Check{k: checkOf(b)})
+		time.Sleep(5 * time.Second)
+		w.silence(b, true)
+		lost.Store(true)
+		time.Sleep(time.Minute)
+		if !w.last(k).Up {
+			t.Error("it is down although nobody could ask it")
+		}
+		lost.Store(false)
+		time.Sleep(8 * time.Second)
+		if w.last(k).Up {
+			t.Error("it is up although it does not answer")
 		}
 	})
 }

@@ -106,7 +106,7 @@ var looking = pace
 
 // asked has backends asked in tests: a silent one is out after three intervals of four steps.
 func asked(kind string) string {
-	return fmt.Sprintf("health: {%s, interval: %v, timeout: %v, fall: 3, rise: 2}", kind, 4*pace, 2*pace)
+	return fmt.Sprintf("health: {%s, interval: %dms, timeout: %dms, fall: 3, rise: 2}", kind, (4 * pace).Milliseconds(), (2 * pace).Milliseconds())
 }
 
 // TestOL07BackendsThatFail has a server stopped, and a link go dead without a word: each is out
@@ -449,4 +449,89 @@ func TestWeightsFollowConnections(t *testing.T) {
 	if got := states(n, "t/loadbalancer/web"); !strings.HasSuffix(got[1], " 100") {
 		t.Errorf("%v", got)
 	}
+}
+
+// TestStormWithChecks is the storm through load balancers whose backends are asked how they are and how busy,
+// while one of them fails and comes back, and policy is replaced: what is open goes on, and what is new
+// goes to others.
+func TestStormWithChecks(t *testing.T) {
+	asked := fmt.Sprintf(", onRemove: keep, health: {type: tcp, port: 9000, interval: %dms, timeout: %dms, fall: 2, rise: 1}", (5 * pace).Milliseconds(), (4 * pace).Milliseconds())
+	lb := func(name, address, more string) string {
+		return balancer(name, "address: "+address+", ports: [{port: 80, protocol: tcp, targetPort: 8080}], backends: [{endpoint: h2}, {endpoint: h3}, {endpoint: h4}]"+more+asked)
+	}
+	model := balancedModel(lb("hash", "10.1.1.64", ""), lb("consistent", "10.1.1.65", ", algorithm: consistent, load: {type: connections, interval: 1s}"),
+		lb("gateway", "10.1.1.66", ", snat: always"), lb("hash6", `"fd00:1::64"`, ""))
+	n := ovstest.New(t)
+	h1 := n.Host("h1", mac(1), []string{"10.1.1.11/24", "fd00:1::11/64"}, "10.1.1.1", "fd00:1::1")
+	var hosts []*sandbox.Host
+	for i := 2; i <= 4; i++ {
+		hosts = append(hosts, n.Host(fmt.Sprintf("h%d", i), mac(i), []string{fmt.Sprintf("10.2.1.%d/24", 10+i), fmt.Sprintf("fd00:2::%d/64", 10+i)}, "10.2.1.1", "fd00:2::1"))
+	}
+	n.Run(model)
+	for i, h := range hosts {
+		for _, ip := range []string{fmt.Sprintf("10.2.1.%d", 12+i), fmt.Sprintf("[fd00:2::%d]", 12+i)} {
+			echo(t, h, ip+":8080")
+			if i > 0 {
+				serveUntil(t, h, ip+":9000", "")
+			}
+		}
+	}
+	for _, name := range []string{"hash", "consistent", "gateway"} {
+		know(t, n, "t/loadbalancer/"+name, "10.2.1.12 down 0", "10.2.1.13 up 100", "10.2.1.14 up 100")
+	}
+	know(t, n, "t/loadbalancer/hash6", "fd00:2::12 down 0", "fd00:2::13 up 100", "fd00:2::14 up 100")
+	before := len(n.Weir.Log())
+	stop := comeAndGo(t, hosts[0], "10.2.1.12:9000", "[fd00:2::12]:9000")
+	newStorm(t, []stormPath{
+		{name: "hash", from: h1, address: "10.1.1.64:80"},
+		{name: "consistent", from: h1, address: "10.1.1.65:80"},
+		{name: "snat: always", from: h1, address: "10.1.1.66:80"},
+		{name: "IPv6", from: h1, address: "[fd00:1::64]:80"},
+		{name: "a backend itself", from: hosts[1], address: "10.1.1.64:80"},
+		{name: "a backend itself, snat: always", from: hosts[1], address: "10.1.1.66:80"},
+	}...).blow(t, n, stormTime(t)/4, func(edit int) {
+		n.Weir.Apply(model + []string{unrest[1], ""}[edit%2])
+	})
+	stop()
+	log := n.Weir.Log()[before:]
+	t.Logf("%d times a backend came, %d times it went", strings.Count(log, "a backend is well"), strings.Count(log, "a backend is not well"))
+	for _, b := range []string{"10.2.1.13", "10.2.1.14", `"fd00:2::13"`, `"fd00:2::14"`} {
+		if strings.Contains(log, `is not well, and gets no new connections" backend=`+b) {
+			t.Errorf("%s has been taken for one that is not well", b)
+		}
+	}
+}
+
+// comeAndGo has a host listen at addresses for some intervals, and not for some, until it is stopped.
+func comeAndGo(t *testing.T, h *sandbox.Host, addresses ...string) (stop func()) {
+	end, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(20 * pace)
+		defer tick.Stop()
+		var open []net.Listener
+		for {
+			if len(open) == 0 {
+				for _, a := range addresses {
+					if l, err := h.Listen("tcp", a); err == nil {
+						open = append(open, l)
+					}
+				}
+			} else {
+				for _, l := range open {
+					l.Close()
+				}
+				open = nil
+			}
+			select {
+			case <-tick.C:
+			case <-end:
+				for _, l := range open {
+					l.Close()
+				}
+				return
+			}
+		}
+	}()
+	return func() { close(end); <-done }
 }
