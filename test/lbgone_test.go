@@ -307,3 +307,16 @@ func fatesOf(all []net.Conn, speak bool) (f fates) {
 	}
 	return f
 }
+
+// TestAClientIsToldThatNoBackendIsLeft is onRemove: reset where the load balancer itself refuses
+// what comes.
+func TestAClientIsToldThatNoBackendIsLeft(t *testing.T) {
+	const more = ", onRemove: reset, whenEmpty: reject"
+	n, h1, _ := echoing(t, drained("{endpoint: h2}", more))
+	session := opened(t, h1, "10.1.1.64:90")
+	n.Weir.Apply(drained("", more))
+	session.SetDeadline(time.Now().Add(ovstest.Patience))
+	if _, err := session.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+		t.Error(err)
+	}
+}
