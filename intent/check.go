@@ -44,7 +44,9 @@ func (c *checker) all() error {
 	c.policies()
 	c.nat()
 	c.balancers()
-	c.clashes()
+	if !c.quick {
+		c.clashes()
+	}
 	c.sort()
 	if len(c.problems) == 0 && !c.spec.unsound {
 		c.problems = c.refused
@@ -97,6 +99,7 @@ type checker struct {
 	owners     map[string]map[netip.Addr]*Endpoint // by tenant, made when it is first asked for
 	byLabel    map[string]map[string][]*Endpoint   // by tenant and "key=value", likewise
 	hints      int
+	quick      bool // it is enough to know that something is wrong; what clashes is looked for elsewhere
 	problems   Problems
 	refused    Problems // what is not compiled yet: only said if there is nothing else
 }

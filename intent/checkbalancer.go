@@ -174,6 +174,9 @@ const maxPlaces = 8
 
 // writeBalancer notes where l says what may clash with others.
 func (c *checker) writeBalancer(l *LoadBalancer, s balancerSpec) {
+	if c.quick {
+		return
+	}
 	w := written{ports: s.portsAt, place: s.place}
 	if s.address.set {
 		w.addresses = single(s.address)

@@ -365,6 +365,9 @@ func (c *checker) clash(x clash) {
 
 // write notes where an object says what may clash.
 func (c *checker) write(id ID, w written) {
+	if c.quick {
+		return
+	}
 	w.order = len(c.written)
 	c.written[id] = w
 }

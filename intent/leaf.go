@@ -105,7 +105,7 @@ func (k *kept) withOther(x change) *kept {
 // check leaves of it later.
 func (c *checker) kept() *kept {
 	t := c.model.tenants[0]
-	c.spec, c.written = Spec{}, map[ID]written{}
+	c.spec = Spec{}
 	return &kept{t, c.model.at[t.Name], c}
 }
 

@@ -102,6 +102,9 @@ func diff[V any](want, have []V, by keyed[V]) (put, del []V) {
 		switch {
 		case x.replaced[i]:
 		case found[i] == 0 || !by.equal(&want[i], &have[found[i]-1]):
+			if more := len(want) - len(have); put == nil && more > 0 { // so many at least, if none has the key of another
+				put = make([]V, 0, more)
+			}
 			put = append(put, want[i])
 		}
 	}

@@ -182,7 +182,8 @@ type exit struct {
 
 // claimed returns what a tenant's other translations bring on a bridge.
 func (t *TenantSite) claimed(bridge string) claims {
-	c := claims{map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
+	addresses := make(map[netip.Addr]bool, len(t.LoadBalancers))
+	c := claims{addresses, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
 	if len(t.Outsides) == 0 {
 		return c
 	}
