@@ -25,10 +25,11 @@ type probing struct {
 	pulse   pulse
 	beats   sync.WaitGroup
 
-	model   *intent.Model // for which all else is
-	ports   []pipeline.Port
-	beating bool
-	said    map[health.Key]bool // who Run knows to be asked; nil: it has not been told
+	model     *intent.Model // for which all else is
+	ports     []pipeline.Port
+	beating   bool
+	stretched float64             // how many times as long intervals are as they are written
+	said      map[health.Key]bool // who Run knows to be asked; nil: it has not been told
 
 	mu     sync.RWMutex // guards what follows
 	byTag  map[uint32]*asker
@@ -194,6 +195,7 @@ func (s *session) probe(ctx context.Context) error {
 	if err := p.settle(s.conn, askings); err != nil {
 		return err
 	}
+	s.stretch(checks, loads)
 	if len(checks) > 0 && !p.beating {
 		p.beating = true
 		p.beats.Go(func() { p.pulse.beat(p.ctx, s.conn.Barrier) })
@@ -205,6 +207,20 @@ func (s *session) probe(ctx context.Context) error {
 	}
 	p.said = keys
 	return s.send(ctx, probesSet{s.bridge, inquiry{in.Model, keys}})
+}
+
+// answersPerSecond is how many packets of answers a bridge is to hand on in a second: half of what it
+// hands to its controller in all (controller_rate_limit).
+const answersPerSecond = 500
+
+// stretch has backends asked less often, where they are so many that answers would be lost.
+func (s *session) stretch(lists ...map[health.Key]health.Check) {
+	factor := health.Stretch(answersPerSecond, lists...)
+	if factor > 1 && factor != s.probing.stretched {
+		s.config.Log.WithField("bridge", s.name).WithField("times", fmt.Sprintf("%.1f", factor)).
+			Warn("so many backends are asked how they are that each interval is so many times as long as it is written: the bridge could not hand on all answers")
+	}
+	s.probing.stretched = factor
 }
 
 func sameList[T any](a, b []T) bool {

@@ -535,3 +535,83 @@ func comeAndGo(t *testing.T, h *sandbox.Host, addresses ...string) (stop func())
 	}()
 	return func() { close(end); <-done }
 }
+
+// TestBackendsOutliveARestartOfOVS starts ovs-vswitchd anew: no backend is taken for one that is not well.
+func TestBackendsOutliveARestartOfOVS(t *testing.T) {
+	n, h1, hosts := balanced(t, balancedModel(balancer("web",
+		"address: 10.1.1.64, ports: [{port: 8000, protocol: tcp}], backends: [{endpoint: h2}, {endpoint: h3}, {endpoint: h4}], "+asked("type: tcp")),
+		policy("t", "more", "{name: more, direction: ingress, action: allow, protocol: tcp, ports: [8000]}")))
+	for _, i := range []int{0, 1} {
+		serveUntil(t, hosts[i], fmt.Sprintf("10.2.1.%d:8000", 12+i), hosts[i].Name)
+	}
+	become(t, n, "t/loadbalancer/web", "10.2.1.12 up 100", "10.2.1.13 up 100", "10.2.1.14 down 0")
+	before := len(n.Weir.Log())
+	n.RestartVswitchd()
+	n.Weir.Programmed(1)
+	become(t, n, "t/loadbalancer/web", "10.2.1.12 up 100", "10.2.1.13 up 100", "10.2.1.14 down 0")
+	served(t, h1, "10.1.1.64:8000", 20)
+	know(t, n, "t/loadbalancer/web", "10.2.1.12 up 100", "10.2.1.13 up 100", "10.2.1.14 down 0")
+	if log := n.Weir.Log()[before:]; strings.Contains(log, "is not well") || strings.Contains(log, "no backend takes") {
+		t.Error(log)
+	}
+}
+
+// TestMoreBackendsThanABridgeCanAsk asks 1,200 times a second if it may: less often is said in the log, and
+// nobody who is well is taken for one that is not.
+func TestMoreBackendsThanABridgeCanAsk(t *testing.T) {
+	if os.Getenv("WEIR_DATAPATH") != "" {
+		t.Skip("what is asked for is the work of the daemon, for which a guest has too little of a processor")
+	}
+	var more []string
+	for i := range 400 {
+		more = append(more, balancer(fmt.Sprint("lb", i), fmt.Sprintf("address: 10.1.1.64, ports: [{port: %d, protocol: tcp, targetPort: 80}], backends: [{endpoint: h2}, {endpoint: h3}, {endpoint: h4}], health: {type: tcp, interval: %dms, timeout: 500ms}", 1000+i, 1000+i)))
+	}
+	n, _, _ := balanced(t, balancedModel(more...))
+	ovstest.Eventually(t, "all are well", func() error { return allUp(n, 1200) })
+	before, asked := len(n.Weir.Log()), answersOf(t, n)
+	ovstest.Eventually(t, "each is asked twice more", func() error {
+		if now := answersOf(t, n); now < asked+3000 {
+			return fmt.Errorf("%d answers, %d before", now, asked)
+		}
+		return nil
+	})
+	if err := allUp(n, 1200); err != nil || strings.Contains(n.Weir.Log()[before:], "is not well") {
+		t.Error("backends that are well are taken for such as are not: ", err)
+	}
+	if !strings.Contains(n.Weir.Log(), "so many backends are asked") {
+		t.Error("the log does not say that they are asked less often")
+	}
+}
+
+// allUp returns an error unless so many backends are well.
+func allUp(n *ovstest.Net, want int) error {
+	s, err := n.Weir.Status()
+	if err != nil {
+		return err
+	}
+	up := 0
+	for _, b := range s.Backends {
+		if b.Health == "up" {
+			up++
+		}
+	}
+	if up != want {
+		return fmt.Errorf("%d are up, want %d", up, want)
+	}
+	return nil
+}
+
+// answersOf returns how many packets backends have answered.
+func answersOf(t *testing.T, n *ovstest.Net) uint64 {
+	t.Helper()
+	s, err := n.Weir.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range s.Bridges[0].Meters {
+		if m.ID == "t/probes" {
+			return m.Packets
+		}
+	}
+	return 0
+}
