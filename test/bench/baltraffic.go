@@ -129,6 +129,16 @@ func (b balanced) group(ctx context.Context, f forwarding, from *sandbox.Host, w
 	return err
 }
 
+// portsFor returns the source ports for an address: to the backends, which both addresses stand for, each port is
+// to be one of a connection.
+func portsFor(address string) (first, last int) {
+	const half = (manyFirst + manyLast) / 2
+	if address == slotsVIP {
+		return half + 1, manyLast
+	}
+	return manyFirst, half
+}
+
 // path is the traffic from a host to an address: its figures are those of some paths.
 func (b balanced) path(ctx context.Context, f forwarding, from *sandbox.Host, to string, names ...string) error {
 	target := netip.AddrPortFrom(netip.MustParseAddr(to), connectPort)
@@ -138,7 +148,8 @@ func (b balanced) path(ctx context.Context, f forwarding, from *sandbox.Host, to
 	if _, err := f.Appctl("dpif-netdev/pmd-stats-clear"); err != nil {
 		return err
 	}
-	r, err := b.burst(ctx, f, from, target)
+	first, last := portsFor(to)
+	r, err := b.burstFrom(ctx, f, from, target, first, last)
 	if err != nil {
 		return fmt.Errorf("%s: %w", names[0], err)
 	}

@@ -151,7 +151,12 @@ type burst struct {
 }
 
 // burst starts from no megaflow at all.
-func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) (b burst, err error) {
+func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) (burst, error) {
+	return t.burstFrom(ctx, f, from, to, manyFirst, manyLast)
+}
+
+// burstFrom is burst, from some source ports.
+func (t traffic) burstFrom(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort, first, last int) (b burst, err error) {
 	if _, err := f.Appctl("revalidator/purge"); err != nil {
 		return b, err
 	}
@@ -160,7 +165,7 @@ func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, to
 		return b, err
 	}
 	cpu := cpuTime(f.VswitchdPID())
-	if b.loaded, err = connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: manyFirst, Last: manyLast}); err != nil {
+	if b.loaded, err = connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: first, Last: last}); err != nil {
 		return b, err
 	}
 	cpu = cpuTime(f.VswitchdPID()) - cpu
