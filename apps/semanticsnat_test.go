@@ -89,6 +89,8 @@ func (o crossedOpinion) kind(c crossing) string {
 	switch {
 	case o.stray:
 		return in + ", to nobody"
+	case o.told && o.by == "" && o.port == 0:
+		return in + ", rejected, for nobody serves"
 	case o.by != "":
 		return in + ", denied"
 	case o.port == 0:
@@ -138,6 +140,9 @@ func (w *world) expected(r reference.Router, c crossing, s reference.State) cros
 func (w *world) said(v reference.Way, inside bool) (o opinion) {
 	o.tracked = v.Result != reference.Refused && v.Result != reference.Untracked
 	switch {
+	case v.Unserved:
+		o.told = v.Told
+		return o
 	case v.Lost, v.Result == reference.Astray, v.To == nil && v.Out == nil && v.Result != reference.Refused:
 		o.stray, o.tracked = true, false
 		return o

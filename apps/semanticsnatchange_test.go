@@ -216,7 +216,7 @@ var editsOfNAT = [][2]string{
 	{"2001:db8::10\"", "2001:db8::11\""}, {", port: 80,", ", port: 443,"}, {", port: 80}", ", port: 443}"}, {"protocol: tcp", "protocol: udp"}, {"priority: 1,", "priority: 200,"}, {"priority: 200,", "priority: 1,"},
 	{", ports: 1024-65535", ""}, {", ports: 32768-40000", ", ports: 20000"}, {"endpoints: [e00]", "endpoints: [e01]"}, {"endpoints: [e01]", "endpoints: [e00, e01]"}, {"tier: [app]", "tier: [db]"},
 	{", snat: always", ""}, {"ports: [79-443]", "ports: [80]"}, {", protocol: tcp}", "}"}, {"0.0.0.0/0", "203.0.113.0/24"}, {"203.0.113.5/32", "203.0.113.4/31"}, {"100.64.0.16\"", "100.64.0.17\""},
-	{", weight: 0", ""}, {", weight: 30", ", weight: 0"}, {"backends: [{endpoint: e00", "backends: [{endpoint: e02"}, {"algorithm: consistent", "algorithm: hash"}, {", targetPort: 443", ""}, {", snat: never", ""},
+	{", weight: 0", ""}, {", weight: 30", ", weight: 0"}, {"backends: [{endpoint: e00", "backends: [{endpoint: e02"}, {"algorithm: consistent", "algorithm: hash"}, {", targetPort: 443", ""}, {", snat: never", ""}, {", snat: never", ", snat: always"}, {"weight: 300", "weight: 0"},
 	{", network: net0", ""}, {", network: net0", ", network: net1"}, {"/25", "/26"},
 }
 

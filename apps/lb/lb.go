@@ -23,6 +23,7 @@ const (
 	notServed = 50 // for an address, and for no port of it
 	pieces    = 51
 	fragments = pipeline.Balancing + 1
+	spoofed   = pipeline.Balancing + 2
 )
 
 // balancer adds a load balancer.
@@ -133,6 +134,9 @@ func (s service) choose() {
 		s.b.Flow(s.l.ID(), pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), actions...)
 	}
 	s.b.Flow(s.l.ID(), pipeline.LBVIP, fragments, ofproto.MatchOn(append(asked, pipeline.IsFragment)...), pipeline.ToDrop(pipeline.WhoseFragment)...)
+	if s.rejects() && !s.l.Inside() {
+		s.notSpoofed(asked)
+	}
 	if !s.usable() {
 		s.nobody(asked)
 		return
@@ -163,13 +167,32 @@ func (s service) usable() bool {
 	return false
 }
 
+// rejects reports whether who asks is told when nobody serves.
+func (s service) rejects() bool {
+	return s.l.WhenEmpty == intent.EmptyReject && s.t.Mode == intent.Enforce
+}
+
 // nobody is what becomes of what is asked for while no backend takes connections.
 func (s service) nobody(asked []ofproto.Cond) {
-	if s.l.WhenEmpty == intent.EmptyReject && s.t.Mode == intent.Enforce {
+	if s.rejects() {
 		s.b.Answer(s.t, pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), pipeline.NoBackend)
 		return
 	}
 	s.b.Flow(s.l.ID(), pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), pipeline.ToDrop(pipeline.NoBackend)...)
+}
+
+// notSpoofed drops what asks from outside and says that it comes from the inside, before it is
+// answered: whom it names has not asked. It does so also while somebody serves, so that a backend more
+// or less takes nothing back.
+func (s service) notSpoofed(asked []ofproto.Cond) {
+	for _, n := range s.t.Tenant.Networks {
+		for _, sub := range n.Subnets {
+			if sub.CIDR.Addr().Is4() == s.l.Address.Is4() {
+				from := ofproto.InPrefix(pipeline.IPSrc(sub.CIDR.Addr()), sub.CIDR)
+				s.b.Flow(s.l.ID(), pipeline.LBVIP, spoofed, ofproto.MatchOn(slices.Concat(asked, []ofproto.Cond{pipeline.FromOutside.Is(), from})...), pipeline.ToDrop(pipeline.Spoofed)...)
+			}
+		}
+	}
 }
 
 // stay lets what is judged again go on if it was opened to s. With which backend is not asked: if

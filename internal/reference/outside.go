@@ -22,15 +22,16 @@ import (
 // A Way is what becomes of a packet for the router.
 type Way struct {
 	Verdict
-	To      *intent.Endpoint // to whose port it goes; nil if it goes outside, or nowhere
-	Out     *intent.External // by which outside it leaves
-	Lost    bool             // it would leave, and nobody knows the MAC address of who is next
-	As      intent.ID        // what translates it, or exempts it from that; empty: nothing
-	Both    bool             // the endpoint sees it as its gateway's
-	Back    bool             // the endpoint would get what it has sent itself, and gets nothing
-	Audited intent.ID        // whom it has been let past, in an audit, to be stopped for something else
-	Then    *Way             // in another tenant of the bridge, if it is for an address of that
-	Seen    Sight            // as its receiver sees it
+	To       *intent.Endpoint // to whose port it goes; nil if it goes outside, or nowhere
+	Out      *intent.External // by which outside it leaves
+	Lost     bool             // it would leave, and nobody knows the MAC address of who is next
+	As       intent.ID        // what translates it, or exempts it from that; empty: nothing
+	Both     bool             // the endpoint sees it as its gateway's
+	Back     bool             // the endpoint would get what it has sent itself, and gets nothing
+	Unserved bool             // it is for a load balancer's address, and nobody there takes it
+	Audited  intent.ID        // whom it has been let past, in an audit, to be stopped for something else
+	Then     *Way             // in another tenant of the bridge, if it is for an address of that
+	Seen     Sight            // as its receiver sees it
 }
 
 // Hops is by how many routers a packet comes that passes.
@@ -93,7 +94,7 @@ func (r Router) Forward(p Packet, x *intent.External, s State) Way {
 	if s != Invalid {
 		w = r.aim(t, p)
 		if nobody, told := r.balance(t, p, &w); nobody {
-			w.Verdict = Verdict{Result: Denied, Told: told}
+			w.Verdict, w.Unserved = Verdict{Result: Denied, Told: told}, true
 			return w
 		}
 	}
