@@ -3,7 +3,6 @@ package apps
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"pgregory.net/rapid"
@@ -74,17 +73,9 @@ func askedAt(m *intent.Model, a netip.Addr) (all []wish) {
 	return all
 }
 
-// cutOff reports whether a connection to a backend that sees its gateway, or is its own client, is not
-// answered any more: the first is no longer listed, or the second nobody's who may be.
+// cutOff reports whether a connection to a backend that is its own client is not answered any more,
+// for nothing lets it reach itself.
 func (w *world) cutOff(k talk) bool {
 	to := k.want.way.To
-	if to == nil {
-		return false
-	}
-	if k.From != nil && k.From.ID() == to.ID() && !reference.ReachesItself(w.tenantOf(to), k.seen.Dst) {
-		return true
-	}
-	return k.want.way.Both && slices.ContainsFunc(balancersOf(w.model), func(l *intent.LoadBalancer) bool {
-		return strings.HasPrefix(string(k.want.way.As), string(l.ID())+"/") && !slices.ContainsFunc(l.Backends, func(b intent.Backend) bool { return b.IP == k.seen.Dst })
-	})
+	return to != nil && k.From != nil && k.From.ID() == to.ID() && !reference.ReachesItself(w.tenantOf(to), k.seen.Dst)
 }
