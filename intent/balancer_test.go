@@ -168,7 +168,6 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 	policy := func(rule string) string {
 		return "---\napiVersion: weir/v1\nkind: Policy\nmetadata: {name: in, tenant: blue}\nspec: {rules: [{name: web, direction: ingress, action: allow, " + rule + "}]}\n"
 	}
-	trusted := tenantObject("Endpoint", "blue", "hub", `network: lan, bind: {port: hub}, mac: "02:00:00:00:00:0d", ips: [10.1.0.13], trusted: true`)
 	allow := policy("protocol: tcp, ports: [8080]")
 	for _, c := range []struct {
 		name    string
@@ -198,8 +197,7 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 		{"answers that do not come back", []string{allow, balancerBy("blue", "l", outside40+port+"backends: [{endpoint: web}, {address: 203.0.113.99}], snat: never")},
 			"spec.snat: 203.0.113.99 is outside, and answers the client's own address: unless that is routed to this side, nobody hears it | write auto"},
 		{"an address that nobody has", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")},
-			`spec.backends: 10.1.0.99 is in network "lan", and is no endpoint's: nobody is there`},
-		{"an address behind a port that is trusted", []string{allow, trusted, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")}, ""},
+			`spec.backends: 10.1.0.99 is in network "lan", and is no endpoint's: the router finds endpoints alone, and nobody gets through | make it an endpoint`},
 		{"a rule for the wrong port", []string{policy("protocol: tcp, ports: [80]"), balancerBy("blue", "l", at100+both)},
 			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to the port that it becomes | policies judge the backend's own port: write that there"},
 		{"no rule", []string{balancerBy("blue", "l", at100+both)},

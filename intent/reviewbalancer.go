@@ -16,8 +16,8 @@ func (v *review) balancers(t *Tenant) {
 		v.noAnswers(l)
 		v.notLetIn(t, l)
 		for _, b := range l.Backends {
-			if b.Endpoint == nil && b.Network != nil && !b.Network.Learn && !t.trusts(b.Network) {
-				v.note(l.ID(), "spec.backends", "", "%v is in network %q, and is no endpoint's: nobody is there", b.IP, b.Network.Name)
+			if b.Endpoint == nil && b.Network != nil {
+				v.note(l.ID(), "spec.backends", "make it an endpoint", "%v is in network %q, and is no endpoint's: the router finds endpoints alone, and nobody gets through", b.IP, b.Network.Name)
 			}
 		}
 	}
@@ -103,11 +103,6 @@ func (v *review) noAnswers(l *LoadBalancer) {
 			return
 		}
 	}
-}
-
-// trusts reports whether somebody in a network may have any address.
-func (t *Tenant) trusts(n *Network) bool {
-	return slices.ContainsFunc(t.Endpoints, func(e *Endpoint) bool { return e.Network == n && (e.Trusted || len(e.IPs) == 0) })
 }
 
 // notLetIn notes a port through which no backend can be reached: policies judge the backend's own
