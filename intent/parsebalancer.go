@@ -248,11 +248,7 @@ func (r *reader) status(n ast.Node, path string) (v value[StatusRange]) {
 
 // span reads a duration: 500ms, 2s, 1m30s.
 func (r *reader) span(n ast.Node, path string, lo, hi Duration) (v value[Duration]) {
-	if i, ok := n.(*ast.IntegerNode); ok {
-		r.bad(n, path, "write "+i.Token.Value+"s if it is seconds", "%s has no unit", i.Token.Value)
-		return v
-	}
-	s := r.text(n, path)
+	s := r.timed(n, path)
 	if !s.set {
 		return v
 	}

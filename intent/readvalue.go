@@ -115,13 +115,18 @@ func (r *reader) limit(n ast.Node, path string) value[uint64] {
 	return r.number(n, path, 1, 1<<32-1)
 }
 
-// seconds reads a duration of whole seconds: 90s, 3m, 1h30m, 5d.
-func (r *reader) seconds(n ast.Node, path string) (v value[uint64]) {
+// timed reads the text of a duration, which has a unit.
+func (r *reader) timed(n ast.Node, path string) (v value[string]) {
 	if i, ok := n.(*ast.IntegerNode); ok {
 		r.bad(n, path, "write "+i.Token.Value+"s if it is seconds", "%s has no unit", i.Token.Value)
 		return v
 	}
-	s := r.text(n, path)
+	return r.text(n, path)
+}
+
+// seconds reads a duration of whole seconds: 90s, 3m, 1h30m, 5d.
+func (r *reader) seconds(n ast.Node, path string) (v value[uint64]) {
+	s := r.timed(n, path)
 	if !s.set {
 		return v
 	}
