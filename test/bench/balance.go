@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -96,26 +95,6 @@ func (w *weir) rebalance(ctx context.Context, t tenant, number int, x balancer) 
 	some := slices.Clone(t.balancers[first:min(first+inFile, len(t.balancers))])
 	some[number-first] = x
 	return w.replacing(ctx, map[string]string{t.balancerFile(number): balancerText(t, some)})
-}
-
-// replacing returns what gives the daemon some files, and returns when all is programmed.
-func (w *weir) replacing(ctx context.Context, files map[string]string) func() error {
-	s, err := w.status(ctx)
-	return func() error {
-		if err != nil {
-			return err
-		}
-		for name, text := range files {
-			if err := w.write(name, text); err != nil {
-				return err
-			}
-		}
-		if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
-			return err
-		}
-		_, err = w.programmed(ctx, s.Model.Revision+1)
-		return err
-	}
 }
 
 func (w *weir) computed() time.Duration { return cpuTime(w.daemon.cmd.Process.Pid) }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -97,22 +98,31 @@ func (w *weir) write(name, text string) error {
 
 // apply gives the daemon some tenants, and returns when all is programmed.
 func (w *weir) apply(ctx context.Context, tenants ...tenant) error {
-	s, err := w.status(ctx)
-	if err != nil {
-		return err
-	}
+	files := map[string]string{}
 	for _, t := range tenants {
-		for name, text := range t.files() {
+		maps.Copy(files, t.files())
+	}
+	return w.replacing(ctx, files)()
+}
+
+// replacing returns what gives the daemon some files, and returns when all is programmed.
+func (w *weir) replacing(ctx context.Context, files map[string]string) func() error {
+	s, err := w.status(ctx)
+	return func() error {
+		if err != nil {
+			return err
+		}
+		for name, text := range files {
 			if err := w.write(name, text); err != nil {
 				return err
 			}
 		}
-	}
-	if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := w.daemon.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			return err
+		}
+		_, err = w.programmed(ctx, s.Model.Revision+1)
 		return err
 	}
-	_, err = w.programmed(ctx, s.Model.Revision+1)
-	return err
 }
 
 // programmed waits until a revision of the model is in the bridge, all of it: what is pending,
