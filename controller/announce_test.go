@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,11 +12,26 @@ import (
 	"weir/ofproto"
 )
 
-// said is when each address was announced, in virtual time.
-type said map[netip.Addr][]time.Time
+// said is when each address was announced, in virtual time. A session writes it, and a test reads it.
+type said struct {
+	mu sync.Mutex // guards at
+	at map[netip.Addr][]time.Time
+}
 
-func (s said) count() (n int) {
-	for _, times := range s {
+func (s *said) note(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at[a] = append(s.at[a], time.Now())
+}
+
+func (s *said) times() map[netip.Addr][]time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.at)
+}
+
+func (s *said) count() (n int) {
+	for _, times := range s.times() {
 		n += len(times)
 	}
 	return n
@@ -25,8 +42,8 @@ var answers = map[string]netip.Prefix{"a": netip.MustParsePrefix("203.0.112.0/22
 
 // announcer has a bridge answer for what its tenants have outside, and returns what is said. Its
 // own unit may be the same each time, or another one.
-func announcer(r *rig, same bool) said {
-	all, own := said{}, (*pipeline.Unit)(nil)
+func announcer(r *rig, same bool) *said {
+	all, own := &said{at: map[netip.Addr][]time.Time{}}, (*pipeline.Unit)(nil)
 	r.Controller.config.Compile = func(c *pipeline.Cache, in pipeline.Input) (*pipeline.Program, error) {
 		p, err := compile(c, in)
 		if own == nil || !same {
@@ -52,7 +69,7 @@ func announcer(r *rig, same bool) said {
 			return all
 		},
 		Announce: func(_ pipeline.Presence, a netip.Addr) ofproto.PacketOut {
-			all[a] = append(all[a], time.Now())
+			all.note(a)
 			return ofproto.PacketOut{InPort: ofproto.PortController, Actions: []ofproto.Action{ofproto.Output{Port: 1}}, Data: make([]byte, 60)}
 		},
 	}
@@ -70,7 +87,7 @@ func TestAThousandAddressesAreAnnouncedALittleAtATime(t *testing.T) {
 			}
 			before := time.Now()
 			r.settled(model(t, br0, "refuse", "a", "b"))
-			b := heard[netip.MustParseAddr("198.51.100.1")]
+			b := heard.times()[netip.MustParseAddr("198.51.100.1")]
 			if len(b) == 0 || b[0].Sub(before) > 50*time.Millisecond {
 				t.Errorf("a new address is announced %v, want at once", b)
 			}
@@ -78,7 +95,7 @@ func TestAThousandAddressesAreAnnouncedALittleAtATime(t *testing.T) {
 			if n := heard.count(); n != 3*1025 {
 				t.Errorf("%d announcements, want three for each address", n)
 			}
-			for a, times := range heard {
+			for a, times := range heard.times() {
 				if len(times) != 3 || times[1].Sub(times[0]) < announceAgain || times[2].Sub(times[1]) < announceAgain {
 					t.Fatalf("%v is announced %v", a, times)
 				}

@@ -1,9 +1,9 @@
 package controller
 
 import (
-	"bytes"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,10 +14,28 @@ import (
 	"weir/ofproto"
 )
 
+// A saidText is a log that a session writes, and a test reads.
+type saidText struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (s *saidText) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *saidText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // TestANextHopThatDoesNotAnswerIsTold has one be silent for a while, answer, and be silent again.
 func TestANextHopThatDoesNotAnswerIsTold(t *testing.T) {
 	virtual(t, func(r *rig) {
-		var said bytes.Buffer
+		var said saidText
 		log := logrus.New()
 		log.SetOutput(&said)
 		hop := pipeline.Neighbour{External: "bridge/br0/external/public", Address: netip.MustParseAddr("203.0.113.1")}

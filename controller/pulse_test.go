@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,14 +15,15 @@ import (
 func TestADelayOfTheBridgeIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pulse
-		takes := time.Millisecond
+		var takes atomic.Int64
+		takes.Store(int64(time.Millisecond))
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			p.beat(ctx, func(ctx context.Context) error {
 				select {
-				case <-time.After(takes):
+				case <-time.After(time.Duration(takes.Load())):
 				case <-ctx.Done():
 				}
 				return ctx.Err()
@@ -32,12 +34,12 @@ func TestADelayOfTheBridgeIsKnown(t *testing.T) {
 		if lost := p.lost(began, time.Now()); lost != 0 {
 			t.Errorf("%v were lost of a second in which all was well", lost)
 		}
-		takes = 400 * time.Millisecond
+		takes.Store(int64(400 * time.Millisecond))
 		time.Sleep(300 * time.Millisecond)
 		if lost := p.lost(began, time.Now()); lost < 200*time.Millisecond || lost > 300*time.Millisecond {
 			t.Errorf("%v are lost while an answer takes 400 ms", lost)
 		}
-		takes = time.Millisecond
+		takes.Store(int64(time.Millisecond))
 		time.Sleep(time.Second)
 		if lost := p.lost(began, time.Now()); lost < 390*time.Millisecond || lost > 450*time.Millisecond {
 			t.Errorf("%v were lost, want 400 ms", lost)
