@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,19 +19,14 @@ import (
 // maxAnswer bounds an answer that is read whole: 256 MiB are a million connections.
 const maxAnswer = 256 << 20
 
-// An Error is what the daemon answers to a request that it does not carry out.
-type Error struct{ Method, Text string }
-
-// Error returns the daemon's words.
-func (e *Error) Error() string { return e.Method + ": " + e.Text }
-
 // Find returns the control socket of a daemon ("ovs-vswitchd") in a run directory:
-// RUNDIR/DAEMON.PID.ctl, with the process id that is in RUNDIR/DAEMON.pid.
+// RUNDIR/DAEMON.PID.ctl, with the process id that is in RUNDIR/DAEMON.pid. The error is an
+// *Unreachable.
 func Find(rundir, daemon string) (string, error) {
 	file := filepath.Join(rundir, daemon+".pid")
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("%s does not run, or keeps its files elsewhere: %w", daemon, err)
+		return "", unreachable(file, err)
 	}
 	return filepath.Join(rundir, daemon+"."+strings.TrimSpace(string(b))+".ctl"), nil
 }
@@ -44,12 +38,12 @@ type Conn struct {
 	next int
 }
 
-// Dial connects to a control socket. The error says which socket was tried.
+// Dial connects to a control socket. The error is an *Unreachable, which says what was tried.
 func Dial(ctx context.Context, path string) (*Conn, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("control socket %s: %w", path, errors.Unwrap(err))
+		return nil, unreachable(path, err)
 	}
 	return &Conn{path: path, nc: nc}, nil
 }
@@ -100,188 +94,15 @@ func (c *Conn) Stream(ctx context.Context, method string, args ...string) (io.Re
 	}
 	if _, err := c.nc.Write(b); err != nil {
 		stop()
-		return nil, fmt.Errorf("%s: %s: %w", c.path, method, err)
+		return nil, fmt.Errorf("%s: %s: %w", c.path, method, inTime(ctx, err))
 	}
-	return &answer{method: method, r: bufio.NewReaderSize(c.nc, 1<<16), stop: stop}, nil
+	return &answer{ctx: ctx, method: method, path: c.path, r: bufio.NewReaderSize(c.nc, 1<<16), stop: stop}, nil
 }
 
-// An answer reads {"id":1,"result":"...","error":null} and gives the text of the result,
-// with its escapes undone, without ever holding all of it.
-type answer struct {
-	method string
-	r      *bufio.Reader
-	stop   func() bool
-	state  answerState
-	failed strings.Builder // the text of the error
-	err    error
+// inTime is err, or why there was no time for more, if that is what it comes from.
+func inTime(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
-
-type answerState int
-
-const (
-	before answerState = iota
-	inResult
-	after
-)
-
-// Read implements io.Reader.
-func (a *answer) Read(p []byte) (int, error) {
-	for a.err == nil && a.state != inResult {
-		a.err = a.advance()
-	}
-	if a.err != nil {
-		a.stop()
-		return 0, a.err
-	}
-	n := 0
-	for n+4 <= len(p) { // a character has at most four bytes
-		if n > 0 && a.r.Buffered() < 12 { // room for a pair of surrogates: give what there is
-			break
-		}
-		r, end, err := a.char()
-		if err != nil {
-			a.err = a.broken(err)
-			break
-		}
-		if end {
-			a.state = after
-			break
-		}
-		n += copy(p[n:], r)
-	}
-	return n, nil
-}
-
-func (a *answer) broken(err error) error {
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return fmt.Errorf("%s: answer is cut: %w", a.method, err)
-}
-
-// advance reads up to the next text: the result, or the error, or the end.
-func (a *answer) advance() error {
-	key, err := a.key()
-	if err != nil {
-		return err
-	}
-	switch key {
-	case "result":
-		text, err := a.isText()
-		if text {
-			a.state = inResult
-		}
-		return err
-	case "error":
-		text, err := a.isText()
-		for text && err == nil {
-			var r string
-			var end bool
-			if r, end, err = a.char(); end {
-				break
-			}
-			if a.failed.Len() < 1<<16 {
-				a.failed.WriteString(r)
-			}
-		}
-		return err
-	case "":
-		if a.failed.Len() > 0 {
-			return &Error{a.method, strings.TrimSpace(a.failed.String())}
-		}
-		return io.EOF
-	}
-	return a.skipValue()
-}
-
-// key reads up to and with the colon after the next key; "" is the end of the object.
-func (a *answer) key() (string, error) {
-	for {
-		b, err := a.r.ReadByte()
-		if err != nil {
-			return "", a.broken(err)
-		}
-		switch b {
-		case '}':
-			return "", nil
-		case '"':
-			s, err := a.r.ReadString('"')
-			if err != nil {
-				return "", a.broken(err)
-			}
-			_, err = a.r.ReadString(':')
-			return strings.TrimSuffix(s, `"`), err
-		}
-	}
-}
-
-// isText reports whether the value is a string, having read its quote, or null, having
-// read that.
-func (a *answer) isText() (bool, error) {
-	for {
-		b, err := a.r.ReadByte()
-		if err != nil {
-			return false, a.broken(err)
-		}
-		switch b {
-		case ' ', '\n', '\t', '\r':
-		case '"':
-			return true, nil
-		default:
-			return false, a.skipValue()
-		}
-	}
-}
-
-// skipValue reads a number, or the rest of a null, up to what ends it.
-func (a *answer) skipValue() error {
-	for {
-		b, err := a.r.ReadByte()
-		if err != nil {
-			return a.broken(err)
-		}
-		if b == ',' {
-			return nil
-		}
-		if b == '}' {
-			return a.r.UnreadByte()
-		}
-	}
-}
-
-// char reads one character of a string with its escapes undone; end is its closing quote.
-func (a *answer) char() (s string, end bool, err error) {
-	b, err := a.r.ReadByte()
-	switch {
-	case err != nil:
-		return "", false, err
-	case b == '"':
-		return "", true, nil
-	case b != '\\':
-		return oneByte[b], false, nil
-	}
-	if b, err = a.r.ReadByte(); err != nil {
-		return "", false, err
-	}
-	if b != 'u' {
-		if i := strings.IndexByte(`"\/bfnrt`, b); i >= 0 {
-			return "\"\\/\b\f\n\r\t"[i : i+1], false, nil
-		}
-		return "", false, fmt.Errorf("escape \\%c", b)
-	}
-	var hex [6]byte
-	hex[0], hex[1] = '\\', 'u'
-	if _, err = io.ReadFull(a.r, hex[2:]); err != nil {
-		return "", false, err
-	}
-	err = json.Unmarshal([]byte(`"`+string(hex[:])+`"`), &s)
-	return s, false, err
-}
-
-// oneByte are the strings of one byte, so that none has to be made.
-var oneByte = func() (all [256]string) {
-	for i := range all {
-		all[i] = string([]byte{byte(i)})
-	}
-	return all
-}()
