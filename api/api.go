@@ -231,13 +231,22 @@ type Connection struct {
 
 	Backend string `json:"backend,omitempty"` // what the backend is that it was given: "draining", "removed" or "failed"; empty: nothing but that
 
-	StateOrig  string            `json:"stateOrig,omitempty"`  // of TCP, by direction, where the tracker has one for each
-	StateReply string            `json:"stateReply,omitempty"` //
-	Expires    uint32            `json:"expires"`              // in so many seconds, if no packet comes
-	Helper     string            `json:"helper,omitempty"`     // that reads it: "ftp"
-	ID         uint32            `json:"id,omitempty"`         // the tracker's own
-	Status     uint32            `json:"status,omitempty"`     // IPS_* bits of the kernel
-	Other      map[string]string `json:"other,omitempty"`      // what this version of Weir does not know
+	StateOrig   string            `json:"stateOrig,omitempty"`   // of TCP, by direction, where the tracker has one for each
+	StateReply  string            `json:"stateReply,omitempty"`  //
+	FlagsOrig   string            `json:"flagsOrig,omitempty"`   // of TCP, what its ends can and have done: "WINDOW_SCALE|SACK_PERM"
+	FlagsReply  string            `json:"flagsReply,omitempty"`  //
+	ScaleOrig   uint8             `json:"scaleOrig,omitempty"`   // of TCP, of its windows
+	ScaleReply  uint8             `json:"scaleReply,omitempty"`  //
+	TagOrig     uint32            `json:"tagOrig,omitempty"`     // of SCTP: the verification tags
+	TagReply    uint32            `json:"tagReply,omitempty"`    //
+	Start       *time.Time        `json:"start,omitempty"`       // it was opened; nil: the tracker does not note that
+	Parent      *Tuple            `json:"parent,omitempty"`      // the connection that announced it; nil: none
+	Expires     uint32            `json:"expires"`               // in so many seconds, if no packet comes
+	Helper      string            `json:"helper,omitempty"`      // that reads it: "ftp"
+	ID          uint32            `json:"id,omitempty"`          // the tracker's own
+	Status      uint32            `json:"status,omitempty"`      // IPS_* bits of the kernel
+	StatusNames string            `json:"statusNames,omitempty"` // the same: "SEEN_REPLY|ASSURED|CONFIRMED"
+	Other       map[string]string `json:"other,omitempty"`       // what this version of Weir does not know
 }
 
 // Killed is what has become of connections.
@@ -257,6 +266,9 @@ type Tuple struct {
 	ICMPID uint16 `json:"icmpId,omitempty"`
 	Type   uint8  `json:"type,omitempty"`
 	Code   uint8  `json:"code,omitempty"`
+
+	Packets uint64 `json:"packets,omitempty"` // that went this way, where the tracker counts them
+	Bytes   uint64 `json:"bytes,omitempty"`   //
 }
 
 // A PlanRequest is a model as it is written.

@@ -5,72 +5,37 @@ package conntrack
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"net/netip"
 
 	"weir/internal/unixctl"
 )
 
-// A Tuple is one direction of a connection. Ports are of TCP, UDP, SCTP, DCCP; the ICMP
-// fields of ICMP and ICMPv6. What the protocol does not have is zero.
-type Tuple struct {
-	Src, Dst           netip.Addr
-	SrcPort, DstPort   uint16
-	ICMPID             uint16
-	ICMPType, ICMPCode uint8
-}
-
-// A Label is a ct_label, its highest byte first.
-type Label [16]byte
-
-// String returns l as Open vSwitch prints it: hexadecimal without leading zeroes.
-func (l Label) String() string {
-	s := hex.EncodeToString(l[:])
-	for len(s) > 1 && s[0] == '0' {
-		s = s[1:]
-	}
-	return "0x" + s
-}
-
-// An Entry is one connection.
-type Entry struct {
-	Protocol   string // as Open vSwitch names it: "tcp", "icmpv6"; a number for others
-	Orig       Tuple  // of the side that opened it
-	Reply      Tuple  // of the answers, as they come
-	Zone       uint16
-	Mark       uint32
-	Label      Label
-	ID         uint32 // zero: not said
-	Status     uint32 // IPS_* bits of the kernel; zero: not said
-	Timeout    uint32 // seconds until it expires; zero: not said
-	State      string // of TCP and SCTP: "ESTABLISHED"; of the two directions the further one
-	StateOrig  string // of TCP, by direction, where they are said
-	StateReply string
-	Helper     string            // "ftp"; empty: none
-	Other      map[string]string // what this version does not know
-}
-
-// Over reports whether e is of a TCP connection that both ends have closed, or one has reset.
-// The kernel's datapath says one state of the connection, and the userspace datapath one of
-// each direction.
-func (e Entry) Over() bool {
-	closed := func(state string) bool {
-		return state == "CLOSING" || state == "FIN_WAIT_2" || state == "TIME_WAIT"
-	}
-	switch e.State {
-	case "LAST_ACK", "TIME_WAIT", "CLOSED":
-		return true
-	}
-	return closed(e.StateOrig) && closed(e.StateReply)
-}
-
-// A Filter says which entries are wanted.
+// A Filter says which entries are wanted. What is zero is any. A source may apply it where the
+// entries are, or as they come; what it gives is what Matches says.
 type Filter struct {
-	Zone uint16 // zero: all zones
+	Zone               uint16 // zero: all zones
+	Mark, MarkMask     uint32
+	Status, StatusMask Status // of a source that says the status
+	Family             uint8  // 4 or 6
+	Protocol           Protocol
+	Orig, Reply        Tuple
+}
+
+// Matches reports whether an entry is wanted.
+func (f *Filter) Matches(e *Entry) bool {
+	return (f.Zone == 0 || f.Zone == e.Zone) && (f.Protocol == 0 || f.Protocol == e.Protocol) &&
+		(f.Mark^e.Mark)&f.MarkMask == 0 && (f.Status^e.Status)&f.StatusMask == 0 &&
+		(f.Family == 0 || (f.Family == 6) == e.Orig.Src.Is6()) && f.Orig.means(e.Orig) && f.Reply.means(e.Reply)
+}
+
+// means reports whether all that t has is the same in o.
+func (t Tuple) means(o Tuple) bool {
+	return (!t.Src.IsValid() || t.Src == o.Src) && (!t.Dst.IsValid() || t.Dst == o.Dst) &&
+		(t.SrcPort == 0 || t.SrcPort == o.SrcPort) && (t.DstPort == 0 || t.DstPort == o.DstPort) &&
+		(t.ICMPID == 0 || t.ICMPID == o.ICMPID) && (t.ICMPType == 0 || t.ICMPType == o.ICMPType) && (t.ICMPCode == 0 || t.ICMPCode == o.ICMPCode)
 }
 
 // A Source reads entries. An error that comes with a zero Entry and is a *Damage costs
@@ -107,7 +72,14 @@ func (u *Unixctl) Entries(ctx context.Context, f Filter) iter.Seq2[Entry, error]
 			return
 		}
 		defer close()
-		Parse(r)(yield)
+		for e, err := range Parse(r) {
+			if err == nil && !f.Matches(&e) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
 	}
 }
 

@@ -41,14 +41,14 @@ func TestEntriesAreThoseOfTheDatapath(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, e.Protocol)
+			got = append(got, e.Protocol.String())
 			if e.Zone != zone || e.Reply.Src != e.Orig.Dst || e.Timeout == 0 {
 				t.Errorf("%+v", e)
 			}
 			if zone == 5 && (e.Mark != 0x8005 || e.Label.String() != "0x700000000") {
 				t.Errorf("mark %#x, label %v", e.Mark, e.Label)
 			}
-			if e.Protocol == "tcp" && (e.State != "SYN_SENT" || e.Orig.DstPort != 80) {
+			if e.Protocol == TCP && (e.State != SynSent || e.Orig.DstPort != 80) {
 				t.Errorf("%+v", e)
 			}
 		}

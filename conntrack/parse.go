@@ -4,7 +4,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,10 +13,11 @@ import (
 // Other; what is damaged is a *Damage.
 func ParseEntry(line string) (Entry, error) {
 	p := parser{text: line}
-	e := Entry{Protocol: p.upTo(",")}
-	if e.Protocol == "" || strings.ContainsAny(e.Protocol, "=()") {
+	protocol, ok := ParseProtocol(p.upTo(","))
+	if !ok {
 		return Entry{}, p.damage("no protocol")
 	}
+	e := Entry{Protocol: protocol}
 	seen := map[string]bool{}
 	for p.next(',') {
 		key := p.upTo("=,")
@@ -42,12 +42,7 @@ func ParseEntry(line string) (Entry, error) {
 	return e, nil
 }
 
-func (e *Entry) keep(key, value string) {
-	if e.Other == nil {
-		e.Other = map[string]string{}
-	}
-	e.Other[key] = value
-}
+func (e *Entry) keep(key, value string) { e.Other = e.Other.With(key, value) }
 
 var errNumber = errors.New("not a number in its range")
 
@@ -69,11 +64,7 @@ func (e *Entry) value(key string, p *parser) error {
 	case "id":
 		e.ID = uint32(n)
 	case "status":
-		if err != nil { // names of bits, separated by |
-			e.keep(key, v)
-		}
-		e.Status = uint32(n)
-		return nil
+		return flags(&e.Status, v, ParseStatus)
 	case "timeout":
 		e.Timeout = uint32(n)
 	case "labels":
@@ -112,9 +103,11 @@ func (e *Entry) list(key string, p *parser) error {
 	}
 	switch key {
 	case "orig":
-		return e.Orig.read(body, e.keepIn(key))
+		return e.Orig.read(body, e.counted(key, &e.CountOrig))
 	case "reply":
-		return e.Reply.read(body, e.keepIn(key))
+		return e.Reply.read(body, e.counted(key, &e.CountReply))
+	case "parent":
+		return e.Parent.read(body, e.keepIn(key))
 	case "protoinfo":
 		return e.protoinfo(body)
 	}
@@ -122,41 +115,87 @@ func (e *Entry) list(key string, p *parser) error {
 	return nil
 }
 
-// tcpStates are in the order in which a connection goes through them.
-var tcpStates = []string{"CLOSED", "LISTEN", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT_1", "CLOSING", "LAST_ACK", "FIN_WAIT_2", "TIME_WAIT"}
-
+// protoinfo reads "state=...,vtag_orig=..." or, of TCP, "state_orig=...,state_reply=...".
 func (e *Entry) protoinfo(body string) error {
 	for part := range strings.SplitSeq(body, ",") {
 		k, v, _ := strings.Cut(part, "=")
-		switch k {
-		case "state":
-			e.State = v
-		case "state_orig":
-			e.StateOrig = v
-		case "state_reply":
-			e.StateReply = v
-		default:
-			if v != "0" { // of flags, which say nothing then
-				e.keep("protoinfo."+k, v)
-			}
+		if err := e.protocolFact(k, v); err != nil {
+			return err
 		}
 	}
-	if e.State == "" {
-		e.State = e.StateOrig
-		if slices.Index(tcpStates, e.StateReply) > slices.Index(tcpStates, e.StateOrig) {
-			e.State = e.StateReply
-		}
+	if e.State == 0 {
+		e.State = max(e.StateOrig, e.StateReply)
 	}
 	return nil
 }
 
+func (e *Entry) protocolFact(k, v string) error {
+	switch k {
+	case "state":
+		return state(&e.State, v)
+	case "state_orig":
+		return state(&e.StateOrig, v)
+	case "state_reply":
+		return state(&e.StateReply, v)
+	case "flags_orig":
+		return flags(&e.FlagsOrig, v, ParseTCPFlags)
+	case "flags_reply":
+		return flags(&e.FlagsReply, v, ParseTCPFlags)
+	case "wscale_orig":
+		return number(&e.ScaleOrig, v)
+	case "wscale_reply":
+		return number(&e.ScaleReply, v)
+	case "vtag_orig":
+		return number(&e.TagOrig, v)
+	case "vtag_reply":
+		return number(&e.TagReply, v)
+	}
+	e.keep("protoinfo."+k, v)
+	return nil
+}
+
+func state(to *State, v string) error {
+	s, ok := ParseState(v)
+	if !ok {
+		return errors.New(v + " is no state")
+	}
+	*to = s
+	return nil
+}
+
+func flags[T Status | TCPFlags](to *T, v string, parse func(string) (T, bool)) error {
+	f, ok := parse(v)
+	if !ok {
+		return errors.New(v + " are no flags")
+	}
+	*to = f
+	return nil
+}
+
+// counted reads the counters of a direction, and keeps what is not known.
+func (e *Entry) counted(list string, c *Counters) func(key, value string) error {
+	return func(key, value string) error {
+		switch key {
+		case "packets":
+			return number(&c.Packets, value)
+		case "bytes":
+			return number(&c.Bytes, value)
+		}
+		e.keep(list+"."+key, value)
+		return nil
+	}
+}
+
 // keepIn keeps what is not known of a list: "orig.vlan".
-func (e *Entry) keepIn(list string) func(key, value string) {
-	return func(key, value string) { e.keep(list+"."+key, value) }
+func (e *Entry) keepIn(list string) func(key, value string) error {
+	return func(key, value string) error {
+		e.keep(list+"."+key, value)
+		return nil
+	}
 }
 
 // read reads "src=...,dst=...,sport=...".
-func (t *Tuple) read(body string, keep func(key, value string)) error {
+func (t *Tuple) read(body string, keep func(key, value string) error) error {
 	for part := range strings.SplitSeq(body, ",") {
 		k, v, ok := strings.Cut(part, "=")
 		if !ok {
@@ -179,7 +218,7 @@ func (t *Tuple) read(body string, keep func(key, value string)) error {
 		case "code":
 			err = number(&t.ICMPCode, v)
 		default:
-			keep(k, v)
+			err = keep(k, v)
 		}
 		if err != nil {
 			return err
@@ -191,8 +230,8 @@ func (t *Tuple) read(body string, keep func(key, value string)) error {
 	return nil
 }
 
-func number[T uint8 | uint16](to *T, v string) error {
-	n, err := strconv.ParseUint(v, 10, 16)
+func number[T uint8 | uint16 | uint32 | uint64](to *T, v string) error {
+	n, err := strconv.ParseUint(v, 10, 64)
 	if err != nil || uint64(T(n)) != n {
 		return errNumber
 	}

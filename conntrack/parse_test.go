@@ -20,15 +20,28 @@ func TestParseEntry(t *testing.T) {
 		want Entry
 	}{
 		"tcp of the userspace datapath, verbose": {tcpLine, Entry{
-			Protocol: "tcp", Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
-			Zone: 5, Timeout: 29, Mark: 5, Label: Label{11: 7}, State: "SYN_SENT", StateOrig: "SYN_SENT", StateReply: "CLOSED",
+			Protocol: TCP, Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
+			Zone: 5, Timeout: 29, Mark: 5, Label: Label{11: 7}, State: SynSent, StateOrig: SynSent, StateReply: Closed,
 		}},
 		"icmp has an id, a type and a code": {"icmp,orig=(src=1.1.1.1,dst=2.2.2.2,id=9,type=8,code=0),reply=(src=2.2.2.2,dst=1.1.1.1,id=9,type=0,code=0),zone=5", Entry{
-			Protocol: "icmp", Orig: Tuple{Src: a, Dst: b, ICMPID: 9, ICMPType: 8}, Reply: Tuple{Src: b, Dst: a, ICMPID: 9}, Zone: 5,
+			Protocol: ICMP, Orig: Tuple{Src: a, Dst: b, ICMPID: 9, ICMPType: 8}, Reply: Tuple{Src: b, Dst: a, ICMPID: 9}, Zone: 5,
+		}},
+		"tcp of the kernel's datapath, verbose, with counters": {"tcp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2,packets=3,bytes=180),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1,packets=2,bytes=112),id=77,zone=5,status=SEEN_REPLY|ASSURED|CONFIRMED,timeout=9,protoinfo=(state_orig=ESTABLISHED,state_reply=ESTABLISHED,wscale_orig=7,wscale_reply=8,flags_orig=WINDOW_SCALE|SACK_PERM,flags_reply=WINDOW_SCALE|MAXACK_SET),helper=ftp,parent=(src=1.1.1.1,dst=2.2.2.2,sport=9,dport=21)", Entry{
+			Protocol: TCP, Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1}, Zone: 5, Timeout: 9, ID: 77,
+			Status: StatusSeenReply | StatusAssured | StatusConfirmed, State: Established, StateOrig: Established, StateReply: Established,
+			ScaleOrig: 7, ScaleReply: 8, FlagsOrig: 3, FlagsReply: 0x21, CountOrig: Counters{3, 180}, CountReply: Counters{2, 112},
+			Helper: "ftp", Parent: Tuple{Src: a, Dst: b, SrcPort: 9, DstPort: 21},
+		}},
+		"sctp of the kernel's datapath": {"sctp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),protoinfo=(state=COOKIE_ECHOED,vtag_orig=1,vtag_reply=4294967295)", Entry{
+			Protocol: SCTP, Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
+			State: CookieEchoed, TagOrig: 1, TagReply: 4294967295,
+		}},
+		"a protocol without a name": {"47,orig=(src=1.1.1.1,dst=2.2.2.2,sport=0,dport=0),reply=(src=2.2.2.2,dst=1.1.1.1,sport=0,dport=0)", Entry{
+			Protocol: gre, Orig: Tuple{Src: a, Dst: b}, Reply: Tuple{Src: b, Dst: a},
 		}},
 		"a key of a later version is kept": {"udp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),color=blue,more=(x=(1))", Entry{
-			Protocol: "udp", Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
-			Other: map[string]string{"color": "blue", "more": "x=(1)"},
+			Protocol: UDP, Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
+			Other: "color=blue\nmore=x=(1)",
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +81,7 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add("icmpv6,orig=(src=fc00::1,dst=fc00::2,id=1,type=128,code=0),reply=(src=fc00::2,dst=fc00::1,id=1,type=129,code=0),zone=1,mark=3")
 	f.Fuzz(func(t *testing.T, line string) {
 		e, err := ParseEntry(line)
-		if err == nil && (!e.Orig.Src.IsValid() || e.Protocol == "") {
+		if err == nil && (!e.Orig.Src.IsValid() || e.Protocol == 0) {
 			t.Fatalf("%q gave %+v", line, e)
 		}
 	})

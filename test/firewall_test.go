@@ -36,7 +36,7 @@ func TestOF01OneWayTCPService(t *testing.T) {
 
 	ovstest.Eventually(t, "one entry, closed", func() error {
 		all := n.Entries(w.Zone("t"))
-		if len(all) != 1 || all[0].Protocol != "tcp" || all[0].Orig.DstPort != 80 || !closed(all[0]) {
+		if len(all) != 1 || all[0].Protocol != conntrack.TCP || all[0].Orig.DstPort != 80 || !closed(all[0]) {
 			return fmt.Errorf("%+v", all)
 		}
 		e := all[0]
@@ -55,7 +55,7 @@ func TestOF01OneWayTCPService(t *testing.T) {
 // closed reports whether both sides have closed a connection. The userspace tracker, which
 // keeps a state for each side, calls that FIN_WAIT_2 twice.
 func closed(e conntrack.Entry) bool {
-	return e.State == "TIME_WAIT" || e.StateOrig == "FIN_WAIT_2" && e.StateReply == "FIN_WAIT_2"
+	return e.State == conntrack.TimeWait || e.StateOrig == conntrack.FinWait2 && e.StateReply == conntrack.FinWait2
 }
 
 func TestOF02OneWayTCPServiceOverIPv6(t *testing.T) {
@@ -73,7 +73,7 @@ func TestOF02OneWayTCPServiceOverIPv6(t *testing.T) {
 	if !sees(wire2, icmpv6Type(solicitation)) || !sees(wire1, icmpv6Type(advertisement)) {
 		t.Error("neighbour discovery did not pass")
 	}
-	if all := n.Entries(w.Zone("t")); len(all) != 1 || all[0].Protocol != "tcp" {
+	if all := n.Entries(w.Zone("t")); len(all) != 1 || all[0].Protocol != conntrack.TCP {
 		t.Errorf("neighbour discovery, or what was denied, left entries: %+v", all)
 	}
 }
@@ -295,7 +295,7 @@ func TestOF16ICMPBookkeeping(t *testing.T) {
 		t.Fatalf("entries: %+v; want one", all)
 	}
 	e := all[0]
-	if e.Protocol != "icmp" || e.Orig.ICMPType != 8 || e.Reply.ICMPType != 0 || e.Orig.ICMPID != e.Reply.ICMPID ||
+	if e.Protocol != conntrack.ICMP || e.Orig.ICMPType != 8 || e.Reply.ICMPType != 0 || e.Orig.ICMPID != e.Reply.ICMPID ||
 		e.Orig.Src != ovstest.Addr("10.1.1.1") || e.Reply.Src != ovstest.Addr("10.1.1.2") {
 		t.Errorf("%+v", e)
 	}

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,11 +9,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
 	"weir/api"
+	"weir/conntrack"
 	"weir/ofproto"
 	"weir/quirk"
 	"weir/test/ovstest"
@@ -69,7 +71,7 @@ func TestOC01ReadBackEqualsWhatTheDatapathSays(t *testing.T) {
 		f := saidOf(c)
 		got[f["zone"]+f["orig"]] = f
 	}
-	if d := cmp.Diff(want, got); d != "" || len(got) != 18 {
+	if d := gocmp.Diff(want, got); d != "" || len(got) != 18 {
 		t.Errorf("%d connections; -dpctl/dump-conntrack +weir connections:\n%s", len(got), d)
 	}
 }
@@ -95,21 +97,19 @@ func fieldsOf(line string) map[string]string {
 func saidOf(c api.Connection) map[string]string {
 	fields := map[string]string{
 		"protocol": c.Protocol, "orig": tupleText(c.Protocol, c.Orig), "reply": tupleText(c.Protocol, c.Reply), "id": fmt.Sprint(c.ID),
-		"zone": fmt.Sprint(c.Zone), "status": fmt.Sprint(c.Status), "mark": fmt.Sprint(c.Mark), "labels": c.Label,
+		"zone": fmt.Sprint(c.Zone), "status": cmp.Or(c.StatusNames, "0"), "mark": fmt.Sprint(c.Mark), "labels": c.Label,
 	}
-	flags := map[string]string{"flags_orig": "0", "flags_reply": "0"}
-	for key, value := range c.Other {
-		if flag, of := strings.CutPrefix(key, "protoinfo."); of {
-			flags[flag] = value
-		} else {
-			fields[key] = value
-		}
-	}
+	maps.Copy(fields, c.Other)
 	if c.Helper != "" {
 		fields["helper"] = c.Helper
 	}
 	if c.Protocol == "tcp" {
-		fields["protoinfo"] = fmt.Sprintf("(state_orig=%s,state_reply=%s,flags_orig=%s,flags_reply=%s)", c.StateOrig, c.StateReply, flags["flags_orig"], flags["flags_reply"])
+		scales := ""
+		if c.ScaleOrig|c.ScaleReply != 0 {
+			scales = fmt.Sprintf(",wscale_orig=%d,wscale_reply=%d", c.ScaleOrig, c.ScaleReply)
+		}
+		fields["protoinfo"] = fmt.Sprintf("(state_orig=%s,state_reply=%s%s,flags_orig=%s,flags_reply=%s)",
+			c.StateOrig, c.StateReply, scales, cmp.Or(c.FlagsOrig, "0"), cmp.Or(c.FlagsReply, "0"))
 	}
 	return fields
 }
@@ -223,7 +223,7 @@ func TestOC03FlushingWhatIsNotThere(t *testing.T) {
 	if safe && (err != nil || len(left) > 0) {
 		t.Errorf("%v, and %v are left", err, left)
 	}
-	if !safe && (err == nil || !strings.Contains(err.Error(), "flush-icmpv6") || len(left) != 1 || left[0].Protocol != "icmpv6") {
+	if !safe && (err == nil || !strings.Contains(err.Error(), "flush-icmpv6") || len(left) != 1 || left[0].Protocol != conntrack.ICMPv6) {
 		t.Errorf("%v, and %v are left; want ICMPv6, and that it is said", err, left)
 	}
 }

@@ -235,7 +235,7 @@ func TestOF07RemovingARuleWithAndWithoutCuttingSessions(t *testing.T) {
 		answered(t, session)
 		w.Apply(pairModel("allowDisruption: true", fmt.Sprintf("{name: other, direction: ingress, action: deny, protocol: tcp, ports: [%d]}", time.Now().UnixNano()%1000+1)))
 	}
-	if e := entriesTo(n.Entries(zone), 81); len(e) != 1 || e[0].State != "ESTABLISHED" {
+	if e := entriesTo(n.Entries(zone), 81); len(e) != 1 || e[0].State != conntrack.Established {
 		t.Errorf("kept, and the entries are %+v", e)
 	}
 	timesOut(t, h1, "10.1.1.2:81")

@@ -76,7 +76,7 @@ func TestTutorial(t *testing.T) {
 			t.Fatalf("after segment %d (%s): %d entries", i+1, s.name, len(entries))
 		}
 		fmt.Fprintf(out, "%s [%s]\t%s (%d)\t%s\n", direction, s.name, hit.Match[slices.IndexFunc(hit.Match, isState)], hit.Priority, entries[0].State)
-		if hit.Priority != s.hits || !slices.Contains(s.states, entries[0].State) {
+		if hit.Priority != s.hits || !slices.Contains(s.states, entries[0].State.String()) {
 			t.Errorf("segment %d (%s) took flow %d and left %s; want %d and one of %v", i+1, s.name, hit.Priority, entries[0].State, s.hits, s.states)
 		}
 	}

@@ -167,30 +167,16 @@ func drainingsOf(some []drain.Backend) []api.Draining {
 	all := []api.Draining{}
 	for _, b := range some {
 		all = append(all, api.Draining{
-			Balancer: string(b.Service), Protocol: protocolText(b.Protocol), Port: b.Port, Backend: b.Key.Backend.String(), State: string(b.State),
+			Balancer: string(b.Service), Protocol: conntrack.Protocol(b.Protocol).String(), Port: b.Port, Backend: b.Key.Backend.String(), State: string(b.State),
 			Connections: b.Connections, Since: b.Since.UTC(), Deadline: deadlineOf(b),
 		})
 	}
 	return all
 }
 
-// protocolText names a protocol as Open vSwitch does.
-func protocolText(protocol uint8) string {
-	for name, n := range protocolNames {
-		if n == protocol {
-			return name
-		}
-	}
-	return fmt.Sprint(protocol)
-}
-
 // backendState says what the backend of a connection is, if that is not one that serves.
 func backendState(s drain.Services, e conntrack.Entry) string {
-	c, ok := trackedOf(e)
-	if !ok {
-		return ""
-	}
-	if _, state, there := s.Backend(c); there && state != drain.Serving {
+	if _, state, there := s.Backend(trackedOf(e)); there && state != drain.Serving {
 		return string(state)
 	}
 	return ""

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -277,13 +278,37 @@ func (d *desk) zone(ctx context.Context, t *intent.Tenant, zone uint16, n pipeli
 func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Connection {
 	a := explain.Connection(e.Label, e.Mark, n)
 	nat, _ := n.Origin(pipeline.ObjectOf(e.Label, e.Mark))
-	return api.Connection{
-		Tenant: tenant, NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol,
-		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State,
+	c := api.Connection{
+		Tenant: tenant, NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol.String(),
+		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State.String(),
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
 		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),
-		StateOrig: e.StateOrig, StateReply: e.StateReply, Expires: e.Timeout, Helper: e.Helper, ID: e.ID, Status: e.Status, Other: e.Other,
+		StateOrig: e.StateOrig.String(), StateReply: e.StateReply.String(), ScaleOrig: e.ScaleOrig, ScaleReply: e.ScaleReply,
+		TagOrig: e.TagOrig, TagReply: e.TagReply, Expires: e.Timeout, Start: nanoseconds(e.Start),
+		Helper: e.Helper, ID: e.ID, Status: uint32(e.Status), Other: e.Other.Map(),
 	}
+	c.Orig.Packets, c.Orig.Bytes = e.CountOrig.Packets, e.CountOrig.Bytes
+	c.Reply.Packets, c.Reply.Bytes = e.CountReply.Packets, e.CountReply.Bytes
+	if e.Status != 0 {
+		c.StatusNames = e.Status.String()
+	}
+	if e.FlagsOrig|e.FlagsReply != 0 {
+		c.FlagsOrig, c.FlagsReply = e.FlagsOrig.String(), e.FlagsReply.String()
+	}
+	if e.Parent.Src.IsValid() {
+		parent := tupleOf(e.Parent)
+		c.Parent = &parent
+	}
+	return c
+}
+
+// nanoseconds returns a time of a tracker; nil: not said.
+func nanoseconds(unix int64) *time.Time {
+	if unix == 0 {
+		return nil
+	}
+	t := time.Unix(0, unix).UTC()
+	return &t
 }
 
 func tupleOf(t conntrack.Tuple) api.Tuple {

@@ -96,8 +96,8 @@ func (d *desk) Kill(ctx context.Context, f api.Filter) (k api.Killed, err error)
 // matching returns the connections of a zone that f means.
 func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers, seen published) (some []pipeline.Connection, err error) {
 	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
-		if c, ok := trackedOf(e); ok && f.Matches(seen.tell(connectionOf(f.Tenant, e, n), e)) {
-			some = append(some, c)
+		if f.Matches(seen.tell(connectionOf(f.Tenant, e, n), e)) {
+			some = append(some, trackedOf(e))
 		}
 	})
 	return some, err

@@ -16,7 +16,7 @@ type published map[half]conntrack.Tuple
 
 // A half is what a connection is in the zone of shared addresses.
 type half struct {
-	protocol         string
+	protocol         conntrack.Protocol
 	src, dst         netip.Addr
 	srcPort, dstPort uint16
 	icmpID           uint16

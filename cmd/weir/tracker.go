@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"weir/apps/pipeline"
 	"weir/conntrack"
@@ -31,35 +30,22 @@ func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.E
 // trackedIn reads the connections of a zone for the controller.
 func (d *desk) trackedIn(ctx context.Context, zone uint16) (all []pipeline.Connection, err error) {
 	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
-		if c, ok := trackedOf(e); ok {
-			all = append(all, c)
-		}
+		all = append(all, trackedOf(e))
 	})
 	return all, err
 }
 
-// protocolNames are the protocols to which Open vSwitch gives names (IANA).
-var protocolNames = map[string]uint8{"icmp": 1, "igmp": 2, "tcp": 6, "udp": 17, "dccp": 33, "icmpv6": 58, "sctp": 132, "udplite": 136}
-
-// trackedOf returns an entry as the pipeline knows it, unless its protocol is none.
-func trackedOf(e conntrack.Entry) (pipeline.Connection, bool) {
-	protocol, ok := protocolNames[e.Protocol]
-	if !ok {
-		n, err := strconv.ParseUint(e.Protocol, 10, 8)
-		if err != nil {
-			return pipeline.Connection{}, false
-		}
-		protocol = uint8(n)
-	}
+// trackedOf returns an entry as the pipeline knows it.
+func trackedOf(e conntrack.Entry) pipeline.Connection {
 	c := pipeline.Connection{
-		Protocol: protocol, Orig: pipeline.CTTuple(e.Orig), Reply: pipeline.CTTuple(e.Reply), Zone: e.Zone, Mark: e.Mark,
+		Protocol: uint8(e.Protocol), Orig: pipeline.CTTuple(e.Orig), Reply: pipeline.CTTuple(e.Reply), Zone: e.Zone, Mark: e.Mark,
 	}
-	if protocol == pipeline.ProtoTCP {
-		c.Open, c.Opening, c.Over = e.State == "ESTABLISHED", e.State == "SYN_SENT", e.Over()
+	if e.Protocol == conntrack.TCP {
+		c.Open, c.Opening, c.Over = e.State == conntrack.Established, e.State == conntrack.SynSent, e.Over()
 	}
 	c.RuleOut, c.RuleIn = pipeline.RulesOf(e.Label, e.Mark)
 	c.Object = pipeline.ObjectOf(e.Label, e.Mark)
-	return c, true
+	return c
 }
 
 // judge returns how a program judges the connections of a tenant.

@@ -191,7 +191,7 @@ func (n *Net) Entries(zone uint16) []conntrack.Entry {
 // Protocol returns those of entries that are of a protocol.
 func Protocol(entries []conntrack.Entry, protocol string) (some []conntrack.Entry) {
 	for _, e := range entries {
-		if e.Protocol == protocol {
+		if e.Protocol.String() == protocol {
 			some = append(some, e)
 		}
 	}
