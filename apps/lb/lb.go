@@ -137,6 +137,9 @@ func (s service) choose() {
 	if s.rejects() && !s.l.Inside() {
 		s.notSpoofed(asked)
 	}
+	if !s.bySlots() {
+		s.group()
+	}
 	if !s.usable() {
 		s.nobody(asked)
 		return
@@ -153,7 +156,6 @@ func (s service) choose() {
 		s.slots()
 	default:
 		new(append(marks, ofproto.ToGroup(s.b.Numbers.Group(s.id)))...)
-		s.group()
 	}
 }
 

@@ -200,6 +200,12 @@ func (c *Conn) MeterStats(ctx context.Context) ([]ofproto.MeterStats, error) {
 	return list(ctx, c, ofproto.MeterStatsRequest(ofproto.AllMeters), ofproto.DecodeMeterStats)
 }
 
+// GroupStats returns the counters of all groups: how many packets came to a group, and to each of
+// its buckets, in their order. Open vSwitch begins anew when a group is modified.
+func (c *Conn) GroupStats(ctx context.Context) ([]ofproto.GroupStats, error) {
+	return list(ctx, c, ofproto.GroupStatsRequest(ofproto.AllGroups), ofproto.DecodeGroupStats)
+}
+
 // Tables returns all flows, groups and meters of the bridge.
 func (c *Conn) Tables(ctx context.Context) (t ofproto.Tables, err error) {
 	if t.Flows, err = c.flows(ctx); err != nil {
