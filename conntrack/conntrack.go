@@ -3,12 +3,12 @@
 package conntrack
 
 import (
-	"bufio"
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 
 	"weir/internal/unixctl"
 )
@@ -100,26 +100,77 @@ func (u *Unixctl) dump(ctx context.Context, f Filter) (io.Reader, func() error, 
 	return r, c.Close, nil
 }
 
-// Parse reads the lines of a dump.
+// A dump is read in pieces of this size, in bytes, and no line is longer than that.
+const (
+	pieceSize   = 1 << 16
+	longestLine = 1 << 20
+)
+
+// Parse reads the lines of a dump as they come. It holds no more of it than a piece, and makes
+// one string of each: an entry costs no allocation, unless it has a helper or keys that are not
+// known. A line that makes no sense is a *Damage with a zero Entry, as is the last one if it has
+// no end; what r cannot give, and a line of more than a MiB, end the sequence.
 func Parse(r io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(make([]byte, 1<<16), 1<<20)
-		for n := 1; lines.Scan(); n++ {
-			if len(lines.Bytes()) == 0 {
-				continue
+		l := lines{yield: yield}
+		buf, have := make([]byte, pieceSize), 0
+		for {
+			n, err := r.Read(buf[have:])
+			have += n
+			if end := bytes.LastIndexByte(buf[:have], '\n') + 1; end > 0 {
+				if !l.read(string(buf[:end])) {
+					return
+				}
+				have = copy(buf, buf[end:have])
 			}
-			e, err := ParseEntry(lines.Text())
-			var d *Damage
-			if errors.As(err, &d) {
-				d.Line = n
+			switch {
+			case err == io.EOF:
+				l.rest(string(buf[:have]))
+				return
+			case err == nil && have == longestLine:
+				err = fmt.Errorf("line %d has more than %d bytes", l.n+1, longestLine)
+			case have == len(buf):
+				buf = append(buf, make([]byte, len(buf))...)
 			}
-			if !yield(e, err) {
+			if err != nil {
+				yield(Entry{}, err)
 				return
 			}
 		}
-		if err := lines.Err(); err != nil {
-			yield(Entry{}, err)
+	}
+}
+
+// lines are those of a dump.
+type lines struct {
+	n     int   // that were read
+	e     Entry // of the last one: one piece of memory for all
+	yield func(Entry, error) bool
+}
+
+// read reads whole lines; false: nobody wants more.
+func (l *lines) read(piece string) bool {
+	for line := range strings.Lines(piece) {
+		l.n++
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" {
+			continue
 		}
+		l.e = Entry{}
+		if d := parseEntry(line, &l.e); d != nil {
+			d.Line = l.n
+			if !l.yield(Entry{}, d) {
+				return false
+			}
+		} else if !l.yield(l.e, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// rest tells of a line that has no end, whatever is on it: a number may lack its last digit.
+func (l *lines) rest(line string) {
+	if line != "" {
+		l.yield(Entry{}, &Damage{Line: l.n + 1, Column: len(line) + 1, Text: line, Why: "the dump ends in the middle of a line"})
 	}
 }

@@ -46,7 +46,7 @@ var rooms = map[string]room{
 	"api":                          {may: []string{"intent"}},
 	"internal/unixctl":             {},
 	"internal/sandbox":             {},
-	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox"}},
+	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox", "internal/unixctl"}},
 	"internal/deps":                {},
 	"examples":                     {},
 	"internal/sidebyside":          {},
