@@ -45,14 +45,23 @@ func NewDatapath(rundir, kind string) Datapath { return Datapath{rundir, kind} }
 // userspace datapath has nothing of what was set before.
 func (d Datapath) Process() (string, error) { return unixctl.Find(d.rundir, "ovs-vswitchd") }
 
+// call carries out a command that takes the datapath's name first.
 func (d Datapath) call(ctx context.Context, method string, args ...string) (string, error) {
+	return d.ask(ctx, method, append([]string{d.name()}, args...)...)
+}
+
+// ask carries out a command.
+func (d Datapath) ask(ctx context.Context, method string, args ...string) (string, error) {
 	c, err := unixctl.DialDaemon(ctx, d.rundir, "ovs-vswitchd")
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
-	return c.Call(ctx, method, append([]string{d.kind + "@ovs-" + d.kind}, args...)...)
+	return c.Call(ctx, method, args...)
 }
+
+// name is what Open vSwitch calls the datapath.
+func (d Datapath) name() string { return d.kind + "@ovs-" + d.kind }
 
 // Limits returns the limits of all zones that have one.
 func (d Datapath) Limits(ctx context.Context) ([]Limit, error) {
@@ -126,7 +135,7 @@ func (d Datapath) Fill(ctx context.Context) (count, most uint64, err error) {
 // ParseLimits reads what ct-get-limits prints: "default limit=0", then a line
 // "zone=5,limit=3,count=1" for each zone.
 func ParseLimits(text string) (limits []Limit, err error) {
-	n := 0
+	n, seen := 0, map[uint16]bool{}
 	for line := range strings.Lines(text) {
 		n++
 		line = strings.TrimSpace(line)
@@ -134,18 +143,27 @@ func ParseLimits(text string) (limits []Limit, err error) {
 			continue
 		}
 		l, err := parseLimit(line)
+		if err == nil && seen[l.Zone] {
+			err = fmt.Errorf("zone %d comes twice", l.Zone)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("limits of connections, line %d: %w", n, err)
 		}
+		seen[l.Zone] = true
 		limits = append(limits, l)
 	}
 	return limits, nil
 }
 
 func parseLimit(line string) (l Limit, err error) {
+	said := map[string]bool{}
 	for part := range strings.SplitSeq(line, ",") {
 		name, value, _ := strings.Cut(part, "=")
 		to := map[string]*uint32{"limit": &l.Max, "count": &l.Count}[name]
+		if said[name] {
+			return Limit{}, fmt.Errorf("%s comes twice in %q", name, line)
+		}
+		said[name] = true
 		bits := 32
 		if name == "zone" {
 			bits = 16
@@ -161,6 +179,9 @@ func parseLimit(line string) (l Limit, err error) {
 		} else {
 			l.Zone = uint16(v)
 		}
+	}
+	if !said["zone"] || !said["limit"] {
+		return Limit{}, fmt.Errorf("zone or limit is missing in %q", line)
 	}
 	return l, nil
 }
