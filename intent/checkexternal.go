@@ -64,16 +64,25 @@ func (s *sides) subnets(x *External, e externalSpec) {
 		if sub.address.set && sub.address.v == sub.gateway.v {
 			s.c.bad(sub.address.place(), "take another one, or leave it out", "%v is the next hop, and cannot be the router's own", sub.address.v)
 		}
+		s.peopled(sub.cidr)
 		s.prefixes = append(s.prefixes, ownSubnet{sub.cidr, x.Network, len(s.prefixes)})
 		x.Subnets = append(x.Subnets, ExternalSubnet{sub.cidr.v, sub.gateway.v, sub.address.v})
 	}
 	for _, p := range e.prefixes {
 		s.c.uses(true, externalPrefixes, p.place())
 		s.c.uses(p.v.Addr().Is6(), externalIPv6, p.place())
+		s.peopled(p)
 		s.prefixes = append(s.prefixes, ownSubnet{p, x.Network, len(s.prefixes)})
 		x.Prefixes = append(x.Prefixes, p.v)
 	}
 	s.c.uses(e.mac.set, externalMAC, e.mac.place())
+}
+
+// peopled checks that somebody can be outside at the addresses of a prefix.
+func (s *sides) peopled(p value[netip.Prefix]) {
+	if p.set && covered(Martians, p.v) {
+		s.c.bad(p.place(), "take addresses that hosts can have", "%v is nobody's: what comes from there is dropped (RFC 1812, 5.3.7)", p.v)
+	}
 }
 
 func isLinkLocal(a netip.Addr) bool { return a.Is6() && a.IsLinkLocalUnicast() }
@@ -88,6 +97,7 @@ func (s *sides) routesOf(x *External, e externalSpec) {
 	for _, r := range e.routes {
 		s.c.uses(true, externalRoutes, r.to.place())
 		s.c.uses(r.to.set && r.to.v.Addr().Is6(), externalIPv6, r.to.place())
+		s.peopled(r.to)
 		if r.to.set && r.via.set && s.via(x, r) {
 			s.route(x, Route{r.to.v, r.via.v}, r.to.place())
 		}
