@@ -24,7 +24,13 @@ type passage struct {
 // passageOf compiles a model behind the outside of crossedBridge.
 func passageOf(t *testing.T, objects ...string) *passage {
 	t.Helper()
-	m, err := intent.Read(intent.Source{Name: "passage.yaml", Data: []byte(crossedBridge + strings.Join(objects, ""))})
+	return passageOn(t, crossedBridge, objects...)
+}
+
+// passageOn compiles a model behind the outsides of a bridge.
+func passageOn(t *testing.T, bridge string, objects ...string) *passage {
+	t.Helper()
+	m, err := intent.Read(intent.Source{Name: "passage.yaml", Data: []byte(bridge + strings.Join(objects, ""))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -203,7 +203,11 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	} else {
 		sources = slices.Concat(c.From.IPs, c.From.IPs, c.From.IPs, ownAddresses(c.From), addresses("10.0.0.99"))
 	}
-	if mapped = mappings(m.Tenants(), c.From); len(mapped) > 0 && rapid.IntRange(0, 7).Draw(t, "whatever family") < 7 {
+	mapped = mappings(m.Tenants(), c.From)
+	if rapid.IntRange(0, 7).Draw(t, "who cannot be there") == 7 {
+		sources = slices.Concat(martians, addresses("203.0.113.2"), mapped)
+	}
+	if len(mapped) > 0 && rapid.IntRange(0, 7).Draw(t, "whatever family") < 7 {
 		has := func(four bool) bool {
 			return slices.ContainsFunc(mapped, func(a netip.Addr) bool { return a.Is4() == four })
 		}
@@ -240,6 +244,9 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	return c, !pingsRouter(m, c.Packet)
 }
+
+// martians are addresses that nobody has who sends to a router.
+var martians = addresses("0.0.0.0", "0.0.0.7", "127.0.0.1", "224.0.0.5", "240.0.0.1", "255.255.255.255", "::", "::1", "ff02::5", "::ffff:203.0.113.5")
 
 // Where packets come from and go to outside: hosts on the link that are known and one that is
 // not, behind next hops, and what nobody should have.

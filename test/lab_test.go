@@ -143,7 +143,7 @@ func address(given string, number int, six bool) net.IP {
 	switch {
 	case given != "":
 		ip := net.ParseIP(given)
-		if four := ip.To4(); four != nil {
+		if four := ip.To4(); four != nil && !six {
 			return four
 		}
 		return ip

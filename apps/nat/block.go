@@ -29,7 +29,7 @@ func common(b *pipeline.Builder, x pipeline.ExternalSite) {
 			continue
 		}
 		for _, p := range prefixesOf(c.AddrRange) {
-			onLinkAnswer(b, x, x.ID(), p)
+			present(b, x, x.ID(), p)
 			across(b, x, x.ID(), p)
 			here := []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)}
 			if c.Zone != 0 {

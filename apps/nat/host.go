@@ -10,7 +10,7 @@ import (
 )
 
 // echoed is the priority in ArpNd of pings, in front of what comes in.
-const echoed = 94
+const echoed = martian - 1
 
 // host has the router answer pings of its own addresses, as any host does.
 func host(b *pipeline.Builder, x pipeline.ExternalSite) {

@@ -126,7 +126,7 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 	}
 	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	across(b, x, id, p)
-	onLinkAnswer(b, x, id, p)
+	present(b, x, id, p)
 	notItself(b, t, x, p)
 	return true
 }
@@ -140,11 +140,17 @@ func notItself(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalS
 	}
 }
 
-// onLinkAnswer answers for addresses that are on the link, unless it is done for the router's.
-func onLinkAnswer(b *pipeline.Builder, x pipeline.ExternalSite, id intent.ID, p netip.Prefix) {
-	if s, onLink := x.OnLink(p.Addr()); onLink && !(p.IsSingleIP() && s.Address == p.Addr()) {
+// present has the router be at p: answer for what of it is on the link, and take nothing from there. For its own
+// address that is done.
+func present(b *pipeline.Builder, x pipeline.ExternalSite, id intent.ID, p netip.Prefix) {
+	s, onLink := x.OnLink(p.Addr())
+	if onLink && p.IsSingleIP() && s.Address == p.Addr() {
+		return
+	}
+	if onLink {
 		answerFor(b, id, x, p)
 	}
+	ourselves(b, x, id, p)
 }
 
 // owned is the priority in ExtIn of a prefix that is a tenant's.

@@ -17,14 +17,19 @@ func bridge(b *pipeline.Builder) {
 	}
 	for _, x := range b.Externals {
 		enter(b, x)
+		martians(b, x)
 		host(b, x)
 		for _, s := range x.Subnets {
 			if s.Address.IsValid() {
-				answerFor(b, x.ID(), x, netip.PrefixFrom(s.Address, s.Address.BitLen()))
+				own := netip.PrefixFrom(s.Address, s.Address.BitLen())
+				answerFor(b, x.ID(), x, own)
+				ourselves(b, x, x.ID(), own)
 			}
 		}
 		if local := pipeline.LinkLocal(x.RouterMAC()); hasIPv6(x) { // by which it asks others
-			answerFor(b, x.ID(), x, netip.PrefixFrom(local, local.BitLen()))
+			own := netip.PrefixFrom(local, local.BitLen())
+			answerFor(b, x.ID(), x, own)
+			ourselves(b, x, x.ID(), own)
 			advertisement(b, x)
 		}
 		stranger(b, x)
@@ -43,7 +48,7 @@ func enter(b *pipeline.Builder, x pipeline.ExternalSite) {
 		b.Flow(x.ID(), pipeline.ArpNd, priority, ofproto.MatchOn(append(conds, cameBy(x))...), actions...)
 	}
 	for _, what := range discoveries() {
-		flow(92, pipeline.ToDrop(pipeline.UnansweredArp), what...)
+		flow(martian+1, pipeline.ToDrop(pipeline.UnansweredArp), what...)
 	}
 	ours := ofproto.IsMAC(ofproto.EthDst, x.RouterMAC())
 	flow(95, b.Punt(), ofproto.Is(ofproto.ARPOp, arpReply), ours)

@@ -30,6 +30,7 @@ func skeleton(b *Builder) {
 	b.Flow(id, PortSec, 0, nil, ToDrop(Spoofed)...)
 	dhcpClient(b, id)
 	guard(b, id)
+	martians(b, id)
 	for _, typ := range []uint64{NdNS, NdNA, ndRS} { // what no endpoint's own flow lets pass; nobody answers an RS
 		b.Flow(id, PortSec, 110, ofproto.MatchOn(icmpv6(typ)...), ToDrop(Spoofed)...)
 	}

@@ -208,7 +208,7 @@ type Reason uint32
 const (
 	NoReason        Reason = 0
 	UnknownPort     Reason = 1  // no endpoint is bound to the port
-	Spoofed         Reason = 2  // an address that is not the endpoint's
+	Spoofed         Reason = 2  // from an address that is not its sender's
 	UnansweredArp   Reason = 3  // ARP or ND that nobody may see
 	NotItsRole      Reason = 4  // a router's or DHCP server's message of somebody else
 	NotIP           Reason = 5  // neither IP nor ARP
@@ -246,7 +246,7 @@ const (
 // Reasons are the reasons as people read them.
 var Reasons = map[Reason]string{
 	NoReason: "no reason given", UnknownPort: "no endpoint is bound to the port",
-	Spoofed: "not the endpoint's address", UnansweredArp: "ARP or ND that no rule lets pass",
+	Spoofed: "not its sender's address", UnansweredArp: "ARP or ND that no rule lets pass",
 	NotItsRole: "router's or DHCP server's message of somebody who is none",
 	NotIP:      "neither IP nor ARP", InvalidState: "invalid to the connection tracker",
 	BlockedBefore: "connection stopped by a change of policy", NoState: "unknown connection state", NotSYN: "TCP connection that does not begin with a SYN",

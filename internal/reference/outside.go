@@ -10,7 +10,7 @@ import (
 // What is translated is said here as docs/nat.md says it. A packet for the router, from an
 // endpoint or from outside:
 //
-//	from outside ── somebody's address? ─┐
+//	from outside ── from where it can be? ── somebody's address? ─┐
 //	                                     ▼
 //	             a floating IP or a forwarded port? ── the endpoint's address and port
 //	             a port of a load balancer? ── that of a backend that has a weight; of none: dropped
@@ -79,11 +79,19 @@ type Router struct {
 // is one that says nothing of translations: new, invalid, or over the limit. From is nil if it
 // has come in by the outside x.
 func (r Router) Forward(p Packet, x *intent.External, s State) Way {
+	if x != nil && (Martian(p.Src) || r.ourselves(x, p.Src)) { // nobody who asks from there could be answered
+		return Way{Verdict: Verdict{Result: Refused}}
+	}
+	return r.forward(p, x, s)
+}
+
+// forward is Forward for what may also have come from another tenant.
+func (r Router) forward(p Packet, x *intent.External, s State) Way {
 	t := r.tenantOf(p, x)
 	switch {
 	case x != nil && pings(x, p):
 		return Way{Verdict: Verdict{Result: Untracked}, Out: x, Seen: Sight{Sources: []intent.AddrRange{{Lo: p.Dst, Hi: p.Dst}}, Dst: p.Src}}
-	case p.From != nil && !MayBe(t, p.From, p.Src):
+	case p.From != nil && (!MayBe(t, p.From, p.Src) || Martian(p.Src)):
 		return Way{Verdict: Verdict{Result: Refused}}
 	case t == nil: // for an address that nobody has
 		return Way{Verdict: Verdict{Result: Astray}}
@@ -171,7 +179,7 @@ func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
 // cross has what has left come in again, to another tenant.
 func (w *Way) cross(r Router, p Packet, s State) {
 	p.From, p.Src, p.SrcPort = nil, w.Seen.Sources[0].Lo, w.Seen.SrcPorts.Lo
-	then := r.Forward(p, w.Out, s)
+	then := r.forward(p, w.Out, s)
 	if !then.Both {
 		then.Seen.Sources = w.Seen.Sources
 	}
