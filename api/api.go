@@ -9,6 +9,7 @@
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
+//	GET  /metrics                  what is counted, as Prometheus reads it
 //	GET  /healthz                  200 and "ok" while the daemon answers
 //
 // Whatever goes wrong is said as a Problem (RFC 9457).
@@ -57,7 +58,8 @@ type Status struct {
 	Tenants  []Tenant  `json:"tenants"`  // of the model, by name
 	Trackers []Tracker `json:"trackers"` // by type of datapath
 
-	Backends []BackendHealth `json:"backends"` // of load balancers that ask them how they are, in the order of the model
+	Backends  []BackendHealth `json:"backends"`  // of load balancers that ask them how they are, in the order of the model
+	Balancers []BalancerState `json:"balancers"` // in the order of the model; empty before a bridge has been told of it
 }
 
 // A Model is where the operator's wishes come from.

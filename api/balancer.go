@@ -24,6 +24,16 @@ type Backend struct {
 	Deadline    *time.Time `json:"deadline,omitempty"` // when those that it still has are ended; nil: they are not
 }
 
+// A BalancerState is whether somebody takes the connections that a load balancer is asked for.
+type BalancerState struct {
+	ID        string    `json:"id"`
+	Backends  int       `json:"backends"`  // that it lists
+	Usable    int       `json:"usable"`    // of these, with a weight in force; zero: nobody serves
+	Since     time.Time `json:"since"`     // when there came to be some, or none; not before the daemon began
+	Lost      uint64    `json:"lost"`      // times that there came to be none, since the daemon began
+	WhenEmpty string    `json:"whenEmpty"` // what becomes of what asks while nobody serves: "drop" or "reject"
+}
+
 // A Draining is a backend that is to have no connections of a load balancer, and has some.
 type Draining struct {
 	Balancer    string     `json:"balancer"`

@@ -14,9 +14,10 @@ import (
 // size that is still read as one.
 const maxRequest = 64 << 20
 
-// New returns the handler of all paths.
-func New(d Daemon) http.Handler {
+// New returns the handler of all paths; metrics answers /metrics.
+func New(d Daemon, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")

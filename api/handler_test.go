@@ -41,7 +41,7 @@ func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return 
 func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {
 	t.Helper()
 	w := httptest.NewRecorder()
-	New(d).ServeHTTP(w, httptest.NewRequest(method, path, body))
+	New(d, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(method, path, body))
 	return w.Result()
 }
 

@@ -103,6 +103,12 @@ type Config struct {
 	// and the tracker has forgotten. If nil, nobody is told.
 	Reset func(pipeline.Input, *intent.Tenant, pipeline.Connection) []ofproto.PacketOut
 
+	// Took is told how long a part of making a bridge as it should be has taken, and Punted of each
+	// packet that a flow sent to the controller, and what it was for. They are called by the sessions
+	// of all bridges, and must not wait. If nil, nobody is told.
+	Took   func(bridge string, part Part, d time.Duration)
+	Punted func(bridge string, p Punt)
+
 	Settle time.Duration // how long changes are collected that follow one that was acted upon; zero: 5 ms
 	Audit  time.Duration // between readings of the whole tables; zero: 30 s
 	Log    *logrus.Entry // nil: nothing is logged
@@ -127,6 +133,12 @@ func New(c Config) *Controller {
 	if c.Audit == 0 {
 		c.Audit = 30 * time.Second
 	}
+	if c.Took == nil {
+		c.Took = func(string, Part, time.Duration) {}
+	}
+	if c.Punted == nil {
+		c.Punted = func(string, Punt) {}
+	}
 	if c.Log == nil {
 		silent := logrus.New()
 		silent.SetOutput(io.Discard)
@@ -149,7 +161,8 @@ type Status struct {
 	Drift    map[string]DriftLog    // by bridge, connected or not
 	Ended    map[intent.ID]EndedLog // by tenant: connections that policy no longer admits
 
-	Backends map[intent.ID][]BackendState // of load balancers that ask them something
+	Backends  map[intent.ID][]BackendState // of load balancers that ask them something
+	Balancers map[intent.ID]BalancerState  // all load balancers of the model; nil: no bridge has been told of it yet
 
 	changed chan struct{}
 }
@@ -186,6 +199,23 @@ type Bridge struct {
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore
 	// repaired less often.
 	Contested []string
+
+	program *pipeline.Program // nil: none
+}
+
+// FlowsByTable counts the flows of the bridge: Weir's, as it was programmed last. It looks at each of
+// them.
+func (b Bridge) FlowsByTable() map[ofproto.Table]int {
+	tables := map[ofproto.Table]int{}
+	if b.program == nil {
+		return tables
+	}
+	for _, u := range b.program.Units {
+		for i := range u.Flows {
+			tables[u.Flows[i].Table]++
+		}
+	}
+	return tables
 }
 
 // Programmed reports whether all of the newest model is in a bridge.

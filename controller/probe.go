@@ -105,11 +105,13 @@ func (s *session) sortPackets(ctx context.Context) {
 				return
 			}
 			if s.probing.receive(p) {
+				s.config.Punted(s.name, PuntProbe)
 				continue
 			}
 			select {
 			case s.punted <- p:
 			default:
+				s.config.Punted(s.name, PuntDropped)
 			}
 		}
 	}

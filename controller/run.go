@@ -332,6 +332,7 @@ func (s *state) flushRetired() {
 
 func (s *state) status() Status {
 	st := Status{Revision: s.revision, Model: s.model, Held: s.held, Err: s.err, Bridges: maps.Clone(s.reports), Drift: maps.Clone(s.drift), Ended: maps.Clone(s.ended), Backends: s.backendStates()}
+	st.Balancers = s.weighing.balancers
 	if s.model != nil {
 		for _, t := range s.model.Tenants() {
 			st.Tenants = append(st.Tenants, Tenant{t.ID(), s.numbers.Zone(t.ID()), s.numbers.Epoch(t.ID())})

@@ -225,13 +225,23 @@ func (s *session) take(j job) {
 
 // answer answers a packet that a flow sent here, or takes note of it.
 func (s *session) answer(ctx context.Context, p ofproto.PacketIn) error {
-	if s.job.input.Model == nil || s.config.Observe != nil && s.config.Observe(s.name, s.job.input, p) || s.config.Answer == nil {
+	as := PuntIgnored
+	defer func() { s.config.Punted(s.name, as) }()
+	switch {
+	case s.job.input.Model == nil:
+		return nil
+	case s.config.Observe != nil && s.config.Observe(s.name, s.job.input, p):
+		as = PuntReport
+		return nil
+	case s.config.Answer == nil:
 		return nil
 	}
 	if isNews, err := s.hear(ctx, p); isNews || err != nil {
+		as = PuntNeighbour
 		return err
 	}
 	for _, out := range s.config.Answer(s.job.input, p) {
+		as = PuntAnswer
 		if err := s.conn.PacketOut(ctx, out); err != nil {
 			return err
 		}
@@ -304,9 +314,13 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	in := s.input()
 	mode := s.mode(in)
 	var x change
+	began := time.Now()
 	program, err := s.config.Compile(&s.cache, in)
+	s.took(PartCompile, began)
 	if err == nil {
+		began = time.Now()
 		x, err = s.to(program, mode)
+		s.took(PartCompare, began)
 		s.report.Foreign = len(x.theirs)
 	}
 	if err == nil && !(s.exact && pipeline.Widens(x.plan, x.want.Flows, x.have.Flows)) {
@@ -323,7 +337,9 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 		return again, err
 	}
 	if !x.plan.Empty() {
-		if err := s.conn.Apply(ctx, x.plan); err != nil {
+		began := time.Now()
+		err := s.conn.Apply(ctx, x.plan)
+		if s.took(PartApply, began); err != nil {
 			s.doubt()
 			s.announcing.own = nil
 			return s.refuse(ctx, err, x.plan, in)
@@ -352,6 +368,7 @@ func (s *session) programmed(program *pipeline.Program, theirs []ofproto.Flow) {
 	s.gave(program, theirs)
 	s.fresh = false
 	clear(s.exposed)
+	s.report.program = program
 	s.report.Flows, s.report.Groups = program.Size()
 	s.report.Rounds, s.report.Weights = program.Rounds.N, s.job.input.Facts.Weights
 	s.report.Revision, s.report.Pending, s.report.Refused = s.job.revision, program.Pending(), maps.Clone(s.refused)

@@ -131,6 +131,7 @@ func (s *session) readTables(ctx context.Context) error {
 	have.Flows = unlearned(metered(have))
 	s.reads(have)
 	s.fresh, s.cost = true, time.Since(began)
+	s.took(PartRead, began)
 	s.news = ofproto.TableChange{}
 	return nil
 }

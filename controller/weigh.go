@@ -47,7 +47,10 @@ type weighing struct {
 
 	states  map[intent.ID][]BackendState // of the model in force, as they were told last
 	told    time.Time
+	toldOf  *weightSet
 	changed bool // they may be others by now
+
+	balancers map[intent.ID]BalancerState // of the model in force; never changed
 }
 
 // A verdict is the last one about a backend.
@@ -457,15 +460,17 @@ const tellStates = 50 * time.Millisecond
 // thousands may be heard of in a second.
 func (s *state) backendStates() map[intent.ID][]BackendState {
 	w := &s.weighing
-	if !w.changed {
+	set := w.sets[s.model]
+	if !w.changed && set == w.toldOf {
 		return w.states
 	}
 	if next := w.told.Add(tellStates); time.Now().Before(next) {
 		w.wakeAt(next)
 		return w.states
 	}
-	w.changed, w.told, w.states = false, time.Now(), nil
-	if set := w.sets[s.model]; set != nil {
+	w.changed, w.toldOf, w.told, w.states = false, set, time.Now(), nil
+	if set != nil {
+		w.balancers = served(set, w.balancers, w.told)
 		w.states = make(map[intent.ID][]BackendState, len(set.lines))
 		for id, l := range set.lines {
 			w.states[id] = l.states

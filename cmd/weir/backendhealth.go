@@ -43,6 +43,34 @@ func healthOf(l *intent.LoadBalancer, b intent.Backend, s controller.BackendStat
 	return h
 }
 
+// balancerStates returns whether somebody serves, of each load balancer; now is nil before the
+// controller runs.
+func balancerStates(now *controller.Status) []api.BalancerState {
+	all := []api.BalancerState{}
+	if now == nil || now.Model == nil {
+		return all
+	}
+	for _, t := range now.Model.Tenants() {
+		for _, l := range t.LoadBalancers {
+			if b, known := now.Balancers[l.ID()]; known {
+				all = append(all, api.BalancerState{ID: string(l.ID()), Backends: len(l.Backends), Usable: b.Usable, Since: b.Since.UTC(), Lost: b.Lost, WhenEmpty: string(l.WhenEmpty)})
+			}
+		}
+	}
+	return all
+}
+
+// unservedList says which load balancers have no backend that takes connections.
+func unservedList(w io.Writer, all []api.BalancerState, wide bool) {
+	var list []api.Reason
+	for _, b := range all {
+		if b.Usable == 0 {
+			list = append(list, api.Reason{ID: b.ID, Why: fmt.Sprintf("since %s, of %s; what asks it: %s", b.Since.Format(time.RFC3339), count(b.Backends, "backend", "backends"), b.WhenEmpty)})
+		}
+	}
+	reasonList(w, "load balancers of which no backend takes connections", list, wide)
+}
+
 // healthList says which backends are not well, or are not known to be.
 func healthList(w io.Writer, all []api.BackendHealth, wide bool) {
 	var list []api.Reason

@@ -17,6 +17,7 @@ import (
 	"weir/controller"
 	"weir/explain"
 	"weir/intent"
+	"weir/metrics"
 	"weir/ofproto"
 	"weir/ovsdb"
 	"weir/quirk"
@@ -38,6 +39,7 @@ type desk struct {
 	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
 	served   atomic.Pointer[map[string]bool]       // by bridge: it can find us; nil: none can yet
 	notes    notebook
+	metrics  *metrics.Set
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
@@ -61,8 +63,17 @@ func (d *desk) Status() api.Status {
 		s.Bridges = append(s.Bridges, d.bridge(b.Name, now))
 	}
 	s.Tenants, s.Backends = tenantStatuses(d.inForce.Load().model, now), backendHealth(now)
+	s.Balancers = balancerStates(now)
 	d.fills(&s)
 	return s
+}
+
+// now is what the controller says; nil before there is one.
+func (d *desk) now() *controller.Status {
+	if ctl := d.ctl.Load(); ctl != nil {
+		return ctl.Status()
+	}
+	return nil
 }
 
 // connected returns the bridges that have a session, by name.

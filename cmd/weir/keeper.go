@@ -246,7 +246,7 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 		if err != nil {
 			return err
 		}
-		s.door = openDoor(ctx, l, bridge, k.arrivals, k.log)
+		s.door = openDoor(ctx, l, bridge, k.arrivals, k.desk.metrics.Erred, k.log)
 	}
 	k.publishServed()
 	if s.wrote == k.seen || changing(have) {
@@ -366,6 +366,6 @@ func (k *keeper) openTCP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.tcp = openDoor(ctx, l, "", k.arrivals, k.log)
+	k.tcp = openDoor(ctx, l, "", k.arrivals, k.desk.metrics.Erred, k.log)
 	return nil
 }

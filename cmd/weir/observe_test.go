@@ -47,6 +47,21 @@ func (u *until) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// answering answers at a control socket, until the test ends.
+func answering(t *testing.T, h http.Handler) (socket string) {
+	socket = filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(h)
+	server.Listener.Close()
+	server.Listener = l
+	server.Start()
+	t.Cleanup(server.Close)
+	return socket
+}
+
 func TestWatchingPrintsEachObservationOnce(t *testing.T) {
 	var n notebook
 	mux := http.NewServeMux()
@@ -58,16 +73,7 @@ func TestWatchingPrintsEachObservationOnce(t *testing.T) {
 		}
 		json.NewEncoder(w).Encode(n.since(api.ObservationQuery{After: after}))
 	})
-	socket := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewUnstartedServer(mux)
-	server.Listener.Close()
-	server.Listener = l
-	server.Start()
-	defer server.Close()
+	socket := answering(t, mux)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &until{lines: 4, cancel: cancel}

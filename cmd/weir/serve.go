@@ -24,6 +24,7 @@ import (
 	"weir/apps/pipeline"
 	"weir/conntrack"
 	"weir/controller"
+	"weir/metrics"
 	"weir/ovsdb"
 	"weir/store"
 )
@@ -126,11 +127,12 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	d := &desk{flags: f, log: log, tracker: conntrack.NewUnixctl(f.rundir)}
 	d.last.Store(first)
 	d.inForce.Store(first)
+	d.metrics = metrics.New(d.Status, d.now)
 	snapshots := make(chan ovsdb.Snapshot, 1)
 	group.Go(func() error {
 		return ended(ctx, ovsdb.Watch(ctx, f.ovsdb, func(s ovsdb.Snapshot) { latest(snapshots, s) }))
 	})
-	server := &http.Server{Handler: api.New(d), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
+	server := &http.Server{Handler: api.New(d, d.metrics), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
 	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, watch)) })
 	log.WithFields(logrus.Fields{"model": f.path, "contents": census(first.model), "socket": f.socket}).Info("weir " + version() + " serves")
@@ -155,6 +157,8 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Resolver:  controller.Resolver{Wanted: nat.Wanted, Ask: nat.Ask, Heard: nat.Heard},
 		Announcer: controller.Announcer{Answered: nat.Answered, Announce: nat.Announce},
 		Observe:   d.observe,
+		Took:      d.metrics.Took,
+		Punted:    d.metrics.Punted,
 
 		Connections: d.trackedIn,
 		Judge:       judge,

@@ -10,6 +10,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"weir/internal/unixctl"
+	"weir/ofproto"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 	"weir/quirk"
@@ -24,11 +25,11 @@ type door struct {
 
 // openDoor hands those who connect to l and speak OpenFlow 1.3 to arrivals. bridge is who
 // they must be, or empty if they have to say so themselves.
-func openDoor(ctx context.Context, l net.Listener, bridge string, arrivals chan<- arrival, log *logrus.Logger) *door {
+func openDoor(ctx context.Context, l net.Listener, bridge string, arrivals chan<- arrival, erred func(*ofproto.Error), log *logrus.Logger) *door {
 	ctx, cancel := context.WithCancel(ctx)
 	at := log.WithField("listener", l.Addr().String())
 	refused := func(peer net.Addr, why error) { at.WithField("peer", peer.String()).WithError(why).Warn("handshake") }
-	d := &door{listener: ofconn.ListenOn(l, ofconn.Config{Refused: refused}), cancel: cancel}
+	d := &door{listener: ofconn.ListenOn(l, ofconn.Config{Refused: refused, Erred: erred}), cancel: cancel}
 	d.done.Go(func() {
 		for {
 			conn, err := d.listener.Accept(ctx)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -18,14 +19,52 @@ func statusCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
+	watch := cmd.Flags().BoolP("watch", "w", false, "go on, and show it again when it has changed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var s api.Status
-		if err := newClient(*socket).get(cmd.Context(), "/v1/status", nil, &s); err != nil {
-			return err
-		}
-		return statusListing(s).print(cmd.OutOrStdout(), *format)
+		return status(cmd.Context(), cmd.OutOrStdout(), newClient(*socket), *format, *watch)
 	}
 	return cmd
+}
+
+// status prints the status; and with watch what it becomes, until ctx is done. A daemon that is not there
+// for a while is told, and waited for.
+func status(ctx context.Context, w io.Writer, c *client, format string, watch bool) error {
+	for last := ""; ; {
+		text, err := statusText(ctx, c, format)
+		switch {
+		case watch && ctx.Err() != nil:
+			return nil
+		case watch && err != nil:
+			text = err.Error() + "\n"
+		case err != nil:
+			return err
+		}
+		if text != last {
+			if last != "" && (format == "table" || format == "wide") {
+				fmt.Fprintf(w, "\n%s\n", time.Now().Format(time.RFC3339))
+			}
+			if _, err := io.WriteString(w, text); err != nil || !watch {
+				return err
+			}
+			last = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPause):
+		}
+	}
+}
+
+// statusText is the status in a format.
+func statusText(ctx context.Context, c *client, format string) (string, error) {
+	var s api.Status
+	if err := c.get(ctx, "/v1/status", nil, &s); err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	err := statusListing(s).print(&text, format)
+	return text.String(), err
 }
 
 func statusListing(s api.Status) listing {
@@ -66,6 +105,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	}
 	trackerList(w, s.Trackers)
 	endedList(w, s.Tenants, wide)
+	unservedList(w, s.Balancers, wide)
 	healthList(w, s.Backends, wide)
 	reasons(w, s.Bridges, wide)
 }

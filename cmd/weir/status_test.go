@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -25,5 +28,34 @@ blue: 3 connections were ended that its policy no longer admits; last:
 `
 	if out.String() != want {
 		t.Errorf("%s\nwant %s", out.String(), want)
+	}
+}
+
+func TestStatusIsShownAgainWhenItHasChanged(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	served := api.Status{Version: "x", Balancers: []api.BalancerState{{ID: "t/loadbalancer/web", Backends: 2, Usable: 1, Since: at}}}
+	lost := api.Status{Version: "x", Balancers: []api.BalancerState{{ID: "t/loadbalancer/web", Backends: 2, Since: at, Lost: 1, WhenEmpty: "reject"}}}
+	answers, asked := []*api.Status{&served, &served, &lost, nil, &lost, &lost, &served}, 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	socket := answering(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked == len(answers) {
+			cancel()
+			return
+		}
+		if a := answers[asked]; a != nil {
+			json.NewEncoder(w).Encode(a)
+		} else {
+			http.Error(w, `{"detail": "is away"}`, http.StatusServiceUnavailable)
+		}
+		asked++
+	}))
+	var out strings.Builder
+	if err := status(ctx, &out, newClient(socket), "table", true); err != nil {
+		t.Fatal(err)
+	}
+	const line = "  t/loadbalancer/web: since 2026-01-02T03:04:05Z, of 2 backends; what asks it: reject\n"
+	if s := out.String(); strings.Count(s, line) != 2 || strings.Count(s, "weir x") != 4 || strings.Count(s, "is away") != 1 {
+		t.Errorf("%s", s)
 	}
 }

@@ -43,6 +43,10 @@ type Config struct {
 	// from files.
 	TLS *tls.Config
 
+	// Erred is told of each error that the switch says, whoever it is for. The reader of the session
+	// calls it: it must not wait. If nil, nobody is told.
+	Erred func(*ofproto.Error)
+
 	// Refused is told, by any goroutine, of a peer of a Listener that did not become a
 	// session. If nil, nobody is.
 	Refused func(peer net.Addr, why error)

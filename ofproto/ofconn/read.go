@@ -161,6 +161,9 @@ func (c *Conn) deliver(xid uint32, m ofproto.Message) error {
 // so, and should nobody have sent that, the message itself, of which the error has the
 // beginning. What nobody waits for is an event.
 func (c *Conn) deliverError(xid uint32, e *ofproto.Error) error {
+	if c.config.Erred != nil {
+		c.config.Erred(e)
+	}
 	r := c.receiverOf(xid)
 	if r == nil && len(e.Data) >= ofproto.HeaderLen && e.Data[0] == ofproto.Version {
 		xid = binary.BigEndian.Uint32(e.Data[4:])
