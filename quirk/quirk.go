@@ -65,6 +65,9 @@ const (
 	IdentityNAT    ID = "identity-nat"
 	FlushICMPv6    ID = "flush-icmpv6"
 	FlushByMark    ID = "flush-by-mark"
+	FlushICMPType  ID = "flush-icmp-type"
+	FlushPortZero  ID = "flush-port-zero"
+	NoFlush        ID = "no-ct-flush"
 	LimitDefault   ID = "limit-default"
 	NoLimitTable   ID = "limit-not-in-database"
 	FirstBackoff   ID = "first-backoff"
@@ -88,6 +91,9 @@ var All = []Quirk{
 	{FlushICMPv6, "removing a connection by its addresses kills ovs-vswitchd if that is ICMPv6: such are never removed one by one",
 		versions("2.17.10", "3.0.7", "3.1.5", "3.2.3", "3.3.1"), true},
 	{FlushByMark, "removing connections by mark or label removes all: it is never asked for", versions("3.3.0"), false},
+	{FlushICMPType, "removing a connection of ICMP by its addresses kills ovs-vswitchd if its type is none of a question or its answer: such are never removed one by one", nil, true},
+	{FlushPortZero, "removing a connection by its addresses removes those with any port where it has a port of zero: such are never removed one by one", nil, false},
+	{NoFlush, "single connections cannot be removed by OpenFlow: what policy takes back is held by flows, and weir connections kill goes by the control socket", versions("3.1.0"), false},
 	{LimitDefault, "a default limit of connections cannot be deleted: none is set", versions("3.3.0"), false},
 	{NoLimitTable, "limits of connections are not in the database, and lost when ovs-vswitchd is started anew: they are set through its control socket, whenever a bridge connects", versions("3.3.0"), false},
 	{FirstBackoff, "max_backoff is not heeded when a controller is new: it is written again, with controller_rate_limit, once the bridge is connected",

@@ -37,7 +37,7 @@ var rooms = map[string]room{
 	"drain":                        {may: []string{"intent", "apps/pipeline"}},
 	"controller":                   {may: []string{"intent", "ofproto", "apps/pipeline", "drain", "health", "balance"}},
 	"ovsdb":                        {may: []string{"internal/unixctl"}},
-	"conntrack":                    {may: []string{"internal/unixctl"}},
+	"conntrack":                    {may: []string{"internal/unixctl", "quirk"}},
 	"explain":                      {pure: true, may: []string{"intent", "ofproto", "apps/pipeline", "internal/flowsim", "internal/frame"}},
 	"quirk":                        {pure: true},
 	"balance":                      {},
