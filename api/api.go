@@ -5,7 +5,7 @@
 //	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection];
 //	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N as well
 //	DELETE /v1/connections?tenant=T&...|all=true
-//	                               has the connection tracker forget those: Killed
+//	                               has the connection tracker forget those: Killed; with &plan=true it is only said which
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
@@ -31,8 +31,9 @@ type Daemon interface {
 	// Connections returns the tracked connections of a tenant, or of all tenants if
 	// tenant is empty. The error is an UnknownTenant if there is no such tenant.
 	Connections(ctx context.Context, tenant string) ([]Connection, error)
-	// Kill has the connection tracker forget the connections of one tenant that f means.
-	Kill(ctx context.Context, f Filter) (Killed, error)
+	// Kill has the connection tracker forget the connections of one tenant that f means; with
+	// plan, it only says what would become of each.
+	Kill(ctx context.Context, f Filter, plan bool) (Killed, error)
 	// Balancers returns the load balancers of a tenant, or of all tenants if tenant is empty.
 	// The error is an UnknownTenant if there is no such tenant.
 	Balancers(ctx context.Context, tenant string) ([]Balancer, error)
@@ -256,6 +257,14 @@ type Killed struct {
 	Killed int    `json:"killed"`        // the tracker has forgotten them
 	Kept   int    `json:"kept"`          // that could not be had
 	Why    string `json:"why,omitempty"` // not
+	Plan   []Fate `json:"plan,omitzero"` // what would become of each, if that alone was asked: nothing has been forgotten
+}
+
+// A Fate is what would become of a connection that is to be forgotten.
+type Fate struct {
+	Connection Connection `json:"connection"`
+	By         string     `json:"by,omitempty"`  // the means: NXT_CT_FLUSH, or dpctl/flush-conntrack
+	Why        string     `json:"why,omitempty"` // it would be left
 }
 
 // A Tuple is one direction of a connection. Ports are of TCP, UDP and SCTP; the

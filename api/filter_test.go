@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -30,6 +31,8 @@ func TestWhichConnectionsAreKilled(t *testing.T) {
 		"some, and all":             {"tenant=blue&protocol=tcp&all=true", nil, "or all for every one"},
 		"from no address":           {"tenant=blue&src=10.0.0", nil, `src: \"10.0.0\" is neither`},
 		"to a port that is too big": {"tenant=blue&dport=65536", nil, `dport: \"65536\" is no port`},
+		"with a plan that is none":  {"tenant=blue&all=true&plan=maybe", nil, `plan: \"maybe\" is neither`},
+		"with a misspelt filter":    {"tenant=blue&all=true&dprot=80", nil, `there is no parameter \"dprot\"`},
 		"to port zero":              {"tenant=blue&dport=0", nil, "is no port"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +46,17 @@ func TestWhichConnectionsAreKilled(t *testing.T) {
 				t.Errorf("status %d, %s, killed %v; want %v", resp.StatusCode, body, got, c.want)
 			}
 		})
+	}
+}
+
+func TestAPlanForgetsNothing(t *testing.T) {
+	var planned []bool
+	d := fake{kill: func(Filter) (Killed, error) { return Killed{Kept: 1}, nil }, planned: &planned}
+	for _, query := range []string{"", "&plan=true", "&plan=false"} {
+		ask(t, d, "DELETE", "/v1/connections?tenant=blue&all=true"+query, nil)
+	}
+	if !slices.Equal(planned, []bool{false, true, false}) {
+		t.Error(planned)
 	}
 }
 

@@ -2,10 +2,15 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"weir/intent"
 )
@@ -38,11 +43,11 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		return some, err
 	}))
 	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
-		f, err := readKill(r)
+		f, plan, err := readKill(r)
 		if err != nil {
 			return nil, err
 		}
-		return d.Kill(r.Context(), f)
+		return d.Kill(r.Context(), f, plan)
 	}))
 	mux.HandleFunc("GET /v1/balancers", answer(func(r *http.Request) (any, error) {
 		list, err := d.Balancers(r.Context(), r.URL.Query().Get("tenant"))
@@ -91,20 +96,31 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
+// killParameters are what a request to forget connections may have.
+var killParameters = []string{"tenant", "protocol", "src", "dst", "sport", "dport", "nat", "as", "all", "plan"}
+
 // readKill reads which connections are to be forgotten: some of one tenant's, or
-// expressly all of them.
-func readKill(r *http.Request) (Filter, error) {
+// expressly all of them; and whether that is only to be planned.
+func readKill(r *http.Request) (f Filter, plan bool, err error) {
 	q := r.URL.Query()
-	f, err := ParseFilter(q)
+	f, err = ParseFilter(q)
+	for _, name := range slices.Sorted(maps.Keys(q)) { // one that is misspelt would end more than was meant
+		if !slices.Contains(killParameters, name) {
+			return Filter{}, false, badRequest("there is no parameter %q: there are %s", name, strings.Join(killParameters, ", "))
+		}
+	}
+	plan, notBool := strconv.ParseBool(cmp.Or(q.Get("plan"), "false"))
 	switch {
 	case err != nil:
-		return Filter{}, err
+		return Filter{}, false, err
+	case notBool != nil:
+		return Filter{}, false, badRequest("plan: %q is neither true nor false", q.Get("plan"))
 	case f.Tenant == "":
-		return Filter{}, badRequest("say whose connections: tenant")
+		return Filter{}, false, badRequest("say whose connections: tenant")
 	case f.Any() != (q.Get("all") == "true"):
-		return Filter{}, badRequest("say which connections (protocol, src, dst, sport, dport, nat, as), or all for every one of the tenant's")
+		return Filter{}, false, badRequest("say which connections (protocol, src, dst, sport, dport, nat, as), or all for every one of the tenant's")
 	}
-	return f, nil
+	return f, plan, nil
 }
 
 func readSources(r *http.Request) ([]intent.Source, error) {

@@ -22,6 +22,7 @@ type fake struct {
 	observed    func(ObservationQuery) ([]Observation, error)
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
+	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
 }
 
@@ -29,7 +30,12 @@ func (f fake) Status() Status { return f.status() }
 func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error) {
 	return f.connections(tenant)
 }
-func (f fake) Kill(_ context.Context, which Filter) (Killed, error) { return f.kill(which) }
+func (f fake) Kill(_ context.Context, which Filter, plan bool) (Killed, error) {
+	if f.planned != nil {
+		*f.planned = append(*f.planned, plan)
+	}
+	return f.kill(which)
+}
 func (f fake) Balancers(_ context.Context, tenant string) ([]Balancer, error) {
 	return f.balancers(tenant)
 }

@@ -218,6 +218,10 @@ func TestOC03FlushingWhatIsNotThere(t *testing.T) {
 	kill(1, "--protocol", "udp", "--sport", "1", "--dst", "10.1.1.0/24")
 	kill(0, "--protocol", "udp", "--sport", "1", "--dst", "10.1.1.0/24")
 	safe := l.flushesICMPv6()
+	l.planKill(map[bool]int{true: 3, false: 2}[safe], map[bool]int{true: 0, false: 1}[safe])
+	if all := l.Entries(5); len(all) != 3 {
+		t.Errorf("after a plan there are %v, want three", all)
+	}
 	err = kill(map[bool]int{true: 3, false: 2}[safe], "--all") // ovs-vswitchd is the same process, or the lab says so
 	left := l.Entries(5)
 	if safe && (err != nil || len(left) > 0) {
@@ -225,6 +229,25 @@ func TestOC03FlushingWhatIsNotThere(t *testing.T) {
 	}
 	if !safe && (err == nil || !strings.Contains(err.Error(), "flush-icmpv6") || len(left) != 1 || left[0].Protocol != conntrack.ICMPv6) {
 		t.Errorf("%v, and %v are left; want ICMPv6, and that it is said", err, left)
+	}
+}
+
+// planKill asks what would become of all connections, in words and for programs.
+func (l *lab) planKill(killed, kept int) {
+	l.T.Helper()
+	var k api.Killed
+	out, err := l.Weir.Tool("connections", "kill", "-t", "t", "--all", "--plan", "-o", "json")
+	if err != nil || json.Unmarshal([]byte(out), &k) != nil || k.Killed != killed || k.Kept != kept || len(k.Plan) != killed+kept {
+		l.T.Errorf("planned %s, %v; want %d killed, %d kept", out, err, killed, kept)
+	}
+	for _, f := range k.Plan {
+		if (f.By == string(quirk.ByOpenFlow)) == (f.Why != "") {
+			l.T.Errorf("by %q, and left because %q: %+v", f.By, f.Why, f.Connection)
+		}
+	}
+	want := fmt.Sprintf("%d connections of t would be forgotten, %d left\n", killed, kept)
+	if out, err = l.Weir.Tool("connections", "kill", "-t", "t", "--all", "--plan"); err != nil || !strings.HasSuffix(out, want) || strings.Count(out, "left: ") != kept {
+		l.T.Errorf("planned %s, %v; want %s", out, err, want)
 	}
 }
 

@@ -71,9 +71,14 @@ func filterFlags(cmd *cobra.Command) func() url.Values {
 func connectionsListing(list []api.Connection) listing {
 	l := listing{value: list, table: func(w io.Writer, wide bool) { connectionsTable(w, list, wide) }}
 	for _, c := range list {
-		l.names = append(l.names, fmt.Sprintf("%s/%s/%s-%s", c.Tenant, c.Protocol, source(c), target(c)))
+		l.names = append(l.names, nameOf(c))
 	}
 	return l
+}
+
+// nameOf is what -o name calls a connection.
+func nameOf(c api.Connection) string {
+	return fmt.Sprintf("%s/%s/%s-%s", c.Tenant, c.Protocol, source(c), target(c))
 }
 
 func connectionsTable(w io.Writer, list []api.Connection, wide bool) {

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"weir/api"
+	"weir/apps/pipeline"
+	"weir/conntrack"
+	"weir/intent"
+	"weir/ofproto"
+	"weir/ofproto/ofconn"
+	"weir/quirk"
+)
+
+// flushBatch is how many connections are removed between two signs of life.
+const flushBatch = 256
+
+// A doomed is a connection that is to be forgotten: all entries that it has.
+type doomed struct {
+	shown   api.Connection
+	entries []ofproto.CTFlush // its own first
+}
+
+// Kill has the tracker forget connections of one tenant; with plan, it only says what it would
+// do.
+func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed, err error) {
+	numbers, model := d.numbers.Load(), d.inForce.Load().model
+	t := model.Tenant(f.Tenant)
+	if t == nil {
+		return k, api.UnknownTenant(f.Tenant)
+	}
+	if numbers == nil || numbers.Zone(t.ID()) == 0 {
+		return k, errStarting
+	}
+	seen, err := d.published(ctx, t.ID(), numbers, model)
+	if err != nil {
+		return k, err
+	}
+	all, err := d.matching(ctx, f, numbers.Zone(t.ID()), numbers, seen, pipeline.HalvesOf(numbers, t.ID(), model))
+	if err != nil {
+		return k, err
+	}
+	bridges := d.bridgesByDatapath(t)
+	by, fates := d.fates(bridges, all)
+	for _, fate := range fates {
+		if fate.Why == "" {
+			k.Killed++
+			continue
+		}
+		k.Kept++
+		k.Why = fate.Why
+	}
+	if plan {
+		k.Plan = fates
+		return k, nil
+	}
+	for _, bridge := range bridges {
+		if err := d.forget(ctx, bridge, by[bridge]); err != nil {
+			return k, err
+		}
+	}
+	return k, nil
+}
+
+// matching returns the connections of a zone that f means.
+func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers, seen published, halves pipeline.Halves) (some []doomed, err error) {
+	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
+		c := seen.tell(connectionOf(f.Tenant, e, n), e)
+		if f.Matches(c) {
+			some = append(some, doomed{c, trackedOf(e).Flushes(halves)})
+		}
+	})
+	return some, err
+}
+
+// bridgesByDatapath returns a bridge of the tenant on each datapath that it has some on.
+func (d *desk) bridgesByDatapath(t *intent.Tenant) (bridges []string) {
+	s := d.snapshot.Load()
+	if s == nil {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, b := range d.inForce.Load().model.Bridges() {
+		have, there := s.Bridges[b.Name]
+		if kind := conntrack.Kind(have.DatapathType); there && onBridge(t, b.Name) && !seen[kind] {
+			seen[kind] = true
+			bridges = append(bridges, b.Name)
+		}
+	}
+	return bridges
+}
+
+// fates says what becomes of connections, and gives those that can be forgotten to each bridge,
+// by means. In which datapath one is nobody says: it is forgotten in each, or in none.
+func (d *desk) fates(bridges []string, all []doomed) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
+	by = map[string]map[quirk.Means][]ofproto.CTFlush{}
+	fates = []api.Fate{}
+	for _, c := range all {
+		fate, means := api.Fate{Connection: c.shown}, make([]quirk.Means, len(bridges))
+		for i, bridge := range bridges {
+			var err error
+			if means[i], err = d.means(bridge, c.entries); err != nil {
+				fate.Why = err.Error()
+			}
+			fate.By = string(means[i])
+		}
+		if fate.Why != "" {
+			fate.By = ""
+		} else {
+			for i, bridge := range bridges {
+				if by[bridge] == nil {
+					by[bridge] = map[quirk.Means][]ofproto.CTFlush{}
+				}
+				by[bridge][means[i]] = append(by[bridge][means[i]], c.entries...)
+			}
+		}
+		fates = append(fates, fate)
+	}
+	return by, fates
+}
+
+// means says how a bridge forgets all entries of a connection. What is not known of its version is
+// taken to be the worst.
+func (d *desk) means(bridge string, entries []ofproto.CTFlush) (by quirk.Means, err error) {
+	inUserspace := true
+	if s := d.snapshot.Load(); s != nil {
+		inUserspace = userspace(s.Bridges[bridge])
+	}
+	quirks := quirk.InForce(quirk.Version{}, inUserspace)
+	if all := d.quirks.Load(); all != nil && len((*all)[bridge]) > 0 { // each version has some
+		quirks = (*all)[bridge]
+	}
+	for _, e := range entries {
+		t := quirk.Target{Protocol: e.Proto, SrcPort: e.Original.SrcPort, DstPort: e.Original.DstPort, ICMPType: e.Original.ICMPType}
+		if by, err = quirk.Forget(quirks, inUserspace, t); err != nil {
+			return "", err
+		}
+	}
+	return by, nil
+}
+
+// forget removes entries through a bridge of their datapath, and past it.
+func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]ofproto.CTFlush) error {
+	if some := by[quirk.ByControl]; len(some) > 0 {
+		kind := conntrack.Kind(d.snapshot.Load().Bridges[bridge].DatapathType)
+		if err := conntrack.NewDatapath(d.flags.rundir, kind).Forget(ctx, keysOf(some)...); err != nil {
+			return err
+		}
+	}
+	return d.flush(ctx, bridge, by[quirk.ByOpenFlow])
+}
+
+func keysOf(some []ofproto.CTFlush) (keys []conntrack.Key) {
+	for _, f := range some {
+		k := conntrack.Key{Protocol: conntrack.Protocol(f.Proto), Zone: f.Zone, Orig: conntrack.Tuple{Src: f.Original.Src, Dst: f.Original.Dst}}
+		if k.Protocol == conntrack.ICMP || k.Protocol == conntrack.ICMPv6 {
+			k.Orig.ICMPID, k.Orig.ICMPType, k.Orig.ICMPCode = f.Original.SrcPort, f.Original.ICMPType, f.Original.ICMPCode
+		} else {
+			k.Orig.SrcPort, k.Orig.DstPort = f.Original.SrcPort, f.Original.DstPort
+		}
+		keys = append(keys, k)
+	}
+	return keys
+}
+
+// flush removes entries through a bridge.
+func (d *desk) flush(ctx context.Context, bridge string, some []ofproto.CTFlush) error {
+	if len(some) == 0 {
+		return nil
+	}
+	conn, err := ofconn.Dial(ctx, "unix:"+filepath.Join(d.flags.rundir, bridge+".mgmt"), ofconn.Config{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for part := range slices.Chunk(some, flushBatch) {
+		if err := conn.FlushConnections(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
