@@ -270,9 +270,9 @@ func (a *attrs) state(s *State, known []State) {
 // An Expectation is a connection that a helper has heard announced, and that has not come yet.
 type Expectation struct {
 	Protocol     Protocol
-	Tuple, Mask  Tuple // what it will be, and which bits of that are known
-	Parent       Tuple // of the connection that announced it, as it was opened
-	Zone         uint16
+	Tuple, Mask  Tuple  // what it will be, and which bits of that are known
+	Parent       Tuple  // of the connection that announced it, as it was opened
+	Zone         uint16 // zero: not said, as by Linux up to 6.18: it is the parent's
 	Timeout      uint32 // seconds until it is forgotten
 	ID           uint32
 	Helper       string

@@ -22,8 +22,9 @@ type socket struct {
 	buf []byte
 }
 
-// readBuffer is more than the kernel puts into one part of a dump (32 KiB), or into an event.
-const readBuffer = 1 << 16
+// readBuffer is what the kernel puts into one part of a dump at most, if there is room for it. With less a
+// dump takes longer, and with more, too.
+const readBuffer = 1 << 15
 
 // newSocket opens a socket in a network namespace; empty: that of the process.
 func newSocket(netns string) (*socket, error) {

@@ -50,7 +50,7 @@ type Key struct {
 }
 
 // Key returns by what e is known: the addresses and ports as it was opened, and its zone.
-func (e *Entry) Key() Key { return Key{e.Protocol, e.Zone, e.Orig} }
+func (e *Entry) Key() Key { return Key{e.Protocol, e.Zone + e.ZoneOrig, e.Orig} } // one of the zones is zero
 
 // lasting is e without what changes with each packet, or by itself.
 func (e *Entry) lasting() Entry {
