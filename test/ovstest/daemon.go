@@ -26,6 +26,7 @@ type Daemon struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 	log    logBuffer
+	judge  judge
 }
 
 // Run starts the daemon with a model, and returns when all of it is programmed.
@@ -46,6 +47,7 @@ func (d *Daemon) write(model string) {
 	if err := os.WriteFile(d.model, []byte(model), 0o600); err != nil {
 		d.n.T.Fatal(err)
 	}
+	d.judge.hear(model)
 }
 
 // Start starts the daemon, again after it has been stopped or killed.
@@ -76,11 +78,19 @@ func (d *Daemon) Stop() { d.end(syscall.SIGTERM) }
 // Kill kills the daemon (kill -9).
 func (d *Daemon) Kill() { d.end(syscall.SIGKILL) }
 
-func (d *Daemon) end(sig syscall.Signal) {
+// runs reports whether the daemon has not ended.
+func (d *Daemon) runs() bool {
 	select {
 	case <-d.done:
-		return
+		return false
 	default:
+		return true
+	}
+}
+
+func (d *Daemon) end(sig syscall.Signal) {
+	if !d.runs() {
+		return
 	}
 	d.cmd.Process.Signal(sig)
 	select {

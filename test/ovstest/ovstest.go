@@ -6,7 +6,8 @@
 // default) or system (the kernel's, in a guest). Every test runs on both.
 //
 // At the end of each test the harness checks what must always hold: ovs-vswitchd is still
-// the same process, and nothing was refused that the test did not expect.
+// the same process, nothing was refused that the test did not expect, each connection names who let it be,
+// and each packet that was denied who denies it.
 package ovstest
 
 import (
@@ -44,6 +45,7 @@ type Net struct {
 	dir        string
 	vswitchPID int
 	hosts      map[string]*sandbox.Host
+	seen       sighting
 }
 
 // New starts an Open vSwitch with one bridge, br0.
@@ -97,6 +99,8 @@ func (n *Net) Rounds(full int) int {
 }
 
 func (n *Net) close() {
+	n.hold()
+	n.holdDenials()
 	if n.T.Failed() {
 		n.explain()
 	}
@@ -153,6 +157,9 @@ func (n *Net) Host(name, mac string, ips []string, gateways ...string) *sandbox.
 		n.T.Fatal(err)
 	}
 	n.hosts[name] = h
+	if err := n.seen.watch(h); err != nil {
+		n.T.Fatal(err)
+	}
 	return h
 }
 
@@ -212,19 +219,23 @@ func (n *Net) Session() *ofconn.Conn {
 // Flows returns the flows of the bridge with their counters, as the datapath has them now.
 func (n *Net) Flows() []ofproto.FlowStats {
 	n.T.Helper()
-	c, err := ofconn.Dial(n.T.Context(), "unix:"+filepath.Join(n.RunDir(), n.Bridge+".mgmt"), ofconn.Config{})
+	all, err := n.flows(n.T.Context())
 	if err != nil {
 		n.T.Fatal(err)
+	}
+	return all
+}
+
+func (n *Net) flows(ctx context.Context) ([]ofproto.FlowStats, error) {
+	c, err := ofconn.Dial(ctx, "unix:"+filepath.Join(n.RunDir(), n.Bridge+".mgmt"), ofconn.Config{})
+	if err != nil {
+		return nil, err
 	}
 	defer c.Close()
 	if _, err := n.Appctl("revalidator/wait"); err != nil { // the counters are brought up now and then
-		n.T.Fatal(err)
+		return nil, err
 	}
-	flows, err := c.FlowStats(n.T.Context())
-	if err != nil {
-		n.T.Fatal(err)
-	}
-	return flows
+	return c.FlowStats(ctx)
 }
 
 // Packets returns how many packets the flows that are wanted have counted.
