@@ -7,6 +7,7 @@
 //	DELETE /v1/connections?tenant=T&...|all=true
 //	                               has the connection tracker forget those: Killed; with &plan=true it is only said which
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
+//	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /metrics                  what is counted, as Prometheus reads it
@@ -37,6 +38,9 @@ type Daemon interface {
 	// Balancers returns the load balancers of a tenant, or of all tenants if tenant is empty.
 	// The error is an UnknownTenant if there is no such tenant.
 	Balancers(ctx context.Context, tenant string) ([]Balancer, error)
+	// Trackings returns what the connection trackers have. It goes from zone to zone, with pauses
+	// in which ovs-vswitchd does other work.
+	Trackings(ctx context.Context) ([]Tracking, error)
 	// Observations returns what rules have reported, the oldest first. The error is an
 	// UnknownTenant if there is no such tenant.
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
@@ -202,6 +206,9 @@ type Ended struct {
 type Fill struct {
 	Connections uint64 `json:"connections"` // of a tenant: those that were opened since it has had a limit
 	Max         uint64 `json:"max"`         // zero: not known
+	// Alarm is "near" (from 80 % on, until less than 75 %), "critical" (95, 90) or "full" (100, 98): what is
+	// over Max is dropped, and nobody is told. Left out: there is room.
+	Alarm string `json:"alarm,omitempty"`
 }
 
 // A Tracker is the connection tracker of a datapath.

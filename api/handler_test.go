@@ -22,6 +22,7 @@ type fake struct {
 	observed    func(ObservationQuery) ([]Observation, error)
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
+	trackings   []Tracking
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
 }
@@ -39,6 +40,7 @@ func (f fake) Kill(_ context.Context, which Filter, plan bool) (Killed, error) {
 func (f fake) Balancers(_ context.Context, tenant string) ([]Balancer, error) {
 	return f.balancers(tenant)
 }
+func (f fake) Trackings(context.Context) ([]Tracking, error) { return f.trackings, nil }
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
 	return f.observed(q)
 }

@@ -93,6 +93,15 @@ func (s *Spread) pause(took time.Duration) time.Duration {
 	return time.Duration(float64(took) * (1 - share) / share)
 }
 
+// Rest waits after something that has kept ovs-vswitchd busy for a time, so that it has four
+// times as much for others. The error is ctx's, if that ends before.
+func Rest(ctx context.Context, took time.Duration) error {
+	if !wait(ctx, new(Spread).pause(took)) {
+		return ctx.Err()
+	}
+	return nil
+}
+
 // wait waits; false: there is no time for it.
 func wait(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {

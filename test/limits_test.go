@@ -2,13 +2,18 @@ package test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/gopacket/gopacket/layers"
 
+	"weir/api"
 	"weir/apps/pipeline"
 	"weir/test/ovstest"
 )
@@ -150,7 +155,88 @@ func TestAFloodOfOneTenantCostsOthersNothing(t *testing.T) {
 		t.Errorf("of %d connections the tenant has %d, want %d", sent, got, most)
 	}
 	full(t, n, "t", most)
-	if said := strings.Count(n.Weir.Log(), "nearly as many connections as it may"); said != 1 {
-		t.Errorf("that the tenant is near its limit is said %d times", said)
+	if said := strings.Count(n.Weir.Log(), "exactly as many connections as it may"); said != 1 {
+		t.Errorf("that the tenant is at its limit is said %d times", said)
+	}
+	fullInConntrack(t, n, most)
+}
+
+// fullInConntrack wants weir conntrack to say that tenant t has all that it may, what kind of
+// connections these are, and that the tracker itself has room.
+func fullInConntrack(t *testing.T, n *ovstest.Net, most uint64) {
+	t.Helper()
+	var all []api.Tracking
+	out, err := n.Weir.Tool("conntrack", "-o", "json")
+	if err != nil || json.Unmarshal([]byte(out), &all) != nil || len(all) != 1 {
+		t.Fatalf("%s, %v", out, err)
+	}
+	tracker, zone := all[0], n.Weir.Zone("t")
+	i := slices.IndexFunc(tracker.Zones, func(z api.TrackingZone) bool { return z.Zone == zone })
+	if i < 0 || tracker.Error != "" || tracker.Alarm != "" || tracker.Connections < most || tracker.Max < 1000 {
+		t.Fatalf("the tracker says %s", out)
+	}
+	z := tracker.Zones[i]
+	if z.ID != "t" || z.Connections != most || z.Protocols["tcp"] != most || z.Limit == nil || *z.Limit != (api.Fill{Connections: most, Max: most, Alarm: "full"}) {
+		t.Errorf("the zone has %+v, limit %+v", z, z.Limit)
+	}
+	for part, want := range map[string]string{"limits": fmt.Sprintf(" t +%d +%d +100.0%% +full", most, most), "zones": fmt.Sprintf("%d +t +%d +%d of %d", zone, most, most, most), "stats": "tcp "} {
+		if out, err := n.Weir.Tool("conntrack", part); err != nil || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("weir conntrack %s says %s, %v; want %s", part, out, err, want)
+		}
+	}
+	if out, err := n.Weir.Tool("status"); err != nil || !strings.Contains(out, fmt.Sprintf("%d of %d (FULL: new ones are dropped)", most, most)) {
+		t.Errorf("the status is %s, %v", out, err)
+	}
+}
+
+// TestATrackerThatFillsUpIsTold makes the table of all zones smaller and larger: the alarm is in the
+// status, and said in the log once each time that it changes.
+func TestATrackerThatFillsUpIsTold(t *testing.T) {
+	l := newLab(t, 2, labModel("", policy("t", "p", udpRule)))
+	for i := range 40 {
+		l.send(udp(1, 2, layers.UDPPort(7000+i), 9))
+	}
+	tracker := func(what string, good func(api.Tracker) bool) (is api.Tracker) {
+		t.Helper()
+		ovstest.Eventually(t, what, func() error {
+			s, err := l.Weir.Status()
+			if err != nil || len(s.Trackers) != 1 || !good(s.Trackers[0]) {
+				return fmt.Errorf("%+v, %v", s.Trackers, err)
+			}
+			is = s.Trackers[0]
+			return nil
+		})
+		return is
+	}
+	before := tracker("the connections are counted", func(is api.Tracker) bool { return is.Connections >= 40 && is.Max > 100 && is.Alarm == "" })
+	t.Cleanup(func() { l.setTable(before.Max) })
+	for _, c := range []struct {
+		most  uint64
+		alarm string
+	}{{before.Connections * 10 / 9, "near"}, {before.Connections, "full"}, {before.Max, ""}} {
+		l.setTable(c.most)
+		tracker(fmt.Sprintf("the alarm is %q", c.alarm), func(is api.Tracker) bool { return is.Max == c.most && is.Alarm == c.alarm })
+		if out, err := l.Weir.Tool("status"); err != nil || strings.Contains(out, "connections: FULL: new ones are dropped") != (c.alarm == "full") {
+			t.Errorf("the status is %s, %v", out, err)
+		}
+	}
+	for _, text := range []string{"has four fifths of as many connections as it can", "has exactly as many connections as it can", "is no longer nearly full"} {
+		if said := strings.Count(l.Weir.Log(), text); said != 1 {
+			t.Errorf("%q is said %d times", text, said)
+		}
+	}
+}
+
+// setTable says how many connections there may be in all zones together.
+func (l *lab) setTable(most uint64) {
+	l.T.Helper()
+	var err error
+	if l.Kernel() {
+		err = os.WriteFile("/proc/sys/net/netfilter/nf_conntrack_max", fmt.Append(nil, most), 0)
+	} else {
+		_, err = l.Appctl("dpctl/ct-set-maxconns", fmt.Sprint(most))
+	}
+	if err != nil {
+		l.T.Error(err)
 	}
 }

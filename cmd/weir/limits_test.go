@@ -205,10 +205,15 @@ func TestAnAlarmIsGivenOnce(t *testing.T) {
 	var g gauge
 	for i, c := range []struct {
 		count, most uint64
-		alarm       bool
-	}{{0, 0, false}, {89, 100, false}, {90, 100, true}, {100, 100, false}, {80, 100, false}, {95, 100, false}, {74, 100, false}, {90, 100, true}, {5, 0, false}} {
-		if got := g.crossed(c.count, c.most); got != c.alarm {
-			t.Errorf("%d: %d of %d: alarm is %v", i, c.count, c.most, got)
+		alarm       alarm
+		changed     bool
+	}{
+		{0, 0, calm, false}, {79, 100, calm, false}, {80, 100, near, true}, {76, 100, near, false}, {94, 100, near, false}, {95, 100, critical, true},
+		{91, 100, critical, false}, {100, 100, full, true}, {98, 100, full, false}, {97, 100, critical, true}, {89, 100, near, true}, {74, 100, calm, true},
+		{79, 100, calm, false}, {101, 100, full, true}, {10, 100, calm, true}, {100, 100, full, true}, {5, 0, calm, true}, {3_000_000_000, 3_000_000_001, critical, true},
+	} {
+		if changed := g.read(c.count, c.most); g.alarm != c.alarm || changed != c.changed {
+			t.Errorf("%d: %d of %d: alarm %q, changed %v", i, c.count, c.most, g.alarm, changed)
 		}
 	}
 }

@@ -63,7 +63,7 @@ Exit codes: 0 ok, 1 error, 2 the plan has changes.`,
 	})
 	root.AddCommand(
 		serveCommand(), validateCommand(), compileCommand(), planCommand(), statusCommand(),
-		connectionsCommand(), balancersCommand(), observeCommand(), detachCommand(), demoCommand(), ofpCommand(), versionCommand(),
+		connectionsCommand(), conntrackCommand(), balancersCommand(), observeCommand(), detachCommand(), demoCommand(), ofpCommand(), versionCommand(),
 	)
 	return root
 }

@@ -19,7 +19,7 @@ type post struct {
 	wards    map[uint16]ward   // that were seen to last
 	left     map[uint16]uint32 // the limits that their zones were left with, zero for none; nil: not known
 	fights   controller.Fights // over limits
-	alarmed  map[uint16]*gauge // by zone
+	gauges   map[uint16]*gauge // by zone
 	full     gauge             // of the tracker
 	shown    tracker
 }
@@ -28,7 +28,10 @@ type post struct {
 type tracker struct {
 	Kind       string
 	Count, Max uint64                     // connections of all zones; zero: not known
+	Alarm      alarm                      // of the tracker
 	Limits     map[uint16]conntrack.Limit // of our zones; never changes
+	Alarms     map[uint16]alarm           // of those; never changes
+	Zones      map[uint16]ward            // all of ours; never changes
 	Err        string                     // why limits are not as they should be
 }
 
@@ -41,7 +44,7 @@ type zoneDrift struct {
 
 func newPost(rundir, kind string) *post {
 	return &post{
-		datapath: conntrack.NewDatapath(rundir, kind), fights: controller.Fights{}, alarmed: map[uint16]*gauge{},
+		datapath: conntrack.NewDatapath(rundir, kind), fights: controller.Fights{}, gauges: map[uint16]*gauge{},
 		shown: tracker{Kind: kind},
 	}
 }
@@ -165,35 +168,22 @@ func zonesOfDrift(found []zoneDrift) (all []string) {
 	return all
 }
 
-// nearlyFull returns the zones that have come near their limits since it was asked last.
-func (p *post) nearlyFull() (zones []uint16) {
+// alarms looks at the zones with limits, and returns those whose alarm has changed.
+func (p *post) alarms() (zones []uint16) {
+	p.shown.Alarms = map[uint16]alarm{}
 	for _, zone := range slices.Sorted(maps.Keys(p.shown.Limits)) {
-		g := p.alarmed[zone]
+		g := p.gauges[zone]
 		if g == nil {
 			g = new(gauge)
-			p.alarmed[zone] = g
+			p.gauges[zone] = g
 		}
-		if g.crossed(uint64(p.shown.Limits[zone].Count), uint64(p.shown.Limits[zone].Max)) {
+		if g.read(uint64(p.shown.Limits[zone].Count), uint64(p.shown.Limits[zone].Max)) {
 			zones = append(zones, zone)
 		}
+		p.shown.Alarms[zone] = g.alarm
 	}
-	maps.DeleteFunc(p.alarmed, func(zone uint16, _ *gauge) bool { return p.shown.Limits[zone].Max == 0 })
+	maps.DeleteFunc(p.gauges, func(zone uint16, _ *gauge) bool { return p.shown.Limits[zone].Max == 0 })
 	return zones
-}
-
-// A gauge says once that something is nine tenths full, and again only after it has been
-// less than three quarters full.
-type gauge struct{ high bool }
-
-func (g *gauge) crossed(count, most uint64) bool {
-	was := g.high
-	switch {
-	case most == 0, 4*count < 3*most:
-		g.high = false
-	case 10*count >= 9*most:
-		g.high = true
-	}
-	return g.high && !was
 }
 
 // fills says how full the trackers are, and the zones of tenants: where one is in several
@@ -204,13 +194,24 @@ func (d *desk) fills(s *api.Status) {
 		return
 	}
 	for _, t := range *all {
-		s.Trackers = append(s.Trackers, api.Tracker{Datapath: t.Kind, Fill: api.Fill{Connections: t.Count, Max: t.Max}, Error: t.Err})
+		s.Trackers = append(s.Trackers, api.Tracker{Datapath: t.Kind, Fill: t.fill(), Error: t.Err})
 		for i := range s.Tenants {
 			to := &s.Tenants[i]
 			l, limited := t.Limits[to.Zone]
 			if limited && (to.Limit == nil || to.Limit.Connections < uint64(l.Count)) {
-				to.Limit = &api.Fill{Connections: uint64(l.Count), Max: uint64(l.Max)}
+				f := t.fillOf(l)
+				to.Limit = &f
 			}
 		}
 	}
+}
+
+// fill is how full the tracker is.
+func (t tracker) fill() api.Fill {
+	return api.Fill{Connections: t.Count, Max: t.Max, Alarm: t.Alarm.String()}
+}
+
+// fillOf is how much of a limit is used.
+func (t tracker) fillOf(l conntrack.Limit) api.Fill {
+	return api.Fill{Connections: uint64(l.Count), Max: uint64(l.Max), Alarm: t.Alarms[l.Zone].String()}
 }

@@ -123,14 +123,31 @@ func limitText(f *api.Fill) string {
 	if f == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%d of %d", f.Connections, f.Max)
+	return fillText(*f)
 }
+
+// fillText is how much of something is used, and how near to its end that is.
+func fillText(f api.Fill) string {
+	text := fmt.Sprintf("%d of %d", f.Connections, f.Max)
+	if f.Alarm != "" {
+		text += " (" + alarmWords[f.Alarm] + ")"
+	}
+	return text
+}
+
+var alarmWords = map[string]string{"near": "near the limit", "critical": "NEARLY FULL", "full": "FULL: new ones are dropped"}
 
 // trackerList says how full the connection trackers are.
 func trackerList(w io.Writer, trackers []api.Tracker) {
 	for _, t := range trackers {
 		if t.Max > 0 {
-			fmt.Fprintf(w, "\nconnection tracker of %s: %d of %d connections\n", t.Datapath, t.Connections, t.Max)
+			calm := t.Fill
+			calm.Alarm = ""
+			fmt.Fprintf(w, "\nconnection tracker of %s: %s connections", t.Datapath, fillText(calm))
+			if t.Alarm != "" {
+				fmt.Fprintf(w, ": %s", alarmWords[t.Alarm])
+			}
+			fmt.Fprintln(w)
 		}
 		if t.Error != "" {
 			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", t.Datapath, t.Error)

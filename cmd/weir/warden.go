@@ -98,6 +98,7 @@ func (w *warden) look(ctx context.Context, audit bool) {
 			p = newPost(w.desk.flags.rundir, kind)
 			w.posts[kind] = p
 		}
+		p.shown.Zones = wards
 		if audit || !maps.Equal(wards, p.wards) {
 			w.keep(ctx, p, wards)
 		}
@@ -127,9 +128,23 @@ func (w *warden) keep(ctx context.Context, p *post, wards map[uint16]ward) {
 	for _, d := range found {
 		_ = w.ctl.Drifted(ctx, d.bridge, d.Drift) // it fails only if nobody is there any more to be told
 	}
-	for _, zone := range p.nearlyFull() {
-		w.log.WithField("tenant", wards[zone].tenant).WithField("connections", p.shown.Limits[zone].Count).WithField("limit", p.shown.Limits[zone].Max).
-			Warn("a tenant has nearly as many connections as it may; over its limit new ones are dropped")
+	for _, zone := range p.alarms() {
+		l := w.log.WithField("tenant", wards[zone].tenant).WithField("connections", p.shown.Limits[zone].Count).WithField("limit", p.shown.Limits[zone].Max)
+		tellAlarm(l, p.shown.Alarms[zone], "a tenant has %s as many connections as it may; over its limit new ones are dropped", "a tenant is no longer near its limit of connections")
+	}
+}
+
+// tellAlarm says in the log how near to a limit something is. It is said when that changes.
+func tellAlarm(l *logrus.Entry, a alarm, text, calmed string) {
+	switch a {
+	case calm:
+		l.Info(calmed)
+	case near:
+		l.Warnf(text, "four fifths of")
+	case critical:
+		l.Warnf(text, "nearly")
+	case full:
+		l.Errorf(text, "exactly")
 	}
 }
 
@@ -141,10 +156,12 @@ func (w *warden) fill(ctx context.Context, p *post) {
 	if err != nil {
 		w.log.WithField("datapath", p.shown.Kind).WithError(err).Debug("how full the connection tracker is cannot be learned")
 	}
-	p.shown.Count, p.shown.Max = count, most
-	if p.full.crossed(count, most) {
-		w.log.WithField("datapath", p.shown.Kind).WithField("connections", count).WithField("limit", most).
-			Warn("the connection tracker is nearly full; when it is, new connections of all tenants are dropped")
+	changed := p.full.read(count, most)
+	p.shown.Count, p.shown.Max, p.shown.Alarm = count, most, p.full.alarm
+	if changed {
+		l := w.log.WithField("datapath", p.shown.Kind).WithField("connections", count).WithField("limit", most)
+		tellAlarm(l, p.full.alarm, "the connection tracker has %s as many connections as it can have; over that, new connections of all tenants are dropped",
+			"the connection tracker is no longer nearly full")
 	}
 }
 
