@@ -267,7 +267,8 @@ func (a *attrs) state(s *State, known []State) {
 	}
 }
 
-// An Expectation is a connection that a helper has heard announced, and that has not come yet.
+// An Expectation is a connection that a helper has heard announced, and that has not come yet. What
+// a source does not say is zero; in the tuple of the userspace datapath, that is any.
 type Expectation struct {
 	Protocol     Protocol
 	Tuple, Mask  Tuple  // what it will be, and which bits of that are known
@@ -277,6 +278,8 @@ type Expectation struct {
 	ID           uint32
 	Helper       string
 	Flags, Class uint32 // NF_CT_EXPECT_*; of the helper
+	Mark         uint32 // of the userspace datapath: what it will have, as its parent
+	Label        Label  // likewise
 }
 
 // expectation reads what comes behind the header of a message.

@@ -49,15 +49,7 @@ var placeNames = [...]string{inOrig: "orig", inReply: "reply", inParent: "parent
 
 func parseEntry(line string, e *Entry) *Damage {
 	p := parser{line: line, e: e}
-	name := p.upTo(onTop)
-	var ok bool
-	if e.Protocol, ok = protocolOf(name); !ok {
-		return p.damage(0, "no protocol")
-	}
-	if !p.next(',') {
-		return p.damage(p.at, "nothing behind the protocol: the line is cut")
-	}
-	if d := p.pairs(onTop); d != nil {
+	if d := p.whole(); d != nil {
 		return d
 	}
 	if !e.Orig.Src.IsValid() || !e.Reply.Src.IsValid() {
@@ -67,6 +59,19 @@ func parseEntry(line string, e *Entry) *Damage {
 		e.State = max(e.StateOrig, e.StateReply)
 	}
 	return nil
+}
+
+// whole reads the line: a protocol, and what is said of it.
+func (p *parser) whole() *Damage {
+	name := p.upTo(onTop)
+	var ok bool
+	if p.e.Protocol, ok = protocolOf(name); !ok {
+		return p.damage(0, "no protocol")
+	}
+	if !p.next(',') {
+		return p.damage(p.at, "nothing behind the protocol: the line is cut")
+	}
+	return p.pairs(onTop)
 }
 
 // protocolOf is ParseProtocol, for the two that are on nearly all lines at once.

@@ -240,13 +240,31 @@ func tenantStatus(t *intent.Tenant, have controller.Tenant, now *controller.Stat
 
 // Connections returns the connections of a tenant, or of all.
 func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection, error) {
-	numbers := d.numbers.Load()
+	zones, tell, err := d.tellers(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	by := map[uint16][]api.Connection{}
+	err = d.entriesIn(ctx, zones, func(e conntrack.Entry) { by[e.Zone] = append(by[e.Zone], tell[e.Zone](e)) })
+	if err != nil {
+		return nil, err
+	}
+	var list []api.Connection
+	for _, zone := range zones {
+		list = append(list, by[zone]...)
+	}
+	return list, nil
+}
+
+// tellers returns the zones in which a tenant, or all of them, has its connections, and by zone how
+// an entry is told.
+func (d *desk) tellers(ctx context.Context, tenant string) (zones []uint16, tell map[uint16]func(conntrack.Entry) api.Connection, err error) {
+	numbers, model := d.numbers.Load(), d.inForce.Load().model
 	if numbers == nil {
-		return nil, errStarting
+		return nil, nil, errStarting
 	}
 	found := tenant == ""
-	var list []api.Connection
-	model := d.inForce.Load().model
+	tell = map[uint16]func(conntrack.Entry) api.Connection{}
 	for _, t := range model.Tenants() {
 		if tenant != "" && tenant != t.Name {
 			continue
@@ -254,36 +272,26 @@ func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection
 		found = true
 		seen, err := d.published(ctx, t.ID(), numbers, model)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		services := d.services(t, numbers)
 		for _, id := range []intent.ID{t.ID(), t.ID() + pipeline.SourceZone} {
 			zone := numbers.Zone(id)
 			if zone == 0 {
 				continue // no number yet, or none needed, and so no connection
 			}
-			of, err := d.zone(ctx, t, zone, numbers, seen)
-			if err != nil {
-				return nil, err
+			zones = append(zones, zone)
+			tell[zone] = func(e conntrack.Entry) api.Connection {
+				c := seen.tell(connectionOf(t.Name, e, numbers), e)
+				c.Backend = backendState(services, e)
+				return c
 			}
-			list = append(list, of...)
 		}
 	}
 	if !found {
-		return nil, api.UnknownTenant(tenant)
+		return nil, nil, api.UnknownTenant(tenant)
 	}
-	return list, nil
-}
-
-// zone lists the connections of one zone of a tenant.
-func (d *desk) zone(ctx context.Context, t *intent.Tenant, zone uint16, n pipeline.Numbers, seen published) ([]api.Connection, error) {
-	var list []api.Connection
-	services := d.services(t, n)
-	err := d.entriesOf(ctx, zone, func(e conntrack.Entry) {
-		c := seen.tell(connectionOf(t.Name, e, n), e)
-		c.Backend = backendState(services, e)
-		list = append(list, c)
-	})
-	return list, err
+	return zones, tell, nil
 }
 
 func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Connection {

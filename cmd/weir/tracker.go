@@ -10,14 +10,24 @@ import (
 	"weir/intent"
 )
 
-// entriesOf goes through the connections of a zone. A line that makes no sense costs the
-// connection that it is about.
+// entriesOf goes through the connections of a zone.
 func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.Entry)) error {
-	for e, err := range d.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
+	return d.entriesIn(ctx, []uint16{zone}, each)
+}
+
+// fewConnections is how many there may be, of all zones, for them to be read in one go: ovs-vswitchd
+// takes 20 ms for that.
+const fewConnections = 2000
+
+// entriesIn goes through the connections of zones, so that ovs-vswitchd gets on with other work
+// meanwhile. A line that makes no sense costs the connection that it is about.
+func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrack.Entry)) error {
+	s := conntrack.Spread{Source: d.tracker, Few: d.few}
+	for e, err := range s.Entries(ctx, conntrack.Filter{}, zones) {
 		var damage *conntrack.Damage
 		switch {
 		case errors.As(err, &damage):
-			d.log.WithField("zone", zone).WithError(err).Warn("a connection cannot be read")
+			d.log.WithField("zones", zones).WithError(err).Warn("a connection cannot be read")
 		case err != nil:
 			return err
 		default:
@@ -25,6 +35,22 @@ func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.E
 		}
 	}
 	return nil
+}
+
+// few reports whether it is known that the trackers have few connections.
+func (d *desk) few() bool {
+	all := d.trackers.Load()
+	if all == nil {
+		return false
+	}
+	var sum uint64
+	for _, t := range *all {
+		if t.Max == 0 {
+			return false
+		}
+		sum += t.Count
+	}
+	return sum <= fewConnections
 }
 
 // trackedIn reads the connections of a zone for the controller.
