@@ -23,6 +23,8 @@ type Judge struct {
 	inside   []netip.Prefix          // where the tenant's endpoints are
 	networks []uint32                // whose each of these is
 	public   map[uint32]bool         // tags of those that may be reached from outside as they are
+
+	balancers map[uint32]bool // tags of load balancers, as whose addresses connections leave
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -69,7 +71,10 @@ func asksAsWhom(f ofproto.Flow) bool {
 
 // look notes which addresses say whose they are, where not all do.
 func (j *Judge) look(t *intent.Tenant, numbers pipeline.Numbers) {
-	j.public = map[uint32]bool{}
+	j.public, j.balancers = map[uint32]bool{}, map[uint32]bool{}
+	for _, l := range t.LoadBalancers {
+		j.balancers[numbers.Tag(l.ID())] = true
+	}
 	for _, n := range t.Networks {
 		j.public[numbers.Tag(n.ID())] = true
 		j.opaque = j.opaque || n.Learn
@@ -96,7 +101,9 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	// The tracker has translated the packet by the time that it is judged.
 	now := sent{Connection: c, CTTuple: c.Orig}
 	now.Dst, now.DstPort, now.Src = c.Reply.Src, c.Reply.SrcPort, c.Reply.Dst
-	now.from, now.to = j.ends(c)
+	if now.from, now.to = j.ends(c); c.Second() && j.balancers[c.Object] { // it ends with its first half
+		return pipeline.Unclear
+	}
 	who := c.Orig.Src
 	if c.Protocol == protoSCTP && c.Orig.SrcPort == 0 && c.Orig.DstPort == 0 { // the datapath knows no more
 		return pipeline.Unclear
@@ -137,7 +144,7 @@ func (j *Judge) ends(c pipeline.Connection) (from, to bool) {
 	outside := func(a netip.Addr) bool {
 		return !slices.ContainsFunc(j.inside, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
-	return (c.Reply.Src != c.Orig.Dst || c.Exempt()) && outside(c.Orig.Src), (c.Reply.Dst != c.Orig.Src || c.Exempt()) && outside(c.Reply.Src)
+	return (c.Reply.Src != c.Orig.Dst || c.Exempt()) && outside(c.Orig.Src), (c.Reply.Dst != c.Orig.Src || c.Exempt() || c.Outward()) && outside(c.Reply.Src)
 }
 
 // begins reports whether an answer to a connection that the tracker does not know would be
@@ -172,12 +179,20 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 	p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Src]))
 	p.SetUint(pipeline.RegDstID, uint64(j.dst[s.Dst]))
 	flags := flag(pipeline.FromOutside, s.from) | flag(pipeline.ToOutside, s.to)
+	mark := s.Mark &^ pipeline.MarkKeep
+	if s.Second() { // policy and SNATs see what any connection is to them
+		mark &^= pipeline.MarkDouble
+	}
 	if s.again {
 		p.SetUint(pipeline.RegSrcID, uint64(j.src[s.Orig.Src]))
 		flags |= flag(pipeline.JudgeAgain, true)
-		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, s.Mark&^pipeline.MarkKeep)
+		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, mark)
 		p.Set(ofproto.CTLabel, s.Label())
-	} else { // as whom it would leave is of no matter
+	}
+	if s.Outward() {
+		flags |= flag(pipeline.Outward, true) | flag(pipeline.Double, s.from)
+	}
+	if !s.again || s.Outward() { // as whom it leaves is of no matter, or is asked of its other half
 		flags |= flag(pipeline.SNAT, s.to)
 	}
 	p.SetUint(ofproto.Reg0, flags)

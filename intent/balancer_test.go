@@ -195,7 +195,7 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 			"spec.algorithm: all who come by the same address of red/snat/out, at f:75, get to one backend | write hash or consistent if that is too few"},
 		{"many clients with one address, of the tenant itself", []string{allow, balancerBy("blue", "l", outside40+both+", algorithm: sourceIP"), snatBy("blue", "out", "addresses: [203.0.113.60]")}, ""},
 		{"answers that do not come back", []string{allow, balancerBy("blue", "l", outside40+port+"backends: [{endpoint: web}, {address: 203.0.113.99}], snat: never")},
-			"spec.snat: 203.0.113.99 is outside, and answers the client's own address: unless that is routed to this side, nobody hears it | write auto"},
+			"spec.snat: 203.0.113.99 is outside, and is to see the client, whose answers would not come back by this side: clients outside do not get to it | write auto"},
 		{"an address that nobody has", []string{allow, balancerBy("blue", "l", at100+port+"backends: [{endpoint: web}, {address: 10.1.0.99}]")},
 			`spec.backends: 10.1.0.99 is in network "lan", and is no endpoint's: the router finds endpoints alone, and nobody gets through | make it an endpoint`},
 		{"a rule for the wrong port", []string{policy("protocol: tcp, ports: [80]"), balancerBy("blue", "l", at100+both)},
@@ -205,7 +205,11 @@ func TestLoadBalancersThatMeanNothing(t *testing.T) {
 		{"a rule for those inside, and an address outside", []string{policy("from: {labels: {tier: db}}"), balancerBy("blue", "l", outside40+both)},
 			"spec.ports: nobody gets through to tcp port 80: no rule lets anybody in to that of a backend | add a rule that does"},
 		{"a rule for those inside, and an address inside", []string{policy("from: {labels: {tier: db}}"), balancerBy("blue", "l", at100+both)}, ""},
-		{"a backend outside is asked by nobody's policy", []string{balancerBy("blue", "l", at100+port+"backends: [{address: 203.0.113.98}, {address: 203.0.113.99}]")}, ""},
+		{"a backend outside is asked by nobody's policy", []string{balancerBy("blue", "l", outside40+port+"backends: [{address: 203.0.113.98}, {address: 203.0.113.99}]")}, ""},
+		{"a backend outside, and nobody leaves", []string{balancerBy("blue", "l", at100+port+"backends: [{address: 203.0.113.98}, {address: 203.0.113.99}]")},
+			"spec.backends: 203.0.113.98 is outside, and nothing says as whom clients leave for there: only those get to it that have a floating IP, or addresses that are known outside | write an SNAT, by which such connections leave"},
+		{"a backend that is another tenant's", []string{balancerBy("blue", "l", outside40+port+"backends: [{address: 203.0.113.98}, {address: 203.0.113.50}]"), floatingBy("red", "f", "address: 203.0.113.50, endpoint: web")},
+			"spec.backends: 203.0.113.50 is that of red/floatingip/f, on the same bridge: clients of other tenants there do not get to it"},
 	} {
 		m, src := onEdge(t, c.objects...)
 		var got []string

@@ -227,14 +227,10 @@ func (l *LoadBalancer) isOn(bridge string) bool { return slices.Contains(l.bridg
 
 // reachedOutside reports whether connections get to a backend that is in no network.
 func (c *checker) reachedOutside(t *Tenant, l *LoadBalancer, b foundBackend) bool {
-	sides := c.sides(l.bridges())
-	on := slices.IndexFunc(sides, func(x *External) bool { return x.Has(b.IP) })
-	leads := slices.ContainsFunc(sides, func(x *External) bool {
-		return slices.ContainsFunc(x.Routes, func(r Route) bool { return r.To.Contains(b.IP) })
-	})
+	by := wayTo(c.sides(l.bridges()), b.IP)
 	var sub ExternalSubnet
-	if on >= 0 {
-		sub, _ = sides[on].OnLink(b.IP)
+	if by != nil {
+		sub, _ = by.OnLink(b.IP)
 	}
 	switch own := t.publicAt(b.IP); {
 	case b.IP == l.Address:
@@ -245,13 +241,36 @@ func (c *checker) reachedOutside(t *Tenant, l *LoadBalancer, b foundBackend) boo
 		c.bad(b.at, "take one that serves", "%v is the router's own address", b.IP)
 	case sub.CIDR.IsValid() && !isHost(sub.CIDR, b.IP):
 		c.bad(b.at, "", "%v is the network's or the broadcast address of %v", b.IP, sub.CIDR)
-	case on < 0 && !leads && slices.ContainsFunc(l.bridges(), func(name string) bool { return c.murky[name] }):
-	case on < 0 && !leads:
+	case by == nil && slices.ContainsFunc(l.bridges(), func(name string) bool { return c.murky[name] }):
+	case by == nil:
 		c.bad(b.at, "add a route or a gateway to an outside of it", "%v is in no subnet of tenant %q, and no outside of %s leads to it", b.IP, t.Name, bridgesText(l.bridges()))
+	case !l.Inside() && by.Network != l.External:
+		c.bad(b.at, fmt.Sprintf("take an address of outside %q for the load balancer", by.Network),
+			"%v is reached by outside %q, and would be asked from %v, which is of outside %q: its answers would get to nobody", b.IP, by.Network, l.Address, l.External)
 	default:
 		return true
 	}
 	return false
+}
+
+// wayTo returns by which of some outsides an address is reached: that of the longest prefix, and the first
+// of those that have it; or nil.
+func wayTo(sides []*External, a netip.Addr) (by *External) {
+	longest := -1
+	lead := func(x *External, p netip.Prefix) {
+		if p.Contains(a) && p.Bits() > longest {
+			by, longest = x, p.Bits()
+		}
+	}
+	for _, x := range sides {
+		for _, s := range x.Subnets {
+			lead(x, s.CIDR)
+		}
+		for _, r := range x.Routes {
+			lead(x, r.To)
+		}
+	}
+	return by
 }
 
 // publicAt returns the id of the floating IP, port forward or SNAT of t that has an address, or

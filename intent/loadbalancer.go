@@ -82,6 +82,9 @@ type Backend struct {
 	Gateway  netip.Addr // of the subnet of IP; unset: it has none, or is outside
 }
 
+// Outside reports whether b is in no network of the tenant.
+func (b Backend) Outside() bool { return b.Network == nil }
+
 // Target returns the port of b that connections to a port of the LoadBalancer get to.
 func (b Backend) Target(p LBPort) uint16 {
 	if b.Port != 0 {

@@ -13,7 +13,7 @@ func (v *review) balancers(t *Tenant) {
 		v.selectsNobody(t, l)
 		v.asksTooOften(l)
 		v.fewClients(t, l)
-		v.noAnswers(l)
+		v.beyond(t, l)
 		v.notLetIn(t, l)
 		for _, b := range l.Backends {
 			if b.Endpoint == nil && b.Network != nil {
@@ -95,12 +95,37 @@ func (v *review) fewClients(t *Tenant, l *LoadBalancer) {
 	}
 }
 
-// noAnswers notes backends whose answers do not come back.
-func (v *review) noAnswers(l *LoadBalancer) {
-	for _, b := range l.Backends {
-		if l.SNAT == SNATNever && b.Network == nil {
-			v.note(l.ID(), "spec.snat", "write auto", "%v is outside, and answers the client's own address: unless that is routed to this side, nobody hears it", b.IP)
-			return
+// beyond notes backends outside to which some clients do not get.
+func (v *review) beyond(t *Tenant, l *LoadBalancer) {
+	i := slices.IndexFunc(l.Backends, Backend.Outside)
+	switch {
+	case i < 0:
+	case l.Inside() && !t.leavesFrom(l):
+		v.note(l.ID(), "spec.backends", "write an SNAT, by which such connections leave", "%v is outside, and nothing says as whom clients leave for there: only those get to it that have a floating IP, or addresses that are known outside", l.Backends[i].IP)
+	case !l.Inside() && l.SNAT == SNATNever:
+		v.note(l.ID(), "spec.snat", "write auto", "%v is outside, and is to see the client, whose answers would not come back by this side: clients outside do not get to it", l.Backends[i].IP)
+	case !l.Inside():
+		v.acrossTwice(t, l)
+	}
+}
+
+// leavesFrom reports whether something says as whom clients of l leave for the outside, if not each for
+// itself: an SNAT, or that their addresses are known there.
+func (t *Tenant) leavesFrom(l *LoadBalancer) bool {
+	return slices.ContainsFunc(t.SNATs, func(s *SNAT) bool {
+		return slices.ContainsFunc(s.Pools, func(p Pool) bool { return p.Is4() == l.Address.Is4() && l.isOn(p.Bridge) })
+	})
+}
+
+// acrossTwice notes backends that are somebody's on the bridge: what comes from another tenant of it goes to
+// no third one.
+func (v *review) acrossTwice(t *Tenant, l *LoadBalancer) {
+	for _, other := range v.model.tenants {
+		for _, b := range l.Backends {
+			if other != t && b.Outside() && other.publicAt(b.IP) != "" {
+				v.note(l.ID(), "spec.backends", "", "%v is that of %s, on the same bridge: clients of other tenants there do not get to it", b.IP, other.publicAt(b.IP))
+				return
+			}
 		}
 	}
 }

@@ -97,7 +97,6 @@ const (
 // makes a feature work takes its line out, and nothing else has to be changed here.
 var uncompiled = map[feature]bool{
 	balancerBridged: true,
-	backendOutside:  true,
 }
 
 // uses notes, if it is so, that a feature is asked for.

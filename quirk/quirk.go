@@ -81,6 +81,7 @@ const (
 	LaterFragments ID = "later-fragments"
 	SCTPPorts      ID = "sctp-ports"
 	NATByHash      ID = "nat-by-hash"
+	ICMPv6Quotes   ID = "icmpv6-quotes"
 )
 
 // All has every quirk that is known. Those without a version that fixes them were seen on
@@ -109,6 +110,7 @@ var All = []Quirk{
 	{LaterFragments, "later fragments do not match ports: a large UDP packet that opens a connection to a forwarded port is lost, where not all of the address go to one endpoint", versions("3.5.0"), true},
 	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", nil, true},
 	{NATByHash, "selection: random of an SNAT chooses as hash does, by a hash of the connection and of a number that ovs-vswitchd has drawn", nil, true},
+	{ICMPv6Quotes, "of an ICMPv6 error about a TCP segment to an address that stands for another one, the first bytes of the source that it quotes are changed, and who has sent the segment does not believe it: path MTU is not found over IPv6 to load balancers from where they are", nil, true},
 }
 
 // On reports whether a version has the quirk, on a datapath of that kind.

@@ -2,6 +2,7 @@ package lb
 
 import (
 	"math/bits"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -12,9 +13,11 @@ import (
 // bySlots reports whether a table of slots chooses. A group does it in the datapath, without a word to
 // ovs-vswitchd for each connection, but chooses by a hash that is another one on each host, and
 // on the userspace datapath does not know the ports of UDP. It also sends each packet back to
-// itself, which a bridge on which tenants share addresses outside has no room for.
+// itself, which a bridge on which tenants share addresses outside has no room for, and
+// one from which a backend outside is reached might not have.
 func (s service) bySlots() bool {
-	return s.l.Algorithm != intent.Hash || s.port.Protocol == intent.UDP && !s.b.Features.HashUDP || s.l.Shallow
+	return s.l.Algorithm != intent.Hash || s.port.Protocol == intent.UDP && !s.b.Features.HashUDP || s.l.Shallow ||
+		slices.ContainsFunc(s.l.Backends, intent.Backend.Outside)
 }
 
 // Values of NXAST_MULTIPATH.

@@ -124,6 +124,12 @@ func (s service) to(to intent.Backend, next ofproto.Action) []ofproto.Action {
 	if port := to.Target(s.port); port != s.port.Port {
 		actions = append(actions, s.setPort(port))
 	}
+	if to.Outside() {
+		actions = append(actions, pipeline.Outward.Set())
+		if s.l.SNAT == intent.SNATAlways { // it never sees the client
+			actions = append(actions, pipeline.Double.Clear())
+		}
+	}
 	return append(actions, next)
 }
 
@@ -201,7 +207,7 @@ func (s service) notSpoofed(asked []ofproto.Cond) {
 // that is to end it is ended by itself, so that a change of backends has nobody judged again.
 func (s service) stay() {
 	still := append(s.known(), pipeline.InZone(s.t.Zone), pipeline.JudgeAgain.Is(), ofproto.CT(ofproto.Est|ofproto.Trk, 0))
-	s.b.Flow(s.l.ID(), pipeline.LBVIP, 200, ofproto.MatchOn(still...), ofproto.GotoTable(pipeline.IDSrc))
+	s.b.Flow(s.l.ID(), pipeline.LBVIP, 200, ofproto.MatchOn(still...), ofproto.Set(pipeline.RegTarget.Whole(), uint64(s.tag)), ofproto.GotoTable(pipeline.IDSrc))
 	if s.l.SNAT == intent.SNATAlways {
 		s.b.Flow(s.l.ID(), pipeline.LBVIP, 220, ofproto.MatchOn(append(still, pipeline.KnownDouble)...), ofproto.Set(pipeline.RegTarget.Whole(), uint64(s.tag)), ofproto.GotoTable(pipeline.IDSrc))
 	}
@@ -250,8 +256,14 @@ func (s service) remember() {
 			First: []ofproto.Action{ofproto.SetAddr(pipeline.IPDst(s.l.Address), s.l.Address)}, Service: s.is(at.port),
 			NAT: ofproto.NAT{Dst: true, AddrMin: to.IP}, Sure: true, Balanced: true, Double: s.l.SNAT == intent.SNATAlways,
 		}
+		set := []ofproto.Action{ofproto.SetAddr(pipeline.IPDst(to.IP), to.IP)}
 		if at.port != s.port.Port {
 			x.Port, x.NAT.PortMin = []ofproto.Action{s.setPort(s.port.Port)}, at.port
+			set = append(set, s.setPort(at.port))
+		}
+		if to.Outside() {
+			s.b.ToBackendOutside(s.t, x, set)
+			continue
 		}
 		s.b.Translate(s.t, x)
 	}

@@ -20,6 +20,9 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		m := lostFrom(t, x, from.Addr(), ofproto.Is(ofproto.TCPSrc, uint64(from.Port())))
 		b.Flow(l.ID(), pipeline.SNATSel, pipeline.LostFrom, m, pipeline.ToDrop(pipeline.Lost)...)
 	}
+	if l.LeavesAs {
+		b.LeaveAs(t, x, l.ID(), l.Address)
+	}
 	if !l.Answers {
 		return
 	}

@@ -18,6 +18,13 @@ const Balancing = 101
 // of no connection that is known. No connection depends on that, either.
 const LostFrom = 55000
 
+// LeavesAs is the priority in SNATSel of what is new, and leaves as the address of a load balancer, and of
+// what may not as it has that already: no connection depends on it.
+const (
+	LeavesAs    = 58500
+	leavesAsOwn = 58501
+)
+
 // ServiceID names a port of a load balancer: "TENANT/loadbalancer/NAME/tcp/80". What is
 // remembered of a connection is its tag.
 func ServiceID(l *intent.LoadBalancer, p intent.LBPort) intent.ID {
@@ -68,6 +75,7 @@ type BalancerSite struct {
 	SCTPTaken bool             // something else gets what comes by SCTP for its address
 	Shallow   bool             // its packets must not be sent back
 	Lost      []netip.AddrPort // outside: of its backends, from which nothing leaves that is of no connection
+	LeavesAs  bool             // outside: what goes to backends outside leaves as its address
 	Asked     *Asked           // whom the tenant's backends answer; nil: nobody asks them, or another one brings that
 	Weights   []uint16         // of its backends, as they are in force; nil: as they are declared
 
@@ -91,7 +99,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
-	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
+	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
 		s.Asked.same(t.Asked) && slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
 		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
 }
@@ -107,6 +115,11 @@ func (in Input) balances() bool {
 
 // translates reports whether something on the bridge translates.
 func (b *Builder) translates() bool { return len(b.Externals) > 0 || b.Balances }
+
+// hasOutside reports whether a backend of a load balancer is outside.
+func hasOutside(l *intent.LoadBalancer) bool {
+	return slices.ContainsFunc(l.Backends, intent.Backend.Outside)
+}
 
 // BridgesOf returns the bridges that a load balancer is on.
 func BridgesOf(l *intent.LoadBalancer) []string {
@@ -172,6 +185,7 @@ type claims struct {
 	lost      map[exit]bool
 	doubled   map[netip.Addr]bool // of endpoints that see their gateway
 	gateways  map[netip.Addr]bool
+	leaves    map[netip.Addr]bool // of load balancers, as which what goes to backends outside leaves
 }
 
 // An exit is a port of an endpoint by which connections from an outside are answered.
@@ -183,7 +197,7 @@ type exit struct {
 // claimed returns what a tenant's other translations bring on a bridge.
 func (t *TenantSite) claimed(bridge string) claims {
 	addresses := make(map[netip.Addr]bool, len(t.LoadBalancers))
-	c := claims{addresses, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
+	c := claims{addresses, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
 	if len(t.Outsides) == 0 {
 		return c
 	}
@@ -224,6 +238,9 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 		c.addresses[x.Address], x.Answers = true, true
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
 	}
+	if !x.Inside() && x.SNAT != intent.SNATNever && hasOutside(x.LoadBalancer) && !c.leaves[x.Address] {
+		c.leaves[x.Address], x.LeavesAs = true, true
+	}
 	if slices.ContainsFunc(x.Ports, func(p intent.LBPort) bool { return p.Protocol == intent.SCTP }) {
 		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address] || t.leavesAs(x), true
 	}
@@ -258,7 +275,7 @@ func (c claims) exits(t *TenantSite, x *BalancerSite) (all []netip.AddrPort) {
 	for _, p := range x.Ports {
 		for _, b := range x.Backends {
 			e := exit{x.External, netip.AddrPortFrom(b.IP, b.Target(p))}
-			if !x.Inside() && p.Protocol == intent.TCP && !c.lost[e] && !t.forwards(e) {
+			if !x.Inside() && b.Network != nil && p.Protocol == intent.TCP && !c.lost[e] && !t.forwards(e) {
 				c.lost[e] = true
 				all = append(all, e.at)
 			}

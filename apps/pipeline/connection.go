@@ -82,6 +82,9 @@ func (c Connection) Double() bool { return c.Mark&MarkDouble != 0 }
 // other.
 func (c Connection) Flushes(h Halves) []ofproto.CTFlush {
 	all, zone := []ofproto.CTFlush{c.Flush()}, h.of(c)
+	if c.Outward() {
+		return append(all, c.second().Flushes(h)...)
+	}
 	if zone == 0 {
 		return all
 	}
@@ -125,7 +128,7 @@ func (h Halves) Shared() []uint16 {
 
 // of returns the zone of the other half of c, or zero.
 func (h Halves) of(c Connection) uint16 {
-	if c.Double() {
+	if c.Double() && !c.Second() {
 		return h.source
 	}
 	return h.aliases[c.Reply.Dst]

@@ -25,8 +25,8 @@ func comeBack(b *Builder, x ExternalSite) {
 	for r := ofproto.Reg1; r <= ofproto.Reg15; r++ {
 		actions = append(actions, ofproto.Set(r.Whole(), 0))
 	}
-	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), Across.isWithout(FromOutside)), append(actions,
-		ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
+	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), flagsAre(1<<Across, 1<<FromOutside|1<<CameAcross)), append(actions,
+		ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), CameAcross.Set(), ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
 		ofproto.SetMAC(ofproto.EthDst, RouterMAC), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn})...)
 }
 
@@ -60,6 +60,7 @@ func outside(b *Builder, id intent.ID) {
 	}
 	entering(b, id)
 	leaving(b, id)
+	outward(b, id)
 	notAsAlias(b, id)
 	for _, x := range b.Externals {
 		behindPort(b, x)

@@ -62,13 +62,15 @@ type Flag uint16
 
 // The flags. The numbers that are missing belong to load balancing.
 const (
-	DNAT        Flag = 0 // its destination stands for another one, which is chosen and not yet put in
-	SNAT        Flag = 1 // its source is to be another one
-	FromOutside Flag = 4 // it came from an outside
-	ToOutside   Flag = 8 // it is bound for one
-	Twice       Flag = 7 // its source has been translated in a zone of several tenants, and is not again
-	Across      Flag = 9 // ... and for an address there of another tenant of the bridge
-	Double      Flag = 5 // DNAT, and its source is to be its endpoint's gateway
+	DNAT        Flag = 0  // its destination stands for another one, which is chosen and not yet put in
+	SNAT        Flag = 1  // its source is to be another one
+	FromOutside Flag = 4  // it came from an outside
+	ToOutside   Flag = 8  // it is bound for one
+	Twice       Flag = 7  // its source has been translated in a zone of several tenants, and is not again
+	Across      Flag = 9  // ... and for an address there of another tenant of the bridge
+	Double      Flag = 5  // DNAT, and its source is to be its endpoint's gateway
+	Outward     Flag = 12 // it goes to a backend of a load balancer that is outside; with Double, and comes from there
+	CameAcross  Flag = 23 // it came from another tenant of the bridge
 
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since

@@ -198,6 +198,9 @@ func (r *run) track(p *Packet, a ofproto.ConnTrack) {
 		c.translate(p)
 	}
 	if a.Table == ofproto.NoTable {
+		if p.conn != nil && !p.in(zone) { // what was found elsewhere is not known any more
+			p.forget()
+		}
 		return
 	}
 	next := forked{*p, a.Table}

@@ -1,0 +1,221 @@
+package pipeline
+
+import (
+	"net/netip"
+
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// A backend of a load balancer may be outside. What goes there has both ends translated: it is for the
+// backend, and from an address whose answers come back. That is two entries of the tracker, and
+// both are in the tenant's zone, for there all ports of the tenant's addresses are given away:
+//
+//	first    client > 203.0.113.40:443        answers  198.51.100.7:8443 > client             balanced, and not MarkDNAT; judged, counted, drained
+//	second   client > 198.51.100.7:8443       answers  198.51.100.7:8443 > 203.0.113.40:port  double, and not MarkDNAT
+//
+// The lookup finds the first one of what the client sends, and the second one of what the backend
+// does. The other one has its turn behind it, in the same pass. A tracker that is asked twice in one
+// zone takes the packet for one of the entry that it has found before; so it is asked in
+// another zone in between, or told to forget.
+//
+// The source is a load balancer's own address, if that is outside; else it is chosen in SNATSel as that
+// of all that leaves. A client may be outside as well: such a packet is crossing (Outward and Double).
+
+// Marks of the two entries, and the bits by which they are known.
+const (
+	markOutward = MarkCommitted | MarkBalanced
+	markSecond  = MarkCommitted | MarkDouble
+	halfBits    = MarkCommitted | MarkBalanced | MarkDouble | MarkDNAT
+)
+
+var (
+	knownOutward = ofproto.Masked(ofproto.CTMark, uint64(markOutward), uint64(halfBits))
+	knownSecond  = ofproto.Masked(ofproto.CTMark, uint64(markSecond), uint64(halfBits))
+)
+
+// Outward reports whether c goes to a backend of a load balancer that is outside, as its client
+// knows it.
+func (c Connection) Outward() bool { return c.Mark&halfBits == markOutward }
+
+// Second reports whether c is such a connection as its backend knows it.
+func (c Connection) Second() bool { return c.Mark&halfBits == markSecond }
+
+// second returns the other half of a connection to a backend outside.
+func (c Connection) second() Connection {
+	c.Orig, c.Mark = c.Reply.answered(), markSecond
+	return c
+}
+
+// elsewhere asks the tracker in a zone in which nothing is found: so the next zone that it is asked
+// in is another one.
+var elsewhere = ofproto.ConnTrack{ZoneIn: zoneSource, Table: ofproto.NoTable}
+
+// flagsAre is the condition that some flags are raised, and others are not.
+func flagsAre(raised, lowered uint64) ofproto.Cond {
+	return ofproto.Masked(regFlags, raised, raised|lowered)
+}
+
+const (
+	outwardNew = 1<<DNAT | 1<<Outward | 1<<ToOutside
+	crossing   = 1<<Outward | 1<<Double
+)
+
+// outward adds what every bridge with an outside and load balancers has, so that what goes to a backend
+// outside leaves with both ends translated, or not at all.
+func outward(b *Builder, id intent.ID) {
+	if len(b.Externals) == 0 || !b.Balances {
+		return
+	}
+	cross(b, id)
+	b.Flow(id, PolSkip, 232, ofproto.MatchOn(flagsAre(outwardNew|crossing, 0)), published...)
+	b.Flow(id, PolSkip, 231, ofproto.MatchOn(flagsAre(outwardNew, 1<<Double)), ofproto.GotoTable(PolOut))
+	b.Flow(id, PolSkip, 60, ofproto.MatchOn(flagsAre(crossing|1<<ToOutside, 0)), published...)
+	for _, ip := range ipVersions {
+		b.Flow(id, LBVIP, 211, ofproto.MatchOn(ip, JudgeAgain.Is(), knownSecond), ToDrop(NotExpected)...) // whoever sends that is not the client
+		b.Flow(id, LBVIP, 151, ofproto.MatchOn(ip, JudgeAgain.Is(), knownOutward), ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
+		b.Flow(id, EstNat, 110, ofproto.MatchOn(ip, knownSecond, ofproto.CT(ofproto.Trk|ofproto.Rpl, 0)),
+			ofproto.CTClear{}, ofproto.ConnTrack{ZoneIn: Zone, Table: ofproto.NoTable, NAT: &ofproto.NAT{}}, ofproto.GotoTable(Out))
+	}
+	secondHalf(b, id)
+}
+
+// published are the actions that let what crosses pass. No endpoint has to do with it, so that no policy
+// is asked: whoever has published the address has said that it may.
+var published = []ofproto.Action{ofproto.Move{Src: RegTarget.Whole(), Dst: RegRuleIn.Whole()}, ofproto.GotoTable(Commit)}
+
+// cross has the router lead what has come from outside back there, if it is of a load balancer's
+// connection. What has come from another tenant of the bridge goes to no third one, and what crosses has
+// nothing to do with addresses that tenants share (Twice): else nothing would bound how often a packet comes
+// back.
+func cross(b *Builder, id intent.ID) {
+	over := []ofproto.Action{FromOutside.Clear(), Outward.Set(), Double.Set(), Twice.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Route}}
+	b.Flow(id, Route, 148, ofproto.MatchOn(flagsAre(1<<FromOutside|1<<Outward, 0)), over...)
+	b.Flow(id, Route, 147, ofproto.MatchOn(FromOutside.isWithout(DNAT), knownOutward), over...)
+	b.Flow(id, Route, 146, ofproto.MatchOn(FromOutside.isWithout(DNAT), knownSecond), over...)
+	for _, x := range b.Externals {
+		out := ofproto.Is(RegOut, uint64(x.Tag))
+		b.Flow(x.ID(), Out, 112, ofproto.MatchOn(out, both(Across, CameAcross)), ToDrop(NotExpected)...)
+		if x.Port != 0 {
+			b.Flow(x.ID(), Out, 101, ofproto.MatchOn(out, ofproto.Is(ofproto.InPort, uint64(x.Port))), ofproto.Output{Port: ofproto.PortInPort})
+		}
+	}
+}
+
+// secondHalf has the source of what goes to a backend outside translated, once its destination
+// is: of what is new, of what is judged again, and of what is known.
+func secondHalf(b *Builder, id intent.ID) {
+	const again, toOut = 1 << JudgeAgain, 1 << ToOutside
+	b.Flow(id, Commit, 229, ofproto.MatchOn(flagsAre(1<<Outward|1<<SNAT, 1<<DNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
+	b.Flow(id, Commit, 219, ofproto.MatchOn(flagsAre(1<<Outward, 1<<DNAT|1<<SNAT)), ToDrop(NotTranslated)...)
+	b.Flow(id, SNATLate, 20, ofproto.MatchOn(Outward.Is()), ToDrop(NotTranslated)...)
+	b.Flow(id, CommitCheck, 112, ofproto.MatchOn(flagsAre(1<<Outward, 1<<DNAT), knownSecond), ofproto.GotoTable(Out))
+	b.Flow(id, CommitCheck, 113, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT, 0), knownOutward), afterFirst(true)...)
+	b.Flow(id, EstNat, 104, ofproto.MatchOn(ToOutside.Is(), knownOutward), ToDrop(NotTranslated)...) // it crosses, by an address that has no backend outside any more
+	b.Flow(id, EstNat, 105, ofproto.MatchOn(flagsAre(toOut, 1<<FromOutside|1<<Double), knownOutward),
+		Outward.Set(), ofproto.CTClear{}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+	for _, ip := range ipVersions {
+		for _, f := range restamps() {
+			b.Flow(id, Commit, 221+f.above, ofproto.MatchOn(append(f.conds, ip, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double), knownOutward)...),
+				f.commit, elsewhere, JudgeAgain.Clear(), Outward.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+		}
+	}
+}
+
+// A restamp gives the first entry of a connection that has been judged again what it is remembered
+// with by now.
+type restamp struct {
+	above  uint16
+	conds  []ofproto.Cond
+	commit ofproto.ConnTrack
+}
+
+// restamps are those of whole packets, and of later fragments, which know no rule.
+func restamps() []restamp {
+	later := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, Exec: []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}}
+	return []restamp{{0, nil, admittedBy(0)}, {1, []ofproto.Cond{IsLaterFragment}, later}}
+}
+
+// afterFirst are the actions that go on to the second half behind the commit of the first.
+// checked is that the packet has come back in between.
+func afterFirst(checked bool) []ofproto.Action {
+	apart := ofproto.Action(elsewhere)
+	if checked {
+		apart = ofproto.CTClear{}
+	}
+	return []ofproto.Action{apart, DNAT.Clear(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit}}
+}
+
+var notedOutward = []ofproto.Action{ofproto.Load{Dst: markBalanced, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
+
+// ToBackendOutside adds the flow of Commit that remembers connections to a backend outside: x says
+// which, as to Translate. set writes the backend into a packet.
+func (b *Builder) ToBackendOutside(t *TenantSite, x Translation, set []ofproto.Action) {
+	c := admittedBy(0)
+	nat := x.NAT
+	c.NAT = &nat
+	c.Exec = append(c.Exec, notedOutward...)
+	if nat.PortMin != 0 {
+		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(nat.PortMin)})
+	}
+	actions := append(append(append([]ofproto.Action{}, x.First...), x.Port...), c)
+	if t.Limits.Connections > 0 { // it comes back to see whether it is remembered
+		c.Table = CommitCheck
+		actions[len(actions)-1] = c
+	} else {
+		actions = append(append(actions, set...), afterFirst(false)...)
+	}
+	conds := append(append([]ofproto.Cond{Outward.Is()}, x.Conds...), x.Service...)
+	b.Flow(x.Of, Commit, 170, ofproto.MatchOn(conds...), actions...)
+}
+
+// LeaveAs has connections by the load balancers of t at an address outside leave from that to their
+// backends outside, by x. id is whoever brings it, one for each address.
+func (b *Builder) LeaveAs(t *TenantSite, x ExternalSite, id intent.ID, own netip.Addr) {
+	tag := uint64(b.Numbers.Tag(id))
+	original := ofproto.CTNwDst
+	if own.Is6() {
+		original = ofproto.CTIPv6Dst
+	}
+	here := []ofproto.Cond{InZone(t.Zone), IPVersion(own.Is4()), ofproto.CT(ofproto.Trk, ofproto.Inv), ofproto.IsAddr(original, own)}
+	as := []ofproto.Action{SNAT.Set(), ofproto.Set(RegSNAT.Whole(), tag)}
+	leaves := append(here, ofproto.Is(RegOut, uint64(x.Tag)))
+	b.Flow(id, SNATSel, LeavesAs, ofproto.MatchOn(append(leaves, flagsAre(1<<Outward|1<<DNAT, 0))...), append(as, ofproto.GotoTable(Commit))...)
+	b.Flow(id, SNATSel, leavesAsOwn, ofproto.MatchOn(append(leaves, flagsAre(1<<Outward|1<<DNAT, 0), ofproto.IsAddr(IPSrc(own), own))...), ToDrop(Spoofed)...)
+	on := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit}
+	b.Flow(id, EstNat, 108, ofproto.MatchOn(append(here, ToOutside.Is(), knownOutward)...), append(as, Outward.Set(), ofproto.CTClear{}, on)...)
+	for _, f := range restamps() {
+		b.Flow(id, Commit, 223+f.above, ofproto.MatchOn(append(append(f.conds, here...), flagsAre(1<<JudgeAgain|1<<ToOutside, 1<<SNAT), knownOutward)...),
+			append(append([]ofproto.Action{}, as...), f.commit, elsewhere, JudgeAgain.Clear(), Outward.Set(), on)...)
+	}
+	translating{Translation{Of: id, Conds: []ofproto.Cond{IPVersion(own.Is4()), SNAT.Is(), ofproto.Is(RegSNAT, tag)}, NAT: ofproto.NAT{Src: true, AddrMin: own}, Sure: true}, b, t}.outward(flagsAre(1<<Outward, 0))
+}
+
+// outward translates the source of what goes to a backend outside. What is known goes this way, too:
+// an entry that has been lost comes again. What leaves with its own address has one entry only, which
+// answers come back to.
+//
+// which are the flags of it: what crosses leaves as the load balancer's address, and never as anybody else.
+func (as translating) outward(which ofproto.Cond) {
+	if !as.t.Balances || as.NAT.Dst || len(as.t.Outsides) == 0 {
+		return
+	}
+	if as.NAT == (ofproto.NAT{}) {
+		as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(append(as.Conds[:len(as.Conds):len(as.Conds)], which)...), ofproto.GotoTable(Out))
+		return
+	}
+	nat := as.NAT
+	c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &nat, Exec: []ofproto.Action{
+		ofproto.Load{Dst: markDouble, Value: 1}, ofproto.Load{Dst: markCommitted, Value: 1},
+		ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}, ofproto.Load{Dst: labelLayout, Value: LabelLayout},
+	}}
+	then := as.Then
+	switch {
+	case then != nil:
+	case as.Sure:
+		then = []ofproto.Action{ofproto.SetAddr(IPSrc(as.NAT.AddrMin), as.NAT.AddrMin), ofproto.GotoTable(Out)}
+	default:
+		c.Table = CommitCheck
+	}
+	as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(append(as.Conds[:len(as.Conds):len(as.Conds)], which)...), append([]ofproto.Action{c}, then...)...)
+}
