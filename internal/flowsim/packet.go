@@ -196,15 +196,20 @@ func (p *Packet) String() string {
 func (p *Packet) exact(match string) string {
 	switch p.Uint(ofproto.IPProto) {
 	case protoTCP:
-		return strings.NewReplacer("tp_src", "tcp_src", "tp_dst", "tcp_dst").Replace(match)
+		return portNames("tcp").Replace(match)
 	case protoUDP:
-		return strings.NewReplacer("tp_src", "udp_src", "tp_dst", "udp_dst").Replace(match)
+		return portNames("udp").Replace(match)
 	case protoSCTP:
-		return strings.NewReplacer("tp_src", "sctp_src", "tp_dst", "sctp_dst").Replace(match)
+		return portNames("sctp").Replace(match)
 	case protoICMPv6:
 		return strings.NewReplacer("icmp_type", "icmpv6_type", "icmp_code", "icmpv6_code").Replace(match)
 	}
 	return match
+}
+
+// portNames gives ports the names of a protocol. Those that the tracker has noted keep theirs.
+func portNames(protocol string) *strings.Replacer {
+	return strings.NewReplacer("ct_tp_", "ct_tp_", "tp_src", protocol+"_src", "tp_dst", protocol+"_dst")
 }
 
 // has reports whether a field belongs to the header of p even when it is zero.
