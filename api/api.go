@@ -9,6 +9,7 @@
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
+//	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /metrics                  what is counted, as Prometheus reads it
 //	GET  /healthz                  200 and "ok" while the daemon answers
@@ -44,6 +45,8 @@ type Daemon interface {
 	// Observations returns what rules have reported, the oldest first. The error is an
 	// UnknownTenant if there is no such tenant.
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
+	// Explain says what becomes of a packet. The error is a Problem if the question makes no sense.
+	Explain(ctx context.Context, q Question) (Explanation, error)
 	// Plan returns what the model in sources would change. The error is an
 	// intent.Problems if it is no model.
 	Plan(ctx context.Context, sources []intent.Source) (Plan, error)

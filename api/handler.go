@@ -68,6 +68,15 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("POST /v1/explain", answer(func(r *http.Request) (any, error) {
+		body := json.NewDecoder(r.Body)
+		body.DisallowUnknownFields()
+		var q Question
+		if err := body.Decode(&q); err != nil {
+			return nil, badRequest("not a question: %w", err)
+		}
+		return d.Explain(r.Context(), q)
+	}))
 	mux.HandleFunc("POST /v1/plan", answer(func(r *http.Request) (any, error) {
 		sources, err := readSources(r)
 		if err != nil {

@@ -25,6 +25,7 @@ type fake struct {
 	trackings   []Tracking
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
+	explain     func(Question) (Explanation, error)
 }
 
 func (f fake) Status() Status { return f.status() }
@@ -44,7 +45,8 @@ func (f fake) Trackings(context.Context) ([]Tracking, error) { return f.tracking
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
 	return f.observed(q)
 }
-func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }
+func (f fake) Explain(_ context.Context, q Question) (Explanation, error) { return f.explain(q) }
+func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error)    { return f.plan(s) }
 
 func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {
 	t.Helper()
@@ -212,6 +214,26 @@ func TestBalancersAreThoseOfTheTenant(t *testing.T) {
 		body, err := io.ReadAll(ask(t, d, "GET", "/v1/balancers"+query, nil).Body)
 		if err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: %s, %v; want %s", query, body, err, want)
+		}
+	}
+}
+
+func TestAQuestionIsHandedOnAsItIsAsked(t *testing.T) {
+	d := fake{explain: func(q Question) (Explanation, error) {
+		if q.Packet == "" {
+			return Explanation{}, &Problem{Status: 400, Detail: "it says no protocol"}
+		}
+		return Explanation{Packet: q.Packet, Verdict: "denied", By: &Intent{ID: "t/default/" + q.Tenant, At: "a.yaml:3"}}, nil
+	}}
+	for body, want := range map[string]string{
+		`{"packet": "tcp a -> b:80", "tenant": "t"}`: `"by":{"id":"t/default/t","at":"a.yaml:3"}`,
+		`{"packet": ""}`:      `"detail":"it says no protocol"`,
+		`{"packets": "tcp"}`:  `unknown field`,
+		`{"packet": "tcp a -`: "not a question",
+	} {
+		answer, err := io.ReadAll(ask(t, d, "POST", "/v1/explain", strings.NewReader(body)).Body)
+		if err != nil || !strings.Contains(string(answer), want) {
+			t.Errorf("%s: %s, %v; want %s", body, answer, err, want)
 		}
 	}
 }
