@@ -1,6 +1,7 @@
 package conntrack
 
 import (
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -275,9 +276,9 @@ func (p *parser) setInProtoinfo(key, v string) (why string) {
 	case "wscale_reply":
 		return number(&p.e.ScaleReply, v)
 	case "vtag_orig":
-		return number(&p.e.TagOrig, v)
+		return tag(&p.e.TagOrig, v)
 	case "vtag_reply":
-		return number(&p.e.TagReply, v)
+		return tag(&p.e.TagReply, v)
 	}
 	p.keep(inProtoinfo, key, v)
 	return ""
@@ -293,6 +294,16 @@ func (p *parser) flags(to *TCPFlags, key, v string) (why string) {
 	}
 	*to = f
 	return ""
+}
+
+// tag reads a verification tag. ovs-vswitchd takes what the kernel says in the network's order for a
+// number of the machine's: on most machines, and so on this one then, its bytes are turned round.
+func tag(to *uint32, v string) (why string) {
+	why = number(to, v)
+	if littleEndian {
+		*to = bits.ReverseBytes32(*to)
+	}
+	return why
 }
 
 func state(to *State, v string) (why string) {

@@ -35,9 +35,9 @@ func TestParseEntry(t *testing.T) {
 			ScaleOrig: 7, ScaleReply: 8, FlagsOrig: 3, FlagsReply: 0x21, CountOrig: Counters{3, 180}, CountReply: Counters{2, 112},
 			Helper: "ftp", Parent: Tuple{Src: a, Dst: b, SrcPort: 9, DstPort: 21},
 		}},
-		"sctp of the kernel's datapath": {"sctp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),protoinfo=(state=COOKIE_ECHOED,vtag_orig=1,vtag_reply=4294967295)", Entry{
+		"sctp of the kernel's datapath": {"sctp,orig=(src=1.1.1.1,dst=2.2.2.2,sport=1,dport=2),reply=(src=2.2.2.2,dst=1.1.1.1,sport=2,dport=1),protoinfo=(state=COOKIE_ECHOED,vtag_orig=16777216,vtag_reply=4294967294)", Entry{
 			Protocol: SCTP, Orig: Tuple{Src: a, Dst: b, SrcPort: 1, DstPort: 2}, Reply: Tuple{Src: b, Dst: a, SrcPort: 2, DstPort: 1},
-			State: CookieEchoed, TagOrig: 1, TagReply: 4294967295,
+			State: CookieEchoed, TagOrig: 1, TagReply: 0xfeffffff,
 		}},
 		"a protocol without a name": {"47,orig=(src=1.1.1.1,dst=2.2.2.2,sport=0,dport=0),reply=(src=2.2.2.2,dst=1.1.1.1,sport=0,dport=0)", Entry{
 			Protocol: gre, Orig: Tuple{Src: a, Dst: b}, Reply: Tuple{Src: b, Dst: a},
