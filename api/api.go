@@ -218,7 +218,8 @@ type Fill struct {
 type Tracker struct {
 	Datapath string `json:"datapath"` // its type: "netdev", "system"
 	Fill
-	Error string `json:"error,omitempty"` // why the limits of tenants are not as they should be
+	Error   string `json:"error,omitempty"`   // why the limits of tenants are not as they should be
+	Through string `json:"through,omitempty"` // of the kernel's: why it is read through ovs-vswitchd, which is slower; empty: it is read from the kernel
 }
 
 // A Connection is one entry of a tenant's conntrack zone.

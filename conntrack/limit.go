@@ -111,17 +111,29 @@ func (d Datapath) inParts(ctx context.Context, args []string, do func(context.Co
 
 // Fill returns how many connections the datapath has, and how many it may have.
 func (d Datapath) Fill(ctx context.Context) (count, most uint64, err error) {
-	ask := func(what string) (string, error) { return d.call(ctx, "dpctl/ct-get-"+what) }
-	counts := [2]string{"nconns", "maxconns"}
 	if d.kind == Kernel { // which cannot be asked through ovs-vswitchd
-		ask = func(what string) (string, error) {
-			b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_" + what)
-			return string(b), err
-		}
-		counts = [2]string{"count", "max"}
+		return d.fillOfKernel(ctx)
 	}
+	return fillBy([2]string{"nconns", "maxconns"}, func(what string) (string, error) { return d.call(ctx, "dpctl/ct-get-"+what) })
+}
+
+// fillOfKernel asks the network namespace of ovs-vswitchd, or, where that may not be, our own.
+func (d Datapath) fillOfKernel(ctx context.Context) (count, most uint64, err error) {
+	if n, err := NetlinkOf(d.rundir); err == nil {
+		if count, most, err := n.Fill(ctx); err == nil && most > 0 {
+			return count, most, nil
+		}
+	}
+	return fillBy([2]string{"count", "max"}, func(what string) (string, error) {
+		b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_" + what)
+		return string(b), err
+	})
+}
+
+// fillBy asks for two numbers.
+func fillBy(names [2]string, ask func(string) (string, error)) (count, most uint64, err error) {
 	for i, to := range []*uint64{&count, &most} {
-		text, err := ask(counts[i])
+		text, err := ask(names[i])
 		if err == nil {
 			*to, err = strconv.ParseUint(strings.TrimSpace(text), 10, 64)
 		}

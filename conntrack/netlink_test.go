@@ -6,12 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"golang.org/x/sys/unix"
+
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"weir/internal/sandbox/sandboxtest"
 )
 
 func sortEntries(all []Entry) {
@@ -239,5 +243,31 @@ func TestWhoStopsListeningIsToldNoMore(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%v, %v", e, err)
 		}
+	}
+}
+
+func TestHowFullTheTableIs(t *testing.T) {
+	s := newSpace(t)
+	s.create(made(123)...)
+	if n, most, err := s.source().Fill(t.Context()); n != 123 || most == 0 || err != nil {
+		t.Errorf("%d of %d, %v", n, most, err)
+	}
+}
+
+// TestTheKernelsTableOfADaemon finds the namespace by the process that keeps its files in a directory.
+func TestTheKernelsTableOfADaemon(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := NetlinkOf(dir); err == nil {
+		t.Error("nobody runs there")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "ovs-vswitchd.pid"), []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NetlinkOf(dir); err == nil || !strings.Contains(err.Error(), "is no ovs-vswitchd here") {
+		t.Errorf("%v", err)
+	}
+	box := sandboxtest.Rootless(t, "br")
+	if n, err := NetlinkOf(box.RunDir()); err != nil || n.Netns != "" {
+		t.Errorf("%v, %v; want our own namespace", n, err)
 	}
 }

@@ -97,7 +97,7 @@ func fieldsOf(line string) map[string]string {
 func saidOf(c api.Connection) map[string]string {
 	fields := map[string]string{
 		"protocol": c.Protocol, "orig": tupleText(c.Protocol, c.Orig), "reply": tupleText(c.Protocol, c.Reply), "id": fmt.Sprint(c.ID),
-		"zone": fmt.Sprint(c.Zone), "status": cmp.Or(c.StatusNames, "0"), "mark": fmt.Sprint(c.Mark), "labels": c.Label,
+		"zone": fmt.Sprint(c.Zone), "status": (conntrack.Status(c.Status) & statusRead).String(), "mark": fmt.Sprint(c.Mark), "labels": c.Label,
 	}
 	maps.Copy(fields, c.Other)
 	if c.Helper != "" {
@@ -113,6 +113,9 @@ func saidOf(c api.Connection) map[string]string {
 	}
 	return fields
 }
+
+// statusRead is what Open vSwitch 3.1 reads of the kernel's status.
+const statusRead = conntrack.StatusUntracked<<1 - 1
 
 func tupleText(protocol string, t api.Tuple) string {
 	if protocol == "icmp" {

@@ -30,6 +30,7 @@ type desk struct {
 	flags    serveFlags
 	log      *logrus.Logger
 	tracker  conntrack.Source
+	reader   *reader                               // the tracker, when the daemon serves
 	ctl      atomic.Pointer[controller.Controller] // nil until it runs
 	last     atomic.Pointer[reading]               // the last one
 	inForce  atomic.Pointer[reading]               // the last good one
@@ -101,6 +102,20 @@ func (d *desk) ours(s ovsdb.Snapshot) ovsdb.Snapshot {
 	}
 	s.Bridges = bridges
 	return s
+}
+
+// kinds returns the types of the datapaths that our bridges are on.
+func (d *desk) kinds() (kinds []string) {
+	s := d.snapshot.Load()
+	if s == nil {
+		return nil
+	}
+	for _, b := range d.ours(*s).Bridges {
+		if kind := conntrack.Kind(b.DatapathType); !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 func (d *desk) model() api.Model {

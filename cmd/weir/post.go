@@ -194,7 +194,13 @@ func (d *desk) fills(s *api.Status) {
 		return
 	}
 	for _, t := range *all {
-		s.Trackers = append(s.Trackers, api.Tracker{Datapath: t.Kind, Fill: t.fill(), Error: t.Err})
+		shown := api.Tracker{Datapath: t.Kind, Fill: t.fill(), Error: t.Err}
+		if t.Kind == conntrack.Kernel && d.reader != nil {
+			if why := d.reader.kernel.Load(); why != nil {
+				shown.Through = *why
+			}
+		}
+		s.Trackers = append(s.Trackers, shown)
 		for i := range s.Tenants {
 			to := &s.Tenants[i]
 			l, limited := t.Limits[to.Zone]

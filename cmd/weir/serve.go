@@ -22,7 +22,6 @@ import (
 	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
-	"weir/conntrack"
 	"weir/controller"
 	"weir/metrics"
 	"weir/ovsdb"
@@ -124,7 +123,9 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	defer control.Close()
 
 	group, ctx := errgroup.WithContext(cmd.Context())
-	d := &desk{flags: f, log: log, tracker: conntrack.NewUnixctl(f.rundir)}
+	d := &desk{flags: f, log: log}
+	d.reader = newReader(f.rundir, d.kinds)
+	d.tracker = d.reader
 	d.last.Store(first)
 	d.inForce.Store(first)
 	d.metrics = metrics.New(d.Status, d.now)

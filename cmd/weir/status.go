@@ -149,6 +149,9 @@ func trackerList(w io.Writer, trackers []api.Tracker) {
 			}
 			fmt.Fprintln(w)
 		}
+		if t.Through != "" {
+			fmt.Fprintf(w, "\nconnections of %s are read through ovs-vswitchd, which waits for that: %s\n", t.Datapath, t.Through)
+		}
 		if t.Error != "" {
 			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", t.Datapath, t.Error)
 		}

@@ -1,0 +1,105 @@
+package conntrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"weir/internal/unixctl"
+)
+
+// NetlinkOf returns the source for the connections of the kernel's datapath of the ovs-vswitchd
+// that keeps its files in a directory: they are in its network namespace. Where its process
+// cannot be seen, as from another container, that is an error; who has the right to read them
+// is only seen by reading.
+func NetlinkOf(rundir string) (*Netlink, error) {
+	const daemon = "ovs-vswitchd"
+	path, err := unixctl.Find(rundir, daemon)
+	if err != nil {
+		return nil, err
+	}
+	pid, err := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), daemon+"."), ".ctl"))
+	if err != nil {
+		return nil, fmt.Errorf("%s.pid in %s has no process id", daemon, rundir)
+	}
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil || !strings.HasPrefix(string(name), daemon) {
+		return nil, fmt.Errorf("process %d is no %s here: it runs in another container, or not at all, and its network namespace cannot be found", pid, daemon)
+	}
+	netns := fmt.Sprintf("/proc/%d/ns/net", pid)
+	theirs, err := os.Stat(netns)
+	if err != nil {
+		return nil, explained("find the network namespace of "+daemon, err)
+	}
+	ours, err := os.Stat("/proc/thread-self/ns/net") // the first thread may have been left in another one
+	if err != nil {
+		return nil, err
+	}
+	if os.SameFile(ours, theirs) {
+		netns = "" // which takes one right less
+	}
+	return &Netlink{Netns: netns}, nil
+}
+
+// Fill returns how many connections the table has, and how many it may have; zero: the kernel does
+// not say (before 5.9).
+func (n *Netlink) Fill(ctx context.Context) (count, most uint64, err error) {
+	const (
+		msgStats  = 5 // IPCTNL_MSG_CT_GET_STATS
+		statsNow  = 1 // CTA_STATS_GLOBAL_*
+		statsMost = 2
+	)
+	s, err := newSocket(n.Netns)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.close()
+	defer s.until(ctx)()
+	m, err := s.one(subsysConntrack | msgStats)
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(m.body) < nfHeader {
+		return 0, 0, errCut
+	}
+	a := attrs{rest: m.body[nfHeader:]}
+	var now, max uint32
+	for a.next() {
+		switch a.typ {
+		case statsNow:
+			a.uint32(&now)
+		case statsMost:
+			a.uint32(&max)
+		}
+	}
+	return uint64(now), uint64(max), a.err
+}
+
+// one asks for something that has one message for an answer.
+func (s *socket) one(typ uint16) (message, error) {
+	const op = "ask how full the table is"
+	s.seq++
+	var r request
+	start := r.begin(typ, unix.NLM_F_REQUEST, s.seq, 0)
+	r.done(start)
+	if err := s.send(r.b); err != nil {
+		return message{}, explained(op, err)
+	}
+	n, err := s.f.Read(s.buf)
+	if err != nil {
+		return message{}, explained(op, err)
+	}
+	m, _, err := cutMessage(s.buf[:n])
+	if err == nil && m.typ == unix.NLMSG_ERROR {
+		if err = failure(op, m); err == nil {
+			err = errors.New(op + ": the kernel does not say")
+		}
+	}
+	return m, err
+}
