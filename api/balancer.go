@@ -21,6 +21,8 @@ type Backend struct {
 	Health      string     `json:"health,omitempty"`   // as in BackendHealth; empty: its load balancer does not ask
 	State       string     `json:"state"`              // "serving", "draining" (weight 0), "removed" or "failed"
 	Connections int        `json:"connections"`
+	Begun       uint64     `json:"begun"`              // connections begun with it, on all bridges, as it was counted last; of one that has been removed zero
+	PerSecond   float64    `json:"perSecond"`          // of these, in the last 10 s or so
 	Deadline    *time.Time `json:"deadline,omitempty"` // when those that it still has are ended; nil: they are not
 }
 

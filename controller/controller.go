@@ -194,6 +194,8 @@ type Bridge struct {
 	Metered  []Metered           // by intent; not newer than a few seconds
 	NoPort   []NoPort            // SNATs that had none left, by name; not newer than a few seconds
 	Weights  drain.Weights       // of backends of load balancers, where they are not as they are declared
+	Begun    []Begun             // connections, with backends of load balancers, by them; not newer than a few seconds
+	BegunAt  time.Time           // when that was read
 	Draining []drain.Backend     // backends that are to have no connections, and had some when they were looked at
 
 	// Contested is what somebody changes again as soon as it is repaired, which is therefore

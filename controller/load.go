@@ -68,7 +68,16 @@ func (s *state) begin(l *line, was *line) {
 // look looks at how busy the backends of l are, and reports whether that is known now. If not, their
 // connections are being counted.
 func (s *state) look(set *weightSet, l *line) bool {
-	l.measure = time.Now().Add(time.Duration(l.Load.Interval))
+	now := time.Now()
+	l.measure = now.Add(time.Duration(l.Load.Interval))
+	if l.Load.Type == intent.LoadConnections && now.Before(l.recount) {
+		s.hearBegun(l)
+		open, ok := l.tally.Guess(now.Sub(l.counted))
+		if ok {
+			l.factors = balance.ByConnections(open, l.declared(), l.Load.Strength, l.factors)
+		}
+		return ok
+	}
 	if l.Load.Type == intent.LoadConnections {
 		s.countOpen(l)
 		return false
@@ -134,14 +143,42 @@ func (e connectionsCounted) apply(s *state) {
 			if l.tenant.ID() != e.tenant || l.Load == nil || l.Load.Type != intent.LoadConnections {
 				continue
 			}
-			l.measure = now.Add(balance.NextReading(time.Duration(l.Load.Interval), e.took))
+			l.measure = now.Add(time.Duration(l.Load.Interval))
+			l.recount = now.Add(balance.NextReading(time.Duration(l.Load.Interval), e.took))
 			if s.weighing.wakeAt(l.measure); e.err == nil {
-				l.factors = balance.ByConnections(l.open(e.open), l.declared(), l.Load.Strength, l.factors)
+				open := l.open(e.open)
+				s.hearBegun(l)
+				l.tally, l.counted = l.tally.Counted(open, now.Sub(l.counted)), now
+				l.factors = balance.ByConnections(open, l.declared(), l.Load.Strength, l.factors)
 				some[id] = l
 			}
 		}
 		return some
 	})
+}
+
+// lateCounters is how late the counters of flows may be: the datapath brings them up now and then.
+const lateCounters = time.Second
+
+// hearBegun tells l's tally how many connections its backends have been given, if that is known of a time
+// so long after they were counted that all that were counted are among them.
+func (s *state) hearBegun(l *line) {
+	begun := make([]uint64, len(l.Backends))
+	known := false
+	for _, r := range s.reports {
+		if !r.begins(l.ID()) {
+			continue
+		}
+		if known = true; r.BegunAt.Sub(l.counted) < lateCounters {
+			return
+		}
+		for i, b := range l.Backends {
+			begun[i] += r.BegunWith(l.ID(), b.IP).N
+		}
+	}
+	if known {
+		l.tally = l.tally.Given(begun)
+	}
 }
 
 // open returns the connections of l's backends, by their places.

@@ -87,6 +87,7 @@ type session struct {
 	ports    exhaustion
 	sweep    sweeper
 	drain    drainer
+	arrivals arrivals
 
 	resolving  resolving
 	announcing announcing
@@ -102,6 +103,7 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
 	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}, waits: map[intent.ID]int{}}
 	s.drain = newDrainer()
+	s.arrivals.looked = make(chan counters, 1)
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed
 	defer unwatch()
 	if err := s.readTables(ctx); err != nil {
@@ -121,6 +123,9 @@ func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	}
 	if s.drain.busy {
 		<-s.drain.looked
+	}
+	if s.arrivals.busy {
+		<-s.arrivals.looked
 	}
 	return err
 }
@@ -158,7 +163,7 @@ func (s *session) hangUp() {
 
 func (s *session) serve(ctx context.Context) error {
 	audit := s.nextAudit()
-	s.counting = time.After(countEvery)
+	s.counting, s.arrivals.turn = time.After(countEvery), time.After(countEvery)
 	for {
 		var err error
 		select {
@@ -199,6 +204,10 @@ func (s *session) serve(ctx context.Context) error {
 			err = s.drainOn(ctx)
 		case r := <-s.drain.looked:
 			err = s.drained(ctx, r)
+		case <-s.arrivals.turn:
+			s.countBegun(ctx)
+		case c := <-s.arrivals.looked:
+			err = s.begunCounted(ctx, c)
 		case zone := <-s.flush:
 			s.send(ctx, zoneFlushed{zone, s.conn.FlushZone(ctx, zone)})
 		case a := <-s.asks:

@@ -20,6 +20,7 @@ type BackendState struct {
 	Why     string    // what is wrong; empty: nothing
 	Since   time.Time // it is so; zero: not known
 	Weight  uint16    // in force
+	Open    int       // connections, when they were counted last for load: connections; -1: they were not
 }
 
 // A HealthState is what is known of the health of a backend.
@@ -80,6 +81,9 @@ type line struct {
 	states  []BackendState
 	factors []float64 // of how busy they are; nil: that is of no matter
 	measure time.Time // when that is looked at next; zero: never
+	tally   balance.Tally
+	counted time.Time // when the tally was made; zero: never
+	recount time.Time // when connections are counted again
 	weighed bool      // once, at least
 	due     time.Time // when a weight changes by itself; zero: never
 }
@@ -223,7 +227,10 @@ func (s *state) weigh(set *weightSet, l *line) (changed bool) {
 		if due := now.Add(next); next > 0 && (l.due.IsZero() || due.Before(l.due)) {
 			l.due = due
 		}
-		l.weights[i], state.Weight = w, w
+		l.weights[i], state.Weight, state.Open = w, w, -1
+		if l.tally.Open != nil {
+			state.Open = l.tally.Open[i]
+		}
 		l.states[i] = state
 	}
 	if !l.due.IsZero() {

@@ -3,6 +3,7 @@ package metrics_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,12 @@ func told(t *testing.T) *metrics.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := metrics.New(everything, func() *controller.Status { return &controller.Status{Model: m} })
+	set := metrics.New(everything, func() *controller.Status {
+		return &controller.Status{
+			Model: m, Backends: map[intent.ID][]controller.BackendState{"t/loadbalancer/web": {{Weight: 6, Open: 5}}},
+			Bridges: map[string]controller.Bridge{"br0": {Begun: []controller.Begun{{Balancer: "t/loadbalancer/web", Backend: netip.MustParseAddr("10.0.0.1"), N: 123}}}},
+		}
+	})
 	for _, p := range controller.Parts {
 		set.Took("br0", p, 3*time.Millisecond)
 	}
@@ -96,7 +102,8 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 		`weir_tenant_ended_connections_total{tenant="t"} 11`, `weir_tenant_connections{tenant="t"} 12`, `weir_tenant_connections_limit{tenant="t"} 13`,
 		`weir_conntrack_connections{datapath="netdev"} 14`, `weir_conntrack_limit{datapath="netdev"} 15`,
 		`weir_lb_backend_up{backend="10.0.0.1",lb="web",tenant="t"} 1`, `weir_lb_backend_up{backend="10.0.0.2",lb="web",tenant="t"} 0`,
-		`weir_lb_backend_weight{backend="10.0.0.1",lb="web",tenant="t"} 7`,
+		`weir_lb_backend_weight{backend="10.0.0.1",lb="web",tenant="t"} 6`, `weir_lb_connections{backend="10.0.0.1",lb="web",tenant="t"} 5`,
+		`weir_lb_connections_begun_total{backend="10.0.0.1",bridge="br0",lb="web",tenant="t"} 123`,
 		`weir_lb_backends{lb="web",tenant="t"} 3`, `weir_lb_backends_usable{lb="web",tenant="t"} 1`, `weir_lb_unserved_total{lb="web",tenant="t"} 2`,
 		`weir_reconcile_duration_seconds_count{bridge="br0",phase="apply"} 1`, `weir_packet_ins_total{bridge="br0",reason="probe"} 1`,
 		`weir_openflow_errors_total{error="OFPFMFC_TABLE_FULL"} 1`, `weir_openflow_errors_total{error="other"} 2`,

@@ -9,6 +9,7 @@ import (
 	"weir/api"
 	"weir/apps/pipeline"
 	"weir/controller"
+	"weir/intent"
 )
 
 // A scrape collects what the daemon knows.
@@ -74,6 +75,8 @@ var (
 	unserved       = total("weir_lb_unserved_total", "Times that there came to be no backend that takes connections.", "tenant", "lb")
 	backendUp      = gauge("weir_lb_backend_up", "Whether a backend that is asked is well; 0 as long as that is not known.", "tenant", "lb", "backend")
 	backendWeight  = gauge("weir_lb_backend_weight", "The weight in force of a backend.", "tenant", "lb", "backend")
+	begun          = total("weir_lb_connections_begun_total", "Connections begun with a backend.", "bridge", "tenant", "lb", "backend")
+	open           = gauge("weir_lb_connections", "Connections of a backend, where load: connections has them counted.", "tenant", "lb", "backend")
 	draining       = gauge("weir_lb_draining_connections", "Connections of a backend that is to have none, as they were counted last.", "bridge", "tenant", "lb", "backend", "state")
 )
 
@@ -208,13 +211,26 @@ func (s sink) weights(ctl *controller.Status) {
 		for _, l := range t.LoadBalancers {
 			states := ctl.Backends[l.ID()]
 			for i, b := range l.Backends {
-				weight := b.Weight
+				weight, text := b.Weight, pipeline.BackendText(b)
 				if len(states) == len(l.Backends) { // or they are of the model before
 					weight = states[i].Weight
+					s.open(states[i], l, text)
 				}
-				s.put(backendWeight, float64(weight), l.Tenant, l.Name, pipeline.BackendText(b))
+				s.put(backendWeight, float64(weight), l.Tenant, l.Name, text)
+				for bridge, have := range ctl.Bridges {
+					if n := have.BegunWith(l.ID(), b.IP).N; n > 0 {
+						s.put(begun, float64(n), bridge, l.Tenant, l.Name, text)
+					}
+				}
 			}
 		}
+	}
+}
+
+// open says how many connections a backend has, if they are counted.
+func (s sink) open(b controller.BackendState, l *intent.LoadBalancer, text string) {
+	if b.Open >= 0 {
+		s.put(open, float64(b.Open), l.Tenant, l.Name, text)
 	}
 }
 

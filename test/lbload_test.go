@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -119,10 +120,113 @@ func TestWeightsFollowConnections(t *testing.T) {
 			continue
 		}
 		defer c.Close()
-		open++
 	}
 	weightOf(t, n, "10.2.1.12", func(w int) bool { return w < 65 })
 	if got := states(n, "t/loadbalancer/web"); !strings.HasSuffix(got[1], " 100") {
 		t.Errorf("%v", got)
 	}
+}
+
+// TestWeightsFollowWhatIsBegun has a tenant with so many connections that they are counted seldom, and all new ones of a client
+// go to one backend: its weight goes down before they are counted again, by what was begun with it.
+func TestWeightsFollowWhatIsBegun(t *testing.T) {
+	n, h1, hosts := balanced(t, balancedModel(balancer("web",
+		"address: 10.1.1.64, algorithm: sourceIP, ports: [{port: 8090, protocol: tcp}], backends: [{endpoint: h2}, {endpoint: h3}], load: {type: connections, interval: 1s, strength: 75}"),
+		policy("t", "echo", "{name: echo, direction: ingress, action: allow, protocol: tcp, ports: [8090]}, {name: all, direction: ingress, action: allow, protocol: udp}")))
+	if n.Kernel() {
+		t.Skip("SKIPPED: a guest has no room for so many connections that it is long until they are counted again")
+	}
+	for i, h := range hosts[:2] {
+		ip := fmt.Sprintf("10.2.1.%d", 12+i)
+		accept(t, h, ip+":8090", func(c net.Conn) {
+			io.WriteString(c, ip)
+			io.Copy(io.Discard, c)
+		})
+	}
+	for i := range 2 {
+		crowd(t, h1, fmt.Sprintf("10.2.1.1%d", 3+i), 60000)
+	}
+	backend := keep(t, h1, 1)
+	counted := func(least float64) (at time.Time) {
+		t.Helper()
+		ovstest.Eventually(t, fmt.Sprint(least, " connections have been counted"), func() error {
+			if now := openOf(t, n, backend); now < least {
+				return fmt.Errorf("%v connections", now)
+			}
+			return nil
+		})
+		return time.Now()
+	}
+	counted(1)
+	keep(t, h1, 1)
+	began := counted(2) // which is the second time
+	ovstest.Eventually(t, "weight of "+backend, func() error {
+		keep(t, h1, 1)
+		b := states(n, "t/loadbalancer/web")
+		for _, w := range b {
+			var weight int
+			if _, err := fmt.Sscanf(w, backend+" not asked %d", &weight); err == nil && weight < 70 { // with two, 83 is the least
+				return nil
+			}
+		}
+		return fmt.Errorf("%v", b)
+	})
+	lighter := time.Since(began)
+	if now := openOf(t, n, backend); now != 2 {
+		t.Errorf("%v connections have been counted meanwhile", now)
+	}
+	counted(3)
+	t.Logf("a backend had less weight %v after a count, and connections were counted again after %v", lighter, time.Since(began))
+}
+
+// openOf returns how many connections a backend had when they were counted last; -1: they have not been.
+func openOf(t *testing.T, n *ovstest.Net, backend string) float64 {
+	t.Helper()
+	m, err := n.Weir.Metrics()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, counted := m[fmt.Sprintf(`weir_lb_connections{backend=%q,lb="web",tenant="t"}`, backend)]
+	if !counted {
+		return -1
+	}
+	return now
+}
+
+// crowd sends a datagram to each of so many ports, each of which is a connection for a while.
+func crowd(t *testing.T, from *sandbox.Host, to string, ports int) {
+	t.Helper()
+	c, err := from.ListenPacket("udp", "10.1.1.11:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for i := range ports {
+		if _, err := c.WriteTo([]byte("x"), net.UDPAddrFromAddrPort(netip.AddrPortFrom(ovstest.Addr(to), uint16(1+i)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// keep opens connections that stay, all of which have to get to the same backend, and returns its address.
+func keep(t *testing.T, from *sandbox.Host, wanted int) (backend string) {
+	t.Helper()
+	for range wanted {
+		c, err := from.Dial(t.Context(), "tcp", "10.1.1.64:8090")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		who := make([]byte, len("10.2.1.12"))
+		if _, err := io.ReadFull(c, who); err != nil {
+			t.Fatal(err)
+		}
+		if backend == "" {
+			backend = string(who)
+		}
+		if string(who) != backend {
+			t.Errorf("one gets to %s, and others to %s", who, backend)
+		}
+	}
+	return backend
 }

@@ -98,7 +98,8 @@ func (x Translation) noted() []ofproto.Action {
 
 var (
 	notedDNAT     = []ofproto.Action{ofproto.Load{Dst: markDNAT, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
-	notedBalanced = slices.Clip(append(slices.Clip(notedDNAT), ofproto.Load{Dst: markBalanced, Value: 1}))
+	notedBalanced = slices.Clip(append(slices.Clip(notedDNAT), balanced))
+	balanced      = ofproto.Load{Dst: markBalanced, Value: 1}
 )
 
 // A translating adds the flows of a Translation.

@@ -11,6 +11,7 @@ import (
 	"weir/api"
 	"weir/apps/pipeline"
 	"weir/conntrack"
+	"weir/controller"
 	"weir/drain"
 	"weir/intent"
 )
@@ -25,6 +26,7 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 		return nil, api.UnknownTenant(tenant)
 	}
 	var list []api.Balancer
+	bridges := d.connected()
 	health := map[string]string{}
 	if ctl := d.ctl.Load(); ctl != nil {
 		for _, h := range backendHealth(ctl.Status()) {
@@ -40,10 +42,24 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 			return nil, err
 		}
 		for _, l := range t.LoadBalancers {
-			list = append(list, balancerOf(l, have[l.ID()], d.weights()[l.ID()], health))
+			x := balancerOf(l, have[l.ID()], d.weights()[l.ID()], health)
+			for i, b := range l.Backends {
+				x.Backends[i].Begun, x.Backends[i].PerSecond = begunWith(bridges, l, b)
+			}
+			list = append(list, x)
 		}
 	}
 	return list, nil
+}
+
+// begunWith returns how many connections were begun with a backend of a load balancer, and how many are in a
+// second.
+func begunWith(bridges []controller.Bridge, l *intent.LoadBalancer, b intent.Backend) (n uint64, perSecond float64) {
+	for _, have := range bridges {
+		begun := have.BegunWith(l.ID(), b.IP)
+		n, perSecond = n+begun.N, perSecond+begun.PerSecond
+	}
+	return n, perSecond
 }
 
 // backendsOf counts the connections of backends of a tenant, by load balancer, and says until when

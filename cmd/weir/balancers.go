@@ -19,7 +19,7 @@ func balancersCommand() *cobra.Command {
 		Aliases: []string{"lb"},
 		Short:   "list load balancers, with what each of their backends has",
 		Long: `balancers lists load balancers and their backends: the weight of each as it is written and as it is in
-force, how many connections it has, and, where it is to have none, how long they may go on.
+force, how many connections it has, how many were begun with it, and, where it is to have none, how long they may go on.
 --chart draws how connections are spread.`,
 		Args: cobra.NoArgs,
 	}
@@ -49,16 +49,27 @@ func balancersListing(list []api.Balancer, now time.Time) listing {
 }
 
 func balancersTable(w io.Writer, list []api.Balancer, now time.Time) {
-	row(w, "TENANT", "BALANCER", "ADDRESS", "BACKEND", "WEIGHT", "IN FORCE", "HEALTH", "CONNECTIONS", "STATE")
+	row(w, "TENANT", "BALANCER", "ADDRESS", "BACKEND", "WEIGHT", "IN FORCE", "HEALTH", "CONNECTIONS", "BEGUN", "STATE")
 	for _, b := range list {
 		name, address := lastPart(b.ID), b.Address+" "+strings.Join(b.Ports, " ")
 		if len(b.Backends) == 0 {
-			row(w, b.Tenant, name, address, "none", "", "", "", "", "")
+			row(w, b.Tenant, name, address, "none", "", "", "", "", "", "")
 		}
 		for _, n := range b.Backends {
-			row(w, b.Tenant, name, address, backendText(n), n.Weight, n.InForce, n.Health, n.Connections, backendStateText(n, now))
+			row(w, b.Tenant, name, address, backendText(n), n.Weight, n.InForce, n.Health, n.Connections, begunText(n), backendStateText(n, now))
 		}
 	}
+}
+
+// begunText is how many connections were begun, and how many are in a second, if any are.
+func begunText(b api.Backend) string {
+	switch {
+	case b.PerSecond == 0:
+		return fmt.Sprint(b.Begun)
+	case b.PerSecond < 10:
+		return fmt.Sprintf("%d, %.2g/s", b.Begun, b.PerSecond)
+	}
+	return fmt.Sprintf("%d, %.0f/s", b.Begun, b.PerSecond)
 }
 
 // lastPart is the name in an intent's.

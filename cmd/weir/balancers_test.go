@@ -56,8 +56,8 @@ func shown() (list []api.Balancer, now time.Time) {
 	now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	deadline := now.Add(12 * time.Second)
 	return []api.Balancer{{ID: "t/loadbalancer/shop", Tenant: "t", Address: "10.1.0.100", Ports: []string{"tcp/80", "tcp/443"}, Backends: []api.Backend{
-		{Endpoint: "t/endpoint/web-1", Address: "10.1.0.11", Weight: 100, InForce: 100, State: "serving", Connections: 40},
-		{Endpoint: "t/endpoint/web-2", Address: "10.1.0.12", Weight: 50, InForce: 50, State: "serving", Connections: 21},
+		{Endpoint: "t/endpoint/web-1", Address: "10.1.0.11", Weight: 100, InForce: 100, State: "serving", Connections: 40, Begun: 1203, PerSecond: 4.125},
+		{Endpoint: "t/endpoint/web-2", Address: "10.1.0.12", Weight: 50, InForce: 50, State: "serving", Connections: 21, Begun: 610, PerSecond: 20.5},
 		{Address: "10.1.0.13", Weight: 0, State: "draining", Connections: 2, Deadline: &deadline},
 		{Address: "10.1.0.14", Weight: 100, Health: "down", State: "failed"},
 	}}, {ID: "t/loadbalancer/empty", Tenant: "t", Address: "10.1.0.101", Ports: []string{"udp/53"}}}, now
@@ -71,12 +71,12 @@ func TestTheTableOfBalancers(t *testing.T) {
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	want := `TENANT  BALANCER  ADDRESS                    BACKEND          WEIGHT  IN FORCE  HEALTH  CONNECTIONS  STATE
-t       shop      10.1.0.100 tcp/80 tcp/443  web-1 10.1.0.11  100     100       -       40           serving
-t       shop      10.1.0.100 tcp/80 tcp/443  web-2 10.1.0.12  50      50        -       21           serving
-t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.13        0       0         -       2            draining, 12s left
-t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.14        100     0         down    0            failed
-t       empty     10.1.0.101 udp/53          none             -       -         -       -            -
+	want := `TENANT  BALANCER  ADDRESS                    BACKEND          WEIGHT  IN FORCE  HEALTH  CONNECTIONS  BEGUN        STATE
+t       shop      10.1.0.100 tcp/80 tcp/443  web-1 10.1.0.11  100     100       -       40           1203, 4.1/s  serving
+t       shop      10.1.0.100 tcp/80 tcp/443  web-2 10.1.0.12  50      50        -       21           610, 20/s    serving
+t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.13        0       0         -       2            0            draining, 12s left
+t       shop      10.1.0.100 tcp/80 tcp/443  10.1.0.14        100     0         down    0            0            failed
+t       empty     10.1.0.101 udp/53          none             -       -         -       -            -            -
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Error(d)

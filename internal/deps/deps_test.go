@@ -44,7 +44,7 @@ var rooms = map[string]room{
 	"health":                       {may: []string{"intent"}},
 	"store":                        {may: []string{"intent"}},
 	"api":                          {may: []string{"intent"}},
-	"metrics":                      {may: []string{"api", "controller", "apps/pipeline", "ofproto"}},
+	"metrics":                      {may: []string{"api", "controller", "intent", "apps/pipeline", "ofproto"}},
 	"internal/unixctl":             {},
 	"internal/sandbox":             {},
 	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox", "internal/unixctl"}},
