@@ -4,6 +4,7 @@
 //	GET  /v1/status                what the daemon drives, and how far it has come: Status
 //	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection];
 //	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N as well
+//	GET  /v1/connections/changes?... what becomes of those, as it happens: a ConnectionChange on each line
 //	DELETE /v1/connections?tenant=T&...|all=true
 //	                               has the connection tracker forget those: Killed; with &plan=true it is only said which
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
@@ -21,6 +22,7 @@ package api
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"weir/intent"
@@ -33,6 +35,9 @@ type Daemon interface {
 	// Connections returns the tracked connections of a tenant, or of all tenants if
 	// tenant is empty. The error is an UnknownTenant if there is no such tenant.
 	Connections(ctx context.Context, tenant string) ([]Connection, error)
+	// Changes returns what becomes of the connections of a tenant, or of all if tenant is empty, until
+	// ctx is done. The error is an UnknownTenant if there is no such tenant.
+	Changes(ctx context.Context, tenant string) (iter.Seq[ConnectionChange], error)
 	// Kill has the connection tracker forget the connections of one tenant that f means; with
 	// plan, it only says what would become of each.
 	Kill(ctx context.Context, f Filter, plan bool) (Killed, error)

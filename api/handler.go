@@ -42,6 +42,7 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return some, err
 	}))
+	mux.HandleFunc("GET /v1/connections/changes", changes(d))
 	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
 		f, plan, err := readKill(r)
 		if err != nil {

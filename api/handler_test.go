@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +25,7 @@ type fake struct {
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
 	trackings   []Tracking
+	changes     []ConnectionChange
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
 	explain     func(Question) (Explanation, error)
@@ -40,6 +43,12 @@ func (f fake) Kill(_ context.Context, which Filter, plan bool) (Killed, error) {
 }
 func (f fake) Balancers(_ context.Context, tenant string) ([]Balancer, error) {
 	return f.balancers(tenant)
+}
+func (f fake) Changes(_ context.Context, tenant string) (iter.Seq[ConnectionChange], error) {
+	if tenant == "nobody" {
+		return nil, UnknownTenant(tenant)
+	}
+	return slices.Values(f.changes), nil
 }
 func (f fake) Trackings(context.Context) ([]Tracking, error) { return f.trackings, nil }
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {

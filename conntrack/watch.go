@@ -72,12 +72,13 @@ type Looks struct {
 	Zones  func() []uint16 // which are read where a filter names none; nil: all in one go
 	Every  time.Duration   // from the end of a look to the next one; zero: a second
 	Share  float64         // of the time that reading may take, as of Spread
+	Few    func() bool     // likewise
 }
 
 // Watch implements Watcher.
 func (l *Looks) Watch(ctx context.Context, f Filter) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
-		s := sight{known: map[Key]*sighting{}, spread: Spread{Source: l.Source, Share: l.Share}}
+		s := sight{known: map[Key]*sighting{}, spread: Spread{Source: l.Source, Share: l.Share, Few: l.Few}}
 		every := l.Every
 		if every == 0 {
 			every = time.Second

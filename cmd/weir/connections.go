@@ -19,16 +19,22 @@ func connectionsCommand() *cobra.Command {
 		Short:   "list tracked connections, each with the rules that admitted it",
 		Long: `connections lists what the connection tracker knows, each with the rules that admitted it, and
 with what translates it: as what its source is seen outside, or to whom its destination leads.
---as 203.0.113.10:40000 asks who has that port of that address outside.`,
+--as 203.0.113.10:40000 asks who has that port of that address outside.
+With -w it goes on and prints what becomes of them, from one reading to the next: a second or more.`,
 		Args: cobra.NoArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
 	tenant := cmd.Flags().StringP("tenant", "t", "", "only this tenant's (default: all)")
 	byAddress := cmd.Flags().Bool("by-address", false, "how many have left as each address outside, and how full it is")
+	watch := cmd.Flags().BoolP("watch", "w", false, "go on, and print what becomes of them: new, changed, ended")
+	cmd.MarkFlagsMutuallyExclusive("watch", "by-address")
 	filter := filterFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		query := filter()
 		query.Set("tenant", *tenant)
+		if *watch {
+			return watchConnections(cmd.Context(), cmd.OutOrStdout(), newClient(*socket), query, *format)
+		}
 		var list []api.Connection
 		if err := newClient(*socket).get(cmd.Context(), "/v1/connections", query, &list); err != nil {
 			return err

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"weir/api"
+	"weir/conntrack"
+)
+
+// Changes tells what becomes of connections, from one reading to the next.
+func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.ConnectionChange], error) {
+	zones, tell, err := d.tellers(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	var trouble error // in learning whose the zones are by now
+	again := func() []uint16 {
+		now, more, err := d.tellers(ctx, tenant)
+		if trouble = err; err == nil {
+			zones = now
+			maps.Copy(tell, more) // who has gone is told of still: the connections have ended
+		}
+		return zones
+	}
+	w := conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few}
+	return func(yield func(api.ConnectionChange) bool) {
+		for c, err := range w.Watch(ctx, conntrack.Filter{}) {
+			if errors.Join(trouble, err) != nil {
+				if !yield(api.ConnectionChange{At: time.Now().UTC(), Error: errors.Join(trouble, err).Error()}) {
+					return
+				}
+				trouble = nil
+			}
+			if teller := tell[c.Entry.Zone]; err == nil && teller != nil && !yield(changeOf(c, teller)) {
+				return
+			}
+		}
+	}, nil
+}
+
+func changeOf(c conntrack.Change, tell func(conntrack.Entry) api.Connection) api.ConnectionChange {
+	is := tell(c.Entry)
+	change := api.ConnectionChange{At: time.Now().UTC(), Change: c.Kind.String(), Connection: &is}
+	if c.Kind == conntrack.Changed {
+		was := tell(c.Before)
+		change.Before = &was
+	}
+	return change
+}
+
+// watchConnections prints what becomes of connections until ctx is done.
+func watchConnections(ctx context.Context, w io.Writer, c *client, query url.Values, format string) error {
+	resp, err := c.open(ctx, "/v1/connections/changes?"+query.Encode())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	first := true
+	for lines := json.NewDecoder(resp.Body); ; first = false {
+		var change api.ConnectionChange
+		switch err := lines.Decode(&change); {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return errors.New("the daemon has gone")
+		case err != nil:
+			return err
+		}
+		if err := changeListing(change, first).print(w, format); err != nil {
+			return err
+		}
+	}
+}
+
+// open asks for path, and returns the answer to be read as it comes.
+func (c *client) open(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, problemIn(resp)
+	}
+	return resp, nil
+}
+
+func changeListing(c api.ConnectionChange, head bool) listing {
+	l := listing{value: c, table: func(w io.Writer, wide bool) {
+		const layout = "%-12s  %-7s  %-12s  %-6s  %-21s  %-21s  %s\n"
+		if head {
+			fmt.Fprintf(w, layout, "TIME", "CHANGE", "TENANT", "PROTO", "FROM", "TO", "STATE")
+		}
+		if c.Error != "" {
+			fmt.Fprintf(w, "%-12s  %s\n", c.At.Local().Format("15:04:05.000"), c.Error)
+			return
+		}
+		fmt.Fprintf(w, layout, c.At.Local().Format("15:04:05.000"), c.Change, c.Connection.Tenant, c.Connection.Protocol,
+			source(*c.Connection), target(*c.Connection), changedText(c, wide))
+	}}
+	if c.Connection != nil {
+		l.names = []string{c.Change + " " + nameOf(*c.Connection)}
+	}
+	return l
+}
+
+// changedText is the state of a connection, with the one before if that was another. What has changed
+// besides, as its mark, is said where it is asked for.
+func changedText(c api.ConnectionChange, wide bool) string {
+	text := stateText(*c.Connection)
+	if c.Before != nil && stateText(*c.Before) != text {
+		text = stateText(*c.Before) + " -> " + text
+	}
+	if wide {
+		text += fmt.Sprintf("  zone %d mark 0x%x %s", c.Connection.Zone, c.Connection.Mark, translation(*c.Connection))
+	}
+	return text
+}
