@@ -131,7 +131,7 @@ func (w *world) expected(r reference.Router, c crossing, s reference.State) cros
 		if there.stray {
 			o.stray, o.tracked, o.by, o.told, o.logged = true, false, "", false, false
 		}
-		way.To, way.Seen, way.Both, way.As = then.To, then.Seen, then.Both, cmp.Or(then.As, way.As)
+		way.To, way.Seen, way.Both, way.Mirrored, way.As = then.To, then.Seen, then.Both, then.Mirrored, cmp.Or(then.As, way.As)
 	}
 	return crossedOpinion{o, way, came, last}
 }
@@ -162,7 +162,7 @@ func (w *world) said(v reference.Way, inside bool) (o opinion) {
 	if o.commit != "" && v.As != "" {
 		o.commit += translatedBy(v.As)
 	}
-	if o.commit != "" && v.Both {
+	if o.commit != "" && v.Twice() {
 		o.commit += admitted("", "", 0)
 	}
 	o.by, o.told = v.By, v.Told
@@ -183,7 +183,7 @@ func (w *world) reports(v reference.Verdict) bool {
 
 // lastOf is what is remembered last.
 func lastOf(v reference.Way, commit string) string {
-	if commit != "" && v.Both {
+	if commit != "" && v.Twice() {
 		return admitted("", "", 0)
 	}
 	return commit

@@ -188,7 +188,7 @@ func (k *talk) lives(t *rapid.T, when string, judged int) {
 	if k.want.way.Then != nil {
 		judged *= 2
 	}
-	if k.want.way.Both { // the other half is remembered each time
+	if k.want.way.Twice() { // the other half is remembered each time
 		judged = -1
 	}
 	for i, back := range []bool{false, true, false, true} {

@@ -222,10 +222,12 @@ func (w *world) read(trace string) (o opinion) {
 		n, _ := strconv.ParseUint(m[1], 10, 32)
 		o.port = uint32(n)
 	}
-	for _, actions := range all { // what is committed may come back once more
-		if m := markOf.FindStringSubmatch(actions[1]); m != nil {
-			mark, _ := strconv.ParseUint(m[1], 0, 32)
-			o.commit = w.commit(uint32(mark), labelIn(actions[1]))
+	for _, actions := range all { // what is committed may come back once more, or be committed elsewhere
+		for _, commit := range strings.SplitAfter(actions[1], "),") {
+			if m := markOf.FindStringSubmatch(commit); m != nil {
+				mark, _ := strconv.ParseUint(m[1], 0, 32)
+				o.commit = w.commit(uint32(mark), labelIn(commit))
+			}
 		}
 	}
 	return o

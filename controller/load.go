@@ -34,7 +34,7 @@ func loadOf(x pipeline.Probe) (c health.Check, ok bool) {
 	}
 	at := netip.AddrPortFrom(x.Backend.IP, x.Balancer.LoadPort(x.Backend))
 	timeout := min(l.Interval/2, intent.Duration(loadTimeout))
-	return health.Check{Tenant: x.Balancer.Tenant, Source: x.Backend.Gateway, Backend: at, Health: intent.Health{
+	return health.Check{Tenant: x.Balancer.Tenant, Source: x.Balancer.Asker(x.Backend), Backend: at, Health: intent.Health{
 		Type: "load", Path: l.Path, Interval: l.Interval, Timeout: timeout, Rise: 1, Fall: 3,
 	}}, true
 }

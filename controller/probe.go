@@ -235,13 +235,13 @@ func checkOf(x pipeline.Probe) (c health.Check, ok bool) {
 		return c, false
 	}
 	at := netip.AddrPortFrom(x.Backend.IP, x.Balancer.CheckPort(x.Backend))
-	return health.Check{Tenant: x.Balancer.Tenant, Source: x.Backend.Gateway, Backend: at, Health: *x.Balancer.Health}, true
+	return health.Check{Tenant: x.Balancer.Tenant, Source: x.Balancer.Asker(x.Backend), Backend: at, Health: *x.Balancer.Health}, true
 }
 
 func (a *asking) add(x pipeline.Probe) {
 	a.places[x.Backend.IP] = place{x.Port, x.Backend.Endpoint.MAC}
-	if !slices.Contains(a.gateways, x.Backend.Gateway) {
-		a.gateways = append(a.gateways, x.Backend.Gateway)
+	if from := x.Balancer.Asker(x.Backend); !slices.Contains(a.gateways, from) {
+		a.gateways = append(a.gateways, from)
 	}
 }
 

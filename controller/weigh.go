@@ -282,7 +282,7 @@ func (s *state) tellEmpty(l *line, before []uint16) {
 func (s *state) known(m *intent.Model, l *line, b intent.Backend) (balance.Backend, BackendState) {
 	k := health.Key{Balancer: l.ID(), Backend: pipeline.BackendKey(b)}
 	known, state := balance.Backend{Declared: b.Weight}, BackendState{Backend: k.Backend, Health: HealthUnasked}
-	if l.Health == nil || !pipeline.Probeable(l.tenant, b) {
+	if l.Health == nil || !pipeline.Probeable(l.tenant, l.LoadBalancer, b) {
 		return known, state
 	}
 	known.Checked, state.Health = true, HealthUnknown

@@ -205,6 +205,8 @@ func (c *checker) reachedInside(l *LoadBalancer, b foundBackend) bool {
 		c.bad(b.at, "", "%v is the network's or the broadcast address of %v", b.IP, sub.CIDR)
 	case !slices.ContainsFunc(n.Bridges, l.isOn):
 		c.bad(b.at, "put the network on that bridge, or the address on this one", "%s is in network %q on %s, and %v is on %s", b.name(), n.Name, bridgesText(n.Bridges), l.Address, bridgesText(l.bridges()))
+	case !near && l.Bridged():
+		c.bad(b.at, "take one on that link, or an address in a subnet with a gateway", "%s is in subnet %v, and %v in %v, which has no gateway: only who is on that link gets there, and back", b.name(), sub.CIDR, l.Address, l.Subnet().CIDR)
 	case !sub.Gateway.IsValid() && !near:
 		c.bad(b.at, "give it a gateway", "%s is in subnet %v of network %q, which has no gateway, so that its answers get to nobody", b.name(), sub.CIDR, n.Name)
 	case !sub.Gateway.IsValid() && l.SNAT == SNATAlways:
@@ -235,6 +237,8 @@ func (c *checker) reachedOutside(t *Tenant, l *LoadBalancer, b foundBackend) boo
 	switch own := t.publicAt(b.IP); {
 	case b.IP == l.Address:
 		c.bad(b.at, "take one that serves", "%v is the load balancer's own address: it would send connections to itself", b.IP)
+	case l.Bridged():
+		c.bad(b.at, "take one on that link, or an address in a subnet with a gateway", "%v is outside, and %v in subnet %v, which has no gateway: only who is on that link gets there, and back", b.IP, l.Address, l.Subnet().CIDR)
 	case own != "":
 		c.bad(b.at, "name the endpoint that is behind it", "%v is that of %s, and would be translated once more", b.IP, own)
 	case sub.Address == b.IP:

@@ -33,6 +33,7 @@ func (c *checker) balancer(s balancerSpec) {
 		found := c.resolve(t, l, s)
 		if c.stands(t, l, s.address, found) {
 			c.reached(t, l, found)
+			c.spares(l, s)
 		}
 	}
 	c.health(l, s)
@@ -57,6 +58,19 @@ func (c *checker) listens(l *LoadBalancer, s balancerSpec) {
 		}
 		given[k] = p.port.place()
 		l.Ports = append(l.Ports, LBPort{Protocol(p.protocol.v), uint16(p.port.v), uint16(cmp.Or(p.target.v, p.port.v))})
+	}
+}
+
+// spares checks that a load balancer in a subnet without a gateway leaves the ports alone from
+// which its backends are asked how they are: by its address.
+func (c *checker) spares(l *LoadBalancer, s balancerSpec) {
+	if !l.Bridged() {
+		return
+	}
+	for _, p := range s.ports {
+		if port := uint16(p.port.v); p.port.set && ProbesFrom.Lo <= port && port <= ProbesFrom.Hi {
+			c.bad(p.port.place(), "take another port, or an address in a subnet with a gateway", "from ports %v of %v its backends are asked how they are, for subnet %v has no gateway", ProbesFrom, l.Address, l.Subnet().CIDR)
+		}
 	}
 }
 

@@ -33,6 +33,34 @@ func (l *LoadBalancer) ID() ID { return ID(l.Tenant + "/loadbalancer/" + l.Name)
 // Inside reports whether the address of l is in a network of its tenant.
 func (l *LoadBalancer) Inside() bool { return l.Network != nil }
 
+// Bridged reports whether the address of l is in a subnet without a gateway. Then l is for those
+// on its link, who get to its backends without a router, and back.
+func (l *LoadBalancer) Bridged() bool { return l.Inside() && !l.Subnet().Gateway.IsValid() }
+
+// Subnet returns the subnet that the address of l is in; the zero Subnet if it is outside.
+func (l *LoadBalancer) Subnet() Subnet {
+	if l.Inside() {
+		for _, s := range l.Network.Subnets {
+			if s.CIDR.Contains(l.Address) {
+				return s
+			}
+		}
+	}
+	return Subnet{}
+}
+
+// Asker returns the address from which a backend of l is asked how it is: its gateway's, or that of l
+// itself where there is none. It is unset if b is outside.
+func (l *LoadBalancer) Asker(b Backend) netip.Addr {
+	if !b.Gateway.IsValid() && b.Network != nil && l.Bridged() {
+		return l.Address
+	}
+	return b.Gateway
+}
+
+// ProbesFrom are the ports from which backends are asked how they are.
+var ProbesFrom = PortRange{Lo: 0xf000, Hi: 0xf3ff}
+
 // CheckPort returns the port of b that is asked how it is: the one that is said, or that to
 // which connections of the first port of that protocol go. It is zero if l has no Health, or
 // one of ICMP.

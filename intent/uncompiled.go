@@ -95,9 +95,7 @@ const (
 // uncompiled is what can be said, and checked, but has no effect on a bridge yet. New
 // refuses it: a firewall must not take a rule for granted that nobody enforces. Whoever
 // makes a feature work takes its line out, and nothing else has to be changed here.
-var uncompiled = map[feature]bool{
-	balancerBridged: true,
-}
+var uncompiled = map[feature]bool{}
 
 // uses notes, if it is so, that a feature is asked for.
 func (c *checker) uses(it bool, f feature, at place) {

@@ -3,6 +3,7 @@ package test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestASiteWithOneAddress(t *testing.T) {
 	timesOut(t, out, address+":80")
 }
 
-// wantTuplesTo fails unless the connections of tenant t to a port are some.
+// wantTuplesTo fails unless the connections of tenant t to a port are some, in order.
 func wantTuplesTo(t *testing.T, n *ovstest.Net, port uint16, want ...string) {
 	t.Helper()
 	var got []string
@@ -79,7 +80,8 @@ func wantTuplesTo(t *testing.T, n *ovstest.Net, port uint16, want ...string) {
 			got = append(got, fmt.Sprintf("%s %v>%v %v>%v", e.Protocol, e.Orig.Src, e.Orig.Dst, e.Reply.Src, e.Reply.Dst))
 		}
 	}
-	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
 		t.Errorf("connections to port %d: %q, want %q", port, got, want)
 	}
 }

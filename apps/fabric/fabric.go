@@ -138,11 +138,16 @@ func reach(b *pipeline.Builder, t *pipeline.TenantSite, n *pipeline.NetworkSite,
 	}
 	for _, ip := range e.IPs {
 		if routed(n.Network, ip) {
-			b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
-				pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(pipeline.IPDst(ip), ip),
-			), append([]ofproto.Action{ofproto.SetMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
+			neighbour(b, t, e, ip)
 		}
 	}
+}
+
+// neighbour sends what the router has for an address of e to it.
+func neighbour(b *pipeline.Builder, t *pipeline.TenantSite, e pipeline.EndpointSite, ip netip.Addr) {
+	b.Flow(e.ID(), pipeline.Neigh, 100, ofproto.MatchOn(
+		pipeline.InVRF(t.Zone), ofproto.Is(pipeline.RegNextHop, 0), ofproto.IsAddr(pipeline.IPDst(ip), ip),
+	), append([]ofproto.Action{ofproto.SetMAC(ofproto.EthDst, e.MAC)}, t.To(e)...)...)
 }
 
 // routed reports whether the router leads to an address of n: whether its subnet has a

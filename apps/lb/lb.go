@@ -43,6 +43,9 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		others(b, t, l)
 	}
 	answers(b, t, l)
+	for _, m := range l.Mirrors {
+		b.Mirror(t, l, m, tagsOf(b, l))
+	}
 	for _, e := range l.Itself {
 		b.Hairpin(l.ID(), e.EndpointSite, e.Backend.IP, e.First)
 	}
@@ -55,6 +58,14 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 	for _, gateway := range l.Gateways {
 		b.ToGateway(t, gateway)
 	}
+}
+
+// tagsOf returns those of a load balancer's ports.
+func tagsOf(b *pipeline.Builder, l *pipeline.BalancerSite) (tags []uint32) {
+	for _, p := range l.Ports {
+		tags = append(tags, b.Numbers.Tag(pipeline.ServiceID(l.LoadBalancer, p)))
+	}
+	return tags
 }
 
 // others drops what is for an address, and for no port of a load balancer's. Later fragments say

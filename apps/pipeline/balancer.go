@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -68,6 +69,9 @@ type BalancerSite struct {
 	*intent.LoadBalancer
 	Answers   bool             // it answers for its address
 	Theirs    bool             // ... which comes to the tenant already, by a translation of another kind
+	OnLink    bool             // its subnet has no gateway, and it brings what leads to those who are there
+	Spare     intent.PortRange // ... ports of its address that nobody serves
+	Mirrors   []Mirror         // ... endpoints that it has reach themselves
 	Itself    []Backing        // addresses of backends that it has reach themselves
 	TurnsBack bool             // ... and their answers looked up
 	Doubles   []Backing        // addresses of backends that it has see gateways
@@ -89,6 +93,14 @@ type Backing struct {
 	First   bool // that brings what is the same for several: all of the endpoint's, or of the gateway's
 }
 
+// A Mirror is an endpoint on the bridge that reaches itself by a load balancer in a subnet without a
+// gateway. What is the same for all load balancers with its address, and for all with the
+// endpoint, one brings.
+type Mirror struct {
+	EndpointSite
+	ForAddress, ForEndpoint bool
+}
+
 // Weight returns the weight that is in force of a backend, by its place in the list.
 func (s *BalancerSite) Weight(i int) uint16 {
 	if s.Weights == nil {
@@ -99,7 +111,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
-	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
+	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && s.OnLink == t.OnLink && s.Spare == t.Spare && slices.Equal(s.Mirrors, t.Mirrors) && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
 		s.Asked.same(t.Asked) && slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
 		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
 }
@@ -185,7 +197,16 @@ type claims struct {
 	lost      map[exit]bool
 	doubled   map[netip.Addr]bool // of endpoints that see their gateway
 	gateways  map[netip.Addr]bool
-	leaves    map[netip.Addr]bool // of load balancers, as which what goes to backends outside leaves
+	leaves    map[netip.Addr]bool            // of load balancers, as which what goes to backends outside leaves
+	links     map[netip.Prefix]bool          // without a gateway, of which somebody brings what leads there
+	mirrored  map[mirrored]bool              // who reach themselves there
+	served    map[netip.Addr]map[uint16]bool // ports there
+}
+
+// A mirrored is an endpoint that reaches itself by an address.
+type mirrored struct {
+	tag uint32
+	at  netip.Addr
 }
 
 // An exit is a port of an endpoint by which connections from an outside are answered.
@@ -196,8 +217,11 @@ type exit struct {
 
 // claimed returns what a tenant's other translations bring on a bridge.
 func (t *TenantSite) claimed(bridge string) claims {
-	addresses := make(map[netip.Addr]bool, len(t.LoadBalancers))
-	c := claims{addresses, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[bool]bool{}, map[exit]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}, map[netip.Addr]bool{}}
+	c := claims{
+		addresses: make(map[netip.Addr]bool, len(t.LoadBalancers)), theirs: map[netip.Addr]bool{}, sctp: map[netip.Addr]bool{}, itself: map[netip.Addr]bool{},
+		turned: map[bool]bool{}, lost: map[exit]bool{}, doubled: map[netip.Addr]bool{}, gateways: map[netip.Addr]bool{},
+		leaves: map[netip.Addr]bool{}, links: map[netip.Prefix]bool{}, mirrored: map[mirrored]bool{},
+	}
 	if len(t.Outsides) == 0 {
 		return c
 	}
@@ -244,12 +268,20 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 	if slices.ContainsFunc(x.Ports, func(p intent.LBPort) bool { return p.Protocol == intent.SCTP }) {
 		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address] || t.leavesAs(x), true
 	}
+	bridged := x.Bridged()
+	if bridged {
+		c.onLink(t, x)
+	}
 	for _, b := range x.Backends {
 		if b.Endpoint == nil {
 			continue
 		}
 		e, here := t.Site(b.Endpoint)
 		if !here {
+			continue
+		}
+		if bridged {
+			c.mirror(x, e, b)
 			continue
 		}
 		if x.SNAT != intent.SNATNever && !c.itself[b.IP] {
@@ -268,6 +300,59 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 	if four := x.Address.Is4(); len(x.Itself) > 0 && !c.turned[four] {
 		c.turned[four], x.TurnsBack = true, true
 	}
+}
+
+// mirrors reports whether l has backends reach themselves, in a subnet without a gateway.
+func mirrors(l *intent.LoadBalancer) bool {
+	return l.SNAT != intent.SNATNever && l.Bridged() && slices.ContainsFunc(l.Backends, func(b intent.Backend) bool { return b.Endpoint != nil })
+}
+
+// onLink has x, in a subnet without a gateway, bring what leads to those who are there, if nobody
+// does yet.
+func (c *claims) onLink(t *TenantSite, x *BalancerSite) {
+	link := x.Subnet().CIDR
+	x.OnLink, c.links[link] = !c.links[link], true
+	if c.served == nil {
+		c.served = map[netip.Addr]map[uint16]bool{}
+		for _, l := range t.LoadBalancers {
+			if l.Bridged() && c.served[l.Address] == nil {
+				c.served[l.Address] = map[uint16]bool{}
+			}
+			for _, p := range l.Ports {
+				if l.Bridged() {
+					c.served[l.Address][p.Port] = true
+				}
+			}
+		}
+	}
+	x.Spare = spareOf(c.served[x.Address])
+}
+
+// spareOf returns the longest range of ports from 1024 up that are not served, and none of those from
+// which backends are asked.
+func spareOf(served map[uint16]bool) (longest intent.PortRange) {
+	taken := slices.AppendSeq([]uint16{intent.ProbesFrom.Lo}, maps.Keys(served))
+	slices.Sort(taken)
+	next := uint16(1024)
+	for _, port := range taken {
+		if port > next && (longest == intent.PortRange{} || port-1-next > longest.Hi-longest.Lo) {
+			longest = intent.PortRange{Lo: next, Hi: port - 1}
+		}
+		if next = max(next, port+1); port >= intent.ProbesFrom.Lo {
+			break
+		}
+	}
+	return longest
+}
+
+// mirror has an endpoint that is a backend of x in a subnet without a gateway reach itself.
+func (c claims) mirror(x *BalancerSite, e EndpointSite, b intent.Backend) {
+	if x.SNAT == intent.SNATNever || slices.ContainsFunc(x.Mirrors, func(m Mirror) bool { return m.EndpointSite == e }) {
+		return
+	}
+	at := mirrored{e.Tag, x.Address}
+	x.Mirrors = append(x.Mirrors, Mirror{e, !c.mirrored[at], !c.itself[b.IP] && !c.another(e, b.IP)})
+	c.mirrored[at], c.itself[b.IP] = true, true
 }
 
 // exits returns the ports by which x's backends answer what comes from outside, and claims them.

@@ -126,9 +126,10 @@ func (h Halves) Shared() []uint16 {
 	return slices.DeleteFunc(slices.Compact(zones), func(zone uint16) bool { return zone == 0 })
 }
 
-// of returns the zone of the other half of c, or zero.
+// of returns the zone of the other half of c, or zero. Who reaches itself has one if that is
+// in a subnet without a gateway; to forget what is not there is no error.
 func (h Halves) of(c Connection) uint16 {
-	if c.Double() && !c.Second() {
+	if c.Double() && !c.Second() || c.Mark&MarkBalanced != 0 && c.Orig.Src == c.Reply.Src {
 		return h.source
 	}
 	return h.aliases[c.Reply.Dst]

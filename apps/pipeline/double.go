@@ -41,6 +41,10 @@ func bothEnds(b *Builder, id intent.ID) {
 // translated, too.
 var KnownDouble = ofproto.Masked(ofproto.CTMark, uint64(MarkDouble), uint64(MarkDouble))
 
+// KnownBalanced is the condition that a connection which the tracker knows was given to a backend
+// by a load balancer.
+var KnownBalanced = ofproto.Masked(ofproto.CTMark, uint64(MarkBalanced), uint64(MarkBalanced))
+
 // hasDouble reports whether both ends of connections of a tenant are translated on a bridge.
 func hasDouble(t *intent.Tenant, bridge string) bool { return slices.Contains(doubleOn(t), bridge) }
 

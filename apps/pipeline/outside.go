@@ -12,6 +12,7 @@ import (
 // prefixes outside.
 const (
 	OwnRoute     = 150
+	OnLink       = 320 // what a load balancer has given to somebody on the link of its sender; no router counts, so that its last hop is not asked
 	RouterItself = 350 // pings of the router's own addresses, also with the last hop
 	FromRoute    = 149 // leads what has an address of an outside to the routes of that one
 	OutsideRoute = 20

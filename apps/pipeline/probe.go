@@ -9,8 +9,8 @@ import (
 )
 
 // A Probe is a backend of a load balancer on a bridge that is asked how it is. It is asked from its
-// gateway's address, by packets that are put out of its port, past all tables: what a tenant
-// denies is not the router's business.
+// gateway's address, or the load balancer's where there is none, by packets that are put out of its
+// port, past all tables: what a tenant denies is not the router's business.
 type Probe struct {
 	Balancer *intent.LoadBalancer
 	Backend  intent.Backend
@@ -27,10 +27,10 @@ func probed(l *intent.LoadBalancer) bool {
 	return l.Health != nil || l.Load != nil && l.Load.Type == intent.LoadReported
 }
 
-// Probeable reports whether a backend can be asked: it is an endpoint behind a gateway of a
-// tenant with a firewall.
-func Probeable(t *intent.Tenant, b intent.Backend) bool {
-	return t.Mode != intent.Off && b.Endpoint != nil && b.Gateway.IsValid()
+// Probeable reports whether a backend of l can be asked: it is an endpoint of a tenant with a
+// firewall, and there is an address on its link to ask from.
+func Probeable(t *intent.Tenant, l *intent.LoadBalancer, b intent.Backend) bool {
+	return t.Mode != intent.Off && b.Endpoint != nil && l.Asker(b).IsValid()
 }
 
 // Probes returns the backends on the bridge that somebody asks something, in the order of the
@@ -46,7 +46,7 @@ func (in Input) Probes() (all []Probe) {
 				ports = byBinding(in.Facts.Ports)
 			}
 			for _, b := range l.Backends {
-				if port, here := in.reaches(t, b, ports); here {
+				if port, here := in.reaches(t, l, b, ports); here {
 					all = append(all, Probe{l, b, in.Numbers.Tag(ProbesID(t)), port})
 				}
 			}
@@ -56,8 +56,8 @@ func (in Input) Probes() (all []Probe) {
 }
 
 // reaches returns the port of a backend that can be asked on the bridge.
-func (in Input) reaches(t *intent.Tenant, b intent.Backend, ports map[binding]uint32) (port uint32, is bool) {
-	if !Probeable(t, b) || !on(b.Endpoint.Network, in.Bridge) || in.Refused[b.Endpoint.ID()] {
+func (in Input) reaches(t *intent.Tenant, l *intent.LoadBalancer, b intent.Backend, ports map[binding]uint32) (port uint32, is bool) {
+	if !Probeable(t, l, b) || !on(b.Endpoint.Network, in.Bridge) || in.Refused[b.Endpoint.ID()] {
 		return 0, false
 	}
 	port, is = ports[bindingOf(b.Endpoint)]
@@ -82,7 +82,7 @@ const (
 
 // An Asked is whom the backends of a tenant answer on a bridge, and how often.
 type Asked struct {
-	Gateways []netip.Addr // in order
+	Gateways []netip.Addr // and what stands for them; in order
 	Rate     uint32       // packets in a second
 }
 
@@ -99,8 +99,8 @@ func askedOn(t *intent.Tenant, all []*BalancerSite) (a Asked) {
 			continue
 		}
 		for _, b := range l.Backends {
-			if Probeable(t, b) {
-				a.Gateways = append(a.Gateways, b.Gateway)
+			if Probeable(t, l.LoadBalancer, b) {
+				a.Gateways = append(a.Gateways, l.Asker(b))
 				perSecond += questions(l.LoadBalancer)
 			}
 		}
@@ -127,7 +127,8 @@ func questions(l *intent.LoadBalancer) (n float64) {
 
 // Answered sends what backends of a tenant answer to the controller. It is looked at behind the
 // lookup: what has an answer's addresses, and belongs to a connection that is translated to
-// the gateway's address, has another destination by then. No connection is the gateway's own.
+// the gateway's address, has another destination by then. No connection is the gateway's own, nor to
+// one of these ports of a load balancer's address from which backends are asked.
 func (b *Builder) Answered(t *TenantSite, a Asked, first, mask uint16) {
 	id := ProbesID(t.Tenant)
 	number, ok := b.Meter(id, a.Rate)

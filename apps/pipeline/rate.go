@@ -14,7 +14,7 @@ func RateID(of intent.ID) intent.ID { return of + "/newPerSecond" }
 
 // meteredIDs are those of a tenant's intents that have meters.
 func meteredIDs(t *intent.Tenant) (ids []intent.ID) {
-	if answered(t) {
+	if answered(t) || slices.ContainsFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.WhenEmpty == intent.EmptyReject }) {
 		ids = append(ids, AnswersID(t))
 	}
 	if t.Limits.NewPerSecond > 0 {

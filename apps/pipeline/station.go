@@ -130,9 +130,10 @@ func ask(t ofproto.Table) ofproto.Action {
 // localOf is the condition on the link-local address of e.
 func localOf(e EndpointSite) ofproto.Cond {
 	if AnyMAC(e.Endpoint) {
-		return ofproto.InPrefix(ofproto.IPv6Src, linkLocal)
+		return ofproto.InPrefix(ofproto.IPv6Src, LinkLocals)
 	}
 	return ofproto.IsAddr(ofproto.IPv6Src, LinkLocal(e.MAC))
 }
 
-var linkLocal = netip.MustParsePrefix("fe80::/10") // RFC 4291, 2.5.6
+// LinkLocals are the addresses that each link has anew (RFC 4291, 2.5.6).
+var LinkLocals = netip.MustParsePrefix("fe80::/10")

@@ -72,7 +72,20 @@ func (r Router) balance(t *intent.Tenant, p Packet, w *Way) (nobody, told bool) 
 	}
 	w.As, w.Both = serviceOf(l, port), l.SNAT == intent.SNATAlways
 	w.Seen.Dst, w.Seen.DstPort = b.IP, b.Target(port)
+	if l.Inside() {
+		w.Link = linkOf(l)
+	}
 	return false, false
+}
+
+// linkOf returns the subnet of a load balancer's address, if that has no gateway.
+func linkOf(l *intent.LoadBalancer) intent.Subnet {
+	for _, s := range l.Network.Subnets {
+		if s.CIDR.Contains(l.Address) && !s.Gateway.IsValid() {
+			return s
+		}
+	}
+	return intent.Subnet{}
 }
 
 // serviceOf names a port of a load balancer.

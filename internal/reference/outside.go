@@ -27,6 +27,8 @@ type Way struct {
 	Lost     bool             // it would leave, and nobody knows the MAC address of who is next
 	As       intent.ID        // what translates it, or exempts it from that; empty: nothing
 	Both     bool             // the endpoint sees it as its gateway's
+	Mirrored bool             // its sender gets it, on a link without a gateway, and sees it as the load balancer's
+	Link     intent.Subnet    // without a gateway, on which a load balancer has given it to somebody; zero: it is routed
 	Back     bool             // the endpoint would get what it has sent itself, and gets nothing
 	Unserved bool             // it is for a load balancer's address, and nobody there takes it
 	Audited  intent.ID        // whom it has been let past, in an audit, to be stopped for something else
@@ -34,11 +36,16 @@ type Way struct {
 	Seen     Sight            // as its receiver sees it
 }
 
+// Twice reports whether a connection is remembered in two zones, for both its ends are translated.
+func (w Way) Twice() bool { return w.Both || w.Mirrored }
+
 // Hops is by how many routers a packet comes that passes.
 func (w Way) Hops() int {
 	switch {
 	case w.Then != nil:
 		return 2
+	case w.Link.CIDR.IsValid():
+		return 0
 	case w.Result == Untracked && w.To == nil: // it is answered
 		return 0
 	}
@@ -109,7 +116,10 @@ func (r Router) forward(p Packet, x *intent.External, s State) Way {
 	q := p
 	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
 	switch {
-	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || Inside(t, q.Dst)): // the router does not lead there, or back out
+	case q.To != nil && w.Link.CIDR.IsValid() && (p.From == nil || p.From.Network != q.To.Network || !w.Link.CIDR.Contains(p.Src) && !p.Src.IsLinkLocalUnicast()): // nobody there could answer
+		w.Verdict = Verdict{Result: Astray}
+		return w
+	case q.To != nil && !w.Link.CIDR.IsValid() && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || Inside(t, q.Dst)): // the router does not lead there, or back out
 		w.Verdict = Verdict{Result: Astray}
 		return w
 	case q.To != nil:
@@ -288,6 +298,11 @@ func (w *Way) mirror(t *intent.Tenant, q Packet) {
 	if q.From != q.To {
 		return
 	}
+	if w.Link.CIDR.IsValid() {
+		w.Back = !ReachesItself(t, q.Dst)
+		w.mirrorOnLink(t, q)
+		return
+	}
 	if w.Back = !ReachesItself(t, q.Dst); w.Back || q.Src != q.Dst {
 		return
 	}
@@ -296,6 +311,38 @@ func (w *Way) mirror(t *intent.Tenant, q Packet) {
 		from = Mirror6
 	}
 	w.Seen.Sources = []intent.AddrRange{{Lo: from, Hi: from}}
+}
+
+// mirrorOnLink has who has reached itself by a load balancer in a subnet without a gateway see that, from
+// a port at which nobody is served.
+func (w *Way) mirrorOnLink(t *intent.Tenant, q Packet) {
+	for _, l := range t.LoadBalancers {
+		for _, p := range l.Ports {
+			if serviceOf(l, p) == w.As && l.SNAT != intent.SNATNever {
+				w.Mirrored = !w.Back
+				w.Seen.Sources, w.Seen.SrcPorts = []intent.AddrRange{{Lo: l.Address, Hi: l.Address}}, Spare(t, l.Address)
+			}
+		}
+	}
+}
+
+// Spare returns the most ports in a row, from 1024 up, at which no load balancer is and from which nobody
+// is asked how it is.
+func Spare(t *intent.Tenant, a netip.Addr) (most intent.PortRange) {
+	from := uint16(1024)
+	for port := from; port <= 61440; port++ {
+		taken := port == 61440 || slices.ContainsFunc(BalancersAt(t, a), func(l *intent.LoadBalancer) bool {
+			return slices.ContainsFunc(l.Ports, func(p intent.LBPort) bool { return p.Port == port })
+		})
+		if !taken {
+			continue
+		}
+		if port > from && port-from > most.Hi-most.Lo+1 || most.Lo == 0 && port > from {
+			most = intent.PortRange{Lo: from, Hi: port - 1}
+		}
+		from = port + 1
+	}
+	return most
 }
 
 // tenantOf returns whose a packet is: its sender's, or of those who have its destination
