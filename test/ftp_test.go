@@ -48,16 +48,7 @@ func TestOF15FTPNeedsItsHelper(t *testing.T) {
 // knowsExtendedFTP reports whether weir status does not say that EPSV and EPRT fail over IPv4.
 func knowsExtendedFTP(t *testing.T, n *ovstest.Net) bool {
 	t.Helper()
-	s, err := n.Weir.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, q := range s.Bridges[0].Quirks {
-		if q.ID == string(quirk.FTPExtended) {
-			return false
-		}
-	}
-	return true
+	return !has(t, n, quirk.FTPExtended)
 }
 
 // downloads downloads the file, and looks at the connections that it has left.
