@@ -21,3 +21,8 @@ func Martian(a netip.Addr) bool {
 func (r Router) ourselves(x *intent.External, a netip.Addr) bool {
 	return r.whoHas(x, a) != nil || slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.Address == a })
 }
+
+// onLink reports whether an address is one of those on the link of an outside.
+func onLink(x *intent.External, a netip.Addr) bool {
+	return slices.ContainsFunc(x.Subnets, func(s intent.ExternalSubnet) bool { return s.CIDR.Contains(a) })
+}

@@ -204,7 +204,7 @@ func hasPorts(protocol uint8) bool { return protocol == TCP || protocol == UDP |
 
 // asWhom returns what p leaves as: by its own floating IP, or by the first SNAT that matches.
 func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.ID, []intent.AddrRange, intent.PortRange) {
-	if p.Src.IsLinkLocalUnicast() {
+	if p.Src.IsLinkLocalUnicast() || slices.ContainsFunc(r.Bridge.Externals, func(x *intent.External) bool { return onLink(x, p.Src) }) { // nobody inside is there
 		return "", nil, intent.PortRange{}
 	}
 	for _, f := range t.FloatingIPs {
