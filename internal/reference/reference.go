@@ -347,12 +347,12 @@ func MayBe(t *intent.Tenant, e *intent.Endpoint, a netip.Addr) bool {
 	return Owns(e, a) || Plain(e) && !declared(t, a)
 }
 
-// declared reports whether an address is an endpoint's or a gateway's of t.
+// declared reports whether an address is an endpoint's, a gateway's or a load balancer's inside of t.
 func declared(t *intent.Tenant, a netip.Addr) bool {
 	return slices.ContainsFunc(t.Endpoints, func(e *intent.Endpoint) bool { return Owns(e, a) }) ||
 		slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
 			return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return s.Gateway == a })
-		})
+		}) || slices.ContainsFunc(BalancersAt(t, a), (*intent.LoadBalancer).Inside)
 }
 
 // LinkLocal returns the link-local address that a host makes of its MAC.
