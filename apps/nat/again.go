@@ -36,13 +36,6 @@ func stillTheirs(b *pipeline.Builder, t *pipeline.TenantSite) {
 			}
 		}
 	}
-	for _, f := range t.FloatingIPs {
-		if _, ok := b.Outside(f.External); ok && f.Bridge == b.Bridge.Name {
-			h := had{tag: uint64(b.Numbers.Tag(f.ID()))}
-			hadAs(b, t, f.ID(), h, netip.PrefixFrom(f.Address, f.Address.BitLen()))
-			still(b, t, f.ID(), h, pipeline.IPVersion(f.IP.Is4()), ofproto.IsAddr(pipeline.OriginalSrc(f.IP), f.IP))
-		}
-	}
 }
 
 // A had range of addresses is named by whoever was the first to have it, and how many ranges

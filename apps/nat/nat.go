@@ -18,7 +18,7 @@ import (
 )
 
 // App is the outside and NAT.
-var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant, Balancer: balancer}
+var App = pipeline.App{Bridge: bridge, Links: links, Tenant: tenant, Float: float, Balancer: balancer}
 
 // Priorities in SNATSel. What is judged again has its address already.
 const (
@@ -39,11 +39,6 @@ func tenant(b *pipeline.Builder, t *pipeline.TenantSite) {
 			for _, p := range s.PoolsOn(b.Bridge.Name, x.Network) {
 				snat(b, t, x, s, p, rank, known, counted)
 			}
-		}
-	}
-	for _, f := range t.FloatingIPs {
-		if x, ok := b.Outside(f.External); ok && f.Bridge == b.Bridge.Name {
-			float(b, t, x, f, known)
 		}
 	}
 	forwards(b, t, known)
@@ -73,7 +68,7 @@ func keepIn(b *pipeline.Builder, t *pipeline.TenantSite) {
 	}
 }
 
-// hairpins lets endpoints reach themselves by the addresses that stand for theirs.
+// hairpins lets endpoints reach themselves by the ports that are forwarded to theirs.
 func hairpins(b *pipeline.Builder, t *pipeline.TenantSite) {
 	done, turned := map[netip.Addr]bool{}, map[bool]bool{}
 	back := func(of *intent.Endpoint, a netip.Addr) {
@@ -89,9 +84,6 @@ func hairpins(b *pipeline.Builder, t *pipeline.TenantSite) {
 			done[a] = true
 			b.Hairpin(e.ID(), e, a, first(done, e, a))
 		}
-	}
-	for _, f := range t.FloatingIPs {
-		back(f.Endpoint, f.IP)
 	}
 	for _, f := range t.PortForwards {
 		back(f.Endpoint, f.IP)

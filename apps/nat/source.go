@@ -16,7 +16,7 @@ func seenAs(mode intent.SNATMode, gateway netip.Addr) netip.Addr {
 	return gateway
 }
 
-// gateways has endpoints see connections as their gateway's.
+// gateways has endpoints see connections to forwarded ports as their gateway's.
 func gateways(b *pipeline.Builder, t *pipeline.TenantSite) {
 	done, known := map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	see := func(of *intent.Endpoint, a, gateway netip.Addr) {
@@ -26,11 +26,6 @@ func gateways(b *pipeline.Builder, t *pipeline.TenantSite) {
 		}
 		b.FromGateway(t, e, a, gateway, !known[gateway])
 		done[a], known[gateway] = true, true
-	}
-	for _, f := range t.FloatingIPs {
-		if f.Bridge == b.Bridge.Name {
-			see(f.Endpoint, f.IP, seenAs(f.SNAT, f.Gateway))
-		}
 	}
 	for _, f := range t.PortForwards {
 		if f.Bridge == b.Bridge.Name {

@@ -113,7 +113,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 func (s *BalancerSite) same(t *BalancerSite) bool {
 	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && s.OnLink == t.OnLink && s.Spare == t.Spare && slices.Equal(s.Mirrors, t.Mirrors) && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
 		s.Asked.same(t.Asked) && slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
-		(s.tenant == t.tenant || s.tenant.timeless(t.tenant) && s.tenant.placed(t.tenant))
+		s.tenant.alike(t.tenant)
 }
 
 func (b Backing) same(c Backing) bool {
@@ -148,7 +148,7 @@ func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
 		return nil
 	}
 	s.locate()
-	said := s.claimed(in.Bridge)
+	said := in.claimed(s, t)
 	for _, l := range t.LoadBalancers {
 		if in.refuses(l) || !slices.Contains(BridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
 			continue
@@ -215,8 +215,22 @@ type exit struct {
 	at       netip.AddrPort
 }
 
-// claimed returns what a tenant's other translations bring on a bridge.
-func (t *TenantSite) claimed(bridge string) claims {
+// claimed returns what the forwards and floating IPs of a tenant bring on the bridge.
+func (in Input) claimed(s *TenantSite, t *intent.Tenant) claims {
+	c := s.forwarded(in.Bridge)
+	if len(s.Outsides) == 0 {
+		return c
+	}
+	for _, f := range t.FloatingIPs {
+		if f.Bridge == in.Bridge {
+			c.float(s, &FloatSite{FloatingIP: f})
+		}
+	}
+	return c
+}
+
+// forwarded returns what the forwards of a tenant bring on a bridge.
+func (t *TenantSite) forwarded(bridge string) claims {
 	c := claims{
 		addresses: make(map[netip.Addr]bool, len(t.LoadBalancers)), theirs: map[netip.Addr]bool{}, sctp: map[netip.Addr]bool{}, itself: map[netip.Addr]bool{},
 		turned: map[bool]bool{}, lost: map[exit]bool{}, doubled: map[netip.Addr]bool{}, gateways: map[netip.Addr]bool{},
@@ -234,10 +248,6 @@ func (t *TenantSite) claimed(bridge string) claims {
 		if mode == intent.SNATAlways && on == bridge && t.Here(e) && gateway.IsValid() {
 			c.doubled[ip], c.gateways[gateway] = true, true
 		}
-	}
-	for _, f := range t.FloatingIPs {
-		note(f.Endpoint, f.IP)
-		see(f.Endpoint, f.IP, f.Gateway, f.SNAT, f.Bridge)
 	}
 	for _, f := range t.PortForwards {
 		note(f.Endpoint, f.IP)

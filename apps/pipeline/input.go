@@ -85,7 +85,8 @@ func WantsSince(m, earlier *intent.Model) Wants {
 	for _, t := range m.Tenants() {
 		switch was := given[t.Name]; {
 		case was == t:
-		case was != nil && sameButBalancers(was, t):
+		case was != nil && sameButParts(was, t):
+			w.floats(t.FloatingIPs, was.FloatingIPs)
 			w.balancers(t.LoadBalancers, was.LoadBalancers)
 		default:
 			w.add(t)
@@ -101,17 +102,34 @@ func WantsSince(m, earlier *intent.Model) Wants {
 
 // balancers adds the tags and groups of load balancers that are not among those given.
 func (w *Wants) balancers(all, given []*intent.LoadBalancer) {
-	had := make(map[*intent.LoadBalancer]bool, len(given))
-	for _, l := range given {
-		had[l] = true
-	}
-	for _, l := range all {
-		if had[l] {
-			continue
-		}
+	for _, l := range others(all, given) {
 		services := serviceIDs(l)
 		w.Tags, w.Groups = append(append(w.Tags, l.ID()), services...), append(w.Groups, services...)
 	}
+}
+
+// floats adds the tags of floating IPs that are not among those given.
+func (w *Wants) floats(all, given []*intent.FloatingIP) {
+	for _, f := range others(all, given) {
+		w.Tags = append(w.Tags, f.ID())
+	}
+}
+
+// others returns those of all that are not given.
+func others[T comparable](all, given []T) (some []T) {
+	if slices.Equal(all, given) {
+		return nil
+	}
+	had := make(map[T]bool, len(given))
+	for _, x := range given {
+		had[x] = true
+	}
+	for _, x := range all {
+		if !had[x] {
+			some = append(some, x)
+		}
+	}
+	return some
 }
 
 // add adds the tags and groups of a tenant.
@@ -146,7 +164,8 @@ func (w *Wants) add(t *intent.Tenant) {
 }
 
 // A TenantSite is a tenant on a bridge, with the numbers and the facts put beside it. What
-// the switch refused is not in it. It is all that the tenant's unit is made of.
+// the switch refused is not in it. It is all that the tenant's unit is made of, which is nothing of its floating IPs and load
+// balancers: they have units of their own, and those of the site may be older ones.
 type TenantSite struct {
 	*intent.Tenant
 	Zone     uint16
@@ -176,7 +195,7 @@ func (s *TenantSite) same(t *TenantSite) bool {
 // placed reports whether the networks and endpoints of s and t are in the same places.
 func (s *TenantSite) placed(t *TenantSite) bool {
 	return slices.EqualFunc(s.Networks, t.Networks, func(n, m *NetworkSite) bool {
-		return n.Network == m.Network && n.Number == m.Number && slices.Equal(n.Endpoints, m.Endpoints)
+		return n == m || n.Network == m.Network && n.Number == m.Number && slices.Equal(n.Endpoints, m.Endpoints)
 	})
 }
 
@@ -186,28 +205,31 @@ func (s *TenantSite) like(t *TenantSite) bool {
 	return s.Epoch == t.Epoch && s.timeless(t)
 }
 
+// alike reports whether s and t are the same in whatever epoch.
+func (s *TenantSite) alike(t *TenantSite) bool { return s == t || s.timeless(t) && s.placed(t) }
+
 // timeless is like, whatever the epoch.
 func (s *TenantSite) timeless(t *TenantSite) bool {
-	return sameButBalancers(s.Tenant, t.Tenant) && s.Zone == t.Zone && s.Balances == t.Balances && s.Source == t.Source && s.features == t.features &&
+	return sameButParts(s.Tenant, t.Tenant) && s.Zone == t.Zone && s.Balances == t.Balances && s.Source == t.Source && s.features == t.features &&
 		slices.Equal(s.refused, t.refused) && slices.Equal(s.Outsides, t.Outsides) && slices.Equal(s.Commons, t.Commons)
 }
 
-// sameButBalancers reports whether two tenants are of the same objects, but for their load
+// sameButParts reports whether two tenants are of the same objects, but for their floating IPs and load
 // balancers, each of which has a unit of its own.
-func sameButBalancers(a, b *intent.Tenant) bool {
+func sameButParts(a, b *intent.Tenant) bool {
 	if a == b {
 		return true
 	}
 	v, w := reflect.ValueOf(a).Elem(), reflect.ValueOf(b).Elem()
 	for i := range v.NumField() {
-		if v.Type().Field(i).Type != balancersType && !sameField(v.Field(i), w.Field(i)) {
+		if !slices.Contains(parts, v.Type().Field(i).Type) && !sameField(v.Field(i), w.Field(i)) {
 			return false
 		}
 	}
 	return true
 }
 
-var balancersType = reflect.TypeFor[[]*intent.LoadBalancer]()
+var parts = []reflect.Type{reflect.TypeFor[[]*intent.LoadBalancer](), reflect.TypeFor[[]*intent.FloatingIP]()}
 
 // sameField compares what has a pointer by that, and all else by what it is.
 func sameField(f, g reflect.Value) bool {

@@ -13,7 +13,7 @@ import (
 // A Program is all that should be in a bridge. No two of its units have a flow, or a group,
 // of the same key.
 type Program struct {
-	Units  []*Unit // the bridge's, that of its links if it has an outside, then the tenants', by name, and those of their load balancers
+	Units  []*Unit // the bridge's, that of its links if it has an outside, then the tenants', by name, and those of their floating IPs and of their load balancers
 	Rounds Rounds
 }
 
@@ -31,7 +31,7 @@ func (p *Program) Tables() (t ofproto.Tables) {
 
 // Beside returns p without those of its units that q has as well. The bridge's unit
 // is always in it, for a tenant's mean nothing without; and if that is another one, all are. Of
-// a tenant of which only load balancers are others, its epoch is in it, too: what is taken back is
+// a tenant of which only such parts are others, its epoch is in it, too: what is taken back is
 // taken back from that.
 func (p *Program) Beside(q *Program) *Program {
 	if len(p.Units) == 0 || len(q.Units) == 0 || p.Units[0] != q.Units[0] {

@@ -32,12 +32,14 @@ type Unit struct {
 // Links is what it adds for the neighbours on the links of outsides; nil: nothing. They come and go
 // with the traffic, and have a unit of their own, so that little else is looked at then.
 //
-// Balancer is what it adds for one load balancer of a tenant, which has a unit of its own: there may
-// be thousands, and their backends change often. A part that an app does not have is nil.
+// Float is what it adds for one floating IP of a tenant, and Balancer for one load balancer, each of which has a unit of
+// its own: there may be thousands, which come and go, and whose backends change often. A part that an app
+// does not have is nil.
 type App struct {
 	Bridge   func(*Builder)
 	Links    func(*Builder)
 	Tenant   func(*Builder, *TenantSite)
+	Float    func(*Builder, *TenantSite, *FloatSite)
 	Balancer func(*Builder, *TenantSite, *BalancerSite)
 }
 
@@ -48,6 +50,7 @@ type Cache struct {
 	bridge    made[bridgeSite]
 	links     made[linkSite]
 	tenants   map[intent.ID]made[*TenantSite]
+	floats    map[intent.ID]*floated // by tenant
 	balancers map[*intent.LoadBalancer]made[*BalancerSite]
 	before    map[ranked]int // what the bridge had when there was nothing here
 	ports     []Port         // of which bound was made
@@ -127,11 +130,15 @@ func (c *Cache) build(in Input, apps []App) (*Program, error) {
 	if err := c.tenantUnits(in, bridge, sites, apps, p.Units[len(own):]); err != nil {
 		return nil, err
 	}
+	floats, err := c.floatUnits(in, bridge, sites, apps)
+	if err != nil {
+		return nil, err
+	}
 	balanced, err := c.balancerUnits(in, bridge, sites, common.all, apps)
 	if err != nil {
 		return nil, err
 	}
-	p.Units = append(p.Units, balanced...)
+	p.Units = append(append(p.Units, floats...), balanced...)
 	if p.Rounds = c.worst.of(p.Units, in.Numbers); p.Rounds.tooMany() != nil {
 		return nil, p.Rounds.tooMany()
 	}
