@@ -11,6 +11,8 @@
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
 //	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
+//	GET  /v1/bridges/BRIDGE/flows  installed flows with their intents; ?tenant= &table= &intent= &unused=true: [Flow]
+//	GET  /v1/rules?tenant=T        rules and defaults, and how much they are used; &unused=true: [Rule]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /metrics                  what is counted, as Prometheus reads it
 //	GET  /healthz                  200 and "ok" while the daemon answers
@@ -52,6 +54,12 @@ type Daemon interface {
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
 	// Explain says what becomes of a packet. The error is a Problem if the question makes no sense.
 	Explain(ctx context.Context, q Question) (Explanation, error)
+	// Flows returns the flows that are installed in a bridge, by table and from the highest
+	// priority down.
+	Flows(ctx context.Context, bridge string, q FlowQuery) ([]Flow, error)
+	// Rules returns the rules of a tenant, or of all tenants if tenant is empty, in the order in
+	// which they are asked. The error is an UnknownTenant if there is no such tenant.
+	Rules(ctx context.Context, q RuleQuery) ([]Rule, error)
 	// Plan returns what the model in sources would change. The error is an
 	// intent.Problems if it is no model.
 	Plan(ctx context.Context, sources []intent.Source) (Plan, error)

@@ -69,6 +69,28 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("GET /v1/bridges/{bridge}/flows", answer(func(r *http.Request) (any, error) {
+		q, err := readFlowQuery(r)
+		if err != nil {
+			return nil, err
+		}
+		list, err := d.Flows(r.Context(), r.PathValue("bridge"), q)
+		if list == nil {
+			list = []Flow{}
+		}
+		return list, err
+	}))
+	mux.HandleFunc("GET /v1/rules", answer(func(r *http.Request) (any, error) {
+		unused, err := truth(r.URL.Query().Get("unused"))
+		if err != nil {
+			return nil, err
+		}
+		list, err := d.Rules(r.Context(), RuleQuery{r.URL.Query().Get("tenant"), unused})
+		if list == nil {
+			list = []Rule{}
+		}
+		return list, err
+	}))
 	mux.HandleFunc("POST /v1/explain", answer(func(r *http.Request) (any, error) {
 		body := json.NewDecoder(r.Body)
 		body.DisallowUnknownFields()

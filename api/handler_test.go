@@ -29,6 +29,8 @@ type fake struct {
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
 	explain     func(Question) (Explanation, error)
+	flows       func(bridge string, q FlowQuery) ([]Flow, error)
+	rules       func(RuleQuery) ([]Rule, error)
 }
 
 func (f fake) Status() Status { return f.status() }
@@ -55,7 +57,11 @@ func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation
 	return f.observed(q)
 }
 func (f fake) Explain(_ context.Context, q Question) (Explanation, error) { return f.explain(q) }
-func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error)    { return f.plan(s) }
+func (f fake) Flows(_ context.Context, bridge string, q FlowQuery) ([]Flow, error) {
+	return f.flows(bridge, q)
+}
+func (f fake) Rules(_ context.Context, q RuleQuery) ([]Rule, error)    { return f.rules(q) }
+func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }
 
 func ask(t *testing.T, d Daemon, method, path string, body io.Reader) *http.Response {
 	t.Helper()
@@ -243,6 +249,54 @@ func TestAQuestionIsHandedOnAsItIsAsked(t *testing.T) {
 		answer, err := io.ReadAll(ask(t, d, "POST", "/v1/explain", strings.NewReader(body)).Body)
 		if err != nil || !strings.Contains(string(answer), want) {
 			t.Errorf("%s: %s, %v; want %s", body, answer, err, want)
+		}
+	}
+}
+
+func TestFlowsAndRulesAreThoseThatAreAskedFor(t *testing.T) {
+	d := fake{
+		flows: func(bridge string, q FlowQuery) ([]Flow, error) {
+			return []Flow{{Bridge: bridge, Tenant: q.Tenant, Table: q.Table, Intent: q.Intent}}, nil
+		},
+		rules: func(q RuleQuery) ([]Rule, error) {
+			if q.Tenant == "red" {
+				return nil, UnknownTenant("red")
+			}
+			return nil, nil
+		},
+	}
+	for path, want := range map[string]string{
+		"/v1/bridges/br0/flows?tenant=blue&table=POL_IN&intent=blue/policy/p/": `"bridge":"br0","table":"POL_IN"`,
+		"/v1/bridges/br0/flows?unused=yes":                                     "unused=yes: must be true or false",
+		"/v1/rules":                                                            "[]",
+		"/v1/rules?unused=1":                                                   "unused=1: must be true or false",
+		"/v1/rules?tenant=red":                                                 `there is no tenant \"red\"`,
+	} {
+		body, err := io.ReadAll(ask(t, d, "GET", path, nil).Body)
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s, %v; want %s", path, body, err, want)
+		}
+	}
+}
+
+func TestAFlowQueryMatchesPartsOfIntents(t *testing.T) {
+	f := Flow{Table: "POL_IN", Number: 60, Tenant: "blue", Intent: "blue/policy/db/app", Packets: 1}
+	for q, want := range map[FlowQuery]bool{
+		{}:                                true,
+		{Intent: "blue/policy/db/app"}:    true,
+		{Intent: "policy/db"}:             true,
+		{Intent: "blue"}:                  true,
+		{Intent: "policy/d"}:              false,
+		{Intent: "db"}:                    false,
+		{Table: "pol_in"}:                 true,
+		{Table: "60"}:                     true,
+		{Table: "6"}:                      false,
+		{Tenant: "red"}:                   false,
+		{Unused: true}:                    false,
+		{Tenant: "blue", Table: "POL_IN"}: true,
+	} {
+		if got := q.Matches(f); got != want {
+			t.Errorf("%+v: %v, want %v", q, got, want)
 		}
 	}
 }

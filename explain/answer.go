@@ -162,7 +162,7 @@ func (x *Explanation) tracked(w *way) {
 		x.State = "established"
 	}
 	for _, s := range w.steps {
-		if s.Table == pipeline.CtState && strings.Contains(actionsText(s.Flow.Actions), pipeline.JudgeAgain.Set().String()) {
+		if s.Table == pipeline.CtState && strings.Contains(ActionsText(s.Flow.Actions), pipeline.JudgeAgain.Set().String()) {
 			x.State += ", judged again"
 		}
 	}

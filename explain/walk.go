@@ -234,7 +234,7 @@ func (b *Bridge) bucket(steps []Step, k int) *bucketOf {
 			if bucket.Weight == 0 {
 				continue
 			}
-			if text := actionsText(bucket.Actions); !slices.ContainsFunc(of.all, func(c ofproto.Bucket) bool { return actionsText(c.Actions) == text }) {
+			if text := ActionsText(bucket.Actions); !slices.ContainsFunc(of.all, func(c ofproto.Bucket) bool { return ActionsText(c.Actions) == text }) {
 				if len(of.all) == k || of.text == "" {
 					of.text, of.index = text, index
 				}
@@ -247,7 +247,11 @@ func (b *Bridge) bucket(steps []Step, k int) *bucketOf {
 	return nil
 }
 
-func actionsText(actions []ofproto.Action) string {
+// ActionsText is a list of actions as ovs-ofctl writes it; an empty one is "drop".
+func ActionsText(actions []ofproto.Action) string {
+	if len(actions) == 0 {
+		return "drop"
+	}
 	var all []string
 	for _, a := range actions {
 		all = append(all, fmt.Sprint(a))

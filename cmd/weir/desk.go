@@ -40,6 +40,7 @@ type desk struct {
 	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
 	served   atomic.Pointer[map[string]bool]       // by bridge: it can find us; nil: none can yet
 	notes    notebook
+	hits     tally
 	metrics  *metrics.Set
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are

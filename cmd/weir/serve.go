@@ -194,6 +194,10 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 			return nil
 		})
 	}
+	group.Go(func() error {
+		d.count(ctx)
+		return nil
+	})
 	ward := newWarden(d, ctl, log)
 	group.Go(func() error { return ended(ctx, ward.run(ctx)) })
 	group.Go(func() error {

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"weir/api"
+	"weir/apps/pipeline"
+	"weir/explain"
+	"weir/intent"
+	"weir/ofproto"
+)
+
+// Flows returns the flows that are installed in a bridge.
+func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api.Flow, error) {
+	numbers, model := d.numbers.Load(), d.inForce.Load().model
+	switch {
+	case numbers == nil:
+		return nil, errStarting
+	case !slices.ContainsFunc(model.Bridges(), func(b *intent.Bridge) bool { return b.Name == bridge }):
+		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no bridge %q in the model", bridge)}
+	case q.Tenant != "" && model.Tenant(q.Tenant) == nil:
+		return nil, api.UnknownTenant(q.Tenant)
+	case q.Table != "" && !isTable(q.Table):
+		return nil, &api.Problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("table=%s: want a name, as POL_IN, or a number up to 255", q.Table)}
+	}
+	conn, err := d.management(ctx, bridge)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	flows, err := conn.FlowStats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours := slices.DeleteFunc(slices.Clone(flows), func(f ofproto.FlowStats) bool {
+		_, owned := pipeline.TagOf(f.Cookie)
+		return !owned || !slices.Contains(policyTables, f.Table)
+	})
+	hits := d.hits.note(bridge, ours, time.Now())
+	slices.SortStableFunc(flows, func(a, b ofproto.FlowStats) int {
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority))
+	})
+	list := []api.Flow{}
+	for _, f := range flows {
+		v := flowOf(bridge, f, explain.Scene{Model: model, Numbers: numbers})
+		v.LastHit = hits[f.Key()].hit.UTC()
+		if hits[f.Key()].hit.IsZero() {
+			v.LastHit = time.Time{}
+		}
+		if q.Matches(v) {
+			list = append(list, v)
+		}
+	}
+	return list, nil
+}
+
+// isTable reports whether something names a table.
+func isTable(s string) bool {
+	for _, name := range pipeline.TableNames {
+		if strings.EqualFold(name, s) {
+			return true
+		}
+	}
+	_, err := strconv.ParseUint(s, 10, 8)
+	return err == nil
+}
+
+func flowOf(bridge string, f ofproto.FlowStats, c explain.Scene) api.Flow {
+	v := api.Flow{
+		Bridge: bridge, Table: pipeline.TableNames[f.Table], Number: uint8(f.Table), Priority: f.Priority, Match: f.Match.String(),
+		Actions: explain.ActionsText(f.Actions), Cookie: fmt.Sprintf("0x%x", f.Cookie), Intent: originOf(f.Flow, c.Numbers),
+		Packets: f.Packets, Bytes: f.Bytes, Seconds: f.DurationSec,
+	}
+	if v.Table == "" {
+		v.Table = strconv.Itoa(int(f.Table))
+	}
+	if v.Intent != "" {
+		v.At = placeText(explain.PlaceOf(c.Model, intent.ID(v.Intent)))
+		if name, _, _ := strings.Cut(v.Intent, "/"); c.Model.Tenant(name) != nil && name != "bridge" {
+			v.Tenant = name
+		}
+	}
+	return v
+}
+
+func flowsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "flows [BRIDGE]",
+		Short: "list installed flows, each with the intent that it serves",
+		Long: `flows lists what is installed in the bridges of the model, or in one of them: by table, from the
+highest priority down, with what each flow has counted, the intent that it serves and where that is
+written. What somebody else has put there has no intent. When a flow of policy was hit last is
+known to within 30 seconds, and not for the time before the daemon began.`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	socket, format := socketFlag(cmd), outputFlag(cmd)
+	var q api.FlowQuery
+	cmd.Flags().StringVarP(&q.Tenant, "tenant", "t", "", "only flows that serve this tenant's intents (default: all)")
+	cmd.Flags().StringVar(&q.Table, "table", "", "only this table's: a name, as POL_IN, or a number")
+	cmd.Flags().StringVar(&q.Intent, "intent", "", "only those of an intent, and of what is under it: policy/db-ingress")
+	cmd.Flags().BoolVar(&q.Unused, "unused", false, "only those that have counted nothing")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c := newClient(*socket)
+		if len(args) == 0 {
+			var s api.Status
+			if err := c.get(cmd.Context(), "/v1/status", nil, &s); err != nil {
+				return err
+			}
+			for _, b := range s.Bridges {
+				args = append(args, b.Name)
+			}
+		}
+		list := []api.Flow{}
+		for _, b := range args {
+			var some []api.Flow
+			query := url.Values{"tenant": {q.Tenant}, "table": {q.Table}, "intent": {q.Intent}, "unused": {strconv.FormatBool(q.Unused)}}
+			if err := c.get(cmd.Context(), "/v1/bridges/"+url.PathEscape(b)+"/flows", query, &some); err != nil {
+				return err
+			}
+			list = append(list, some...)
+		}
+		return flowsListing(list).print(cmd.OutOrStdout(), *format)
+	}
+	return cmd
+}
+
+func flowsListing(list []api.Flow) listing {
+	l := listing{value: list, table: func(w io.Writer, wide bool) { flowsTable(w, list, wide) }}
+	for _, f := range list {
+		l.names = append(l.names, fmt.Sprintf("%s/%s/%d/%s", f.Bridge, f.Table, f.Priority, f.Match))
+	}
+	return l
+}
+
+func flowsTable(w io.Writer, list []api.Flow, wide bool) {
+	head := []any{"TABLE", "PRIORITY", "PACKETS", "LAST HIT", "INTENT", "AT", "MATCH"}
+	if wide {
+		head = append([]any{"BRIDGE"}, append(head, "ACTIONS", "COOKIE")...)
+	}
+	row(w, head...)
+	for _, f := range list {
+		cells := []any{f.Table, f.Priority, f.Packets, sinceText(f.LastHit), f.Intent, f.At, f.Match}
+		if wide {
+			cells = append([]any{f.Bridge}, append(cells, f.Actions, f.Cookie)...)
+		}
+		row(w, cells...)
+	}
+}
+
+// sinceText is how long ago something was; empty: never.
+func sinceText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return time.Since(t).Round(time.Second).String() + " ago"
+}
