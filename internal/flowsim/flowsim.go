@@ -74,6 +74,7 @@ type Trace struct {
 	Commits []Commit
 	Odd     []string // what would be chance, and what is not modelled
 	End     Packet   // as it was when its last lookup was done
+	Last    Packet   // as it came to the last lookup, also where that is of a copy
 }
 
 // A Step is one lookup.
@@ -180,6 +181,7 @@ func (r *run) tableFrom(p *Packet, port word, t ofproto.Table, depth int) {
 // step looks p up and notes what was found.
 func (r *run) step(p *Packet, t ofproto.Table) *ofproto.Flow {
 	var h hit
+	r.trace.Last = *p
 	if u := r.sw.tables[t]; u != nil {
 		h = u.lookup(p)
 	}

@@ -215,6 +215,9 @@ func portNames(protocol string) *strings.Replacer {
 // has reports whether a field belongs to the header of p even when it is zero.
 func (p *Packet) has(f ofproto.Field) bool {
 	v6 := p.Uint(ofproto.EthType) == etherIPv6
+	if p.Uint(ofproto.IPFrag)&laterFragment != 0 {
+		return false
+	}
 	switch p.Uint(ofproto.IPProto) {
 	case protoTCP:
 		return f == ofproto.TCPSrc || f == ofproto.TCPDst
@@ -229,6 +232,9 @@ func (p *Packet) has(f ofproto.Field) bool {
 	}
 	return false
 }
+
+// laterFragment is the bit of nw_frag of a fragment that is not the first one.
+const laterFragment = 2
 
 // Protocol numbers (IANA).
 const (
