@@ -9,8 +9,10 @@
 //	                               has the connection tracker forget those: Killed; with &plan=true it is only said which
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
-//	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after=: [Observation]
+//	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after= &explain=true: [Observation]
 //	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
+//	GET  /v1/connections/REF/explain
+//	                               why a connection is there, and what becomes of it: KnownExplanation
 //	GET  /v1/bridges/BRIDGE/flows  installed flows with their intents; ?tenant= &table= &intent= &unused=true: [Flow]
 //	GET  /v1/rules?tenant=T        rules and defaults, and how much they are used; &unused=true: [Rule]
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
@@ -54,6 +56,8 @@ type Daemon interface {
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)
 	// Explain says what becomes of a packet. The error is a Problem if the question makes no sense.
 	Explain(ctx context.Context, q Question) (Explanation, error)
+	// ExplainConnection says why a connection is there. The error is a Problem if there is none.
+	ExplainConnection(ctx context.Context, ref string) (KnownExplanation, error)
 	// Flows returns the flows that are installed in a bridge, by table and from the highest
 	// priority down.
 	Flows(ctx context.Context, bridge string, q FlowQuery) ([]Flow, error)
@@ -270,6 +274,7 @@ type Connection struct {
 	Parent      *Tuple            `json:"parent,omitempty"`      // the connection that announced it; nil: none
 	Expires     uint32            `json:"expires"`               // in so many seconds, if no packet comes
 	Helper      string            `json:"helper,omitempty"`      // that reads it: "ftp"
+	Ref         string            `json:"ref"`                   // names it as long as it lasts, for GET /v1/connections/REF/explain
 	ID          uint32            `json:"id,omitempty"`          // the tracker's own
 	Status      uint32            `json:"status,omitempty"`      // IPS_* bits of the kernel
 	StatusNames string            `json:"statusNames,omitempty"` // the same: "SEEN_REPLY|ASSURED|CONFIRMED"

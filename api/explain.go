@@ -81,3 +81,16 @@ type FlowStep struct {
 	Bucket   string   `json:"bucket,omitempty"` // of a group, that was chosen
 	Missed   bool     `json:"missed,omitempty"` // there is no flow
 }
+
+// A KnownExplanation is why a connection is there, and what becomes of it.
+type KnownExplanation struct {
+	Connection Connection   `json:"connection"`
+	Egress     *Intent      `json:"egress,omitempty"`  // that let it out
+	Ingress    *Intent      `json:"ingress,omitempty"` // that let it in
+	NAT        *Intent      `json:"nat,omitempty"`     // that translates it
+	Epoch      uint8        `json:"epoch"`             // of its tenant's policy now; the connection has that under which it was judged last
+	Next       *Explanation `json:"next,omitempty"`    // of the next packet of who has opened it
+	Anew       *Explanation `json:"anew,omitempty"`    // of the connection, if it were opened now
+	Same       bool         `json:"same"`              // it would be admitted now as it has been
+	Error      string       `json:"error,omitempty"`   // why there is no Next
+}

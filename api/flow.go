@@ -47,14 +47,15 @@ func under(id, of string) bool { return id == of || strings.HasPrefix(id, of+"/"
 func readFlowQuery(r *http.Request) (q FlowQuery, err error) {
 	values := r.URL.Query()
 	q = FlowQuery{Tenant: values.Get("tenant"), Table: values.Get("table"), Intent: strings.TrimSuffix(values.Get("intent"), "/")}
-	q.Unused, err = truth(values.Get("unused"))
+	q.Unused, err = truth(r, "unused")
 	return q, err
 }
 
-// truth reads true and false; empty is false.
-func truth(s string) (bool, error) {
+// truth reads a parameter that is true or false; without it, it is false.
+func truth(r *http.Request, name string) (bool, error) {
+	s := r.URL.Query().Get(name)
 	if !slices.Contains([]string{"", "true", "false"}, s) {
-		return false, badRequest("unused=%s: must be true or false", s)
+		return false, badRequest("%s=%s: must be true or false", name, s)
 	}
 	return s == "true", nil
 }

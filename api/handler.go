@@ -80,8 +80,11 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("GET /v1/connections/{ref}/explain", answer(func(r *http.Request) (any, error) {
+		return d.ExplainConnection(r.Context(), r.PathValue("ref"))
+	}))
 	mux.HandleFunc("GET /v1/rules", answer(func(r *http.Request) (any, error) {
-		unused, err := truth(r.URL.Query().Get("unused"))
+		unused, err := truth(r, "unused")
 		if err != nil {
 			return nil, err
 		}

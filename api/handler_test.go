@@ -31,6 +31,7 @@ type fake struct {
 	explain     func(Question) (Explanation, error)
 	flows       func(bridge string, q FlowQuery) ([]Flow, error)
 	rules       func(RuleQuery) ([]Rule, error)
+	known       func(ref string) (KnownExplanation, error)
 }
 
 func (f fake) Status() Status { return f.status() }
@@ -57,6 +58,9 @@ func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation
 	return f.observed(q)
 }
 func (f fake) Explain(_ context.Context, q Question) (Explanation, error) { return f.explain(q) }
+func (f fake) ExplainConnection(_ context.Context, ref string) (KnownExplanation, error) {
+	return f.known(ref)
+}
 func (f fake) Flows(_ context.Context, bridge string, q FlowQuery) ([]Flow, error) {
 	return f.flows(bridge, q)
 }
@@ -257,6 +261,9 @@ func TestFlowsAndRulesAreThoseThatAreAskedFor(t *testing.T) {
 	d := fake{
 		flows: func(bridge string, q FlowQuery) ([]Flow, error) {
 			return []Flow{{Bridge: bridge, Tenant: q.Tenant, Table: q.Table, Intent: q.Intent}}, nil
+		},
+		known: func(ref string) (KnownExplanation, error) {
+			return KnownExplanation{}, &Problem{Status: 404, Detail: "no connection " + ref}
 		},
 		rules: func(q RuleQuery) ([]Rule, error) {
 			if q.Tenant == "red" {

@@ -29,6 +29,8 @@ type Observation struct {
 	Type     uint8     `json:"type,omitempty"` // of ICMP and ICMPv6
 	Code     uint8     `json:"code,omitempty"`
 	Sampled  bool      `json:"sampled,omitempty"` // there may be many alike that are not reported
+	RuleAt   string    `json:"ruleAt,omitempty"`  // where the rule is written now: file:line; only if it is asked for
+	Nearest  string    `json:"nearest,omitempty"` // of what was stopped, the rule that comes nearest to allowing it now, and what it lacks; only if it is asked for
 }
 
 // Source is the address, and port, that a packet came from.
@@ -50,6 +52,7 @@ type ObservationQuery struct {
 	Tenant  string
 	Verdict string
 	After   uint64 // only those with a higher N
+	Explain bool   // say where rules are written, and which would have let pass what was stopped
 }
 
 func readObservationQuery(r *http.Request) (q ObservationQuery, err error) {
@@ -59,6 +62,9 @@ func readObservationQuery(r *http.Request) (q ObservationQuery, err error) {
 		if q.After, err = strconv.ParseUint(s, 10, 64); err != nil {
 			return q, badRequest("after=%s: %w", s, strconv.ErrSyntax)
 		}
+	}
+	if q.Explain, err = truth(r, "explain"); err != nil {
+		return q, err
 	}
 	switch q.Verdict {
 	case "", "allowed", "denied", "rejected", "audited":

@@ -87,3 +87,19 @@ func registers(m ofproto.Match) map[ofproto.Field]uint64 {
 	}
 	return r
 }
+
+// Nearest returns the rule that comes nearest to allowing what a rule has reported to be stopped, by
+// a model. It returns false of what was allowed, and where no rule would allow it.
+func (o Observation) Nearest(m *intent.Model) (near Near, found bool) {
+	t := m.Tenant(o.Tenant)
+	if t == nil || o.Verdict == Allowed {
+		return near, false
+	}
+	d, by := intent.Ingress, o.Ingress
+	if by == "" {
+		d, by = intent.Egress, o.Egress
+	}
+	return Nearest(t, d, Ends{
+		From: endpointOf(t, o.From), To: endpointOf(t, o.To), Src: o.Src, Dst: o.Dst, Protocol: o.Protocol, Port: o.DstPort, Type: o.Type, Code: o.Code,
+	}, by)
+}

@@ -110,7 +110,7 @@ func (b *Bridge) pass(w *way, pass int, f flowsim.Fork, ct *flowsim.Tracker, buc
 		trace, forks = b.carryOut(steps, f, ct, behind.index)
 	}
 	w.steps = append(w.steps, steps...)
-	w.outputs, w.commits, w.end = append(w.outputs, trace.Outputs...), append(w.commits, trace.Commits...), trace.End
+	w.outputs, w.commits, w.end = append(w.outputs, trace.Outputs...), append(w.commits, trace.Commits...), trace.Last
 	for _, odd := range trace.Odd {
 		w.note("%s", odd)
 	}

@@ -57,7 +57,7 @@ func explainedModel(more ...string) string {
 		object("PortForward", "name: ssh-in, tenant: t", "address: 203.0.113.21, port: 2222, protocol: tcp, to: {endpoint: h2, port: 22}") +
 		balancer("one", "address: 10.1.1.100, ports: [{port: 443, protocol: tcp}], backends: [{endpoint: h1}]") +
 		balancer("empty", "address: 10.1.1.102, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h1, weight: 0}]") +
-		tenant("u", "defaults: {ingress: allow}", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + end("u", "lan", 5, "tier: web", "10.1.1.11") + end("u", "lan", 6, "tier: app", "10.1.1.12") +
+		tenant("u", "defaults: {ingress: allow}, limits: {connections: 1000, newPerSecond: 1000}", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + end("u", "lan", 5, "tier: web", "10.1.1.11") + end("u", "lan", 6, "tier: app", "10.1.1.12") +
 		tenant("v", "mode: audit", "{cidr: 10.1.3.0/24}") + end("v", "lan", 7, "tier: web", "10.1.3.11") + end("v", "lan", 8, "tier: app", "10.1.3.12") +
 		strings.Join(more, "")
 }
@@ -174,9 +174,9 @@ func explainedNet(t *testing.T) (*ovstest.Net, map[int]*sandbox.Wire) {
 		if i == 9 {
 			name = "out"
 		}
-		h, err := n.AddHost(sandbox.HostConfig{Name: name, Bridge: n.Bridge, Port: name, IfaceID: name, MAC: mac(i), OFPort: i})
-		if err != nil {
-			t.Fatal(err)
+		h := n.Host(name, mac(i), nil)
+		if at, err := n.Vsctl("get", "interface", name, "ofport"); err != nil || strings.TrimSpace(at) != fmt.Sprint(i) {
+			t.Fatalf("%s is at port %s, %v: ports are given in order", name, at, err)
 		}
 		wires[i] = wire(t, h)
 	}

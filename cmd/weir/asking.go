@@ -75,22 +75,31 @@ func (d *desk) sites() (all []explain.Site) {
 }
 
 // explain asks ovs-vswitchd about a packet.
-func (d *desk) explain(ctx context.Context, scene explain.Scene, s explain.Sent) (*explain.Explanation, error) {
+func (d *desk) explain(ctx context.Context, scene explain.Scene, s explain.Sent) (x *explain.Explanation, err error) {
+	err = d.asking(ctx, s.Bridge, func(b *explain.Bridge) (err error) {
+		x, err = scene.Explain(b, s)
+		return err
+	})
+	return x, err
+}
+
+// asking has a bridge asked, by ovs-vswitchd's control socket and by a session of its own.
+func (d *desk) asking(ctx context.Context, bridge string, ask func(*explain.Bridge) error) error {
 	ctl, err := unixctl.DialDaemon(ctx, d.flags.rundir, "ovs-vswitchd")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer ctl.Close()
-	conn, err := d.management(ctx, s.Bridge)
+	conn, err := d.management(ctx, bridge)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer conn.Close()
 	groups, _, err := conn.GroupsAndMeters(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return scene.Explain(askable(ctx, s.Bridge, ctl, conn, groups), s)
+	return ask(askable(ctx, bridge, ctl, conn, groups))
 }
 
 // management opens an OpenFlow session of its own to a bridge, to read from: the socket that

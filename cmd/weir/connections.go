@@ -94,7 +94,7 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 		head = append(head, "TRANSLATED", "BY")
 	}
 	if wide {
-		head = append(head, "ZONE", "EPOCH", "CLASS", "MARK", "LABEL")
+		head = append(head, "ZONE", "EPOCH", "CLASS", "MARK", "LABEL", "ID")
 	}
 	row(w, head...)
 	for _, c := range list {
@@ -103,7 +103,7 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 			cells = append(cells, translation(c), short(c, c.NAT))
 		}
 		if wide {
-			cells = append(cells, c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label)
+			cells = append(cells, c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)
 		}
 		row(w, cells...)
 	}

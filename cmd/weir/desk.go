@@ -314,7 +314,7 @@ func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Conn
 	a := explain.Connection(e.Label, e.Mark, n)
 	nat, _ := n.Origin(pipeline.ObjectOf(e.Label, e.Mark))
 	c := api.Connection{
-		Tenant: tenant, NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol.String(),
+		Tenant: tenant, Ref: refOf(e), NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol.String(),
 		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State.String(),
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
 		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),

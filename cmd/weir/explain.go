@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,66 @@ or -t BLUE. The exit code is 0 whatever the verdict is.`,
 		}
 		return explanationListing(x, *steps).print(cmd.OutOrStdout(), *format)
 	}
+	cmd.AddCommand(explainConnectionCommand())
 	return cmd
+}
+
+func explainConnectionCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "connection ID",
+		Short: "say why a connection is there, and what becomes of it",
+		Long: `connection says which rules have admitted a connection, and where these are written, what translates
+it, under which epoch of policy it was judged last, what becomes of its next packet, and whether it would
+be admitted as it has been if it were opened now. weir connections -o wide lists the ids.`,
+		Args: cobra.ExactArgs(1),
+	}
+	socket, format := socketFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var v api.KnownExplanation
+		if err := newClient(*socket).get(cmd.Context(), "/v1/connections/"+url.PathEscape(args[0])+"/explain", nil, &v); err != nil {
+			return err
+		}
+		l := listing{value: v, names: []string{v.Connection.Ref}, table: func(w io.Writer, wide bool) { knownText(w, v, wide) }}
+		return l.print(cmd.OutOrStdout(), *format)
+	}
+	return cmd
+}
+
+// knownText is why a connection is there, as people read it.
+func knownText(w io.Writer, v api.KnownExplanation, wide bool) {
+	c := v.Connection
+	fmt.Fprintln(w, strings.Join(strings.Fields(fmt.Sprintf("%s %s -> %s %s", c.Protocol, source(c), target(c), stateText(c))), " "))
+	for _, by := range []struct {
+		what string
+		*api.Intent
+	}{{"let out by", v.Egress}, {"let in by", v.Ingress}} {
+		if by.Intent != nil {
+			fmt.Fprintf(w, "  %s %s\n", by.what, intentText(by.Intent))
+		}
+	}
+	if t := translation(c); t != "" {
+		fmt.Fprintf(w, "  translated %s, by %s\n", t, intentText(v.NAT))
+	}
+	if c.Backend != "" {
+		fmt.Fprintf(w, "  its backend is %s\n", c.Backend)
+	}
+	judged := "as policy is now"
+	if c.Epoch != v.Epoch {
+		judged = fmt.Sprintf("older than policy now (%d): its next packet is judged again", v.Epoch)
+	}
+	fmt.Fprintf(w, "  zone %d, judged last under epoch %d, %s\n", c.Zone, c.Epoch, judged)
+	if v.Error != "" {
+		fmt.Fprintf(w, "  what becomes of it is not known: %s\n", v.Error)
+		return
+	}
+	fmt.Fprint(w, "its next packet: ")
+	explanationText(w, *v.Next, wide, wide)
+	if v.Same {
+		fmt.Fprintln(w, "opened now, it would be admitted by the same rules")
+		return
+	}
+	fmt.Fprint(w, "opened now: ")
+	explanationText(w, *v.Anew, wide, wide)
 }
 
 func explanationListing(x api.Explanation, steps bool) listing {

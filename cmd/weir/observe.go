@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"weir/api"
 	"weir/apps/pipeline"
 	"weir/explain"
+	"weir/intent"
 	"weir/ofproto"
 )
 
@@ -59,7 +61,38 @@ func (d *desk) Observations(_ context.Context, q api.ObservationQuery) ([]api.Ob
 	if q.Tenant != "" && d.inForce.Load().model.Tenant(q.Tenant) == nil {
 		return nil, api.UnknownTenant(q.Tenant)
 	}
-	return d.notes.since(q), nil
+	list := d.notes.since(q)
+	if q.Explain {
+		for i := range list {
+			d.explainReport(&list[i])
+		}
+	}
+	return list, nil
+}
+
+// explainReport says where the rule of a report is written, and which rule would allow what was stopped.
+func (d *desk) explainReport(o *api.Observation) {
+	m := d.inForce.Load().model
+	o.RuleAt = placeText(explain.PlaceOf(m, intent.ID(o.Rule)))
+	seen := explain.Observation{
+		Tenant: o.Tenant, Verdict: explain.Verdict(o.Verdict), From: intent.ID(o.From), To: intent.ID(o.To), Egress: intent.ID(o.Egress), Ingress: intent.ID(o.Ingress),
+		Protocol: protocolNumber(o.Protocol), SrcPort: o.Sport, DstPort: o.Dport, Type: o.Type, Code: o.Code,
+	}
+	seen.Src, _ = netip.ParseAddr(o.Src) // they were made by String
+	seen.Dst, _ = netip.ParseAddr(o.Dst)
+	if near, found := seen.Nearest(m); found {
+		o.Nearest = near.String()
+	}
+}
+
+// protocolNumber is the inverse of protocolName.
+func protocolNumber(name string) uint8 {
+	for n := range 256 {
+		if protocolName(uint8(n)) == name {
+			return uint8(n)
+		}
+	}
+	return 0
 }
 
 // observe notes and logs the report of a rule, if p is one.
@@ -110,6 +143,7 @@ func observeCommand() *cobra.Command {
 	var q api.ObservationQuery
 	cmd.Flags().StringVarP(&q.Tenant, "tenant", "t", "", "only this tenant's (default: all)")
 	cmd.Flags().StringVar(&q.Verdict, "verdict", "", "only allowed, denied, rejected or audited ones (default: all)")
+	cmd.Flags().BoolVar(&q.Explain, "explain", false, "say where each rule is written, and which rule would have let pass what was stopped")
 	watch := cmd.Flags().BoolP("watch", "w", false, "go on, and print what comes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return observe(cmd.Context(), cmd.OutOrStdout(), newClient(*socket), q, *format, *watch)
@@ -147,7 +181,7 @@ func observe(ctx context.Context, w io.Writer, c *client, q api.ObservationQuery
 }
 
 func observationQuery(q api.ObservationQuery) url.Values {
-	return url.Values{"tenant": {q.Tenant}, "verdict": {q.Verdict}, "after": {strconv.FormatUint(q.After, 10)}}
+	return url.Values{"tenant": {q.Tenant}, "verdict": {q.Verdict}, "after": {strconv.FormatUint(q.After, 10)}, "explain": {strconv.FormatBool(q.Explain)}}
 }
 
 func observationListing(list []api.Observation, head bool) listing {
@@ -171,6 +205,12 @@ func observationTable(w io.Writer, list []api.Observation, head, wide bool) {
 		if wide {
 			cells = append(cells, o.Why, o.From, o.To, o.Bridge, o.Sampled)
 		}
+		if o.RuleAt != "" {
+			cells[6] = o.Rule + " " + o.RuleAt
+		}
 		row(w, cells...)
+		if o.Nearest != "" {
+			fmt.Fprintf(w, "  nearest allow: %s\n", o.Nearest)
+		}
 	}
 }
