@@ -99,6 +99,12 @@ type Config struct {
 	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
 	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
+	// Recall returns since when backends of a tenant drain on a bridge, as it was remembered when
+	// somebody knew last, and Remember remembers it. They are called by the sessions of all bridges, and
+	// must not wait. If either is nil nothing is remembered, and the time begins anew with each session.
+	Recall   func(bridge string, tenant intent.ID) drain.Since
+	Remember func(bridge string, tenant intent.ID, s drain.Since)
+
 	// Reset has the client of a connection told that it is over, which a load balancer has made
 	// and the tracker has forgotten. If nil, nobody is told.
 	Reset func(pipeline.Input, *intent.Tenant, pipeline.Connection) []ofproto.PacketOut
@@ -135,6 +141,10 @@ func New(c Config) *Controller {
 	}
 	if c.Took == nil {
 		c.Took = func(string, Part, time.Duration) {}
+	}
+	if c.Recall == nil || c.Remember == nil {
+		c.Recall = func(string, intent.ID) drain.Since { return nil }
+		c.Remember = func(string, intent.ID, drain.Since) {}
 	}
 	if c.Punted == nil {
 		c.Punted = func(string, Punt) {}

@@ -51,8 +51,9 @@ type draining struct {
 	services drain.Services
 	ledger   drain.Ledger
 	found    []drain.Backend
-	due      time.Time // when its connections are looked at; zero: they need not be
-	changed  bool      // since they were
+	since    drain.Since // as it is remembered
+	due      time.Time   // when its connections are looked at; zero: they need not be
+	changed  bool        // since they were
 }
 
 // A reading is the connections of a tenant.
@@ -80,12 +81,13 @@ func (s *session) drainAfter(in pipeline.Input) {
 	for id := range s.drain.of {
 		if t := in.Model.Tenant(string(id)); t == nil || !s.balances(t) {
 			delete(s.drain.of, id)
+			s.config.Remember(s.name, id, nil)
 		}
 	}
 	weights := reflect.ValueOf(in.Facts.Weights).Pointer()
 	for _, t := range in.Model.Tenants() {
 		if of := s.drain.of[t.ID()]; s.balances(t) && (of == nil || of.tenant != t || s.drain.weights != weights) {
-			s.drain.note(t, drain.ServicesOf(t, in.Numbers, in.Facts.Weights))
+			s.noteBalanced(t, of == nil, drain.ServicesOf(t, in.Numbers, in.Facts.Weights))
 		}
 	}
 	s.drain.weights = weights
@@ -99,14 +101,16 @@ func (s *session) balances(t *intent.Tenant) bool {
 	return len(t.LoadBalancers) > 0 && t.Mode != intent.Off && slices.ContainsFunc(t.Networks, here)
 }
 
-// note notes what a tenant's load balancers are by now. Of one that was not known nothing has just
+// noteBalanced notes what a tenant's load balancers are by now. Of one that was not known nothing has just
 // changed: it has time until the others have been looked at.
-func (d *drainer) note(t *intent.Tenant, services drain.Services) {
-	known := d.of[t.ID()]
-	if known == nil {
-		d.of[t.ID()] = &draining{tenant: t, services: services, due: time.Now()}
+func (s *session) noteBalanced(t *intent.Tenant, new bool, services drain.Services) {
+	if new {
+		of := &draining{tenant: t, services: services, due: time.Now(), since: s.config.Recall(s.name, t.ID())}
+		of.ledger.Recall(of.since)
+		s.drain.of[t.ID()] = of
 		return
 	}
+	known := s.drain.of[t.ID()]
 	settled := known.services.Settles(services)
 	known.tenant, known.services = t, services
 	if !settled {
@@ -192,6 +196,10 @@ func (s *session) drained(ctx context.Context, r reading) error {
 	}
 	of.ledger.Unable = s.sweep.unable
 	f := of.ledger.Look(r.all, of.services, time.Now())
+	if since := of.ledger.Since(); !maps.Equal(since, of.since) {
+		of.since = since
+		s.config.Remember(s.name, r.tenant, since)
+	}
 	s.tellDraining(r.tenant, f)
 	if f.Next > 0 {
 		of.again(f.Next)

@@ -6,8 +6,8 @@
 //
 // A backend that is no longer to have new connections drains: those that it has may go on
 // until a deadline. One that has failed can do nothing with them. What has to be remembered
-// for that is since when a backend has been so (Ledger); all else is read from the tracker
-// each time, so that a restart loses nothing but the time that has passed.
+// for that is since when a backend has been so (Ledger, Since); all else is read from the tracker
+// each time, so that a restart loses nothing.
 //
 // The package has no clock and reads nothing: it is given the time and what was read.
 package drain

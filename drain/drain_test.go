@@ -271,3 +271,50 @@ func TestALookDoesNotDependOnOrder(t *testing.T) {
 		t.Errorf("%s\n%s", one, two)
 	}
 }
+
+// TestWhatWasKnownIsRecalled looks with a new Ledger at what another one has known for 50 s of 60.
+func TestWhatWasKnownIsRecalled(t *testing.T) {
+	const before = 50 * time.Second
+	all := []pipeline.Connection{to(tcp, 2, 1), to(tcp, 3, 2), to(tcp, 4, 3)}
+	well := services(nil, nil, backend(2, 100), backend(3, 100))
+	drained := services(nil, nil, backend(2, 100), backend(3, 0))
+	broken := services(nil, failed(3), backend(2, 100), backend(3, 100))
+	start := time.Unix(1_000_000, 0)
+	var old drain.Ledger
+	old.Look(all, drained, start)
+	since := old.Since()
+	if len(since) != 4 { // that of TCP, of UDP and of SCTP, and that of TCP which has been removed
+		t.Fatalf("known is %v", since)
+	}
+	for name, steps := range map[string][]step{
+		"they go on": {
+			{before, drained, all, "began draining 10.0.0.3 1/0, began removed 10.0.0.4 1/0, has draining 10.0.0.3 1/0, has removed 10.0.0.4 1/0, next 1s"},
+			{60 * time.Second, drained, all, "end 2, end 3, over draining 10.0.0.3 0/1, over removed 10.0.0.4 0/1, next 1s"},
+		},
+		"the time was over before": {
+			{2 * time.Hour, drained, all, "end 2, end 3"},
+		},
+		"one serves by now: later it begins anew": {
+			{before, well, all[:2], ""},
+			{60 * time.Second, drained, all[:2], "began draining 10.0.0.3 1/0, has draining 10.0.0.3 1/0, next 1s"},
+		},
+		"one has failed by now, and drains later: it begins anew": {
+			{before, broken, all[:2], "began failed 10.0.0.3 0/1, end 2, over failed 10.0.0.3 0/1, next 1s"},
+			{61 * time.Second, drained, all[:2], "began draining 10.0.0.3 1/0, has draining 10.0.0.3 1/0, next 1s"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l drain.Ledger
+			l.Recall(since)
+			for _, s := range steps {
+				got := told(l.Look(s.all, s.services, start.Add(s.after)))
+				if !strings.Contains(got, s.want) || s.want == "" && got != "" {
+					t.Errorf("after %v: %s, want %s", s.after, got, s.want)
+				}
+			}
+		})
+	}
+	if len(new(drain.Ledger).Since()) != 0 {
+		t.Error("an empty Ledger knows something")
+	}
+}

@@ -23,7 +23,27 @@ const (
 type Ledger struct {
 	Unable bool // single connections cannot be forgotten: none ends
 
-	lines map[Key]*line
+	lines    map[Key]*line
+	recalled Since
+}
+
+// Since is since when backends are to have no new connections, although nothing is wrong with them. It is what
+// a Ledger has to be told again of what another one knew. It never changes.
+type Since map[Key]time.Time
+
+// Recall tells an empty Ledger what was known before. It is good for the first look: what serves by
+// then, has failed, or has been removed and has no connections, begins anew.
+func (l *Ledger) Recall(s Since) { l.recalled = s }
+
+// Since returns what is to be recalled.
+func (l *Ledger) Since() Since {
+	s := Since{}
+	for k, n := range l.lines {
+		if n.state != Failed {
+			s[k] = n.since
+		}
+	}
+	return s
 }
 
 type line struct {
@@ -70,6 +90,7 @@ func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f F
 		f.take(c, found[k], s.byID[k.Service].LoadBalancer, !l.Unable && ends(c, found[k], s.byID[k.Service].Stale, waits, now))
 	}
 	l.close(found, &f, now)
+	l.recalled = nil
 	return f
 }
 
@@ -101,6 +122,9 @@ func (l *Ledger) begin(k Key, state State, now time.Time) *line {
 	n := l.lines[k]
 	if n == nil || (n.state == Failed) != (state == Failed) {
 		n = &line{since: now}
+		if before, known := l.recalled[k]; known && state != Failed && before.Before(now) {
+			n.since = before
+		}
 		l.lines[k] = n
 	}
 	n.state = state

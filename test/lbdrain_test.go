@@ -2,9 +2,13 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -155,6 +159,72 @@ func TestADrainedBackendIsLeftAloneUntilTheDeadline(t *testing.T) {
 	if alive != sessions["h3"]+sessions["h4"] {
 		t.Errorf("%d of %d live on; want those of h3 and h4: %v", alive, len(all), sessions)
 	}
+}
+
+// TestADeadlineOutlivesTheDaemon kills the daemon while a backend drains, and while one does that has been taken out:
+// the time goes on, and exactly their connections end when it is over.
+func TestADeadlineOutlivesTheDaemon(t *testing.T) {
+	wait := 30*pace + 5*time.Second // less than a test waits for something
+	more := fmt.Sprintf(", drain: {timeout: %s}", wait)
+	n, h1, _ := echoing(t, drained("{labels: {tier: web}}", more))
+	for range 30 {
+		opened(t, h1, "10.1.1.64:90")
+	}
+	stay := len(of(n, 64, 14))
+	if len(of(n, 64, 12)) == 0 || len(of(n, 64, 13)) == 0 || stay == 0 {
+		t.Fatal("they are not spread")
+	}
+	began := time.Now()
+	n.Weir.Apply(drained("{endpoint: h2, weight: 0}, {endpoint: h4}", more))
+	file := filepath.Join(n.Weir.StateDir(), "drains.json")
+	ovstest.Eventually(t, "it is written since when they drain", func() error {
+		b, err := os.ReadFile(file)
+		if text := string(b); err == nil && (!strings.Contains(text, "10.2.1.12:8090") || !strings.Contains(text, "10.2.1.13:8090")) {
+			err = errors.New(text)
+		}
+		return err
+	})
+	before := deadlines(t, n)
+	n.Weir.Kill()
+	n.Weir.Start()
+	n.Weir.Programmed(1)
+	if after := deadlines(t, n); !maps.Equal(before, after) || len(after) != 2 {
+		t.Errorf("the deadlines were %v, and are %v", before, after)
+	}
+	emptied(t, n, 64, 12)
+	emptied(t, n, 64, 13)
+	if took := time.Since(began); took < wait || took > wait+5*time.Second {
+		t.Errorf("they were ended after %v", took)
+	}
+	if now := len(of(n, 64, 14)); now != stay {
+		t.Errorf("the one that stays has %d connections, and had %d", now, stay)
+	}
+	ovstest.Eventually(t, "it is forgotten who has been taken out", func() error {
+		b, err := os.ReadFile(file)
+		if err == nil && strings.Contains(string(b), "10.2.1.13") {
+			err = errors.New(string(b))
+		}
+		return err
+	})
+}
+
+// deadlines waits until it is known until when two backends drain, and returns it by their addresses.
+func deadlines(t *testing.T, n *ovstest.Net) map[string]time.Time {
+	t.Helper()
+	all := map[string]time.Time{}
+	ovstest.Eventually(t, "two backends have a deadline", func() error {
+		list := n.Weir.Balancers("t")
+		for _, b := range list[0].Backends {
+			if b.Deadline != nil {
+				all[strings.TrimSuffix(b.Address, ":8090")] = *b.Deadline
+			}
+		}
+		if len(all) != 2 {
+			return fmt.Errorf("%+v", list)
+		}
+		return nil
+	})
+	return all
 }
 
 // TestOL10AMappingThatGoesEndsItsOwnConnections has two load balancers with the same backends. One

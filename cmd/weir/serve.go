@@ -150,6 +150,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 	if err != nil {
 		return err
 	}
+	book := openDrains(filepath.Join(d.flags.state, "drains.json"), d.inForce.Load().model, log)
 	ctl := controller.New(controller.Config{
 		Compile:   apps.Recompile,
 		Numbering: numbering{numbers, &d.numbers},
@@ -164,6 +165,8 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Connections: d.trackedIn,
 		Judge:       judge,
 		Reset:       lb.Reset,
+		Recall:      book.recall,
+		Remember:    book.remember,
 
 		Log: log.WithField("part", "controller"),
 	})
@@ -196,6 +199,10 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 	}
 	group.Go(func() error {
 		d.count(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		book.run(ctx)
 		return nil
 	})
 	ward := newWarden(d, ctl, log)

@@ -58,7 +58,7 @@ func (d *Daemon) Start() {
 		d.n.T.Fatal(err)
 	}
 	d.cmd = exec.Command(path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(),
-		"--state-dir", filepath.Join(d.n.dir, "state"), "--socket", d.socket)
+		"--state-dir", d.StateDir(), "--socket", d.socket)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.n.StartChild(d.cmd); err != nil {
 		d.n.T.Fatal(err)
@@ -118,6 +118,9 @@ func (d *Daemon) Tool(args ...string) (string, error) {
 	}
 	return out.String(), err
 }
+
+// StateDir is where the daemon keeps what it has to know when it is started anew.
+func (d *Daemon) StateDir() string { return filepath.Join(d.n.dir, "state") }
 
 // Log returns what the daemon has said.
 func (d *Daemon) Log() string { return d.log.String() }
