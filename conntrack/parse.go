@@ -223,7 +223,7 @@ func (p *parser) setOnTop(key, v string) (why string) {
 	return ""
 }
 
-// statusOf reads the bits of a status. Open vSwitch before 3.0 writes nothing for none.
+// statusOf reads the bits of a status. Open vSwitch before 3.1 writes nothing for none.
 func statusOf(v string) (Status, bool) {
 	if v == "" || v == "0" {
 		return 0, true
@@ -352,9 +352,11 @@ func label(to *Label, v string) (why string) {
 	return ""
 }
 
+const timeLayout = "2006-01-02T15:04:05.000"
+
 // moment reads a time as ovs-vswitchd writes it: in its own time zone, taken to be ours.
 func moment(to *int64, v string) (why string) {
-	t, err := time.ParseInLocation("2006-01-02T15:04:05.000", v, time.Local)
+	t, err := time.ParseInLocation(timeLayout, v, time.Local)
 	if err != nil {
 		return "not a time"
 	}
