@@ -16,26 +16,37 @@ import (
 	"weir/conntrack"
 )
 
-// Changes tells what becomes of connections, from one reading to the next.
+// tellAgain is how often it is asked whose zones are, where connections come in others.
+const tellAgain = time.Second
+
+// Changes tells what becomes of connections: by the kernel's events, or from one reading to the next.
 func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.ConnectionChange], error) {
 	zones, tell, err := d.tellers(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
 	var trouble error // in learning whose the zones are by now
+	asked := time.Now()
 	again := func() []uint16 {
 		now, more, err := d.tellers(ctx, tenant)
 		if trouble = err; err == nil {
 			zones = now
 			maps.Copy(tell, more) // who has gone is told of still: the connections have ended
 		}
+		asked = time.Now()
 		return zones
 	}
-	w := conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few}
+	var w conntrack.Watcher = &conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few}
+	if d.reader != nil {
+		w = d.reader.watcher(ctx, w)
+	}
 	return func(yield func(api.ConnectionChange) bool) {
 		for c, err := range w.Watch(ctx, conntrack.Filter{}) {
-			if errors.Join(trouble, err) != nil {
-				if !yield(api.ConnectionChange{At: time.Now().UTC(), Error: errors.Join(trouble, err).Error()}) {
+			if tell[c.Entry.Zone] == nil && err == nil && time.Since(asked) > tellAgain {
+				again()
+			}
+			if err := errors.Join(trouble, err); err != nil {
+				if !yield(api.ConnectionChange{At: time.Now().UTC(), Error: err.Error()}) {
 					return
 				}
 				trouble = nil

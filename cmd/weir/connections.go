@@ -20,7 +20,8 @@ func connectionsCommand() *cobra.Command {
 		Long: `connections lists what the connection tracker knows, each with the rules that admitted it, and
 with what translates it: as what its source is seen outside, or to whom its destination leads.
 --as 203.0.113.10:40000 asks who has that port of that address outside.
-With -w it goes on and prints what becomes of them, from one reading to the next: a second or more.`,
+With -w it goes on and prints what becomes of them: on the kernel's datapath as it happens, else from one
+reading to the next, a second or more.`,
 		Args: cobra.NoArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)

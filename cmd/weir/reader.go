@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"sync/atomic"
+	"time"
 
 	"weir/conntrack"
 )
@@ -25,8 +26,7 @@ func newReader(rundir string, kinds func() []string) *reader {
 
 // Entries implements conntrack.Source.
 func (r *reader) Entries(ctx context.Context, f conntrack.Filter) iter.Seq2[conntrack.Entry, error] {
-	kinds := r.kinds()
-	if len(kinds) != 1 || kinds[0] != conntrack.Kernel {
+	if !r.onKernel() {
 		return r.through.Entries(ctx, f)
 	}
 	return func(yield func(conntrack.Entry, error) bool) {
@@ -44,6 +44,35 @@ func (r *reader) Entries(ctx context.Context, f conntrack.Filter) iter.Seq2[conn
 		}
 	}
 }
+
+// onKernel reports whether all bridges are on the kernel's datapath.
+func (r *reader) onKernel() bool {
+	kinds := r.kinds()
+	return len(kinds) == 1 && kinds[0] == conntrack.Kernel
+}
+
+// direct reports whether reading holds ovs-vswitchd in nothing.
+func (r *reader) direct() bool { return r.onKernel() && r.kernel.Load() == nil }
+
+// watcher returns who tells what becomes of connections: the kernel, where it may be asked, and
+// else looks.
+func (r *reader) watcher(ctx context.Context, looks conntrack.Watcher) conntrack.Watcher {
+	if !r.onKernel() {
+		return looks
+	}
+	const nobodys = 65535 // a reading of any zone shows whether it may be asked
+	_, err := r.fromKernel(ctx, conntrack.Filter{Zone: nobodys}, func(conntrack.Entry, error) bool { return false })
+	source, gone := conntrack.NetlinkOf(r.rundir)
+	if errors.Join(err, gone) != nil {
+		return looks
+	}
+	source.Resync = resyncEvery
+	return source
+}
+
+// resyncEvery is how late it is told what becomes of a connection that was there before anybody
+// listened: the kernel has no events of such.
+const resyncEvery = 3 * time.Second
 
 // fromKernel reads the kernel's table. The error is that of a table of which nothing can be read;
 // listening says whether somebody waits for entries still.

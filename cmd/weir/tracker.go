@@ -23,6 +23,9 @@ const fewConnections = 2000
 // meanwhile. A line that makes no sense costs the connection that it is about.
 func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrack.Entry)) error {
 	s := conntrack.Spread{Source: d.tracker, Few: d.few}
+	if d.reader != nil && d.reader.direct() {
+		s.Share = 1
+	}
 	for e, err := range s.Entries(ctx, conntrack.Filter{}, zones) {
 		var damage *conntrack.Damage
 		switch {
