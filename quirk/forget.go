@@ -12,6 +12,7 @@ type Means string
 const (
 	ByOpenFlow Means = "NXT_CT_FLUSH"          // through a bridge of the datapath, with the whole original tuple and the zone
 	ByControl  Means = "dpctl/flush-conntrack" // through the control socket, with the same
+	ByNetlink  Means = "netlink"               // out of the kernel's table, past Open vSwitch: any connection of the kernel's datapath, with the same
 )
 
 // A Target is a connection, as far as it matters to how it is forgotten.

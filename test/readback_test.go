@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -243,8 +244,12 @@ func (l *lab) planKill(killed, kept int) {
 	if err != nil || json.Unmarshal([]byte(out), &k) != nil || k.Killed != killed || k.Kept != kept || len(k.Plan) != killed+kept {
 		l.T.Errorf("planned %s, %v; want %d killed, %d kept", out, err, killed, kept)
 	}
+	by := quirk.ByOpenFlow
+	if os.Getenv("WEIR_DATAPATH") == conntrack.Kernel {
+		by = quirk.ByNetlink
+	}
 	for _, f := range k.Plan {
-		if (f.By == string(quirk.ByOpenFlow)) == (f.Why != "") {
+		if (f.By == string(by)) == (f.Why != "") {
 			l.T.Errorf("by %q, and left because %q: %+v", f.By, f.Why, f.Connection)
 		}
 	}

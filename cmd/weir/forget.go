@@ -43,7 +43,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 		return k, err
 	}
 	bridges := d.bridgesByDatapath(t)
-	by, fates := d.fates(bridges, all)
+	by, fates := d.fates(bridges, all, d.reader != nil && d.reader.usable(ctx))
 	for _, fate := range fates {
 		if fate.Why == "" {
 			k.Killed++
@@ -93,15 +93,16 @@ func (d *desk) bridgesByDatapath(t *intent.Tenant) (bridges []string) {
 }
 
 // fates says what becomes of connections, and gives those that can be forgotten to each bridge,
-// by means. In which datapath one is nobody says: it is forgotten in each, or in none.
-func (d *desk) fates(bridges []string, all []doomed) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
+// by means. In which datapath one is nobody says: it is forgotten in each, or in none. netlink says
+// whether the kernel's table is open to us.
+func (d *desk) fates(bridges []string, all []doomed, netlink bool) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
 	by = map[string]map[quirk.Means][]ofproto.CTFlush{}
 	fates = []api.Fate{}
 	for _, c := range all {
 		fate, means := api.Fate{Connection: c.shown}, make([]quirk.Means, len(bridges))
 		for i, bridge := range bridges {
 			var err error
-			if means[i], err = d.means(bridge, c.entries); err != nil {
+			if means[i], err = d.means(bridge, c.entries, netlink); err != nil {
 				fate.Why = err.Error()
 			}
 			fate.By = string(means[i])
@@ -123,10 +124,13 @@ func (d *desk) fates(bridges []string, all []doomed) (by map[string]map[quirk.Me
 
 // means says how a bridge forgets all entries of a connection. What is not known of its version is
 // taken to be the worst.
-func (d *desk) means(bridge string, entries []ofproto.CTFlush) (by quirk.Means, err error) {
+func (d *desk) means(bridge string, entries []ofproto.CTFlush, netlink bool) (by quirk.Means, err error) {
 	inUserspace := true
 	if s := d.snapshot.Load(); s != nil {
-		inUserspace = userspace(s.Bridges[bridge])
+		inUserspace = !onKernel(*s, bridge)
+	}
+	if netlink && !inUserspace {
+		return quirk.ByNetlink, nil
 	}
 	quirks := quirk.InForce(quirk.Version{}, inUserspace)
 	if all := d.quirks.Load(); all != nil && len((*all)[bridge]) > 0 { // each version has some
@@ -143,6 +147,11 @@ func (d *desk) means(bridge string, entries []ofproto.CTFlush) (by quirk.Means, 
 
 // forget removes entries through a bridge of their datapath, and past it.
 func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]ofproto.CTFlush) error {
+	if some := by[quirk.ByNetlink]; len(some) > 0 {
+		if err := d.reader.forget(ctx, keysOf(some)); err != nil {
+			return err
+		}
+	}
 	if some := by[quirk.ByControl]; len(some) > 0 {
 		kind := conntrack.Kind(d.snapshot.Load().Bridges[bridge].DatapathType)
 		if err := conntrack.NewDatapath(d.flags.rundir, kind).Forget(ctx, keysOf(some)...); err != nil {

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"weir/conntrack"
+	"weir/controller"
+	"weir/ofproto"
+	"weir/ovsdb"
 )
 
 // A reader reads connections where the datapaths of the bridges keep them: those of the kernel's
@@ -93,4 +96,77 @@ func (r *reader) fromKernel(ctx context.Context, f conntrack.Filter, yield func(
 		}
 	}
 	return false, nil
+}
+
+// forget removes entries from the kernel's table, each of them and no other; that one is not there is no
+// error. It takes what Open vSwitch does not: any protocol, ports of zero, versions before 3.1.
+func (r *reader) forget(ctx context.Context, keys []conntrack.Key) error {
+	source, err := conntrack.NetlinkOf(r.rundir)
+	if err != nil {
+		return err
+	}
+	entries := make([]conntrack.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = conntrack.Entry{Protocol: k.Protocol, Zone: k.Zone, Orig: k.Orig}
+	}
+	_, err = source.Delete(ctx, entries...)
+	return err
+}
+
+// flushZone removes all connections of a zone from the kernel's table.
+func (r *reader) flushZone(ctx context.Context, zone uint16) error {
+	source, err := conntrack.NetlinkOf(r.rundir)
+	if err != nil {
+		return err
+	}
+	_, err = source.FlushZone(ctx, zone)
+	return err
+}
+
+// usable reports whether the kernel's table is open to us.
+func (r *reader) usable(ctx context.Context) bool {
+	source, err := conntrack.NetlinkOf(r.rundir)
+	if err != nil {
+		return false
+	}
+	_, _, err = source.Fill(ctx)
+	return err == nil
+}
+
+// A kernelSession is a session with a bridge on the kernel's datapath. What the connection tracker
+// is to forget is removed from the kernel's table, without ovs-vswitchd; where that cannot be,
+// through the bridge.
+type kernelSession struct {
+	controller.Conn
+	reader *reader
+}
+
+// FlushConnections implements controller.Conn.
+func (s kernelSession) FlushConnections(ctx context.Context, flushes []ofproto.CTFlush) error {
+	if s.reader.forget(ctx, keysOf(flushes)) == nil {
+		return nil
+	}
+	return s.Conn.FlushConnections(ctx, flushes)
+}
+
+// FlushZone implements controller.Conn.
+func (s kernelSession) FlushZone(ctx context.Context, zone uint16) error {
+	if s.reader.flushZone(ctx, zone) == nil {
+		return nil
+	}
+	return s.Conn.FlushZone(ctx, zone)
+}
+
+// forgetting returns the session of a bridge, by the way in which its connections are forgotten.
+func (d *desk) forgetting(bridge string, conn controller.Conn) controller.Conn {
+	if s := d.snapshot.Load(); d.reader != nil && s != nil && onKernel(*s, bridge) {
+		return kernelSession{conn, d.reader}
+	}
+	return conn
+}
+
+// onKernel reports whether a bridge is there, and on the kernel's datapath.
+func onKernel(s ovsdb.Snapshot, bridge string) bool {
+	b, there := s.Bridges[bridge]
+	return there && !userspace(b)
 }

@@ -112,7 +112,7 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	}
 	k.probe(ctx, s.bridge, version)
 	k.ward.ready(ctx) // packets will come when the flows do
-	err := k.ctl.Serve(ctx, s.bridge, conn)
+	err := k.ctl.Serve(ctx, s.bridge, k.desk.forgetting(s.bridge, conn))
 	_ = conn.Close() // what matters is in err, and in conn.Err
 	if cut := conn.Err(); cut != nil {
 		err = cut
