@@ -18,6 +18,10 @@ func TestLimitsAreRead(t *testing.T) {
 		"two zones":                         {"default limit=0\nzone=5,limit=3,count=1\nzone=6,limit=4294967295,count=0\n", []Limit{{5, 3, 1}, {6, 4294967295, 0}}, ""},
 		"with what a later version may say": {"default limit=0\nzone=5,limit=3,count=1,new=x\n", []Limit{{5, 3, 1}}, ""},
 		"a zone that is none":               {"default limit=0\nzone=70000,limit=3,count=1\n", nil, `line 2: zone is no number in "zone=70000,limit=3,count=1"`},
+		"a zone that comes twice":           {"zone=5,limit=3,count=1\nzone=5,limit=4,count=1\n", nil, "line 2: zone 5 comes twice"},
+		"a limit that comes twice":          {"zone=5,limit=3,limit=4\n", nil, "line 1: limit comes twice"},
+		"a zone without a limit":            {"zone=5,count=4\n", nil, "line 1: zone or limit is missing"},
+		"a limit without a zone":            {"default limit=0\nlimit=3\n", nil, "line 2: zone or limit is missing"},
 		"a limit that is none":              {"zone=5,limit=,count=1\n", nil, "line 1: limit is no number"},
 	} {
 		t.Run(name, func(t *testing.T) {

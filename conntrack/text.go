@@ -61,6 +61,8 @@ func (e *Entry) moment(b *strings.Builder, name string, at int64) {
 
 func (e *Entry) protoinfo(b *strings.Builder) {
 	switch {
+	case e.Protocol == TCP && e.State != 0 && e.StateOrig|e.StateReply == 0: // as without -m
+		fmt.Fprintf(b, ",protoinfo=(state=%v)", e.State)
 	case e.Protocol == TCP && e.State != 0:
 		fmt.Fprintf(b, ",protoinfo=(state_orig=%v,state_reply=%v", e.StateOrig, e.StateReply)
 		if e.ScaleOrig|e.ScaleReply != 0 {

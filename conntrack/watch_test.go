@@ -55,6 +55,7 @@ func TestLooksTellWhatIsOtherThanBefore(t *testing.T) {
 		"one that is passed over once":                          {[][]any{{e(1, Established)}, {}, {e(1, Established)}}, []string{"present 1"}},
 		"another one with the same addresses":                   {[][]any{{id(1)}, {id(2)}}, []string{"present 1", "ended 1", "new 1"}},
 		"a reading that breaks ends nothing":                    {[][]any{{e(1, Established)}, {broken}, {broken}, {broken}, {e(1, Established)}}, []string{"present 1", "error", "error", "error"}},
+		"nor do the looks after it, too soon":                   {[][]any{{e(1, Established)}, {broken}, {broken}, {}, {e(1, Established)}}, []string{"present 1", "error", "error"}},
 		"a damaged line costs no more than it":                  {[][]any{{&Damage{Line: 1}, e(1, SynSent)}, {e(1, SynSent)}}, []string{"error", "present 1"}},
 		"the first reading may break":                           {[][]any{{broken}, {e(1, SynSent)}}, []string{"error", "present 1"}},
 		"others are told of after one that is damaged for good": {[][]any{{e(1, Established)}, {&Damage{Line: 1}}, {&Damage{Line: 1}}, {}}, []string{"present 1", "error", "error", "ended 1"}},
