@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,35 +26,46 @@ func messages(t testing.TB, path string) (all [][]byte) {
 	return all
 }
 
+// recorded are the files of what kernels were heard to say.
+func recorded(t testing.TB) []string {
+	t.Helper()
+	all, err := filepath.Glob("testdata/linux-*.messages")
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	return all
+}
+
 // TestWhatKernelsHaveSaid reads what kernels were heard to say, and compares it with what was read then.
 func TestWhatKernelsHaveSaid(t *testing.T) {
-	const path = "testdata/kernel.messages"
-	var d decoder
-	var got strings.Builder
-	for _, body := range messages(t, path) {
-		var e Entry
-		if err := d.entry(body, &e); err != nil {
+	for _, path := range recorded(t) {
+		var d decoder
+		var got strings.Builder
+		for _, body := range messages(t, path) {
+			var e Entry
+			if err := d.entry(body, &e); err != nil {
+				t.Fatal(path, err)
+			}
+			fmt.Fprintf(&got, "%+v\n", e)
+		}
+		if *update {
+			if err := os.WriteFile(path+".txt", []byte(got.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path + ".txt")
+		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&got, "%+v\n", e)
-	}
-	if *update {
-		if err := os.WriteFile(path+".txt", []byte(got.String()), 0o644); err != nil {
-			t.Fatal(err)
+		if diff := cmp.Diff(string(want), got.String()); diff != "" {
+			t.Error(path, diff)
 		}
-	}
-	want, err := os.ReadFile(path + ".txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Error(diff)
 	}
 }
 
 // TestDamageIsSaid cuts a message at each byte, and gives it what cannot be.
 func TestDamageIsSaid(t *testing.T) {
-	body := messages(t, "testdata/kernel.messages")[0]
+	body := messages(t, recorded(t)[0])[0]
 	var d decoder
 	var whole Entry
 	if err := d.entry(body, &whole); err != nil {
@@ -99,8 +111,10 @@ func message1(typ uint16, value ...byte) []byte {
 }
 
 func FuzzKernelMessage(f *testing.F) {
-	for _, body := range messages(f, "testdata/kernel.messages") {
-		f.Add(body)
+	for _, path := range recorded(f) {
+		for _, body := range messages(f, path) {
+			f.Add(body)
+		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var d decoder

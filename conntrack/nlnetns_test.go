@@ -17,9 +17,10 @@ import (
 
 // A space is a network namespace of a test, with a connection tracker of its own.
 type space struct {
-	t    testing.TB
-	fd   int
-	path string
+	t      testing.TB
+	fd     int
+	path   string
+	helper string // that connections to port 21 get; empty: none
 }
 
 // newSpace makes a namespace that ends with the test. Without the right to make one the test is

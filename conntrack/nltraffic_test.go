@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,6 @@ var update = flag.Bool("record", false, "write the kernel's messages of the traf
 // rules puts what goes over loopback into zones, and gives it marks and labels.
 const rules = `
 table inet t {
-	ct helper ftp { type "ftp" protocol tcp; }
 	chain zones {
 		type filter hook output priority -300;
 		meta l4proto tcp tcp dport { 7001, 21 } ct zone set 5
@@ -39,6 +39,16 @@ table inet t {
 		type filter hook output priority 0;
 		ct state new ct zone 5 ct mark set 0x80000005 ct label set 3 ct label set 127
 		ct state new ct zone 6 ct label set 64
+	}
+}
+`
+
+// helped gives connections to port 21 a helper, where nftables can (NFT_OBJREF).
+const helped = `
+table inet h {
+	ct helper ftp { type "ftp" protocol tcp; }
+	chain helpers {
+		type filter hook output priority 1;
 		ct state new tcp dport 21 ct helper set "ftp"
 	}
 }
@@ -52,6 +62,33 @@ func loopback(t testing.TB) *space {
 	s.set("netfilter/nf_conntrack_timestamp", "1")
 	s.run(rules, "nft", "-f", "-")
 	return s
+}
+
+// helped sets the rules for helpers. That a kernel has no such rules is all that may be wrong with them.
+func (s *space) helped() {
+	s.t.Helper()
+	path := filepath.Join(s.t.TempDir(), "rules")
+	if err := os.WriteFile(path, []byte(helped), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	out := s.run("", "sh", "-c", "nft -f "+path+" 2>&1 || :")
+	switch {
+	case out == "":
+		s.helper = "ftp"
+	case strings.Contains(out, "Could not process rule: No such file or directory"):
+		s.t.Log("this kernel's nftables has no helpers: expectations are left out")
+	default:
+		s.t.Fatal(out)
+	}
+}
+
+// thisKernel is the version of the kernel: "linux-6.1".
+func thisKernel(t testing.TB) string {
+	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "linux-" + strings.Join(strings.SplitN(string(b), ".", 3)[:2], ".")
 }
 
 // tcp opens a connection over loopback, has said and answered something, and keeps it open.
@@ -132,6 +169,7 @@ func (s *space) sctp(from, to uint16, tag uint32) {
 // TestTheKernelSaysWhatTheTrafficWas sends what rules put into zones, and reads what the tracker says of it.
 func TestTheKernelSaysWhatTheTrafficWas(t *testing.T) {
 	s := loopback(t)
+	s.helped()
 	began := time.Now()
 	s.tcp("127.0.0.1:7001", "hello")
 	s.udp("[::1]:7002")
@@ -166,6 +204,9 @@ func TestTheKernelSaysWhatTheTrafficWas(t *testing.T) {
 			e.Orig.SrcPort, e.Reply.DstPort = 0, 0
 		}
 		e.Orig.ICMPID, e.Reply.ICMPID = 0, 0
+		if e.Protocol == SCTP { // a kernel that speaks it answers with an ABORT
+			e.Status &^= StatusSeenReply
+		}
 		got[name] = e
 	}
 	open := func(port uint16, helper string) Entry {
@@ -175,7 +216,7 @@ func TestTheKernelSaysWhatTheTrafficWas(t *testing.T) {
 			ScaleOrig: got["tcp 7001"].ScaleOrig, ScaleReply: got["tcp 7001"].ScaleReply, FlagsOrig: got["tcp 7001"].FlagsOrig, FlagsReply: got["tcp 7001"].FlagsReply, Helper: helper,
 		}
 	}
-	ftp := open(21, "ftp")
+	ftp := open(21, s.helper)
 	ftp.Status |= StatusHelper & got["tcp 21"].Status
 	ftp.FlagsOrig, ftp.FlagsReply, ftp.Status = got["tcp 21"].FlagsOrig, got["tcp 21"].FlagsReply, got["tcp 21"].Status
 	want := map[string]Entry{
@@ -195,9 +236,11 @@ func TestTheKernelSaysWhatTheTrafficWas(t *testing.T) {
 	if d := cmp.Diff(text(want), text(got)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	s.expects(v4, mine)
+	if s.helper != "" {
+		s.expects(v4, mine)
+	}
 	if *update {
-		s.record("testdata/kernel.messages")
+		s.record("testdata/" + thisKernel(t) + ".messages")
 	}
 }
 
