@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -107,19 +108,13 @@ func TestWeightsFollowConnections(t *testing.T) {
 		})
 	}
 	for open := 0; open < 40; {
-		c, err := h1.Dial(t.Context(), "tcp", "10.1.1.64:8090")
-		if err != nil {
-			t.Fatal(err)
-		}
-		who := make([]byte, 2)
-		if _, err := io.ReadFull(c, who); err != nil {
-			t.Fatal(err)
-		}
-		if string(who) != "h2" {
+		c, who := dialed(t, h1)
+		if who != "h2" {
 			c.Close()
 			continue
 		}
 		defer c.Close()
+		open++
 	}
 	weightOf(t, n, "10.2.1.12", func(w int) bool { return w < 65 })
 	if got := states(n, "t/loadbalancer/web"); !strings.HasSuffix(got[1], " 100") {
@@ -165,7 +160,7 @@ func TestWeightsFollowWhatIsBegun(t *testing.T) {
 		b := states(n, "t/loadbalancer/web")
 		for _, w := range b {
 			var weight int
-			if _, err := fmt.Sscanf(w, backend+" not asked %d", &weight); err == nil && weight < 70 { // with two, 83 is the least
+			if _, err := fmt.Sscanf(w, backend+" not asked %d", &weight); err == nil && weight < 80 { // with two, 83 is the least; with less, the client may go to the other one
 				return nil
 			}
 		}
@@ -175,8 +170,7 @@ func TestWeightsFollowWhatIsBegun(t *testing.T) {
 	if now := openOf(t, n, backend); now != 2 {
 		t.Errorf("%v connections have been counted meanwhile", now)
 	}
-	counted(3)
-	t.Logf("a backend had less weight %v after a count, and connections were counted again after %v", lighter, time.Since(began))
+	t.Logf("a backend had less weight %v after a count, and connections have not been counted since", lighter)
 }
 
 // openOf returns how many connections a backend had when they were counted last; -1: they have not been.
@@ -212,21 +206,32 @@ func crowd(t *testing.T, from *sandbox.Host, to string, ports int) {
 func keep(t *testing.T, from *sandbox.Host, wanted int) (backend string) {
 	t.Helper()
 	for range wanted {
-		c, err := from.Dial(t.Context(), "tcp", "10.1.1.64:8090")
-		if err != nil {
-			t.Fatal(err)
-		}
+		c, who := dialed(t, from)
 		t.Cleanup(func() { c.Close() })
-		who := make([]byte, len("10.2.1.12"))
-		if _, err := io.ReadFull(c, who); err != nil {
-			t.Fatal(err)
-		}
 		if backend == "" {
-			backend = string(who)
+			backend = who
 		}
-		if string(who) != backend {
+		if who != backend {
 			t.Errorf("one gets to %s, and others to %s", who, backend)
 		}
 	}
 	return backend
+}
+
+// dialed opens a connection to the load balancer, and returns what the backend says first.
+func dialed(t *testing.T, from *sandbox.Host) (c net.Conn, who string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), ovstest.Patience)
+	defer cancel()
+	c, err := from.Dial(ctx, "tcp", "10.1.1.64:8090")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(ovstest.Patience))
+	b := make([]byte, 64)
+	k, err := c.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, string(b[:k])
 }
