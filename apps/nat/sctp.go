@@ -52,6 +52,7 @@ func onlyPorts(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalS
 	}
 	if first {
 		b.Flow(t.ID(), pipeline.ExtIn, whole+3, ofproto.MatchOn(append(append(a.is(), pipeline.IsLaterFragment), here...)...), t.EnterTenant()...)
-		b.Flow(t.ID(), pipeline.ExtIn, whole+1, ofproto.MatchOn(append(a.is(), here...)...), pipeline.ToDrop(pipeline.NotExpected)...)
+		drop := append([]ofproto.Action{ofproto.Set(pipeline.Zone, uint64(t.Zone))}, pipeline.ToDrop(pipeline.NotExpected)...) // whose it is, so that it takes nothing back from others
+		b.Flow(t.ID(), pipeline.ExtIn, whole+1, ofproto.MatchOn(append(a.is(), here...)...), drop...)
 	}
 }
