@@ -2,6 +2,7 @@ package apps
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"weir/apps/pipeline"
@@ -59,4 +60,27 @@ func sixEndpoints(t *testing.T) *intent.Model {
 		t.Fatal(err)
 	}
 	return m
+}
+
+// TestWhoSendsPacketsBackIsThere takes away the SNAT by which packets were sent back most often. Another one does so as
+// often, and is named in its place.
+func TestWhoSendsPacketsBackIsThere(t *testing.T) {
+	ports := func(name string) string {
+		return crossingObject("blue", "SNAT", name, "addresses: [203.0.113.40-203.0.113.42], ports: 1024-65535")
+	}
+	p := passageOf(t, crossingTenant("blue", "", 1), ports("a"), ports("b"))
+	var cache pipeline.Cache
+	for _, gone := range []bool{false, true} {
+		in, by := p.in, intent.ID("blue/snat/a")
+		if gone {
+			in, by = passageOf(t, crossingTenant("blue", "", 1), ports("b")).in, "blue/snat/b"
+		}
+		program, err := Recompile(&cache, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Contains(program.Rounds.By, by) {
+			t.Errorf("by %v, want %s among them", program.Rounds.By, by)
+		}
+	}
 }

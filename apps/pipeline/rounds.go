@@ -24,7 +24,7 @@ type Rounds struct {
 // worst is the worst case of a program, and what was looked at for it.
 type worst struct {
 	shapes []*depth.Shapes
-	rounds Rounds
+	steps  []depth.Step
 }
 
 // rounds returns the worst case of some units. Most of them are alike, as far as that goes; and
@@ -38,16 +38,17 @@ func (w *worst) of(units []*Unit, n Numbers) Rounds {
 		}
 	}
 	if !slices.EqualFunc(shapes, w.shapes, (*depth.Shapes).Same) {
-		*w = worst{shapes, roundsOf(shapes, first, n)}
+		*w = worst{shapes, depth.Most(MaxRounds+1, shapes...)}
 	}
-	return w.rounds
+	return roundsOf(w.steps, first, n)
 }
 
-func roundsOf(shapes []*depth.Shapes, units []*Unit, n Numbers) (r Rounds) {
-	steps := depth.Most(MaxRounds+1, shapes...)
+// roundsOf names whose the steps of a way are, in units that have their shapes.
+func roundsOf(steps []depth.Step, units []*Unit, n Numbers) (r Rounds) {
 	r.N = len(steps)
 	for _, s := range steps {
-		if id := origin(n, units[s.Shapes].Flows[s.Flow]); !slices.Contains(r.By, id) {
+		u := units[s.Shapes]
+		if id := origin(n, u.Flows[u.shapes.Flow(s.Shape)]); !slices.Contains(r.By, id) {
 			r.By = append(r.By, id)
 		}
 	}

@@ -6,9 +6,12 @@ import (
 	"weir/ofproto"
 )
 
-// A Step is a flow by which a packet is sent back: that of some shapes, by its place among the
-// flows that they were read from.
-type Step struct{ Shapes, Flow int }
+// A Step is by what a packet is sent back: of which shapes it is, and which of them. It is the same in shapes that
+// are the Same.
+type Step struct{ Shapes, Shape int }
+
+// Flow returns the first flow of a shape, by its place among those that s was read from.
+func (s *Shapes) Flow(shape int) int { return s.all[shape].flow }
 
 // Most returns the steps of the way on which a packet that comes into table 0, with empty
 // registers, is sent back most often; or of one on which it is sent back limit times, if there is
@@ -16,8 +19,8 @@ type Step struct{ Shapes, Flow int }
 func Most(limit int, all ...*Shapes) []Step {
 	w := walker{}
 	for i, s := range all {
-		for _, f := range s.all {
-			w.tables[f.table] = append(w.tables[f.table], placed{f, i})
+		for k, f := range s.all {
+			w.tables[f.table] = append(w.tables[f.table], placed{f, Step{i, k}})
 		}
 	}
 	now := []*state{{place: place{known: flags}}}
@@ -35,10 +38,10 @@ func Most(limit int, all ...*Shapes) []Step {
 	return last.steps()
 }
 
-// placed is a shape, and the shapes that it is of.
+// placed is a shape, and where it is.
 type placed struct {
 	shape
-	of int
+	at Step
 }
 
 // A place is where a packet is, and what is known of its flags.
@@ -97,7 +100,7 @@ func (w *walker) pass(begin []*state) (back []*state) {
 					todo = append(todo, at{there, here.since})
 				case !sent[there]:
 					sent[there] = true
-					back = append(back, &state{there, Step{f.of, f.flow}, here.since})
+					back = append(back, &state{there, f.at, here.since})
 				}
 			}
 		}
