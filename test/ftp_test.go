@@ -268,6 +268,7 @@ func (c ftpClient) active(h *sandbox.Host, way string) (string, error) {
 			return "", err
 		}
 	}
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(ovstest.Patience))
 	data, err := l.Accept()
 	if err != nil {
 		return "", err

@@ -23,6 +23,9 @@ import (
 func bothEnds(b *Builder, id intent.ID) {
 	b.Flow(id, SourceNAT, 0, nil, ofproto.GotoTable(Out)) // what the endpoint opens of what such a connection has announced
 	b.Flow(id, EstNat, 60, ofproto.MatchOn(KnownDouble, ofproto.CT(ofproto.Trk, ofproto.Rpl)), ofproto.GotoTable(SourceNAT))
+	// What the endpoint itself has opened, for the connection announced it (active FTP), has its source translated
+	// by now, and says that it was opened to whatever that was: whom it is for must not see a gateway.
+	b.Flow(id, EstNat, 61, ofproto.MatchOn(KnownDouble, ofproto.CT(ofproto.Trk|ofproto.SNAT, ofproto.Rpl|ofproto.DNAT)), ofproto.GotoTable(Out))
 	b.Flow(id, CommitCheck, 10, ofproto.MatchOn(Double.isWithout(Limited)), ToDrop(NotBothEnds)...)
 	b.Flow(id, CommitCheck, 110, ofproto.MatchOn(ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkDouble), uint64(MarkCommitted|MarkDouble))), ofproto.GotoTable(SourceNAT))
 	for _, ip := range ipVersions {
