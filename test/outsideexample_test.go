@@ -1,10 +1,17 @@
 package test
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/examples"
+	"weir/internal/sandbox"
 	"weir/test/ovstest"
 )
 
@@ -54,4 +61,60 @@ func TestTheExampleOfNAT(t *testing.T) {
 			t.Errorf("%s is answered %q, want %q; of %v", connection, as[connection], answers, as)
 		}
 	}
+}
+
+// TestTheExampleOfLoadBalancers serves examples/balancer.yaml: by each of its load balancers somebody is served, by whom it says.
+func TestTheExampleOfLoadBalancers(t *testing.T) {
+	model, err := examples.Files.ReadFile("balancer.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := ovstest.New(t)
+	hosts := map[string]*sandbox.Host{}
+	for name, number := range map[string]int{"web-1": 11, "web-2": 12, "dns-1": 21, "dns-2": 22} {
+		hosts[name] = n.Host(name, fmt.Sprintf("02:00:00:00:00:%d", number), []string{fmt.Sprintf("10.1.0.%d/24", number), fmt.Sprintf("fd00:1::%d/64", number)}, "10.1.0.1", "fd00:1::1")
+	}
+	for name, number := range map[string]int{"cache-1": 31, "cache-2": 32} {
+		hosts[name] = n.Host(name, fmt.Sprintf("02:00:00:00:00:%d", number), []string{fmt.Sprintf("10.9.0.%d/24", number)})
+		serve(t, hosts[name], fmt.Sprintf("10.9.0.%d:6379", number), name)
+	}
+	out := n.Host("eth1", mac(9), []string{"203.0.113.1/24", "2001:db8::1/64"})
+	for i, name := range []string{"web-1", "web-2"} {
+		accept(t, hosts[name], fmt.Sprintf("10.1.0.1%d:8080", 1+i), func(c net.Conn) {
+			c.Read(make([]byte, 1000))
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		})
+		serve(t, hosts[name], fmt.Sprintf("10.1.0.1%d:8443", 1+i), name)
+		serve(t, hosts[name], fmt.Sprintf("[fd00:1::1%d]:8443", 1+i), name)
+	}
+	for i, name := range []string{"dns-1", "dns-2"} {
+		answerUDP(t, hosts[name], fmt.Sprintf("10.1.0.2%d:53", 1+i), name)
+	}
+	n.Run(strings.Replace(string(model), "br-int", "br0", 1))
+	for balancer, want := range map[string][]string{"shop": {"10.1.0.11 up 100", "10.1.0.12 up 50"}, "names": {"10.1.0.21 up 100", "10.1.0.22 up 100"}} {
+		ovstest.Eventually(t, "backends of "+balancer, func() error {
+			if got := states(n, "shop/loadbalancer/"+balancer); !slices.Equal(got, want) {
+				return fmt.Errorf("%v, want %v", got, want)
+			}
+			return nil
+		})
+	}
+	ovstest.Eventually(t, "an answer in both versions of IP", func() error { // the router finds who is outside
+		_, err := fetch(out, "203.0.113.40:443", time.Second)
+		_, err6 := fetch(out, "[2001:db8::40]:443", time.Second)
+		return errors.Join(err, err6)
+	})
+	if by := served(t, out, "203.0.113.40:443", 60); len(by) != 2 || by["web-1"] <= by["web-2"] {
+		t.Errorf("the shop is served by %v", by)
+	}
+	if by := served(t, out, "[2001:db8::40]:443", 5); len(by) != 1 {
+		t.Errorf("the shop is served over IPv6 by %v", by)
+	}
+	if who := askUDP(t, hosts["web-1"], "10.1.0.53:53"); who != "dns-1" && who != "dns-2" {
+		t.Errorf("names are told by %q", who)
+	}
+	if by := served(t, hosts["cache-1"], "10.9.0.100:6379", 20); len(by) != 2 {
+		t.Errorf("a cache is served by %v", by)
+	}
+	timesOut(t, hosts["web-1"], "10.9.0.100:6379")
 }
