@@ -17,6 +17,9 @@ func (d *dice) balancer(n int, where outsideOf) {
 	port := d.one("own port", "", "", "", ", port: 444")
 	for i := range rapid.IntRange(0, 3).Draw(d.T, "backends") {
 		who := "endpoint: " + d.endpoints[(i+n)%len(d.endpoints)]
+		if i < 2 && where != (outsideOf{}) {
+			who = d.one("whom", who, who, "address: 203.0.113.5", "address: 198.51.100.7", "address: 192.0.2.9", "address: \"2001:db8::5\"", "address: 203.0.113.36", "address: 203.0.113.100")
+		}
 		if i == 2 {
 			who = "labels: {tier: [" + d.one("whom", "app", "db", "app, db") + "]}"
 		}

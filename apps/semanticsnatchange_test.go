@@ -96,6 +96,10 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 		k.by = w.model.Bridges()[0].External(k.by.Network)
 	}
 	tenants := slices.DeleteFunc([]*intent.Tenant{w.tenantOf(k.From), w.tenantOf(k.want.way.To)}, func(t *intent.Tenant) bool { return t == nil })
+	if of, _, is := pipeline.ServiceOf(k.want.first.As); is && len(tenants) == 0 { // both ends are outside
+		name, _, _ := strings.Cut(string(of), "/")
+		tenants = append(tenants, w.model.Tenant(name))
+	}
 	if slices.ContainsFunc(tenants, func(t *intent.Tenant) bool { return t.Mode != was.model.Tenant(t.Name).Mode }) {
 		return true // which the other tests change
 	}
@@ -116,6 +120,9 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 	if lives {
 		k.lives(t, "after the change of "+was.text, -1)
 		return true
+	}
+	if leaves := k.want.first.Leaves; leaves != "" && !strings.Contains(string(leaves), "/loadbalancer/") {
+		return false // its second half is the sweep's to end
 	}
 	if !slices.ContainsFunc(tenants, func(t *intent.Tenant) bool { return slices.Contains(again, t.ID()) }) {
 		t.Fatalf("%s\nchanged to\n%s\n%s is not to go on, and its tenant is not judged again", was.text, w.text, k.sent.text())
@@ -158,7 +165,9 @@ func (w *world) sweeps(t *rapid.T, was string, k talk, lives bool) {
 				conn.RuleOut, conn.RuleIn = pipeline.RulesOf(c.Label, c.Mark)
 				conn.Object = pipeline.ObjectOf(c.Label, c.Mark)
 				kept = kept || conn.Kept()
-				rulings = append(rulings, explain.NewJudge(w.program, w.in, tenant).Rule(conn))
+				if ruling := explain.NewJudge(w.program, w.in, tenant).Rule(conn); !conn.Second() || ruling != pipeline.Unclear { // it ends with its first half
+					rulings = append(rulings, ruling)
+				}
 			}
 		}
 	}
@@ -187,12 +196,12 @@ func (w *world) tenantOf(e *intent.Endpoint) *intent.Tenant {
 func (w *world) stillMakes(k talk) bool {
 	way, r := k.want.first, w.router()
 	if way.Then == nil {
-		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both})
+		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both, Leaves: way.Leaves})
 	}
 	on, as := k.Packet, k.made[0].Reply // as it is known between the two
 	on.From, on.Src, on.SrcPort = nil, as.Dst, as.DstPort
 	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: k.Dst, DstPort: k.DstPort, Keep: way.Keep}) &&
-		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.Then.As, Keep: way.Then.Keep, Both: way.Then.Both})
+		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.Then.As, Keep: way.Then.Keep, Both: way.Then.Both, Leaves: way.Then.Leaves})
 }
 
 // drawChangeOfNAT draws a model and one that differs from it in an object or two.

@@ -3,6 +3,7 @@ package explain
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -24,7 +25,8 @@ type Judge struct {
 	networks []uint32                // whose each of these is
 	public   map[uint32]bool         // tags of those that may be reached from outside as they are
 
-	balancers map[uint32]bool // tags of load balancers, as whose addresses connections leave
+	published map[netip.Addr]bool // addresses of load balancers as which what goes to backends outside leaves
+	numbers   pipeline.Numbers
 }
 
 // NewJudge returns the judge of a tenant. in is what p was compiled from.
@@ -71,9 +73,11 @@ func asksAsWhom(f ofproto.Flow) bool {
 
 // look notes which addresses say whose they are, where not all do.
 func (j *Judge) look(t *intent.Tenant, numbers pipeline.Numbers) {
-	j.public, j.balancers = map[uint32]bool{}, map[uint32]bool{}
+	j.public, j.published, j.numbers = map[uint32]bool{}, map[netip.Addr]bool{}, numbers
 	for _, l := range t.LoadBalancers {
-		j.balancers[numbers.Tag(l.ID())] = true
+		if !l.Inside() && l.SNAT != intent.SNATNever && slices.ContainsFunc(l.Backends, intent.Backend.Outside) {
+			j.published[l.Address] = true
+		}
 	}
 	for _, n := range t.Networks {
 		j.public[numbers.Tag(n.ID())] = true
@@ -101,8 +105,11 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	// The tracker has translated the packet by the time that it is judged.
 	now := sent{Connection: c, CTTuple: c.Orig}
 	now.Dst, now.DstPort, now.Src = c.Reply.Src, c.Reply.SrcPort, c.Reply.Dst
-	if now.from, now.to = j.ends(c); c.Second() && j.balancers[c.Object] { // it ends with its first half
+	if now.from, now.to = j.ends(c); c.Second() && j.published[c.Reply.Dst] && j.byBalancer(c) { // it ends with its first half
 		return pipeline.Unclear
+	}
+	if c.Outward() && now.from && !j.published[c.Orig.Dst] { // nobody says any more as whom it leaves
+		return pipeline.Unmapped
 	}
 	who := c.Orig.Src
 	if c.Protocol == protoSCTP && c.Orig.SrcPort == 0 && c.Orig.DstPort == 0 { // the datapath knows no more
@@ -121,6 +128,13 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 		return pipeline.Answers
 	}
 	return pipeline.Denied
+}
+
+// byBalancer reports whether a connection has left as the address of a load balancer, which may be gone while
+// others have the address.
+func (j *Judge) byBalancer(c pipeline.Connection) bool {
+	id, _ := j.numbers.Origin(c.Object)
+	return strings.Contains(string(id), "/loadbalancer/")
 }
 
 // A sent packet is one of a connection as policy sees it.

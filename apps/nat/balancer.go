@@ -20,8 +20,11 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		m := lostFrom(t, x, from.Addr(), ofproto.Is(ofproto.TCPSrc, uint64(from.Port())))
 		b.Flow(l.ID(), pipeline.SNATSel, pipeline.LostFrom, m, pipeline.ToDrop(pipeline.Lost)...)
 	}
-	if l.LeavesAs {
-		b.LeaveAs(t, x, l.ID(), l.Address)
+	if l.LeavesAs != "" {
+		b.LeaveFrom(t, x, l)
+	}
+	if l.LeavesAs == l.ID() {
+		b.LeaveAs(t, l.ID(), l.Address)
 	}
 	if !l.Answers {
 		return

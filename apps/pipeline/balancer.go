@@ -19,13 +19,6 @@ const Balancing = 101
 // of no connection that is known. No connection depends on that, either.
 const LostFrom = 55000
 
-// LeavesAs is the priority in SNATSel of what is new, and leaves as the address of a load balancer, and of
-// what may not as it has that already: no connection depends on it.
-const (
-	LeavesAs    = 58500
-	leavesAsOwn = 58501
-)
-
 // ServiceID names a port of a load balancer: "TENANT/loadbalancer/NAME/tcp/80". What is
 // remembered of a connection is its tag.
 func ServiceID(l *intent.LoadBalancer, p intent.LBPort) intent.ID {
@@ -79,7 +72,7 @@ type BalancerSite struct {
 	SCTPTaken bool             // something else gets what comes by SCTP for its address
 	Shallow   bool             // its packets must not be sent back
 	Lost      []netip.AddrPort // outside: of its backends, from which nothing leaves that is of no connection
-	LeavesAs  bool             // outside: what goes to backends outside leaves as its address
+	LeavesAs  intent.ID        // outside, with backends outside: who has what goes to these leave as its address; empty: nobody
 	Asked     *Asked           // whom the tenant's backends answer; nil: nobody asks them, or another one brings that
 	Weights   []uint16         // of its backends, as they are in force; nil: as they are declared
 
@@ -197,7 +190,7 @@ type claims struct {
 	lost      map[exit]bool
 	doubled   map[netip.Addr]bool // of endpoints that see their gateway
 	gateways  map[netip.Addr]bool
-	leaves    map[netip.Addr]bool            // of load balancers, as which what goes to backends outside leaves
+	leaves    map[netip.Addr]intent.ID       // of load balancers, as which what goes to backends outside leaves
 	links     map[netip.Prefix]bool          // without a gateway, of which somebody brings what leads there
 	mirrored  map[mirrored]bool              // who reach themselves there
 	served    map[netip.Addr]map[uint16]bool // ports there
@@ -234,7 +227,7 @@ func (t *TenantSite) forwarded(bridge string) claims {
 	c := claims{
 		addresses: make(map[netip.Addr]bool, len(t.LoadBalancers)), theirs: map[netip.Addr]bool{}, sctp: map[netip.Addr]bool{}, itself: map[netip.Addr]bool{},
 		turned: map[bool]bool{}, lost: map[exit]bool{}, doubled: map[netip.Addr]bool{}, gateways: map[netip.Addr]bool{},
-		leaves: map[netip.Addr]bool{}, links: map[netip.Prefix]bool{}, mirrored: map[mirrored]bool{},
+		leaves: map[netip.Addr]intent.ID{}, links: map[netip.Prefix]bool{}, mirrored: map[mirrored]bool{},
 	}
 	if len(t.Outsides) == 0 {
 		return c
@@ -272,8 +265,11 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 		c.addresses[x.Address], x.Answers = true, true
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
 	}
-	if !x.Inside() && x.SNAT != intent.SNATNever && hasOutside(x.LoadBalancer) && !c.leaves[x.Address] {
-		c.leaves[x.Address], x.LeavesAs = true, true
+	if !x.Inside() && x.SNAT != intent.SNATNever && hasOutside(x.LoadBalancer) {
+		if c.leaves[x.Address] == "" {
+			c.leaves[x.Address] = x.ID()
+		}
+		x.LeavesAs = c.leaves[x.Address]
 	}
 	if slices.ContainsFunc(x.Ports, func(p intent.LBPort) bool { return p.Protocol == intent.SCTP }) {
 		x.SCTPTaken, c.sctp[x.Address] = c.sctp[x.Address] || t.leavesAs(x), true

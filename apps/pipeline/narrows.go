@@ -61,7 +61,7 @@ func translatesAll(now, then []ofproto.Flow) bool {
 // balancer sends what is new is of no matter to what is there.
 func translates(f ofproto.Flow) bool {
 	_, owned := TagOf(f.Cookie)
-	return owned && (f.Table == ExtIn || f.Table == LBVIP && f.Priority != Balancing || f.Table == SNATSel && f.Priority != LostFrom && f.Priority != LeavesAs && f.Priority != leavesAsOwn || f.Table == SNATAgain)
+	return owned && (f.Table == ExtIn || f.Table == LBVIP && f.Priority != Balancing || f.Table == SNATSel && f.Priority != LostFrom || f.Table == SNATAgain)
 }
 
 // chosen returns those of flows that are something.

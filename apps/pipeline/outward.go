@@ -56,6 +56,14 @@ func flagsAre(raised, lowered uint64) ofproto.Cond {
 	return ofproto.Masked(regFlags, raised, raised|lowered)
 }
 
+// Priorities in SNATSel of what leaves as the address of a load balancer: of what has that already, of what is new,
+// and of what crosses without.
+const (
+	leavesAsOwn    = 58501
+	leavesAs       = 58500
+	leavesAsNobody = 58499
+)
+
 const (
 	outwardNew = 1<<DNAT | 1<<Outward | 1<<ToOutside
 	crossing   = 1<<Outward | 1<<Double
@@ -85,15 +93,24 @@ func outward(b *Builder, id intent.ID) {
 var published = []ofproto.Action{ofproto.Move{Src: RegTarget.Whole(), Dst: RegRuleIn.Whole()}, ofproto.GotoTable(Commit)}
 
 // cross has the router lead what has come from outside back there, if it is of a load balancer's
-// connection. What has come from another tenant of the bridge goes to no third one, and what crosses has
+// connection: by the outside by which it came, where there are several. What has come from another tenant of the bridge goes to no third one, and what crosses has
 // nothing to do with addresses that tenants share (Twice): else nothing would bound how often a packet comes
 // back.
 func cross(b *Builder, id intent.ID) {
-	over := []ofproto.Action{FromOutside.Clear(), Outward.Set(), Double.Set(), Twice.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Route}}
-	b.Flow(id, Route, 148, ofproto.MatchOn(flagsAre(1<<FromOutside|1<<Outward, 0)), over...)
-	b.Flow(id, Route, 147, ofproto.MatchOn(FromOutside.isWithout(DNAT), knownOutward), over...)
-	b.Flow(id, Route, 146, ofproto.MatchOn(FromOutside.isWithout(DNAT), knownSecond), over...)
+	over := []ofproto.Action{FromOutside.Clear(), Outward.Set(), Double.Set(), Twice.Set()}
+	lead := func(id intent.ID, over []ofproto.Action, conds ...ofproto.Cond) {
+		b.Flow(id, Route, 148, ofproto.MatchOn(append(conds, flagsAre(1<<FromOutside|1<<Outward, 0))...), over...)
+		b.Flow(id, Route, 147, ofproto.MatchOn(append(conds, FromOutside.isWithout(DNAT), knownOutward)...), over...)
+		b.Flow(id, Route, 146, ofproto.MatchOn(append(conds, FromOutside.isWithout(DNAT), knownSecond)...), over...)
+	}
+	if len(b.Externals) == 1 {
+		lead(id, append(over, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Route}))
+	}
 	for _, x := range b.Externals {
+		if len(b.Externals) > 1 { // it has come by the one that its load balancer is on
+			lead(x.ID(), append(over[:len(over):len(over)], ofproto.Set(RegNextHop.Whole(), uint64(x.Tag)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: RouteFrom}),
+				ofproto.Is(RegIn, uint64(x.Tag)))
+		}
 		out := ofproto.Is(RegOut, uint64(x.Tag))
 		b.Flow(x.ID(), Out, 112, ofproto.MatchOn(out, both(Across, CameAcross)), ToDrop(NotExpected)...)
 		if x.Port != 0 {
@@ -106,6 +123,7 @@ func cross(b *Builder, id intent.ID) {
 // is: of what is new, of what is judged again, and of what is known.
 func secondHalf(b *Builder, id intent.ID) {
 	const again, toOut = 1 << JudgeAgain, 1 << ToOutside
+	b.Flow(id, SNATSel, leavesAsNobody, ofproto.MatchOn(flagsAre(crossing, 0)), ToDrop(NotTranslated)...)
 	b.Flow(id, Commit, 229, ofproto.MatchOn(flagsAre(1<<Outward|1<<SNAT, 1<<DNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
 	b.Flow(id, Commit, 219, ofproto.MatchOn(flagsAre(1<<Outward, 1<<DNAT|1<<SNAT)), ToDrop(NotTranslated)...)
 	b.Flow(id, SNATLate, 20, ofproto.MatchOn(Outward.Is()), ToDrop(NotTranslated)...)
@@ -169,9 +187,19 @@ func (b *Builder) ToBackendOutside(t *TenantSite, x Translation, set []ofproto.A
 	b.Flow(x.Of, Commit, 170, ofproto.MatchOn(conds...), actions...)
 }
 
-// LeaveAs has connections by the load balancers of t at an address outside leave from that to their
-// backends outside, by x. id is whoever brings it, one for each address.
-func (b *Builder) LeaveAs(t *TenantSite, x ExternalSite, id intent.ID, own netip.Addr) {
+// LeaveFrom has what is new, and for a backend outside of l, leave by x from the address that l has there.
+func (b *Builder) LeaveFrom(t *TenantSite, x ExternalSite, l *BalancerSite) {
+	to := IPSrc(l.Address)
+	for _, p := range l.Ports {
+		leaves := []ofproto.Cond{InZone(t.Zone), IPVersion(l.Address.Is4()), ofproto.Is(RegOut, uint64(x.Tag)), flagsAre(1<<Outward|1<<DNAT, 0), ofproto.Is(RegTarget, uint64(b.Numbers.Tag(ServiceID(l.LoadBalancer, p))))}
+		b.Flow(l.ID(), SNATSel, leavesAs, ofproto.MatchOn(leaves...), SNAT.Set(), ofproto.Set(RegSNAT.Whole(), uint64(b.Numbers.Tag(l.LeavesAs))), ofproto.GotoTable(Commit))
+		b.Flow(l.ID(), SNATSel, leavesAsOwn, ofproto.MatchOn(append(leaves, ofproto.IsAddr(to, l.Address))...), ToDrop(Spoofed)...)
+	}
+}
+
+// LeaveAs has known connections by the load balancers of t at an address outside leave from that to
+// their backends outside. id is whoever brings it, one for each address.
+func (b *Builder) LeaveAs(t *TenantSite, id intent.ID, own netip.Addr) {
 	tag := uint64(b.Numbers.Tag(id))
 	original := ofproto.CTNwDst
 	if own.Is6() {
@@ -179,9 +207,6 @@ func (b *Builder) LeaveAs(t *TenantSite, x ExternalSite, id intent.ID, own netip
 	}
 	here := []ofproto.Cond{InZone(t.Zone), IPVersion(own.Is4()), ofproto.CT(ofproto.Trk, ofproto.Inv), ofproto.IsAddr(original, own)}
 	as := []ofproto.Action{SNAT.Set(), ofproto.Set(RegSNAT.Whole(), tag)}
-	leaves := append(here, ofproto.Is(RegOut, uint64(x.Tag)))
-	b.Flow(id, SNATSel, LeavesAs, ofproto.MatchOn(append(leaves, flagsAre(1<<Outward|1<<DNAT, 0))...), append(as, ofproto.GotoTable(Commit))...)
-	b.Flow(id, SNATSel, leavesAsOwn, ofproto.MatchOn(append(leaves, flagsAre(1<<Outward|1<<DNAT, 0), ofproto.IsAddr(IPSrc(own), own))...), ToDrop(Spoofed)...)
 	on := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit}
 	b.Flow(id, EstNat, 108, ofproto.MatchOn(append(here, ToOutside.Is(), knownOutward)...), append(as, Outward.Set(), ofproto.CTClear{}, on)...)
 	for _, f := range restamps() {

@@ -75,6 +75,9 @@ func (r Router) balance(t *intent.Tenant, p Packet, w *Way) (nobody, told bool) 
 	if l.Inside() {
 		w.Link = linkOf(l)
 	}
+	if b.Network == nil { // outside, where it sees the address as which that is left
+		w.by, w.Both = l, false
+	}
 	return false, false
 }
 
@@ -86,6 +89,12 @@ func linkOf(l *intent.LoadBalancer) intent.Subnet {
 		}
 	}
 	return intent.Subnet{}
+}
+
+// asBalancer returns what a packet to a backend outside leaves as by an outside: its load balancer, if the
+// address of that is there, and the source is to be another one.
+func asBalancer(l *intent.LoadBalancer, p Packet, x *intent.External) (*intent.LoadBalancer, bool) {
+	return l, l != nil && l.SNAT != intent.SNATNever && l.Bridge == x.Bridge && l.External == x.Network && p.Src != l.Address
 }
 
 // serviceOf names a port of a load balancer.

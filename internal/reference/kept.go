@@ -15,6 +15,7 @@ type Mapping struct {
 	As      intent.ID // what its label says that it was opened to
 	Both    bool      // its receiver sees its gateway
 	Keep    bool      // its policy wants it to live on
+	Leaves  intent.ID // as what it leaves to a backend outside; empty: it does not go there, or leaves as itself
 }
 
 // Keeps reports whether a connection that p has opened is to go on: policy has nothing against
@@ -37,12 +38,20 @@ func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 		state = OldKept
 	}
 	switch {
-	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && x != nil:
+	case q.To != nil && !LeadsTo(q.To, q.Dst), q.To == nil && x != nil && m.Leaves == "":
 		return false
 	case !r.judge(t, q, p, state).Passes():
 		return false
 	}
-	return q.To != nil || r.mayBe(t, p, m.Src)
+	return q.To != nil || publishes(t, p.Dst, m.Src) || x == nil && r.mayBe(t, p, m.Src)
+}
+
+// publishes reports whether what goes to backends outside by the load balancers of t at an address outside
+// leaves as that.
+func publishes(t *intent.Tenant, at, as netip.Addr) bool {
+	return at == as && slices.ContainsFunc(BalancersAt(t, at), func(l *intent.LoadBalancer) bool {
+		return !l.Inside() && l.SNAT != intent.SNATNever && slices.ContainsFunc(l.Backends, intent.Backend.Outside)
+	})
 }
 
 // stands is aim for a connection that there is: to a port of a load balancer, whichever backend

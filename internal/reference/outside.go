@@ -3,6 +3,7 @@ package reference
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"weir/intent"
 )
@@ -29,11 +30,15 @@ type Way struct {
 	Both     bool             // the endpoint sees it as its gateway's
 	Mirrored bool             // its sender gets it, on a link without a gateway, and sees it as the load balancer's
 	Link     intent.Subnet    // without a gateway, on which a load balancer has given it to somebody; zero: it is routed
+	Leaves   intent.ID        // what it leaves as to a backend outside, beside As, which has chosen that; empty: as itself
+	Third    bool             // it is for a third tenant of the bridge, and goes nowhere
 	Back     bool             // the endpoint would get what it has sent itself, and gets nothing
 	Unserved bool             // it is for a load balancer's address, and nobody there takes it
 	Audited  intent.ID        // whom it has been let past, in an audit, to be stopped for something else
 	Then     *Way             // in another tenant of the bridge, if it is for an address of that
 	Seen     Sight            // as its receiver sees it
+
+	by *intent.LoadBalancer // which has chosen a backend outside
 }
 
 // Twice reports whether a connection is remembered in two zones, for both its ends are translated.
@@ -80,6 +85,8 @@ type Router struct {
 	Known  func(*intent.External, netip.Addr) bool // has a host on a link said its MAC address?
 
 	Backend intent.Backend // which is chosen of those that may be, if it is one of them
+
+	across bool // what it is asked about has come from another tenant
 }
 
 // Forward says what becomes of a packet that is sent to r in a state of its connection, which
@@ -119,7 +126,7 @@ func (r Router) forward(p Packet, x *intent.External, s State) Way {
 	case q.To != nil && w.Link.CIDR.IsValid() && (p.From == nil || p.From.Network != q.To.Network || !w.Link.CIDR.Contains(p.Src) && !p.Src.IsLinkLocalUnicast()): // nobody there could answer
 		w.Verdict = Verdict{Result: Astray}
 		return w
-	case q.To != nil && !w.Link.CIDR.IsValid() && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil || Inside(t, q.Dst)): // the router does not lead there, or back out
+	case q.To != nil && !w.Link.CIDR.IsValid() && !LeadsTo(q.To, q.Dst), q.To == nil && (x != nil && w.by == nil || Inside(t, q.Dst)): // the router does not lead there, or back out
 		w.Verdict = Verdict{Result: Astray}
 		return w
 	case q.To != nil:
@@ -131,7 +138,7 @@ func (r Router) forward(p Packet, x *intent.External, s State) Way {
 		w.mirror(t, q)
 		return w
 	}
-	return r.leave(t, q, w, s)
+	return r.leave(t, q, x, w, s)
 }
 
 // pings reports whether p asks the router itself for an echo.
@@ -152,9 +159,11 @@ func (r Router) judge(t *intent.Tenant, q, p Packet, s State) Verdict {
 	return watch(t, q, s)
 }
 
-// leave sends a packet outside.
-func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
-	w.Out, w.Lost = r.wayTo(p.Dst)
+// leave sends a packet outside: one that has come from there by the outside by which it came.
+func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s State) Way {
+	if w.Out, w.Lost = r.wayTo(p.Dst); x != nil {
+		w.Out, w.Lost = r.by(x).wayTo(p.Dst)
+	}
 	there := r.whoHas(w.Out, p.Dst)
 	if w.Lost = w.Lost && there == nil; there == t { // and nobody is behind it
 		w.Out = nil
@@ -171,26 +180,49 @@ func (r Router) leave(t *intent.Tenant, p Packet, w Way, s State) Way {
 	if !w.Passes() {
 		return w
 	}
-	as, pool, ports := r.asWhom(t, p, w.Out)
+	as, pool, ports := r.leavesAs(t, p, w)
 	if as == "" || !tracked(w.Verdict.Result) { // nobody says as whom
 		w.Audited, w.Verdict = w.By, Verdict{Result: Denied}
 		return w
 	}
-	w.As, w.Seen.Sources, w.Seen.SourceTranslated = as, pool, true
+	if w.by == nil {
+		w.As = as
+	} else if !strings.HasSuffix(string(as), "/exempt") {
+		w.Leaves = as
+	}
+	if p.From == nil && w.Result == Admitted { // whoever has published the address has said that it may
+		w.Ingress = w.As
+	}
+	w.Seen.Sources, w.Seen.SourceTranslated = pool, true
 	if ports != (intent.PortRange{}) && hasPorts(p.Protocol) {
 		w.Seen.SrcPorts = ports
 	}
-	if there != nil {
+	switch {
+	case there != nil && r.across:
+		w.Third = true
+	case there != nil:
 		w.cross(r, p, s)
 	}
 	return w
 }
 
+// leavesAs returns as what p leaves, which w has found a way for.
+func (r Router) leavesAs(t *intent.Tenant, p Packet, w Way) (intent.ID, []intent.AddrRange, intent.PortRange) {
+	if l, is := asBalancer(w.by, p, w.Out); is {
+		return l.ID(), []intent.AddrRange{{Lo: l.Address, Hi: l.Address}}, intent.PortRange{}
+	}
+	if p.From == nil || w.by != nil && p.Src == w.by.Address {
+		return "", nil, intent.PortRange{}
+	}
+	return r.asWhom(t, p, w.Out)
+}
+
 // cross has what has left come in again, to another tenant.
 func (w *Way) cross(r Router, p Packet, s State) {
+	r.across = true
 	p.From, p.Src, p.SrcPort = nil, w.Seen.Sources[0].Lo, w.Seen.SrcPorts.Lo
 	then := r.forward(p, w.Out, s)
-	if !then.Both {
+	if !then.Both && then.Leaves == "" {
 		then.Seen.Sources = w.Seen.Sources
 	}
 	then.Seen.SrcPorts = w.Seen.SrcPorts
@@ -396,11 +428,16 @@ func (r Router) wayTo(a netip.Addr) (out *intent.External, lost bool) {
 	return out, lost
 }
 
+// by is a router that has one outside.
+func (r Router) by(x *intent.External) Router {
+	r.Bridge = &intent.Bridge{Externals: []*intent.External{x}}
+	return r
+}
+
 // Finds reports whether an address is reached by an outside, whatever is reached by others: an
 // answer leaves by that which its source is on.
 func (r Router) Finds(x *intent.External, a netip.Addr) bool {
-	r.Bridge = &intent.Bridge{Externals: []*intent.External{x}}
-	out, lost := r.wayTo(a)
+	out, lost := r.by(x).wayTo(a)
 	return out == x && !lost
 }
 
