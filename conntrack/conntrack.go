@@ -57,10 +57,17 @@ func (d *Damage) Error() string {
 }
 
 // A Unixctl reads entries from ovs-vswitchd's control socket.
-type Unixctl struct{ rundir string }
+type Unixctl struct {
+	rundir   string
+	datapath string // "system@ovs-system"; empty: the only one that there is
+}
 
 // NewUnixctl returns a source for the ovs-vswitchd that keeps its files in a directory.
-func NewUnixctl(rundir string) *Unixctl { return &Unixctl{rundir} }
+// It reads the only datapath that there is; where there are several it is refused.
+func NewUnixctl(rundir string) *Unixctl { return &Unixctl{rundir: rundir} }
+
+// Source returns a source for the datapath of those that ovs-vswitchd may have.
+func (d Datapath) Source() *Unixctl { return &Unixctl{d.rundir, d.name()} }
 
 // Entries implements Source. A dump holds the main loop of ovs-vswitchd for about 11 us
 // an entry: ask for a zone wherever one will do.
@@ -89,6 +96,9 @@ func (u *Unixctl) dump(ctx context.Context, f Filter) (io.Reader, func() error, 
 		return nil, nil, err
 	}
 	args := []string{"-m", "-s"}
+	if u.datapath != "" {
+		args = append(args, u.datapath)
+	}
 	if f.Zone != 0 {
 		args = append(args, fmt.Sprintf("zone=%d", f.Zone))
 	}

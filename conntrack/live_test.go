@@ -58,3 +58,30 @@ func TestEntriesAreThoseOfTheDatapath(t *testing.T) {
 		}
 	}
 }
+
+// TestOneOfSeveralDatapathsIsRead has connections in one of two datapaths, and reads each by its name.
+func TestOneOfSeveralDatapathsIsRead(t *testing.T) {
+	box := sandboxtest.Rootless(t, "br")
+	crossed(t, box)
+	if _, err := box.Vsctl("add-br", "br2", "--", "set", "bridge", "br2", "datapath_type=netdev"); err != nil {
+		t.Fatal(err)
+	}
+	count := func(s Source) (n int, err error) {
+		for _, err := range s.Entries(t.Context(), Filter{}) {
+			if err != nil {
+				return n, err
+			}
+			n++
+		}
+		return n, nil
+	}
+	if n, err := count(NewDatapath(box.RunDir(), "dummy").Source()); n < 18 || err != nil {
+		t.Errorf("%d connections in the one, %v", n, err)
+	}
+	if n, err := count(NewDatapath(box.RunDir(), "netdev").Source()); n != 0 || err != nil {
+		t.Errorf("%d connections in the other, %v", n, err)
+	}
+	if n, err := count(NewUnixctl(box.RunDir())); n != 0 || err == nil {
+		t.Errorf("%d connections, %v, without saying which is meant", n, err)
+	}
+}

@@ -55,6 +55,15 @@ func TestOC04BothSourcesSayTheSame(t *testing.T) {
 			t.Errorf("zone %d, %d connections; -through ovs-vswitchd +out of the kernel:\n%s", zone, len(direct), d)
 		}
 	}
+	named := 0
+	for _, err := range conntrack.NewDatapath(l.RunDir(), conntrack.Kernel).Source().Entries(t.Context(), conntrack.Filter{Zone: 5}) {
+		if named++; err != nil {
+			t.Error(err)
+		}
+	}
+	if named < 8 {
+		t.Errorf("the datapath by its name has %d connections", named)
+	}
 	if len(protocols) != 6 {
 		t.Errorf("there are connections of %v", protocols)
 	}

@@ -116,6 +116,7 @@ func (d *desk) kinds() (kinds []string) {
 			kinds = append(kinds, kind)
 		}
 	}
+	slices.Sort(kinds)
 	return kinds
 }
 

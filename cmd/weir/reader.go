@@ -18,33 +18,59 @@ import (
 // ovs-vswitchd. Where the kernel may not be asked it goes through ovs-vswitchd, too.
 type reader struct {
 	rundir  string
-	kinds   func() []string        // types of the datapaths of the bridges; none: not known yet
-	kernel  atomic.Pointer[string] // why the kernel's table is not read by netlink; nil: it is, or was not asked for yet
-	through conntrack.Source       // ovs-vswitchd
+	kinds   func() []string                    // types of the datapaths of the bridges; none: not known yet
+	kernel  atomic.Pointer[string]             // why the kernel's table is not read by netlink; nil: it is, or was not asked for yet
+	through func(kind string) conntrack.Source // ovs-vswitchd, for a datapath; "": for the only one
 }
 
 func newReader(rundir string, kinds func() []string) *reader {
-	return &reader{rundir: rundir, kinds: kinds, through: conntrack.NewUnixctl(rundir)}
+	return &reader{rundir: rundir, kinds: kinds, through: func(kind string) conntrack.Source {
+		if kind == "" {
+			return conntrack.NewUnixctl(rundir)
+		}
+		return conntrack.NewDatapath(rundir, kind).Source()
+	}}
 }
 
-// Entries implements conntrack.Source.
+// Entries implements conntrack.Source. Where there are several datapaths it goes through one after
+// the other.
 func (r *reader) Entries(ctx context.Context, f conntrack.Filter) iter.Seq2[conntrack.Entry, error] {
-	if !r.onKernel() {
-		return r.through.Entries(ctx, f)
+	kinds := r.kinds()
+	if len(kinds) == 0 {
+		return r.through("").Entries(ctx, f)
 	}
 	return func(yield func(conntrack.Entry, error) bool) {
-		listening, err := r.fromKernel(ctx, f, yield)
-		if err == nil {
-			r.kernel.Store(nil)
-			return
+		listening := true
+		some := func(e conntrack.Entry, err error) bool {
+			listening = listening && yield(e, err)
+			return listening
 		}
-		if ctx.Err() == nil {
-			why := err.Error()
-			r.kernel.Store(&why)
+		for _, kind := range kinds {
+			if !listening {
+				return
+			}
+			if kind == conntrack.Kernel {
+				r.ofKernel(ctx, f, some)
+			} else {
+				r.through(kind).Entries(ctx, f)(some)
+			}
 		}
-		if listening {
-			r.through.Entries(ctx, f)(yield)
-		}
+	}
+}
+
+// ofKernel reads the kernel's datapath, by the way that is open.
+func (r *reader) ofKernel(ctx context.Context, f conntrack.Filter, yield func(conntrack.Entry, error) bool) {
+	listening, err := r.fromKernel(ctx, f, yield)
+	if err == nil {
+		r.kernel.Store(nil)
+		return
+	}
+	if ctx.Err() == nil {
+		why := err.Error()
+		r.kernel.Store(&why)
+	}
+	if listening {
+		r.through(conntrack.Kernel).Entries(ctx, f)(yield)
 	}
 }
 

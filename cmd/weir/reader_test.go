@@ -23,8 +23,8 @@ func TestWhatMayNotBeReadFromTheKernelIsReadThroughOpenVSwitch(t *testing.T) {
 	box := sandboxtest.Rootless(t, "br")
 	kinds := []string{conntrack.Kernel}
 	r := newReader(box.RunDir(), func() []string { return kinds })
-	through := 0
-	r.through = sourceFunc(func() { through++ })
+	through, asked := 0, ""
+	r.through = func(kind string) conntrack.Source { return sourceFunc(func() { through++; asked += kind + " " }) }
 	read := func() {
 		t.Helper()
 		for e, err := range r.Entries(t.Context(), conntrack.Filter{Zone: 65000}) {
@@ -49,12 +49,13 @@ func TestWhatMayNotBeReadFromTheKernelIsReadThroughOpenVSwitch(t *testing.T) {
 	if r.kernel.Load() != nil || through != 1 {
 		t.Error("the right is back, and it is not used")
 	}
-	for _, other := range [][]string{nil, {"netdev"}, {conntrack.Kernel, "netdev"}} {
-		before := through
-		kinds = other
-		read()
-		if through != before+1 {
-			t.Errorf("%v: it is not read through Open vSwitch", other)
+	for _, c := range []struct {
+		kinds []string
+		want  string
+	}{{nil, " "}, {[]string{"netdev"}, "netdev "}, {[]string{conntrack.Kernel, "netdev"}, "netdev "}, {[]string{"netdev", "dummy"}, "netdev dummy "}} {
+		kinds, asked = c.kinds, ""
+		if read(); asked != c.want {
+			t.Errorf("%q: what was read through Open vSwitch is %q, want %q", c.kinds, asked, c.want)
 		}
 	}
 }
