@@ -73,6 +73,10 @@ type Looks struct {
 	Every  time.Duration   // from the end of a look to the next one; zero: a second
 	Share  float64         // of the time that reading may take, as of Spread
 	Few    func() bool     // likewise
+	// Turn, of one place, is taken for each look and the pause after it, so that all who share it
+	// take no more of the time than one does. Nobody holds it who waits for his listener. nil: each
+	// for himself.
+	Turn chan struct{}
 }
 
 // Watch implements Watcher.
@@ -84,11 +88,28 @@ func (l *Looks) Watch(ctx context.Context, f Filter) iter.Seq2[Change, error] {
 			every = time.Second
 		}
 		for {
-			if !s.look(ctx, f, l.zones(f), yield) || !wait(ctx, max(every, s.spread.pause(s.spread.took))) {
+			rest, there := l.look(ctx, f, &s)
+			if !there || !s.tell(yield) || !wait(ctx, every-rest) {
 				return
 			}
 		}
 	}
+}
+
+// look looks once, when it is its turn, and returns how long it has rested after that; false: ctx is
+// done.
+func (l *Looks) look(ctx context.Context, f Filter, s *sight) (rest time.Duration, there bool) {
+	if l.Turn != nil {
+		select {
+		case l.Turn <- struct{}{}:
+			defer func() { <-l.Turn }()
+		case <-ctx.Done():
+			return 0, false
+		}
+	}
+	s.look(ctx, f, l.zones(f))
+	rest = s.spread.pause(s.spread.took)
+	return rest, wait(ctx, rest)
 }
 
 func (l *Looks) zones(f Filter) []uint16 {
@@ -104,6 +125,7 @@ type sight struct {
 	round  uint64 // counts the looks; zero: none has been whole yet
 	begun  bool
 	spread Spread
+	news   []news // of the last look
 }
 
 type sighting struct {
@@ -111,58 +133,82 @@ type sighting struct {
 	seen  uint64 // in which look, last
 }
 
-// look reads once and tells what is other than before; false: nobody wants more.
-func (s *sight) look(ctx context.Context, f Filter, zones []uint16, yield func(Change, error) bool) bool {
+// A news is a change that is to be told. It holds no entry of its own but the one before: a first look
+// finds many.
+type news struct {
+	kind   ChangeKind
+	of     *sighting
+	before *Entry
+	err    error
+}
+
+// tell tells the news; false: nobody wants more.
+func (s *sight) tell(yield func(Change, error) bool) bool {
+	defer func() { s.news = nil }()
+	for _, n := range s.news {
+		c := Change{Kind: n.kind}
+		if n.of != nil {
+			c.Entry = n.of.entry
+		}
+		if n.before != nil {
+			c.Before = *n.before
+		}
+		if !yield(c, n.err) {
+			return false
+		}
+	}
+	return true
+}
+
+// look reads once and notes what is other than before.
+func (s *sight) look(ctx context.Context, f Filter, zones []uint16) {
 	s.round++
 	for e, err := range s.spread.Entries(ctx, f, zones) {
+		if err == nil {
+			s.see(e)
+			continue
+		}
+		s.news = append(s.news, news{err: err})
 		var d *Damage
-		switch {
-		case err == nil:
-			if !s.see(e, yield) {
-				return false
-			}
-		case ctx.Err() != nil || !yield(Change{}, err):
-			return false
-		case !errors.As(err, &d):
+		if !errors.As(err, &d) {
 			s.round-- // who was not seen may be there
-			return true
+			return
 		}
 	}
 	s.begun = true
 	for key, was := range s.known {
 		if was.seen+missed <= s.round {
 			delete(s.known, key)
-			if !yield(Change{Kind: Ended, Entry: was.entry}, nil) {
-				return false
-			}
+			s.news = append(s.news, news{kind: Ended, of: was})
 		}
 	}
-	return true
 }
 
 // missed is how many looks in a row have to miss one that has ended.
 const missed = 2
 
-// see takes an entry, and tells what is new about it; false: nobody wants more.
-func (s *sight) see(e Entry, yield func(Change, error) bool) bool {
+// see takes an entry, and notes what is new about it.
+func (s *sight) see(e Entry) {
 	key := e.Key()
 	was, known := s.known[key]
 	if known && was.entry.ID != e.ID { // another one, with the same addresses
 		delete(s.known, key)
-		if !yield(Change{Kind: Ended, Entry: was.entry}, nil) {
-			return false
-		}
+		s.news = append(s.news, news{kind: Ended, of: was})
 		known = false
 	}
 	if !known {
-		s.known[key] = &sighting{e, s.round}
+		is := &sighting{e, s.round}
+		s.known[key] = is
 		kind := New
 		if !s.begun {
 			kind = Present
 		}
-		return yield(Change{Kind: kind, Entry: e}, nil)
+		s.news = append(s.news, news{kind: kind, of: is})
+		return
 	}
-	before := was.entry
+	if was.entry.lasting() != e.lasting() {
+		before := was.entry // a copy of its own, of few
+		s.news = append(s.news, news{kind: Changed, of: was, before: &before})
+	}
 	was.entry, was.seen = e, s.round
-	return before.lasting() == e.lasting() || yield(Change{Kind: Changed, Entry: e, Before: before}, nil)
 }

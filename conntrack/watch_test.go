@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -74,6 +75,33 @@ func TestLooksTellWhatIsOtherThanBefore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWatchersTakeTurns has three watch what takes 10 ms to read, one of whom does not listen: the others
+// go on, and all of them read a fifth of the time at most.
+func TestWatchersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked []uint16
+		l := &Looks{Source: slow{10 * time.Millisecond, &asked}, Every: time.Millisecond, Turn: make(chan struct{}, 1)}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		for range 2 {
+			all.Go(func() {
+				for range l.Watch(ctx, Filter{Zone: 5}) {
+				}
+			})
+		}
+		all.Go(func() {
+			for range l.Watch(ctx, Filter{Zone: 6}) {
+				<-ctx.Done() // who does not listen
+			}
+		})
+		all.Wait()
+		if n := len(asked); n < 19 || n > 21 || slices.Contains(asked[5:], 6) {
+			t.Errorf("in a second, it was read %d times: %v", n, asked)
+		}
+	})
 }
 
 func changeText(c Change, err error) string {

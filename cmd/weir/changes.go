@@ -36,7 +36,7 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 		asked = time.Now()
 		return zones
 	}
-	var w conntrack.Watcher = &conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few}
+	var w conntrack.Watcher = &conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few, Turn: d.looks}
 	if d.reader != nil {
 		w = d.reader.watcher(ctx, w)
 	}

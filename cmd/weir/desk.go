@@ -30,6 +30,7 @@ type desk struct {
 	flags    serveFlags
 	log      *logrus.Logger
 	tracker  conntrack.Source
+	looks    chan struct{}                         // of one place: who watches connections reads in turn
 	reader   *reader                               // the tracker, when the daemon serves
 	ctl      atomic.Pointer[controller.Controller] // nil until it runs
 	last     atomic.Pointer[reading]               // the last one

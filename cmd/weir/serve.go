@@ -123,7 +123,7 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	defer control.Close()
 
 	group, ctx := errgroup.WithContext(cmd.Context())
-	d := &desk{flags: f, log: log}
+	d := &desk{flags: f, log: log, looks: make(chan struct{}, 1)}
 	d.reader = newReader(f.rundir, d.kinds)
 	d.tracker = d.reader
 	d.last.Store(first)
