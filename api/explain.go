@@ -40,8 +40,9 @@ type Explanation struct {
 
 // An Intent is what the operator has written, and where.
 type Intent struct {
-	ID string `json:"id"`
-	At string `json:"at,omitempty"` // file:line; empty: it is not in the model any more
+	ID          string `json:"id"`
+	At          string `json:"at,omitempty"`          // file:line; empty: it is not in the model any more
+	Description string `json:"description,omitempty"` // of a rule
 }
 
 // A Nearest is a rule that would have let a packet pass.

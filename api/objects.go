@@ -197,6 +197,7 @@ func policyFields(o object, p *intent.Policy) {
 	for i, r := range p.Rules {
 		at := fmt.Sprintf("rules[%d]", i)
 		o.set(at+".name", r.Name)
+		o.set(at+".description", r.Description)
 		o.set(at+".direction", r.Direction)
 		o.set(at+".action", r.Action)
 		o.selector(at+map[intent.Direction]string{intent.Ingress: ".from.", intent.Egress: ".to."}[r.Direction], r.Peer)

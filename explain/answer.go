@@ -399,3 +399,20 @@ func PlaceOf(m *intent.Model, id intent.ID) intent.Position {
 	}
 	return intent.Position{}
 }
+
+// DescriptionOf returns what is said of a rule, why it is there; empty: nothing.
+func DescriptionOf(m *intent.Model, id intent.ID) string {
+	tenant, _, _ := strings.Cut(string(id), "/")
+	t := m.Tenant(tenant)
+	if t == nil || !strings.Contains(string(id), "/policy/") {
+		return ""
+	}
+	for _, p := range t.Policies {
+		for _, r := range p.Rules {
+			if r.ID() == id {
+				return r.Description
+			}
+		}
+	}
+	return ""
+}

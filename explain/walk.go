@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ type lookupOf struct {
 	zone  uint16
 	state ofproto.CTStateBits
 }
+
+// ErrMoved says that the flows have changed while they were asked about. Who asks again gets an answer.
+var ErrMoved = errors.New("the flow that a trace has hit is not there any more: ask again")
 
 // maxPasses is how often a packet may be sent back, at most.
 const maxPasses = 7
@@ -164,8 +168,7 @@ func (b *Bridge) flowOf(l lookup) (ofproto.FlowStats, error) {
 		}
 	}
 	if len(found) != 1 {
-		return ofproto.FlowStats{}, fmt.Errorf("%s, priority %d, %q: the flow that the trace has hit is not there any more; ask again",
-			tableName(l.table), l.priority, l.match)
+		return ofproto.FlowStats{}, fmt.Errorf("%s, priority %d, %q: %w", tableName(l.table), l.priority, l.match, ErrMoved)
 	}
 	return found[0], nil
 }

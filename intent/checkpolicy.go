@@ -144,7 +144,7 @@ func (c *checker) rule(t *Tenant, p *Policy, s ruleSpec) *Rule {
 		return nil
 	}
 	r := &Rule{
-		Policy: p, Name: s.name.v, Direction: Direction(s.direction.v), Action: Action(s.action.v),
+		Policy: p, Name: s.name.v, Description: s.about.v, Direction: Direction(s.direction.v), Action: Action(s.action.v),
 		Service: serviceOf(s), ALG: ALG(s.alg.v), Log: Log(s.log.v), Mark: uint16(s.mark.v),
 	}
 	if !c.is(r.ID(), s.name.place()) {

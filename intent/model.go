@@ -217,11 +217,12 @@ func (p *Policy) ID() ID { return ID(p.Tenant + "/policy/" + p.Name) }
 
 // A Rule judges new connections.
 type Rule struct {
-	Policy    *Policy
-	Name      string
-	Direction Direction
-	Action    Action
-	Peer      Selector // from (ingress) or to (egress); empty: anybody
+	Policy      *Policy
+	Name        string
+	Description string // why it is there, for people; empty: it is not said
+	Direction   Direction
+	Action      Action
+	Peer        Selector // from (ingress) or to (egress); empty: anybody
 	Service
 	ALG  ALG    // follows the connections that this protocol announces; empty: none
 	Log  Log    // what is reported; empty: nothing

@@ -21,8 +21,9 @@ func (r *reader) rule(n ast.Node, path string) (u ruleSpec) {
 	u.place = place{r.at(n), path}
 	var types ast.Node // what they mean depends on the protocol, which may come after them
 	r.mapping(n, path, map[string]field{
-		"name":      {func(n ast.Node, p string) { u.name = r.name(n, p) }, true},
-		"direction": {func(n ast.Node, p string) { u.direction = r.choice(n, p, "ingress", "egress") }, true},
+		"name":        {func(n ast.Node, p string) { u.name = r.name(n, p) }, true},
+		"description": {func(n ast.Node, p string) { u.about = r.sentence(n, p) }, false},
+		"direction":   {func(n ast.Node, p string) { u.direction = r.choice(n, p, "ingress", "egress") }, true},
 		"action": {func(n ast.Node, p string) {
 			u.action = r.choice(n, p, "allow", "deny", "reject", "stateless", "pass")
 		}, true},

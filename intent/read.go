@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -287,6 +288,18 @@ func (r *reader) device(n ast.Node, path string) (v value[string]) {
 	}
 	return v
 }
+
+// sentence reads what people say of something, to be shown in a line.
+func (r *reader) sentence(n ast.Node, path string) (v value[string]) {
+	v = r.text(n, path)
+	if v.set && (utf8.RuneCountInString(v.v) > maxSentence || strings.ContainsFunc(v.v, func(c rune) bool { return !unicode.IsPrint(c) })) {
+		r.bad(n, path, "", "is no line of at most %d characters", maxSentence)
+		return value[string]{}
+	}
+	return v
+}
+
+const maxSentence = 200
 
 const maxWord = 255 // bytes
 

@@ -116,6 +116,7 @@ type (
 	ruleSpec struct {
 		place     place
 		name      value[string]
+		about     value[string]
 		direction value[string]
 		action    value[string]
 		from, to  selectorSpec

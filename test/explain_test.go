@@ -46,7 +46,7 @@ func explainedModel(more ...string) string {
 	return explainedBridge + tenant("t", "allowDisruption: true", lan) + object("Network", "name: back, tenant: t", "subnets: [{cidr: 10.1.2.0/24, gateway: 10.1.2.1}]") +
 		end("t", "lan", 1, "tier: web", `10.1.1.11, "fd00:1::11"`) + end("t", "lan", 2, "tier: app", `10.1.1.12, "fd00:1::12"`) +
 		end("t", "back", 3, "tier: db", "10.1.2.13") + end("t", "lan", 4, "tier: plain", "") +
-		object("Policy", "name: guard, tenant: t", "tier: admin, rules: [{name: no-telnet, direction: ingress, action: deny, protocol: tcp, ports: [23]}, {name: no-irc, direction: egress, action: deny, protocol: tcp, ports: [6667]}]") +
+		object("Policy", "name: guard, tenant: t", "tier: admin, rules: [{name: no-telnet, description: nobody logs in without encryption, direction: ingress, action: deny, protocol: tcp, ports: [23]}, {name: no-irc, direction: egress, action: deny, protocol: tcp, ports: [6667]}]") +
 		policy("t", "web", "{name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 443]}", "{name: ping, direction: ingress, action: allow, protocol: icmp}",
 			"{name: mail, direction: ingress, action: reject, protocol: tcp, ports: [25]}", "{name: telnet, direction: ingress, action: allow, protocol: tcp, ports: [23]}",
 			"{name: dns-out, direction: egress, action: stateless, protocol: udp, ports: [53]}", "{name: dns-in, direction: ingress, action: stateless, protocol: udp, ports: [53]}",

@@ -107,6 +107,9 @@ func unsettle(t *testing.T, n *ovstest.Net, zone, watched uint16, edit int) {
 	n.Weir.Apply(stormModel + unrest[(edit+1)%len(unrest)])
 	n.Weir.Connections("t")
 	n.Weir.Connections("watched")
+	if _, err := n.Weir.Tool("explain", "tcp", "t/web", "app:80"); err != nil {
+		t.Error(err)
+	}
 	for _, args := range [][]string{
 		{"ofproto/trace", n.Bridge, "in_port=1,tcp,dl_src=" + mac(1) + ",dl_dst=" + mac(2) + ",nw_src=10.1.0.11,nw_dst=10.1.0.12,tp_dst=80"},
 		{"dpctl/ct-set-limits", fmt.Sprintf("zone=%d,limit=%d", watched, 500000+edit)}, // which is not what the model says

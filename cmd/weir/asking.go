@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -84,7 +85,17 @@ func (d *desk) explain(ctx context.Context, scene explain.Scene, s explain.Sent)
 }
 
 // asking has a bridge asked, by ovs-vswitchd's control socket and by a session of its own.
+// Flows that change meanwhile have it asked once more, a few times.
 func (d *desk) asking(ctx context.Context, bridge string, ask func(*explain.Bridge) error) error {
+	for range 4 {
+		if err := d.askOnce(ctx, bridge, ask); !errors.Is(err, explain.ErrMoved) {
+			return err
+		}
+	}
+	return d.askOnce(ctx, bridge, ask)
+}
+
+func (d *desk) askOnce(ctx context.Context, bridge string, ask func(*explain.Bridge) error) error {
 	ctl, err := unixctl.DialDaemon(ctx, d.flags.rundir, "ovs-vswitchd")
 	if err != nil {
 		return err
@@ -190,7 +201,7 @@ func intentOf(m *intent.Model, id intent.ID) *api.Intent {
 	if id == "" {
 		return nil
 	}
-	return &api.Intent{ID: string(id), At: placeText(explain.PlaceOf(m, id))}
+	return &api.Intent{ID: string(id), At: placeText(explain.PlaceOf(m, id)), Description: explain.DescriptionOf(m, id)}
 }
 
 func placeText(at intent.Position) string {

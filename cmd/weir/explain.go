@@ -120,6 +120,9 @@ func explanationListing(x api.Explanation, steps bool) listing {
 // explanationText is an explanation as people read it: what and by whom, the way, and what would help.
 func explanationText(w io.Writer, x api.Explanation, wide, steps bool) {
 	fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %s", strings.ToUpper(x.Verdict), intentText(x.By)), " "))
+	if x.By != nil && x.By.Description != "" {
+		fmt.Fprintf(w, "  %q\n", x.By.Description)
+	}
 	if x.Reason != "" {
 		fmt.Fprintf(w, "  %s\n", x.Reason)
 	}
