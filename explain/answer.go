@@ -104,11 +104,14 @@ func (c Scene) establish(b *Bridge, x *Explanation, ct *flowsim.Tracker, k int) 
 	if err != nil {
 		return err
 	}
-	if ct.Empty() && x.Sent.Tenant != nil {
+	switch {
+	case ct.Empty() && len(w.asked) == 0:
+		x.Assumed = append(x.Assumed, "the connection tracker is not asked about such packets: this is as good as the first")
+	case ct.Empty():
 		x.Assumed = append(x.Assumed, "no such connection can be opened now: one that an older policy has admitted")
 		tuple, _ := flowsim.TupleOf(&first)
-		ct.Put(flowsim.Connection{Zone: c.Numbers.Zone(x.Sent.Tenant.ID()), Orig: tuple, Mark: pipeline.MarkCommitted})
-	} else {
+		ct.Put(flowsim.Connection{Zone: w.asked[0].zone, Orig: tuple, Mark: pipeline.MarkCommitted})
+	default:
 		c.judge(x, w)
 		x.Assumed = append(x.Assumed, "the connection was opened under the flows that there are, and has been answered")
 	}
@@ -122,7 +125,7 @@ func (c Scene) judge(x *Explanation, w *way) {
 	x.Steps, x.Assumed = w.steps, append(x.Assumed, w.notes...)
 	x.Reason, x.By, x.Port, x.Nearest = 0, "", 0, nil
 	end := w.end
-	x.tracked(w)
+	x.tracked(w, c.Model, c.Numbers)
 	for _, s := range w.steps {
 		switch s.Table {
 		case pipeline.PolOut:
@@ -138,19 +141,26 @@ func (c Scene) judge(x *Explanation, w *way) {
 	c.translations(x, w, end)
 	x.Src, x.Dst = portsOf(end)
 	x.assumeLimits(w)
+	x.spread(w)
 	if x.Verdict == Denied || x.Verdict == Rejected || x.Verdict == Audited {
 		c.nearest(x, w, end)
 	}
 }
 
 // tracked says what the tracker was asked first.
-func (x *Explanation) tracked(w *way) {
+func (x *Explanation) tracked(w *way, m *intent.Model, n pipeline.Numbers) {
 	x.Zone, x.State = 0, ""
 	if len(w.asked) == 0 {
 		return
 	}
 	first := w.asked[0]
 	x.Zone = first.zone
+	if x.Sent.Tenant == nil { // it has come from outside, for an address: the zone says whose
+		i := slices.IndexFunc(m.Tenants(), func(t *intent.Tenant) bool { return n.Zone(t.ID()) == first.zone })
+		if i >= 0 {
+			x.Sent.Tenant = m.Tenants()[i]
+		}
+	}
 	switch {
 	case first.state&ofproto.Inv != 0:
 		x.State = "invalid"
@@ -341,6 +351,19 @@ func (x *Explanation) assumeLimits(w *way) {
 	}
 	if t.Limits.NewPerSecond > 0 || x.Sent.From != nil && x.Sent.From.NewPerSecond > 0 {
 		x.Assumed = append(x.Assumed, "no rate of new connections is exceeded")
+	}
+}
+
+// spread notes that a packet leaves by several ports: for a whole network, or for whoever may be behind some.
+func (x *Explanation) spread(w *way) {
+	var to []uint32
+	for _, o := range w.outputs {
+		if o.Port != ofproto.PortController && !slices.Contains(to, o.Port) {
+			to = append(to, o.Port)
+		}
+	}
+	if len(to) > 1 {
+		x.Assumed = append(x.Assumed, fmt.Sprintf("it leaves by %d ports, %v: the first is shown", len(to), to))
 	}
 }
 

@@ -207,7 +207,7 @@ func (s *Sent) stations(r *finder, sites []Site) (src, dst [6]byte, err error) {
 // nextStation is the MAC address to which an endpoint sends the packet: the receiver's in its own network, and
 // the router's beyond.
 func (s *Sent) nextStation() [6]byte {
-	own := slices.ContainsFunc(s.From.Network.Subnets, func(n intent.Subnet) bool { return n.CIDR.Contains(s.Dst) })
+	own := slices.ContainsFunc(s.From.Network.Subnets, func(n intent.Subnet) bool { return n.CIDR.Contains(s.Dst) }) || s.Dst.IsLinkLocalUnicast()
 	switch {
 	case !own:
 		gateway := func(n intent.Subnet) bool { return n.Gateway.IsValid() && n.Gateway.Is4() == s.Dst.Is4() }

@@ -57,7 +57,7 @@ func explainedModel(more ...string) string {
 		object("PortForward", "name: ssh-in, tenant: t", "address: 203.0.113.21, port: 2222, protocol: tcp, to: {endpoint: h2, port: 22}") +
 		balancer("one", "address: 10.1.1.100, ports: [{port: 443, protocol: tcp}], backends: [{endpoint: h1}]") +
 		balancer("empty", "address: 10.1.1.102, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h1, weight: 0}]") +
-		tenant("u", "defaults: {ingress: allow}, limits: {connections: 1000, newPerSecond: 1000}", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + end("u", "lan", 5, "tier: web", "10.1.1.11") + end("u", "lan", 6, "tier: app", "10.1.1.12") +
+		object("SNAT", "name: out, tenant: u", "addresses: [203.0.113.11]") + tenant("u", "defaults: {ingress: allow}, limits: {connections: 1000, newPerSecond: 1000}", "{cidr: 10.1.1.0/24, gateway: 10.1.1.1}") + end("u", "lan", 5, "tier: web", "10.1.1.11") + end("u", "lan", 6, "tier: app", "10.1.1.12") +
 		tenant("v", "mode: audit", "{cidr: 10.1.3.0/24}") + end("v", "lan", 7, "tier: web", "10.1.3.11") + end("v", "lan", 8, "tier: app", "10.1.3.12") +
 		strings.Join(more, "")
 }
@@ -123,6 +123,9 @@ func explainedPackets() []explained {
 		{"for its own floating IP", "tcp h1:1037 web-ip:80 -t t", via(tcp(1, 1, 1037, 80, "S"), h1, "203.0.113.20")},
 		{"for a floating IP of its tenant", "tcp h2:1038 web-ip:80 -t t", via(tcp(2, 1, 1038, 80, "S"), h2, "203.0.113.20")},
 		{"in another tenant with the same addresses", "tcp u/h5:1039 u/h6:81", in(tcp(5, 6, 1039, 81, "S"), h1, h2)},
+		{"for a floating IP of another tenant", "tcp u/h5:1045 203.0.113.20:80", via(tcp(5, 1, 1045, 80, "S"), h1, "203.0.113.20")},
+		{"for a floating IP of another tenant, and denied there", "tcp u/h6:1046 203.0.113.20:81", via(tcp(6, 1, 1046, 81, "S"), h2, "203.0.113.20")},
+		{"comes in by a floating IP that is not named", "tcp outside/203.0.113.1:1047 203.0.113.20:443", outside(tcp(9, 1, 1047, 443, "S"), "203.0.113.20")},
 		{"for an endpoint of another tenant", "tcp u/h5:1040 10.1.2.13:5432", via(tcp(5, 3, 1040, 5432, "S"), h1, h3)},
 		{"what an audit lets pass", "tcp v/h7:1041 v/h8:80", in(tcp(7, 8, 1041, 80, "S"), "10.1.3.11", "10.1.3.12")},
 		{"from a port without addresses", "tcp h4:1042 h2:80 -t t --as 10.1.1.44", in(tcp(4, 2, 1042, 80, "S"), "10.1.1.44", h2)},
@@ -256,7 +259,7 @@ func happens(t *testing.T, n *ovstest.Net, wires map[int]*sandbox.Wire, p packet
 		}
 		return nil
 	})
-	if x.State == "new" && to != 0 && x.Verdict == "allowed" {
+	if across := x.SNAT != nil && x.Target != nil; x.State == "new" && to != 0 && x.Verdict == "allowed" && !across {
 		remembered(t, n, x)
 	}
 }

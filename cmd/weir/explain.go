@@ -163,17 +163,12 @@ func wayOf(x api.Explanation) []string {
 	if x.State != "" {
 		way = append(way, fmt.Sprintf("zone %d, %s", x.Zone, x.State))
 	}
-	if x.Target != nil {
-		way = append(way, shortIn(x.Tenant, x.Target.ID))
-	}
-	if x.Egress != nil {
-		way = append(way, "policy out: "+shortIn(x.Tenant, x.Egress.ID))
-	}
-	if x.Ingress != nil {
-		way = append(way, "policy in: "+shortIn(x.Tenant, x.Ingress.ID))
-	}
-	if x.SNAT != nil {
-		way = append(way, shortIn(x.Tenant, x.SNAT.ID))
+	target, in := named("", x.Target, x.Tenant), named("policy in: ", x.Ingress, x.Tenant)
+	out, as := named("policy out: ", x.Egress, x.Tenant), named("", x.SNAT, x.Tenant)
+	if x.Target != nil && x.SNAT != nil { // from one tenant to another: it leaves the one, and comes in to the other
+		way = append(append(append(append(way, out...), as...), target...), in...)
+	} else {
+		way = append(append(append(append(way, target...), out...), in...), as...)
 	}
 	switch {
 	case x.Verdict == "answered":
@@ -186,6 +181,14 @@ func wayOf(x api.Explanation) []string {
 		return append(way, fmt.Sprintf("port %d", x.OFPort))
 	}
 	return append(way, fmt.Sprintf("%s, port %d", endName(x, x.To), x.OFPort))
+}
+
+// named is an intent on the way of a packet, or nothing.
+func named(what string, i *api.Intent, tenant string) []string {
+	if i == nil {
+		return nil
+	}
+	return []string{what + shortIn(tenant, i.ID)}
 }
 
 // shortIn leaves the tenant out of the name of an intent of its own.
