@@ -79,6 +79,9 @@ func TestOL03TakingABackendOut(t *testing.T) {
 	if len(of(n, 64, 12)) != 1 {
 		t.Errorf("h2 has %+v; want the session alone", of(n, 64, 12))
 	}
+	if all := strings.Join(connectionsTo(n, "10.1.1.64"), " "); all != "10.2.1.12"+strings.Repeat(" 10.2.1.13", 10) {
+		t.Errorf("connections, also those that are over: %s", all)
+	}
 	if b := backendIn(t, n, "10.2.1.12"); b.State != "draining" || b.Connections != 1 || b.InForce != 0 || b.Deadline != nil {
 		t.Errorf("weir balancers: %+v", b)
 	}

@@ -6,7 +6,9 @@ import (
 	"io"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,9 +92,35 @@ func TestOL01AllBackendsServe(t *testing.T) {
 	if len(names) != 3 || names["10.2.1.12"]+names["10.2.1.13"]+names["10.2.1.14"] != 60 {
 		t.Errorf("entries: %v", names)
 	}
+	ovstest.Eventually(t, "the groups have counted the first packet of each connection", func() error {
+		if got := chosenByGroups(t, n); got != 180 {
+			return fmt.Errorf("%d packets, want 180", got)
+		}
+		return nil
+	})
 	timesOut(t, h1, "10.1.1.64:82")
 	pings(t, h1, "10.1.1.64", 2, 2)
 	pings(t, h1, "fd00:1::64", 2, 2)
+}
+
+// chosenByGroups is how many packets the buckets of all groups have counted that choose.
+func chosenByGroups(t *testing.T, n *ovstest.Net) (sum int) {
+	t.Helper()
+	groups, err := n.Ofctl("-O", "OpenFlow13", "dump-groups", n.Bridge)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`group_id=(\d+),type=select`).FindAllStringSubmatch(groups, -1) {
+		stats, err := n.Ofctl("-O", "OpenFlow13", "dump-group-stats", n.Bridge, "group_id="+m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bucket := range regexp.MustCompile(`bucket\d+:packet_count=(\d+)`).FindAllStringSubmatch(stats, -1) {
+			packets, _ := strconv.Atoi(bucket[1])
+			sum += packets
+		}
+	}
+	return sum
 }
 
 // TestOL02Weights leaves one backend out, and gives another three times as much as the third.
@@ -158,6 +186,7 @@ func TestOL04NoBackend(t *testing.T) {
 		balancer("drops", "address: 10.1.1.64, ports: [{port: 80, protocol: tcp}], backends: []"),
 		balancer("rejects", `address: 10.1.1.65, ports: [{port: 80, protocol: tcp}, {port: 53, protocol: udp}], backends: [{endpoint: h2, weight: 0}], whenEmpty: reject`)))
 	timesOut(t, h1, "10.1.1.64:80")
+	w, resets := wire(t, h1), 0
 	refuses(t, h1, "10.1.1.65:80")
 	c, err := h1.Dial(t.Context(), "udp", "10.1.1.65:53")
 	if err != nil {
@@ -166,6 +195,21 @@ func TestOL04NoBackend(t *testing.T) {
 	defer c.Close()
 	if err := say(c, "hello", ovstest.Patience); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("UDP: %v, want connection refused", err)
+	}
+	ovstest.Eventually(t, "the answer to the datagram, behind what came before", func() error {
+		if !sees(w, func(f []byte) bool {
+			src, _, ok := icmpError(f)
+			if !ok && len(f) >= 54 && f[12] == 8 && f[13] == 0 && f[23] == 6 && src == ovstest.Addr("10.1.1.65") && f[47]&4 != 0 {
+				resets++
+			}
+			return ok && src == ovstest.Addr("10.1.1.65")
+		}) {
+			return errors.New("none so far")
+		}
+		return nil
+	})
+	if resets != 1 {
+		t.Errorf("%d resets, want 1", resets)
 	}
 	if e := n.Entries(n.Weir.Zone("t")); len(e) != 0 {
 		t.Errorf("connections: %v", e)
@@ -192,7 +236,7 @@ func TestOL05SessionAffinity(t *testing.T) {
 	who := func(from string) string {
 		t.Helper()
 		by := map[string]bool{}
-		for range 5 {
+		for range 10 {
 			c, err := h1.DialFrom(t.Context(), &net.TCPAddr{IP: net.ParseIP(from)}, "tcp", "10.1.1.64:80")
 			if err != nil {
 				t.Fatal(err)
@@ -238,11 +282,17 @@ func TestOL05SessionAffinity(t *testing.T) {
 // TestOL06BackendReachesItself has the only backend ask its own load balancer.
 func TestOL06BackendReachesItself(t *testing.T) {
 	n, _, backends := balanced(t, balancedModel(
-		balancer("web", "address: 10.1.1.64, ports: [{port: 81, protocol: tcp, targetPort: 80}], backends: [{endpoint: h2}]"),
-		balancer("web6", `address: "fd00:2::64", ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h2}]`)))
+		balancer("web", "address: 10.1.1.64, ports: [{port: 81, protocol: tcp, targetPort: 80}, {port: 90, protocol: tcp, targetPort: 8090}], backends: [{endpoint: h2}]"),
+		balancer("web6", `address: "fd00:2::64", ports: [{port: 80, protocol: tcp}, {port: 90, protocol: tcp, targetPort: 8090}], backends: [{endpoint: h2}]`),
+		policy("t", "peers", "{name: peers, direction: ingress, action: allow, protocol: tcp, ports: [8090]}")))
 	gets(t, backends[0], "10.1.1.64:81", "h2")
 	gets(t, backends[0], "[fd00:2::64]:80", "h2")
 	wantTuples(t, n, "tcp 10.2.1.12>10.1.1.64 10.2.1.12>10.2.1.12", "tcp fd00:2::12>fd00:2::64 fd00:2::12>fd00:2::12")
+	for _, address := range []string{"10.2.1.12:8090", "[fd00:2::12]:8090"} {
+		accept(t, backends[0], address, func(c net.Conn) { fmt.Fprint(c, c.RemoteAddr().(*net.TCPAddr).IP) })
+	}
+	gets(t, backends[0], "10.1.1.64:90", "169.254.254.1")
+	gets(t, backends[0], "[fd00:2::64]:90", "fd77:6569:7200::1")
 }
 
 // TestOL08AddressAndBackendFromOnePort asks a backend by the load balancer's address and then by
@@ -267,6 +317,12 @@ func TestOL08AddressAndBackendFromOnePort(t *testing.T) {
 	if err := from(33334, "10.2.1.12:8090"); (err == nil) != n.Kernel() { // which may be asked for a translation of nothing
 		t.Errorf("by the address, and then directly: %v", err)
 	}
+	for _, e := range n.Entries(n.Weir.Zone("t")) {
+		second := e.Orig.SrcPort == 33333 && e.Orig.DstPort == 80 || e.Orig.SrcPort == 33334 && e.Orig.DstPort == 8090
+		if n.Kernel() && second == (e.Reply.DstPort == e.Orig.SrcPort) {
+			t.Errorf("%+v: that it has another port: %v", e, !second)
+		}
+	}
 }
 
 // TestOL09BackendsSeeTheirGateway has backends see connections as their gateway's.
@@ -277,6 +333,15 @@ func TestOL09BackendsSeeTheirGateway(t *testing.T) {
 	served(t, h1, "10.1.1.64:90", 8)
 	if got := len(connectionsTo(n, "10.1.1.64")); got != 8 {
 		t.Errorf("%d connections to the address, want 8", got)
+	}
+	others := 0
+	for _, e := range n.Entries(sourceZone(n)) {
+		if backend := e.Orig.Dst.String(); e.Orig.Src.String() == "10.1.1.11" && (backend == "10.2.1.12" || backend == "10.2.1.13") && e.Reply.Src == e.Orig.Dst && e.Reply.Dst.String() == "10.2.1.1" {
+			others++
+		}
+	}
+	if others != 8 {
+		t.Errorf("%d other halves, from the client to a backend that answers its gateway, want 8", others)
 	}
 	for i, h := range backends {
 		accept(t, h, fmt.Sprintf("10.2.1.%d:90", 12+i), func(c net.Conn) { fmt.Fprint(c, c.RemoteAddr().(*net.TCPAddr).IP) })
