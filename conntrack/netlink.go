@@ -89,6 +89,9 @@ func damaged(count int, body []byte, err error) *Damage {
 // dump asks for a table, and calls each for what is in it, until that returns false. A kernel
 // that refuses the filter is asked for all.
 func (s *socket) dump(ctx context.Context, subsys uint16, filter func(*request), family uint8, each func([]byte) bool) error {
+	if err := ctx.Err(); err != nil { // a read that is cut off may have been quicker
+		return err
+	}
 	defer s.until(ctx)()
 	err := s.ask(subsys, filter, family, each)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) {
