@@ -15,7 +15,7 @@ import (
 // controller runs.
 func backendHealth(now *controller.Status) []api.BackendHealth {
 	all := []api.BackendHealth{}
-	if now == nil || now.Model == nil {
+	if now == nil || now.Model == nil || len(now.Backends) == 0 {
 		return all
 	}
 	for _, t := range now.Model.Tenants() {
