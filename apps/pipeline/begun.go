@@ -37,8 +37,15 @@ func Begun(stats []ofproto.FlowStats, n Numbers) map[Chosen]uint64 {
 func balances(f ofproto.Flow) bool {
 	return slices.ContainsFunc(f.Actions, func(a ofproto.Action) bool {
 		c, ok := a.(ofproto.ConnTrack)
-		return ok && slices.Contains(c.Exec, ofproto.Action(balanced))
+		return ok && slices.ContainsFunc(c.Exec, marksBalanced)
 	})
+}
+
+// marksBalanced reports whether an action of a commit marks a connection as a load balancer's.
+func marksBalanced(a ofproto.Action) bool {
+	l, ok := a.(ofproto.Load)
+	at := markBalanced.Offset - l.Dst.Offset
+	return ok && l.Dst.Field == markBalanced.Field && l.Dst.Offset <= markBalanced.Offset && at < l.Dst.Bits && l.Value>>at&1 == 1
 }
 
 // chosenBy returns of which backend what a match in Commit lets through is.

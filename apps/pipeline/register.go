@@ -11,10 +11,10 @@ import (
 // The registers. They carry numbers, not addresses, so that IPv4 and IPv6 are the
 // same flows from the lookup on.
 //
-//	reg0      31     24 23 22 21  20 19..17  16  15  14  13    11, 10   6   4  3   2  1 0
-//	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
-//	         |  epoch  |  |mk|lim|st|alg,rel|aud|rs |kp |all|  |  log  |sl |fo|jdg|est|nat|
-//	         +---------+--+--+---+--+-------+---+---+---+---+--+-------+---+--+---+---+---+
+//	reg0      31     24 23 22 21  20 19..17 16..14  13    11, 10   6   4  3   2  1 0
+//	         +---------+--+--+---+--+-------+------+---+--+-------+---+--+---+---+---+
+//	         |         |  |mk|lim|st|alg,rel|      |all|  |  log  |sl |fo|jdg|est|nat|
+//	         +---------+--+--+---+--+-------+------+---+--+-------+---+--+---+---+---+
 //	          nat: 0 dnat, 1 snat; fo: 4 from outside; 5 double; 7 twice; 8 to outside; 9 across
 //	reg1      endpoint the packet came from (tag)
 //	reg2      endpoint it goes to (tag)
@@ -23,8 +23,9 @@ import (
 //	reg6      rule that let it out (tag)      reg7  rule that let it in (tag)
 //	reg8      NAT target (tag)
 //	reg9      slot of the SNAT's pool, in bits 0 to 15, and of the load balancer, in bits 16 to 31
+//	reg10     ct_mark as a commit is to write it, with the bits where they are there: but for 9 to 11, which only
+//	          commits that translate write
 //	reg11     reason to drop it (Reason)
-//	reg12     bits 16 to 31: class, given by a rule
 //	reg13     SNAT (tag)
 //	reg14     next hop; zero: the destination itself. Where policy is asked: range of the peer
 //	reg15     tiers of policy that a pass rule has left, a bit for each table and tier
@@ -39,6 +40,7 @@ const (
 	RegRuleIn  = ofproto.Reg7
 	RegTarget  = ofproto.Reg8
 	RegSlot    = ofproto.Reg9
+	regMark    = ofproto.Reg10
 	RegReason  = ofproto.Reg11
 	RegSNAT    = ofproto.Reg13
 	RegNextHop = ofproto.Reg14
@@ -50,15 +52,18 @@ const (
 var (
 	Zone       = ofproto.Reg5.Range(0, 15)
 	zoneSource = ofproto.Reg5.Range(16, 31)
-	ConnClass  = ofproto.Reg12.Range(16, 31)
-	Epoch      = ofproto.Reg0.Range(24, 31)
+	ConnClass  = regMark.Range(16, 31)
+	Epoch      = regMark.Range(0, 7)
 	BackendAt  = ofproto.Reg9.Range(16, 31)
 	Net        = ofproto.Metadata.Range(0, 23)
 	VRF        = ofproto.Metadata.Range(24, 47)
 )
 
-// A Flag is one bit of reg0.
+// A Flag is one bit of reg0, or, from inMark on, of reg10.
 type Flag uint16
+
+// inMark is the first Flag that is a bit of ct_mark to be.
+const inMark Flag = 32
 
 // The flags. The numbers that are missing belong to load balancing.
 const (
@@ -76,17 +81,19 @@ const (
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
 	Untracked   Flag = 6 // never seen by the tracker: ARP, ND, and what a stateless rule lets pass
 
-	ToAll   Flag = 13 // for a whole network
-	Keep    Flag = 14 // whoever has admitted it so far wants it to live on when its policy is changed
-	Reset   Flag = 15 // if its policy is changed so that it stops, both its ends are to be told
-	MayKeep Flag = 22 // and nobody who has let it out does not
+	ToAll   Flag = 13          // for a whole network
+	MayKeep Flag = 22          // nobody who has let it out does not want it to be kept
+	Keep    Flag = inMark + 12 // whoever has admitted it so far wants it to live on when its policy is changed
+	Reset   Flag = inMark + 13 // if its policy is changed so that it stops, both its ends are to be told
 
 	LogNew     Flag = 10 // a rule reports what becomes of it
 	LogSampled Flag = 11 // a rule reports it, if there is room for it
 
 	KnownStation Flag = 20 // its sender has been learned
 
-	Audited Flag = 16 // denied, and let pass all the same
+	Audited Flag = inMark + 14 // denied, and let pass all the same
+	ours    Flag = inMark + 15 // it is remembered by us
+
 	Related Flag = 17 // a new connection that a known one has announced
 	FTP     Flag = 18 // the tracker is to read the connection as FTP's control connection
 	TFTP    Flag = 19 // the same of TFTP
@@ -95,17 +102,24 @@ const (
 
 // Set returns the action that raises f.
 func (f Flag) Set() ofproto.Action {
-	return ofproto.Load{Dst: regFlags.Range(uint16(f), uint16(f)), Value: 1}
+	return ofproto.Load{Dst: f.bit(), Value: 1}
 }
 
 // Clear returns the action that lowers f.
 func (f Flag) Clear() ofproto.Action {
-	return ofproto.Load{Dst: regFlags.Range(uint16(f), uint16(f)), Value: 0}
+	return ofproto.Load{Dst: f.bit(), Value: 0}
 }
 
 // As returns the action that makes f what g is.
 func (f Flag) As(g Flag) ofproto.Action {
-	return ofproto.Move{Src: regFlags.Range(uint16(g), uint16(g)), Dst: regFlags.Range(uint16(f), uint16(f))}
+	return ofproto.Move{Src: g.bit(), Dst: f.bit()}
+}
+
+func (f Flag) bit() ofproto.Subfield {
+	if f >= inMark {
+		return regMark.Range(uint16(f-inMark), uint16(f-inMark))
+	}
+	return regFlags.Range(uint16(f), uint16(f))
 }
 
 // isWithout is the condition that f is raised, and g is not.
@@ -169,14 +183,13 @@ const (
 var (
 	markEpoch     = ofproto.CTMark.Range(0, 7)
 	markBlocked   = ofproto.CTMark.Range(8, 8)
-	markDNAT      = ofproto.CTMark.Range(9, 9)
 	markDouble    = ofproto.CTMark.Range(10, 10)
 	markBalanced  = ofproto.CTMark.Range(11, 11)
-	markKeep      = ofproto.CTMark.Range(12, 12)
-	markReset     = ofproto.CTMark.Range(13, 13)
-	markAudited   = ofproto.CTMark.Range(14, 14)
 	markCommitted = ofproto.CTMark.Range(15, 15)
-	markClass     = ofproto.CTMark.Range(16, 31)
+
+	// What the policy has to say of a connection, and how it is translated.
+	regJudged, markJudged = [2]ofproto.Subfield{regMark.Range(0, 8), regMark.Range(12, 31)}, [2]ofproto.Subfield{ofproto.CTMark.Range(0, 8), ofproto.CTMark.Range(12, 31)}
+	markTranslated        = ofproto.CTMark.Range(9, 11)
 )
 
 // Bits of ct_label, written when a connection is committed and matched by no flow:
@@ -195,6 +208,7 @@ var (
 	labelRuleIn  = ofproto.CTLabel.Range(32, 63)
 	labelObject  = ofproto.CTLabel.Range(64, 95)
 	labelPort    = ofproto.CTLabel.Range(96, 111)
+	labelHow     = ofproto.CTLabel.Range(96, 127) // the port, and the layout
 	labelLayout  = ofproto.CTLabel.Range(120, 127)
 )
 

@@ -85,7 +85,7 @@ func known(b *Builder, id intent.ID) {
 
 // begin gives a packet what the tenant's connections are judged by, and asks the tracker.
 func (t *TenantSite) begin() []ofproto.Action {
-	actions := []ofproto.Action{ofproto.Set(Epoch, uint64(t.Epoch))}
+	actions := []ofproto.Action{ofproto.Set(Epoch, uint64(t.Epoch)), ours.Set()}
 	if t.Source != 0 {
 		actions = append(actions, ofproto.Set(zoneSource, uint64(t.Source)))
 	}
@@ -277,20 +277,19 @@ func admittedBy(alg uint16) ofproto.ConnTrack {
 // admitted is what admittedBy has in common: there may be as many flows with it as load balancers have
 // backends.
 var admitted = func() ofproto.ConnTrack {
-	a := commitAction(
-		ofproto.Load{Dst: markCommitted, Value: 1},
-		ofproto.Load{Dst: markBlocked, Value: 0},
-		ofproto.Move{Src: regFlags.Range(uint16(Audited), uint16(Audited)), Dst: markAudited},
-		ofproto.Move{Src: regFlags.Range(uint16(Keep), uint16(Keep)), Dst: markKeep},
-		ofproto.Move{Src: regFlags.Range(uint16(Reset), uint16(Reset)), Dst: markReset},
-		ofproto.Move{Src: ConnClass, Dst: markClass},
-		ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
-		ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
-		ofproto.Load{Dst: labelLayout, Value: LabelLayout},
-	)
-	a.Exec = slices.Clip(a.Exec)
+	a := commitAction()
+	a.Exec = slices.Clip(append(judged[:len(judged):len(judged)], ofproto.Load{Dst: labelLayout, Value: LabelLayout}))
 	return a
 }()
+
+// judged is what the policy has to say of a connection: that it is ours, in which epoch, and not blocked, what
+// becomes of it when its policy is changed, its class, and its rules.
+var judged = []ofproto.Action{
+	ofproto.Move{Src: regJudged[0], Dst: markJudged[0]},
+	ofproto.Move{Src: regJudged[1], Dst: markJudged[1]},
+	ofproto.Move{Src: RegRuleOut.Whole(), Dst: labelRuleOut},
+	ofproto.Move{Src: RegRuleIn.Whole(), Dst: labelRuleIn},
+}
 
 // stopped remembers that a connection that was judged again is denied.
 func stopped() ofproto.Action { return commitAction(ofproto.Load{Dst: markBlocked, Value: 1}) }

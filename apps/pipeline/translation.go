@@ -73,7 +73,7 @@ func (b *Builder) admits(x Translation) ofproto.ConnTrack {
 	if was := b.noting; was.exec != nil && was.dst == n.dst && was.balanced == n.balanced && was.port == n.port {
 		n = was
 	} else {
-		n.exec = slices.Clip(slices.Concat(admitted.Exec, x.noted()))
+		n.exec = slices.Clip(slices.Concat(x.judged(), x.noted()))
 	}
 	b.noting = n
 	c := admittedBy(0)
@@ -81,26 +81,29 @@ func (b *Builder) admits(x Translation) ofproto.ConnTrack {
 	return c
 }
 
+// judged is what the policy has to say of a connection that is translated. Of one to which something is
+// chosen nothing has been remembered that is to stay: all of its mark is written at once.
+func (x Translation) judged() []ofproto.Action {
+	if !x.NAT.Dst {
+		return admitted.Exec
+	}
+	return append([]ofproto.Action{ofproto.Move{Src: regMark.Whole(), Dst: ofproto.CTMark.Whole()}}, judged[2:]...)
+}
+
 // noted is what an entry of the tracker says of the translation.
 func (x Translation) noted() []ofproto.Action {
 	if !x.NAT.Dst {
 		return []ofproto.Action{ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}}
 	}
-	exec := notedDNAT
+	marks := uint64(MarkDNAT)
 	if x.Balanced {
-		exec = notedBalanced
+		marks |= uint64(MarkBalanced)
 	}
-	if x.NAT.PortMin != 0 {
-		exec = append(slices.Clip(exec), ofproto.Load{Dst: labelPort, Value: uint64(x.NAT.PortMin)})
+	return []ofproto.Action{
+		ofproto.Load{Dst: markTranslated, Value: marks >> markTranslated.Offset}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject},
+		ofproto.Load{Dst: labelHow, Value: LabelLayout<<24 | uint64(x.NAT.PortMin)},
 	}
-	return exec
 }
-
-var (
-	notedDNAT     = []ofproto.Action{ofproto.Load{Dst: markDNAT, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
-	notedBalanced = slices.Clip(append(slices.Clip(notedDNAT), balanced))
-	balanced      = ofproto.Load{Dst: markBalanced, Value: 1}
-)
 
 // A translating adds the flows of a Translation.
 type translating struct {
