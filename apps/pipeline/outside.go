@@ -178,8 +178,12 @@ func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1
 func alongErrors(b *Builder, id intent.ID) {
 	s := state{391, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New|ofproto.Rpl), MarkCommitted, MarkCommitted | MarkBlocked}
 	for i, ip := range ipVersions {
-		b.Flow(id, CtState, s.priority+uint16(i), s.match(ip), Established.Set(),
-			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{}})
+		actions := []ofproto.Action{Established.Set()}
+		if len(b.Externals) > 0 && b.Balances { // it has come back once, and must not by an SNAT as well (EstNat, 105)
+			actions = append(actions, Double.Set())
+		}
+		b.Flow(id, CtState, s.priority+uint16(i), s.match(ip), append(actions,
+			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{}})...)
 	}
 }
 

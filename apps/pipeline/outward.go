@@ -124,12 +124,13 @@ func cross(b *Builder, id intent.ID) {
 func secondHalf(b *Builder, id intent.ID) {
 	const again, toOut = 1 << JudgeAgain, 1 << ToOutside
 	b.Flow(id, SNATSel, leavesAsNobody, ofproto.MatchOn(flagsAre(crossing, 0)), ToDrop(NotTranslated)...)
-	b.Flow(id, Commit, 229, ofproto.MatchOn(flagsAre(1<<Outward|1<<SNAT, 1<<DNAT)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
+	b.Flow(id, Commit, 229, ofproto.MatchOn(flagsAre(1<<Outward|1<<SNAT, 1<<DNAT|1<<FromOutside)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
 	b.Flow(id, Commit, 219, ofproto.MatchOn(flagsAre(1<<Outward, 1<<DNAT|1<<SNAT)), ToDrop(NotTranslated)...)
 	b.Flow(id, SNATLate, 20, ofproto.MatchOn(Outward.Is()), ToDrop(NotTranslated)...)
 	b.Flow(id, CommitCheck, 112, ofproto.MatchOn(flagsAre(1<<Outward, 1<<DNAT), knownSecond), ofproto.GotoTable(Out))
-	b.Flow(id, CommitCheck, 113, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT, 0), knownOutward), afterFirst(true)...)
-	b.Flow(id, EstNat, 104, ofproto.MatchOn(ToOutside.Is(), knownOutward), ToDrop(NotTranslated)...) // it crosses, by an address that has no backend outside any more
+	b.Flow(id, CommitCheck, 113, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT, 1<<FromOutside), knownOutward), afterFirst(true)...)
+	b.Flow(id, Commit, 169, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT|1<<SNAT, 0)), ToDrop(NotTranslated)...) // to nobody that is listed
+	b.Flow(id, EstNat, 104, ofproto.MatchOn(ToOutside.Is(), knownOutward), ToDrop(NotTranslated)...)            // it crosses, by an address that has no backend outside any more
 	b.Flow(id, EstNat, 105, ofproto.MatchOn(flagsAre(toOut, 1<<FromOutside|1<<Double), knownOutward),
 		Outward.Set(), ofproto.CTClear{}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 	for _, ip := range ipVersions {
