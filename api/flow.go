@@ -24,6 +24,8 @@ type Flow struct {
 	Bytes    uint64    `json:"bytes"`
 	Seconds  uint32    `json:"seconds"`          // that it has been there
 	LastHit  time.Time `json:"lastHit,omitzero"` // of flows of policy, to within 30 s; zero: not since the daemon began
+
+	Obstacles []string `json:"obstacles,omitempty"` // to hardware that would take over what meets it, if they were asked for
 }
 
 // A FlowQuery says which flows are wanted. The zero query wants all.
@@ -32,11 +34,13 @@ type FlowQuery struct {
 	Table  string // name, in any case, or number
 	Intent string // an intent, and all that are under it; its tenant may be left out
 	Unused bool   // that have counted nothing
+
+	Offload bool // that keep what meets them off the hardware, those that have counted most first
 }
 
 // Matches reports whether f is wanted.
 func (q FlowQuery) Matches(f Flow) bool {
-	return (q.Tenant == "" || f.Tenant == q.Tenant) && (!q.Unused || f.Packets == 0) &&
+	return (!q.Offload || len(f.Obstacles) > 0) && (q.Tenant == "" || f.Tenant == q.Tenant) && (!q.Unused || f.Packets == 0) &&
 		(q.Table == "" || strings.EqualFold(q.Table, f.Table) || q.Table == strconv.Itoa(int(f.Number))) &&
 		(q.Intent == "" || under(f.Intent, q.Intent) || under(strings.TrimPrefix(f.Intent, f.Tenant+"/"), q.Intent))
 }
@@ -47,7 +51,10 @@ func under(id, of string) bool { return id == of || strings.HasPrefix(id, of+"/"
 func readFlowQuery(r *http.Request) (q FlowQuery, err error) {
 	values := r.URL.Query()
 	q = FlowQuery{Tenant: values.Get("tenant"), Table: values.Get("table"), Intent: strings.TrimSuffix(values.Get("intent"), "/")}
-	q.Unused, err = truth(r, "unused")
+	if q.Unused, err = truth(r, "unused"); err != nil {
+		return q, err
+	}
+	q.Offload, err = truth(r, "offload")
 	return q, err
 }
 

@@ -19,6 +19,7 @@ import (
 	"weir/explain"
 	"weir/intent"
 	"weir/ofproto"
+	"weir/ofproto/ofconn"
 )
 
 // Flows returns the flows that are installed in a bridge.
@@ -43,6 +44,12 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 	if err != nil {
 		return nil, err
 	}
+	groups := map[uint32]ofproto.Group{}
+	if q.Offload {
+		if groups, err = groupsOf(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
 	ours := slices.DeleteFunc(slices.Clone(flows), func(f ofproto.FlowStats) bool {
 		_, owned := pipeline.TagOf(f.Cookie)
 		return !owned || !slices.Contains(policyTables, f.Table)
@@ -58,11 +65,27 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 		if hits[f.Key()].hit.IsZero() {
 			v.LastHit = time.Time{}
 		}
+		if q.Offload {
+			v.Obstacles = explain.Obstacles(f.Flow, groups)
+		}
 		if q.Matches(v) {
 			list = append(list, v)
 		}
 	}
+	if q.Offload {
+		slices.SortStableFunc(list, func(a, b api.Flow) int { return cmp.Compare(b.Packets, a.Packets) })
+	}
 	return list, nil
+}
+
+// groupsOf returns the groups of a bridge, by their numbers.
+func groupsOf(ctx context.Context, conn *ofconn.Conn) (map[uint32]ofproto.Group, error) {
+	list, _, err := conn.GroupsAndMeters(ctx)
+	all := map[uint32]ofproto.Group{}
+	for _, g := range list {
+		all[g.ID] = g
+	}
+	return all, err
 }
 
 // isTable reports whether something names a table.
@@ -101,7 +124,10 @@ func flowsCommand() *cobra.Command {
 		Long: `flows lists what is installed in the bridges of the model, or in one of them: by table, from the
 highest priority down, with what each flow has counted, the intent that it serves and where that is
 written. What somebody else has put there has no intent. When a flow of policy was hit last is
-known to within 30 seconds, and not for the time before the daemon began.`,
+known to within 30 seconds, and not for the time before the daemon began.
+
+With --offload it lists those that keep all that meets them on the processor, where hardware takes over flows by
+TC flower (hw-offload of the kernel's datapath).`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
@@ -110,6 +136,7 @@ known to within 30 seconds, and not for the time before the daemon began.`,
 	cmd.Flags().StringVar(&q.Table, "table", "", "only this table's: a name, as POL_IN, or a number")
 	cmd.Flags().StringVar(&q.Intent, "intent", "", "only those of an intent, and of what is under it: policy/db-ingress")
 	cmd.Flags().BoolVar(&q.Unused, "unused", false, "only those that have counted nothing")
+	cmd.Flags().BoolVar(&q.Offload, "offload", false, "only those that keep what meets them off the hardware, and why; those that have counted most first")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c := newClient(*socket)
 		if len(args) == 0 {
@@ -124,13 +151,16 @@ known to within 30 seconds, and not for the time before the daemon began.`,
 		list := []api.Flow{}
 		for _, b := range args {
 			var some []api.Flow
-			query := url.Values{"tenant": {q.Tenant}, "table": {q.Table}, "intent": {q.Intent}, "unused": {strconv.FormatBool(q.Unused)}}
+			query := url.Values{"tenant": {q.Tenant}, "table": {q.Table}, "intent": {q.Intent}, "unused": {strconv.FormatBool(q.Unused)}, "offload": {strconv.FormatBool(q.Offload)}}
 			if err := c.get(cmd.Context(), "/v1/bridges/"+url.PathEscape(b)+"/flows", query, &some); err != nil {
 				return err
 			}
 			list = append(list, some...)
 		}
-		return flowsListing(list).print(cmd.OutOrStdout(), *format)
+		if l := flowsListing(list); !q.Offload {
+			return l.print(cmd.OutOrStdout(), *format)
+		}
+		return offloadListing(list).print(cmd.OutOrStdout(), *format)
 	}
 	return cmd
 }
@@ -156,6 +186,26 @@ func flowsTable(w io.Writer, list []api.Flow, wide bool) {
 		}
 		row(w, cells...)
 	}
+}
+
+// offloadListing is flowsListing, with what is in the way of hardware instead of what is asked.
+func offloadListing(list []api.Flow) listing {
+	l := flowsListing(list)
+	l.table = func(w io.Writer, wide bool) {
+		head := []any{"PACKETS", "TABLE", "INTENT", "AT", "IN THE WAY"}
+		if wide {
+			head = append(head, "MATCH", "ACTIONS")
+		}
+		row(w, head...)
+		for _, f := range list {
+			cells := []any{f.Packets, f.Table, f.Intent, f.At, strings.Join(f.Obstacles, "; ")}
+			if wide {
+				cells = append(cells, f.Match, f.Actions)
+			}
+			row(w, cells...)
+		}
+	}
+	return l
 }
 
 // sinceText is how long ago something was; empty: never.
