@@ -15,6 +15,7 @@
 //	                               why a connection is there, and what becomes of it: KnownExplanation
 //	GET  /v1/bridges/BRIDGE/flows  installed flows with their intents; ?tenant= &table= &intent= &unused=true: [Flow]
 //	GET  /v1/rules?tenant=T        rules and defaults, and how much they are used; &unused=true: [Rule]
+//	GET  /v1/top                   what goes on: bridges, tenants, rules, backends, who has most connections: Top
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
 //	GET  /metrics                  what is counted, as Prometheus reads it
 //	GET  /healthz                  200 and "ok" while the daemon answers
@@ -64,6 +65,8 @@ type Daemon interface {
 	// Rules returns the rules of a tenant, or of all tenants if tenant is empty, in the order in
 	// which they are asked. The error is an UnknownTenant if there is no such tenant.
 	Rules(ctx context.Context, q RuleQuery) ([]Rule, error)
+	// Top returns what goes on. It is read once for all who ask at the same time.
+	Top(ctx context.Context) (Top, error)
 	// Plan returns what the model in sources would change. The error is an
 	// intent.Problems if it is no model.
 	Plan(ctx context.Context, sources []intent.Source) (Plan, error)

@@ -57,6 +57,7 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("GET /v1/top", answer(func(r *http.Request) (any, error) { return d.Top(r.Context()) }))
 	mux.HandleFunc("GET /v1/conntrack", answer(func(r *http.Request) (any, error) { return d.Trackings(r.Context()) }))
 	mux.HandleFunc("GET /v1/observations", answer(func(r *http.Request) (any, error) {
 		q, err := readObservationQuery(r)

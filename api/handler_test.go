@@ -25,6 +25,7 @@ type fake struct {
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
 	trackings   []Tracking
+	top         Top
 	changes     []ConnectionChange
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
@@ -53,6 +54,7 @@ func (f fake) Changes(_ context.Context, tenant string) (iter.Seq[ConnectionChan
 	}
 	return slices.Values(f.changes), nil
 }
+func (f fake) Top(context.Context) (Top, error)              { return f.top, nil }
 func (f fake) Trackings(context.Context) ([]Tracking, error) { return f.trackings, nil }
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
 	return f.observed(q)

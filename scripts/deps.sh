@@ -8,7 +8,7 @@
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
 
-need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps nftables conntrack)
+need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps nftables conntrack tmux)
 [ "${1:-}" = kernel ] && need+=(build-essential flex bison bc xz-utils busybox-static perl)
 [ "${1:-}" = bench ] && need+=(openvswitch-testcontroller)
 [ "${1:-}" = ovn ] && need+=(ovn-central ovn-host)

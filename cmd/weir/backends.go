@@ -26,13 +26,6 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 		return nil, api.UnknownTenant(tenant)
 	}
 	var list []api.Balancer
-	bridges := d.connected()
-	health := map[string]string{}
-	if ctl := d.ctl.Load(); ctl != nil {
-		for _, h := range backendHealth(ctl.Status()) {
-			health[h.Balancer+" "+h.Backend] = h.Health
-		}
-	}
 	for _, t := range model.Tenants() {
 		if tenant != "" && tenant != t.Name || len(t.LoadBalancers) == 0 {
 			continue
@@ -41,15 +34,57 @@ func (d *desk) Balancers(ctx context.Context, tenant string) ([]api.Balancer, er
 		if err != nil {
 			return nil, err
 		}
-		for _, l := range t.LoadBalancers {
-			x := balancerOf(l, have[l.ID()], d.weights()[l.ID()], health)
-			for i, b := range l.Backends {
-				x.Backends[i].Begun, x.Backends[i].PerSecond = begunWith(bridges, l, b)
-			}
-			list = append(list, x)
-		}
+		list = append(list, d.balancersOf(t, have)...)
 	}
 	return list, nil
+}
+
+// balancersOf returns the load balancers of a tenant, with what their backends have.
+func (d *desk) balancersOf(t *intent.Tenant, have backendCounts) (list []api.Balancer) {
+	bridges, health := d.connected(), map[string]string{}
+	if now := d.now(); now != nil {
+		for _, h := range backendHealth(now) {
+			health[h.Balancer+" "+h.Backend] = h.Health
+		}
+	}
+	for _, l := range t.LoadBalancers {
+		x := balancerOf(l, have[l.ID()], d.weights()[l.ID()], health)
+		for i, b := range l.Backends {
+			x.Backends[i].Begun, x.Backends[i].PerSecond = begunWith(bridges, l, b)
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// backendCounts are what backends have, by load balancer.
+type backendCounts map[intent.ID]map[drain.Key]drain.Backend
+
+func backendsFor(t *intent.Tenant) backendCounts {
+	have := backendCounts{}
+	for _, l := range t.LoadBalancers {
+		have[l.ID()] = map[drain.Key]drain.Backend{}
+	}
+	return have
+}
+
+// count counts a connection for the backend that has it.
+func (have backendCounts) count(services drain.Services, c pipeline.Connection) {
+	if k, state, ok := services.Backend(c); ok && !c.Over && !c.Blocked() {
+		b := have[k.Service][k]
+		b.Key, b.State, b.Connections = k, state, b.Connections+1
+		have[k.Service][k] = b
+	}
+}
+
+// until says of those that drain until when.
+func (have backendCounts) until(all []drain.Backend) {
+	for _, b := range all {
+		if now, some := have[b.Service][b.Key]; some {
+			now.Deadline = b.Deadline
+			have[b.Service][b.Key] = now
+		}
+	}
 }
 
 // begunWith returns how many connections were begun with a backend of a load balancer, and how many are in a
@@ -64,11 +99,8 @@ func begunWith(bridges []controller.Bridge, l *intent.LoadBalancer, b intent.Bac
 
 // backendsOf counts the connections of backends of a tenant, by load balancer, and says until when
 // they may go on.
-func (d *desk) backendsOf(ctx context.Context, t *intent.Tenant, n pipeline.Numbers) (map[intent.ID]map[drain.Key]drain.Backend, error) {
-	have := map[intent.ID]map[drain.Key]drain.Backend{}
-	for _, l := range t.LoadBalancers {
-		have[l.ID()] = map[drain.Key]drain.Backend{}
-	}
+func (d *desk) backendsOf(ctx context.Context, t *intent.Tenant, n pipeline.Numbers) (backendCounts, error) {
+	have := backendsFor(t)
 	zone := n.Zone(t.ID())
 	if zone == 0 { // no number yet, and so no connection
 		return have, nil
@@ -79,18 +111,9 @@ func (d *desk) backendsOf(ctx context.Context, t *intent.Tenant, n pipeline.Numb
 	}
 	services := d.services(t, n)
 	for _, c := range all {
-		if k, state, ok := services.Backend(c); ok && !c.Over && !c.Blocked() {
-			b := have[k.Service][k]
-			b.Key, b.State, b.Connections = k, state, b.Connections+1
-			have[k.Service][k] = b
-		}
+		have.count(services, c)
 	}
-	for _, b := range d.drainings() {
-		if now, some := have[b.Service][b.Key]; some {
-			now.Deadline = b.Deadline
-			have[b.Service][b.Key] = now
-		}
-	}
+	have.until(d.drainings())
 	return have, nil
 }
 

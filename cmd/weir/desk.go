@@ -42,6 +42,7 @@ type desk struct {
 	served   atomic.Pointer[map[string]bool]       // by bridge: it can find us; nil: none can yet
 	notes    notebook
 	hits     tally
+	survey   surveyor
 	metrics  *metrics.Set
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are

@@ -16,6 +16,7 @@ import (
 	"weir/controller"
 	"weir/explain"
 	"weir/intent"
+	"weir/ofproto"
 )
 
 // A use is how much a rule is used.
@@ -23,6 +24,11 @@ type use struct {
 	flows, connections int
 	hits               uint64
 	last               time.Time
+}
+
+// of notes it with its rule.
+func (u use) of(r *api.Rule) {
+	r.Flows, r.Hits, r.Connections, r.LastHit = u.flows, u.hits, u.connections, u.last
 }
 
 // Rules returns the rules of a tenant, or of all.
@@ -48,8 +54,7 @@ func (d *desk) Rules(ctx context.Context, q api.RuleQuery) ([]api.Rule, error) {
 		}
 		for _, r := range rulesOf(t) {
 			r.At = placeText(explain.PlaceOf(model, intent.ID(r.ID)))
-			u := uses[numbers.Tag(intent.ID(r.ID))]
-			r.Flows, r.Hits, r.Connections, r.LastHit = u.flows, u.hits, u.connections, u.last
+			uses[numbers.Tag(intent.ID(r.ID))].of(&r)
 			if q.Matches(r) {
 				list = append(list, r)
 			}
@@ -66,17 +71,22 @@ func (d *desk) uses(ctx context.Context, now *controller.Status) (map[uint32]use
 		if err != nil {
 			return nil, err
 		}
-		for _, f := range flows {
-			tag, _ := pipeline.TagOf(f.Cookie)
-			u := all[tag]
-			u.flows, u.hits = u.flows+1, u.hits+f.Packets
-			if hit := hits[f.Key()].hit; hit.After(u.last) {
-				u.last = hit.UTC()
-			}
-			all[tag] = u
-		}
+		noteUses(all, flows, hits)
 	}
 	return all, nil
+}
+
+// noteUses counts flows of policy and what they have judged, by tag.
+func noteUses(all map[uint32]use, flows []ofproto.FlowStats, hits map[ofproto.FlowKey]tallied) {
+	for _, f := range flows {
+		tag, _ := pipeline.TagOf(f.Cookie)
+		u := all[tag]
+		u.flows, u.hits = u.flows+1, u.hits+f.Packets
+		if hit := hits[f.Key()].hit; hit.After(u.last) {
+			u.last = hit.UTC()
+		}
+		all[tag] = u
+	}
 }
 
 // admitted counts the connections of a zone, by what has let them out and in.
@@ -86,16 +96,21 @@ func (d *desk) admitted(ctx context.Context, zone uint16, uses map[uint32]use) e
 	}
 	all, err := d.trackedIn(ctx, zone)
 	for _, c := range all {
-		if c.Over || c.Blocked() {
-			continue
-		}
-		for _, tag := range []uint32{c.RuleOut, c.RuleIn} {
-			u := uses[tag]
-			u.connections++
-			uses[tag] = u
-		}
+		admit(uses, c)
 	}
 	return err
+}
+
+// admit counts a connection for what has let it out and in.
+func admit(uses map[uint32]use, c pipeline.Connection) {
+	if c.Over || c.Blocked() {
+		return
+	}
+	for _, tag := range []uint32{c.RuleOut, c.RuleIn} {
+		u := uses[tag]
+		u.connections++
+		uses[tag] = u
+	}
 }
 
 // rulesOf returns the rules of a tenant and its defaults, in the order in which they are asked.

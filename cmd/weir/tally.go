@@ -7,6 +7,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/ofproto"
+	"weir/ofproto/ofconn"
 )
 
 // countEvery is how often the flows of policy are read, to know when each was hit last: OpenFlow 1.3
@@ -80,6 +81,10 @@ func (d *desk) policyFlows(ctx context.Context, bridge string) ([]ofproto.FlowSt
 		return nil, nil, err
 	}
 	defer conn.Close()
+	return d.policyFlowsOver(ctx, conn, bridge)
+}
+
+func (d *desk) policyFlowsOver(ctx context.Context, conn *ofconn.Conn, bridge string) ([]ofproto.FlowStats, map[ofproto.FlowKey]tallied, error) {
 	var all []ofproto.FlowStats
 	for _, t := range policyTables {
 		some, err := conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: t, Cookie: pipeline.Owner, CookieMask: ^uint64(0xffffffff)})

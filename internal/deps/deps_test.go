@@ -56,6 +56,7 @@ var rooms = map[string]room{
 	"internal/frame":               {pure: true},
 	"internal/depth":               {pure: true, may: []string{"ofproto"}},
 	"internal/maglev":              {pure: true},
+	"internal/top":                 {may: []string{"api"}},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test/bench":                   {may: []string{"*"}},
 	"test":                         {may: []string{"*"}},
