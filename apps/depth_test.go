@@ -84,3 +84,32 @@ func TestWhoSendsPacketsBackIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatSitesHaveTogetherIsNotRefused has load balancers, limits, and SNATs with ranges and ports in one model.
+func TestWhatSitesHaveTogetherIsNotRefused(t *testing.T) {
+	balancer := func(name, address, backends, more string) string {
+		return crossingObject("blue", "LoadBalancer", name, "address: "+address+", ports: [{port: 80, protocol: tcp}], backends: ["+backends+"]"+more)
+	}
+	snat := func(spec string) string { return crossingObject("blue", "SNAT", "out", spec) }
+	own, far := "{endpoint: h1}, {endpoint: h2}", "{address: 198.51.100.7}"
+	pool, ports, limits := "addresses: [203.0.113.40-203.0.113.42]", ", ports: 1024-65535", "limits: {connections: 100, newPerSecond: 50}"
+	for name, c := range map[string]struct{ tenant, more string }{
+		"inside, and a range":                {"", balancer("in", "10.1.0.100", own, "") + snat(pool)},
+		"inside, and ports":                  {"", balancer("in", "10.1.0.100", own, "") + snat(pool+ports)},
+		"outside, and ports":                 {"", balancer("out", "203.0.113.50", own, "") + snat(pool+ports)},
+		"outside, snat: always, and ports":   {"", balancer("out", "203.0.113.50", own, ", snat: always") + snat(pool+ports)},
+		"both, limits, and ports":            {limits, balancer("in", "10.1.0.100", own, "") + balancer("out", "203.0.113.50", own, ", algorithm: consistent") + snat(pool+ports)},
+		"a backend outside, and a range":     {"", balancer("in", "10.1.0.100", far, "") + snat(pool)},
+		"a backend outside, and ports":       {"", balancer("out", "203.0.113.50", own+", "+far, "") + snat(pool+ports)},
+		"a backend outside, and one address": {limits, balancer("out", "203.0.113.50", own+", "+far, "") + snat("addresses: [203.0.113.40]")},
+	} {
+		in := passageOf(t, crossingTenant("blue", c.tenant, 2), c.more).in
+		var cache pipeline.Cache
+		switch p, err := Recompile(&cache, in); {
+		case err != nil:
+			t.Errorf("%s: %v", name, err)
+		default:
+			t.Logf("%-36s %d", name, p.Rounds.N)
+		}
+	}
+}
