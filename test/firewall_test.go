@@ -280,8 +280,12 @@ func TestOF11TenantRemovalFlushesItsZoneOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flushes := strings.Count(string(said), "received: NXT_CT_FLUSH_ZONE"); flushes != 1 {
-		t.Errorf("%d zones were flushed, want 1", flushes)
+	want := 1
+	if n.Kernel() { // where the connections are taken out of the kernel's table, one by one
+		want = 0
+	}
+	if flushes := strings.Count(string(said), "received: NXT_CT_FLUSH_ZONE"); flushes != want {
+		t.Errorf("%d zones were flushed, want %d", flushes, want)
 	}
 }
 
