@@ -49,7 +49,6 @@ func everything() api.Status {
 			{Balancer: "t/loadbalancer/web", Backend: "10.0.0.1", Health: "up"}, {Balancer: "t/loadbalancer/web", Backend: "10.0.0.2", Health: "unknown"},
 			{Balancer: "t/loadbalancer/web", Backend: "10.0.0.3", Health: "not asked"},
 		},
-		Balancers: []api.BalancerState{{ID: "t/loadbalancer/web", Backends: 3, Usable: 1, Since: time.Unix(0, 0), Lost: 2}},
 	}
 }
 
@@ -62,7 +61,8 @@ func told(t *testing.T) *metrics.Set {
 	set := metrics.New(everything, func() *controller.Status {
 		return &controller.Status{
 			Model: m, Backends: map[intent.ID][]controller.BackendState{"t/loadbalancer/web": {{Weight: 6, Open: 5}}},
-			Bridges: map[string]controller.Bridge{"br0": {Begun: []controller.Begun{{Balancer: "t/loadbalancer/web", Backend: netip.MustParseAddr("10.0.0.1"), N: 123}}}},
+			Balancers: map[intent.ID]controller.BalancerState{"t/loadbalancer/web": {Usable: 1, Lost: 2}},
+			Bridges:   map[string]controller.Bridge{"br0": {Begun: []controller.Begun{{Balancer: "t/loadbalancer/web", Backend: netip.MustParseAddr("10.0.0.1"), N: 123}}}},
 		}
 	})
 	for _, p := range controller.Parts {
@@ -104,7 +104,7 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 		`weir_lb_backend_up{backend="10.0.0.1",lb="web",tenant="t"} 1`, `weir_lb_backend_up{backend="10.0.0.2",lb="web",tenant="t"} 0`,
 		`weir_lb_backend_weight{backend="10.0.0.1",lb="web",tenant="t"} 6`, `weir_lb_connections{backend="10.0.0.1",lb="web",tenant="t"} 5`,
 		`weir_lb_connections_begun_total{backend="10.0.0.1",bridge="br0",lb="web",tenant="t"} 123`,
-		`weir_lb_backends{lb="web",tenant="t"} 3`, `weir_lb_backends_usable{lb="web",tenant="t"} 1`, `weir_lb_unserved_total{lb="web",tenant="t"} 2`,
+		`weir_lb_backends{lb="web",tenant="t"} 1`, `weir_lb_backends_usable{lb="web",tenant="t"} 1`, `weir_lb_unserved_total{lb="web",tenant="t"} 2`,
 		`weir_reconcile_duration_seconds_count{bridge="br0",phase="apply"} 1`, `weir_packet_ins_total{bridge="br0",reason="probe"} 1`,
 		`weir_openflow_errors_total{error="OFPFMFC_TABLE_FULL"} 1`, `weir_openflow_errors_total{error="other"} 2`,
 	} {

@@ -194,21 +194,20 @@ func (s sink) health(now api.Status) {
 			s.is(backendUp, b.Health == string(controller.HealthUp), tenant, name, b.Backend)
 		}
 	}
-	for _, b := range now.Balancers {
-		tenant, name := partsOf(b.ID)
-		s.put(backends, float64(b.Backends), tenant, name)
-		s.put(backendsUsable, float64(b.Usable), tenant, name)
-		s.put(unserved, float64(b.Lost), tenant, name)
-	}
 }
 
-// weights says what weights the backends of the model in force have.
+// weights says what weights the backends of the model in force have, and how many take connections.
 func (s sink) weights(ctl *controller.Status) {
 	if ctl.Model == nil {
 		return
 	}
 	for _, t := range ctl.Model.Tenants() {
 		for _, l := range t.LoadBalancers {
+			if b, known := ctl.Balancers[l.ID()]; known {
+				s.put(backends, float64(len(l.Backends)), l.Tenant, l.Name)
+				s.put(backendsUsable, float64(b.Usable), l.Tenant, l.Name)
+				s.put(unserved, float64(b.Lost), l.Tenant, l.Name)
+			}
 			states := ctl.Backends[l.ID()]
 			for i, b := range l.Backends {
 				weight, text := b.Weight, pipeline.BackendText(b)

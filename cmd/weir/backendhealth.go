@@ -43,8 +43,8 @@ func healthOf(l *intent.LoadBalancer, b intent.Backend, s controller.BackendStat
 	return h
 }
 
-// balancerStates returns whether somebody serves, of each load balancer; now is nil before the
-// controller runs.
+// balancerStates returns those load balancers that nobody serves, or that nobody has served at some time since the
+// daemon began: there may be thousands, and of most there is nothing to say. now is nil before the controller runs.
 func balancerStates(now *controller.Status) []api.BalancerState {
 	all := []api.BalancerState{}
 	if now == nil || now.Model == nil {
@@ -52,7 +52,7 @@ func balancerStates(now *controller.Status) []api.BalancerState {
 	}
 	for _, t := range now.Model.Tenants() {
 		for _, l := range t.LoadBalancers {
-			if b, known := now.Balancers[l.ID()]; known {
+			if b, known := now.Balancers[l.ID()]; known && (b.Usable == 0 || b.Lost > 0) {
 				all = append(all, api.BalancerState{ID: string(l.ID()), Backends: len(l.Backends), Usable: b.Usable, Since: b.Since.UTC(), Lost: b.Lost, WhenEmpty: string(l.WhenEmpty)})
 			}
 		}
