@@ -87,7 +87,7 @@ type Status struct {
 	Trackers []Tracker `json:"trackers"` // by type of datapath
 
 	Backends  []BackendHealth `json:"backends"`  // of load balancers that ask them how they are, in the order of the model
-	Balancers []BalancerState `json:"balancers"` // that nobody serves, or has served at some time since the daemon began; in the order of the model
+	Balancers []BalancerState `json:"balancers"` // that nobody serves, or has served at some time since the daemon began; by their ids
 }
 
 // A Model is where the operator's wishes come from.

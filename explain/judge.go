@@ -75,7 +75,7 @@ func asksAsWhom(f ofproto.Flow) bool {
 func (j *Judge) look(t *intent.Tenant, numbers pipeline.Numbers) {
 	j.public, j.published, j.numbers = map[uint32]bool{}, map[netip.Addr]bool{}, numbers
 	for _, l := range t.LoadBalancers {
-		if !l.Inside() && l.SNAT != intent.SNATNever && slices.ContainsFunc(l.Backends, intent.Backend.Outside) {
+		if !l.Inside() && l.SNAT != intent.SNATNever && l.Outward {
 			j.published[l.Address] = true
 		}
 	}

@@ -179,7 +179,7 @@ func (c *checker) reached(t *Tenant, l *LoadBalancer, found []foundBackend) {
 	l.Backends = slices.Grow(l.Backends, len(found))
 	for _, b := range found {
 		if b.Network != nil && c.reachedInside(l, b) || b.Network == nil && !b.unsure && c.reachedOutside(t, l, b) {
-			l.Backends = append(l.Backends, b.Backend)
+			l.Backends, l.Outward = append(l.Backends, b.Backend), l.Outward || b.Outside()
 		}
 	}
 }

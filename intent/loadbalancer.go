@@ -18,6 +18,7 @@ type LoadBalancer struct {
 	Ports     []LBPort   // never empty; as written, none twice
 	Backends  []Backend  // by endpoint, those that are nobody's last, and by address; none twice; may be empty
 	Selects   []Selector // by labels, what some of Backends were selected by
+	Outward   bool       // some of Backends are outside
 	Algorithm Algorithm
 	Health    *Health  // nil: backends are not asked, and taken to be well
 	Load      *Load    // nil: weights stay as they are written

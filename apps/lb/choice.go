@@ -2,7 +2,6 @@ package lb
 
 import (
 	"math/bits"
-	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -17,7 +16,7 @@ import (
 // one from which a backend outside is reached might not have.
 func (s service) bySlots() bool {
 	return s.l.Algorithm != intent.Hash || s.port.Protocol == intent.UDP && !s.b.Features.HashUDP || s.l.Shallow ||
-		slices.ContainsFunc(s.l.Backends, intent.Backend.Outside)
+		s.l.Outward
 }
 
 // Values of NXAST_MULTIPATH.

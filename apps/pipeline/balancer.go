@@ -121,11 +121,6 @@ func (in Input) balances() bool {
 // translates reports whether something on the bridge translates.
 func (b *Builder) translates() bool { return len(b.Externals) > 0 || b.Balances }
 
-// hasOutside reports whether a backend of a load balancer is outside.
-func hasOutside(l *intent.LoadBalancer) bool {
-	return slices.ContainsFunc(l.Backends, intent.Backend.Outside)
-}
-
 // BridgesOf returns the bridges that a load balancer is on.
 func BridgesOf(l *intent.LoadBalancer) []string {
 	if l.Inside() {
@@ -265,7 +260,7 @@ func (c claims) claim(t *TenantSite, x *BalancerSite) {
 		c.addresses[x.Address], x.Answers = true, true
 		x.Theirs = !x.Inside() && (c.theirs[x.Address] || t.leavesAs(x))
 	}
-	if !x.Inside() && x.SNAT != intent.SNATNever && hasOutside(x.LoadBalancer) {
+	if !x.Inside() && x.SNAT != intent.SNATNever && x.Outward {
 		if c.leaves[x.Address] == "" {
 			c.leaves[x.Address] = x.ID()
 		}

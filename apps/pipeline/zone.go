@@ -45,7 +45,7 @@ func doubleOn(t *intent.Tenant) (bridges []string) {
 		}
 	}
 	for _, l := range t.LoadBalancers {
-		if l.SNAT == intent.SNATAlways || hasOutside(l) || mirrors(l) {
+		if l.SNAT == intent.SNATAlways || l.Outward || mirrors(l) {
 			bridges = append(bridges, BridgesOf(l)...)
 		}
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"weir/api"
@@ -44,20 +47,35 @@ func healthOf(l *intent.LoadBalancer, b intent.Backend, s controller.BackendStat
 }
 
 // balancerStates returns those load balancers that nobody serves, or that nobody has served at some time since the
-// daemon began: there may be thousands, and of most there is nothing to say. now is nil before the controller runs.
+// daemon began, by their ids: there may be thousands, and of most there is nothing to say. now is nil before the controller runs.
 func balancerStates(now *controller.Status) []api.BalancerState {
 	all := []api.BalancerState{}
 	if now == nil || now.Model == nil {
 		return all
 	}
-	for _, t := range now.Model.Tenants() {
-		for _, l := range t.LoadBalancers {
-			if b, known := now.Balancers[l.ID()]; known && (b.Usable == 0 || b.Lost > 0) {
-				all = append(all, api.BalancerState{ID: string(l.ID()), Backends: len(l.Backends), Usable: b.Usable, Since: b.Since.UTC(), Lost: b.Lost, WhenEmpty: string(l.WhenEmpty)})
-			}
+	for id, b := range now.Balancers {
+		if b.Usable > 0 && b.Lost == 0 {
+			continue
+		}
+		if l := declared(now.Model, id); l != nil {
+			all = append(all, api.BalancerState{ID: string(id), Backends: len(l.Backends), Usable: b.Usable, Since: b.Since.UTC(), Lost: b.Lost, WhenEmpty: string(l.WhenEmpty)})
 		}
 	}
+	slices.SortFunc(all, func(a, b api.BalancerState) int { return cmp.Compare(a.ID, b.ID) })
 	return all
+}
+
+// declared returns the load balancer of a model by an id, or nil.
+func declared(m *intent.Model, id intent.ID) *intent.LoadBalancer {
+	tenant, name, _ := strings.Cut(string(id), "/loadbalancer/")
+	t := m.Tenant(tenant)
+	if t == nil {
+		return nil
+	}
+	if i := slices.IndexFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.Name == name }); i >= 0 {
+		return t.LoadBalancers[i]
+	}
+	return nil
 }
 
 // unservedList says which load balancers have no backend that takes connections.
