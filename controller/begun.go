@@ -62,8 +62,20 @@ type backendOf struct {
 	backend  netip.Addr
 }
 
-// begunShare is of how much of the time one part is for reading the counters.
-const begunShare = 20
+// Of how much of the time one part is for reading the counters. While Open vSwitch answers it does nothing else, and a
+// change that comes meanwhile waits: so where nobody's weight depends on them, one change of 200 does.
+const (
+	begunShare   = 20
+	begunForShow = 200
+)
+
+// restAfter returns how long counters are left alone that it took so long to read.
+func (s *session) restAfter(cost time.Duration) time.Duration {
+	if followsConnections(s.job.input.Model) {
+		return max(countEvery, begunShare*cost)
+	}
+	return max(countEvery, begunForShow*cost)
+}
 
 // rateOver is over how much time a rate is taken, and leastRate what is taken for none.
 const (
@@ -97,7 +109,7 @@ func (s *session) begunCounted(ctx context.Context, c counters) error {
 	} else { // what took so much longer may have waited for something else
 		s.arrivals.cost *= 2
 	}
-	s.arrivals.busy, s.arrivals.turn = false, time.After(max(countEvery, begunShare*s.arrivals.cost))
+	s.arrivals.busy, s.arrivals.turn = false, time.After(s.restAfter(s.arrivals.cost))
 	if c.err != nil {
 		return c.err
 	}

@@ -63,6 +63,7 @@ func TestWhatALoadBalancerSays(t *testing.T) {
 					{Network: lan, IP: addr("10.1.0.77"), Weight: 100, Gateway: addr("10.1.0.1")},
 					{IP: addr("198.51.100.200")},
 				}
+				l.Outward = true
 			})},
 		{"an address of an endpoint is that endpoint", "address: 10.1.0.100, ports: [{port: 80, protocol: tcp}], backends: [{address: 10.1.0.11}]",
 			with(func(l *LoadBalancer) { l.Backends = []Backend{webAt} })},
