@@ -44,13 +44,21 @@ func doubleOn(t *intent.Tenant) (bridges []string) {
 			bridges = append(bridges, f.Bridge)
 		}
 	}
-	for _, l := range t.LoadBalancers {
-		if l.SNAT == intent.SNATAlways || l.Outward || mirrors(l) {
+	links := hasLinks(t)
+	for _, l := range t.LoadBalancers { // there may be thousands, and this is asked for several times for each change
+		if l.SNAT == intent.SNATAlways || l.Outward || links && mirrors(l) {
 			bridges = append(bridges, BridgesOf(l)...)
 		}
 	}
 	slices.Sort(bridges)
 	return slices.Compact(bridges)
+}
+
+// hasLinks reports whether t has a subnet without a gateway, where load balancers may be that only hosts of their link reach.
+func hasLinks(t *intent.Tenant) bool {
+	return slices.ContainsFunc(t.Networks, func(n *intent.Network) bool {
+		return slices.ContainsFunc(n.Subnets, func(s intent.Subnet) bool { return !s.Gateway.IsValid() })
+	})
 }
 
 // ZonesOf returns the zones that a model needs: those of its tenants, and all others. One that
