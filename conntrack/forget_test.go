@@ -2,8 +2,6 @@ package conntrack
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,26 +14,13 @@ import (
 // crossed makes connections of several kinds in two zones of a real tracker.
 func crossed(t *testing.T, box *sandbox.Sandbox) {
 	t.Helper()
-	must := func(_ string, err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(box.Vsctl("add-port", "br", "p1", "--", "set", "interface", "p1", "ofport_request=1", "--", "add-port", "br", "p2"))
-	flows := filepath.Join(t.TempDir(), "flows")
-	must("", os.WriteFile(flows, []byte("ip,actions=ct(commit,zone=5),ct(commit,zone=6),output:2\nipv6,actions=ct(commit,zone=5),ct(commit,zone=6),output:2\n"), 0o600))
-	must(box.Ofctl("add-flows", "br", flows))
-	v4 := "in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=%,tos=0,ttl=64,frag=no),"
-	v6 := "in_port(1),eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),eth_type(0x86dd),ipv6(src=fc00::1,dst=fc00::2,label=0,proto=%,tclass=0,hlimit=64,frag=no),"
-	for _, p := range [][3]string{
-		{v4, "6", "tcp(src=1000,dst=80),tcp_flags(syn)"}, {v4, "6", "tcp(src=1001,dst=80),tcp_flags(syn)"}, {v4, "17", "udp(src=1000,dst=80)"},
-		{v4, "1", "icmp(type=8,code=0)"}, {v4, "1", "icmp(type=13,code=0)"}, {v4, "47", ""}, {v4, "132", "sctp(src=1000,dst=80)"},
-		{v6, "6", "tcp(src=1000,dst=80),tcp_flags(syn)"}, {v6, "47", ""}, {v6, "58", "icmpv6(type=128,code=0)"},
-	} {
-		must(box.Appctl("netdev-dummy/receive", "p1", strings.TrimSuffix(strings.Replace(p[0], "%", p[1], 1)+p[2], ",")))
-	}
-	must(box.Appctl("revalidator/wait"))
+	sandboxtest.Track(t, box,
+		sandboxtest.Packet{Protocol: 6, Rest: "tcp(src=1000,dst=80),tcp_flags(syn)"}, sandboxtest.Packet{Protocol: 6, Rest: "tcp(src=1001,dst=80),tcp_flags(syn)"},
+		sandboxtest.Packet{Protocol: 17, Rest: "udp(src=1000,dst=80)"}, sandboxtest.Packet{Protocol: 1, Rest: "icmp(type=8,code=0)"},
+		sandboxtest.Packet{Protocol: 1, Rest: "icmp(type=13,code=0)"}, sandboxtest.Packet{Protocol: 47},
+		sandboxtest.Packet{Protocol: 132, Rest: "sctp(src=1000,dst=80)"}, sandboxtest.Packet{Six: true, Protocol: 6, Rest: "tcp(src=1000,dst=80),tcp_flags(syn)"},
+		sandboxtest.Packet{Six: true, Protocol: 47}, sandboxtest.Packet{Six: true, Protocol: 58, Rest: "icmpv6(type=128,code=0)"},
+	)
 }
 
 // keysIn returns the connections of a zone, in some order that is always the same.

@@ -127,20 +127,7 @@ func oneHop(t *testing.T, h *sandbox.Host, address string) error {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	raw, err := c.(*net.UDPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) {
-		level, ttl, errs := syscall.IPPROTO_IP, syscall.IP_TTL, syscall.IP_RECVERR
-		if strings.HasPrefix(address, "[") {
-			level, ttl, errs = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_RECVERR
-		}
-		err = errors.Join(syscall.SetsockoptInt(int(fd), level, ttl, 1), syscall.SetsockoptInt(int(fd), level, errs, 1))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	livesOneHop(t, c, address)
 	return say(c, "hello", ovstest.Patience)
 }
 

@@ -109,20 +109,7 @@ func expiresInMidst(t *testing.T, h *sandbox.Host, address string) {
 			t.Fatalf("%s to %s: %v", h.Name, address, err)
 		}
 	}
-	raw, err := c.(*net.UDPConn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) {
-		level, ttl, errs := syscall.IPPROTO_IP, syscall.IP_TTL, syscall.IP_RECVERR
-		if strings.HasPrefix(address, "[") {
-			level, ttl, errs = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_RECVERR
-		}
-		err = errors.Join(syscall.SetsockoptInt(int(fd), level, ttl, 1), syscall.SetsockoptInt(int(fd), level, errs, 1))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	livesOneHop(t, c, address)
 	c.SetDeadline(time.Now().Add(2 * time.Second))
 	c.Write([]byte("for the router"))
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.EHOSTUNREACH) {
@@ -177,5 +164,24 @@ func TestGatewaysAnswerPings(t *testing.T) {
 	}
 	if sees(w, isUnicastIP) {
 		t.Error("a ping of the router has left")
+	}
+}
+
+// livesOneHop has what c sends expire at the first router, and the errors about that come to c. It goes to an address.
+func livesOneHop(t *testing.T, c net.Conn, address string) {
+	t.Helper()
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		level, ttl, errs := syscall.IPPROTO_IP, syscall.IP_TTL, syscall.IP_RECVERR
+		if strings.HasPrefix(address, "[") {
+			level, ttl, errs = syscall.IPPROTO_IPV6, syscall.IPV6_UNICAST_HOPS, syscall.IPV6_RECVERR
+		}
+		err = errors.Join(syscall.SetsockoptInt(int(fd), level, ttl, 1), syscall.SetsockoptInt(int(fd), level, errs, 1))
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
