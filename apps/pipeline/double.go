@@ -63,11 +63,12 @@ func (b *Builder) FromGateway(t *TenantSite, e EndpointSite, a, gateway netip.Ad
 
 // StillFromGateway has all hosts of a subnet go on to see such connections as their gateway's: those
 // that the tracker knows and that are as known says. Whoever has had them need not be
-// somebody to whom any are given. Behind the commit of what is judged again nothing is known
-// of it any more: then RegTarget has the tag.
+// somebody to whom any are given. Behind a commit nothing is known of what is judged again, or new: then
+// RegTarget has the tag. (The datapath may give a new one to who is gone, by what it knew up to there, and ask
+// from there on.)
 func (b *Builder) StillFromGateway(id intent.ID, t *TenantSite, tag uint32, known []ofproto.Cond, s intent.Subnet) {
 	there := []ofproto.Cond{InZone(t.Zone), ofproto.InPrefix(IPDst(s.Gateway), s.CIDR)}
-	b.Flow(id, SourceNAT, 51, ofproto.MatchOn(append(there, JudgeAgain.Is(), ofproto.Is(RegTarget, uint64(tag)))...), fromGateway(s.Gateway)...)
+	b.Flow(id, SourceNAT, 51, ofproto.MatchOn(append(there, ofproto.Is(RegTarget, uint64(tag)))...), fromGateway(s.Gateway)...)
 	known = append(slices.Concat(known, there), KnownDouble, ofproto.CT(ofproto.Est|ofproto.Trk, ofproto.Rpl))
 	b.Flow(id, SourceNAT, 50, ofproto.MatchOn(known...), fromGateway(s.Gateway)...)
 }
