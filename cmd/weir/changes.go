@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,12 +9,13 @@ import (
 	"io"
 	"iter"
 	"maps"
-	"net/http"
 	"net/url"
+	"os"
 	"time"
 
 	"weir/api"
 	"weir/conntrack"
+	"weir/internal/top"
 )
 
 // tellAgain is how often it is asked whose zones are, where connections come in others.
@@ -68,15 +70,29 @@ func changeOf(c conntrack.Change, tell func(conntrack.Entry) api.Connection) api
 	return change
 }
 
-// watchConnections prints what becomes of connections until ctx is done.
+// watchConnections prints what becomes of connections until ctx is done; in a terminal it shows those that
+// have changed last.
 func watchConnections(ctx context.Context, w io.Writer, c *client, query url.Values, format string) error {
+	if out, is := terminal(w); is && format == "table" {
+		return showConnections(ctx, out, c, query)
+	}
+	first := true
+	return c.eachChange(ctx, query, func() {}, func(change api.ConnectionChange) error {
+		err := changeListing(change, first).print(w, format)
+		first = false
+		return err
+	})
+}
+
+// eachChange goes through what becomes of connections, until ctx is done. It says before that it is told.
+func (c *client) eachChange(ctx context.Context, query url.Values, begin func(), each func(api.ConnectionChange) error) error {
 	resp, err := c.open(ctx, "/v1/connections/changes?"+query.Encode())
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	first := true
-	for lines := json.NewDecoder(resp.Body); ; first = false {
+	begin()
+	for lines := json.NewDecoder(resp.Body); ; {
 		var change api.ConnectionChange
 		switch err := lines.Decode(&change); {
 		case ctx.Err() != nil:
@@ -86,27 +102,39 @@ func watchConnections(ctx context.Context, w io.Writer, c *client, query url.Val
 		case err != nil:
 			return err
 		}
-		if err := changeListing(change, first).print(w, format); err != nil {
+		if err := each(change); err != nil {
 			return err
 		}
 	}
 }
 
-// open asks for path, and returns the answer to be read as it comes.
-func (c *client) open(ctx context.Context, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+// showConnections takes the terminal, and shows what becomes of connections until q is pressed. What is
+// wrong with the query is said before.
+func showConnections(ctx context.Context, out *os.File, c *client, query url.Values) error {
+	follow := func(ctx context.Context, told func(top.Change)) error {
+		return c.eachChange(ctx, query, func() { told(top.Change{Kind: "begin"}) }, func(change api.ConnectionChange) error {
+			told(liveChange(change))
+			return nil
+		})
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	resp, err := c.open(asking, "/v1/connections/changes?"+query.Encode())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, c.unreachable(err)
+	resp.Body.Close()
+	table := top.Table{Title: "connections", Columns: []string{"STATE", "TENANT", "PROTO", "FROM", "TO", "LET IN BY"}, Fixed: []string{"CHANGE", "STATE", "PROTO", "FROM", "TO"}}
+	return runScreen(ctx, top.NewLive(asking, table, follow), out)
+}
+
+// liveChange is a change as the screen has it.
+func liveChange(c api.ConnectionChange) top.Change {
+	if c.Connection == nil {
+		return top.Change{Note: c.Error}
 	}
-	if resp.StatusCode != http.StatusOK {
-		defer resp.Body.Close()
-		return nil, problemIn(resp)
-	}
-	return resp, nil
+	is := *c.Connection
+	return top.Change{Key: is.Tenant + " " + is.Ref, Kind: c.Change, Cells: []string{cmp.Or(stateText(is), "-"), is.Tenant, is.Protocol, source(is), target(is), cmp.Or(short(is, is.Ingress), "-")}}
 }
 
 func changeListing(c api.ConnectionChange, head bool) listing {

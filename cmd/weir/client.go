@@ -74,6 +74,24 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, v 
 	return nil
 }
 
+// open asks for path, and returns the answer to be read as it comes, a value on each line.
+func (c *client) open(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/x-ndjson")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.unreachable(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		return nil, problemIn(resp)
+	}
+	return resp, nil
+}
+
 // unreachable says why the daemon cannot be asked, and what to do.
 func (c *client) unreachable(err error) error {
 	var op *net.OpError

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/charmbracelet/x/term"
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"weir/internal/columns"
 )
 
 // formats are the values of -o, the first is the default.
@@ -35,7 +40,8 @@ type listing struct {
 	table func(w io.Writer, wide bool) // for table and wide; tabs separate columns
 }
 
-// print writes l to w in a format of formats.
+// print writes l to w in a format of formats. Tables are cut to the width of a terminal; wide ones, and
+// what goes elsewhere, are not.
 func (l listing) print(w io.Writer, format string) error {
 	switch format {
 	case "json":
@@ -51,9 +57,28 @@ func (l listing) print(w io.Writer, format string) error {
 		}
 		return nil
 	}
+	if width := widthOf(w); width > 0 && format == "table" {
+		var text bytes.Buffer
+		l.table(&text, false)
+		_, err := io.WriteString(w, columns.Fit(text.String(), width))
+		return err
+	}
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	l.table(tw, format == "wide")
 	return tw.Flush()
+}
+
+// widthOf returns how many columns a terminal has; zero: w is none.
+func widthOf(w io.Writer) int {
+	f, isFile := w.(*os.File)
+	if !isFile || !term.IsTerminal(f.Fd()) {
+		return 0
+	}
+	width, _, err := term.GetSize(f.Fd())
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 // printYAML goes by way of JSON, so that both formats have the same names.

@@ -34,24 +34,30 @@ is no terminal, what there is now is printed once, with counts in place of rates
 			err = c.get(ctx, "/v1/top", nil, &t)
 			return t, err
 		}
-		out, isFile := cmd.OutOrStdout().(*os.File)
-		if cmd.Flags().Changed("output") || !isFile || !term.IsTerminal(out.Fd()) || !term.IsTerminal(os.Stdin.Fd()) {
+		out, is := terminal(cmd.OutOrStdout())
+		if cmd.Flags().Changed("output") || !is {
 			t, err := ask(cmd.Context())
 			if err != nil {
 				return err
 			}
 			return topListing(t).print(cmd.OutOrStdout(), *format)
 		}
-		return showTop(cmd.Context(), ask, out)
+		asking, cancel := context.WithCancel(cmd.Context())
+		defer cancel()
+		return runScreen(cmd.Context(), top.New(asking, ask), out)
 	}
 	return cmd
 }
 
-// showTop takes the terminal, until q is pressed or ctx is done, and gives it back as it was.
-func showTop(ctx context.Context, ask top.Asker, out *os.File) error {
-	asking, cancel := context.WithCancel(ctx)
-	defer cancel()
-	_, err := tea.NewProgram(top.New(asking, ask), tea.WithContext(ctx), tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
+// terminal returns the terminal that is written to, if it is one, and keys come from one.
+func terminal(w io.Writer) (*os.File, bool) {
+	f, isFile := w.(*os.File)
+	return f, isFile && term.IsTerminal(f.Fd()) && term.IsTerminal(os.Stdin.Fd())
+}
+
+// runScreen takes the terminal, until q is pressed or ctx is done, and gives it back as it was.
+func runScreen(ctx context.Context, screen tea.Model, out *os.File) error {
+	_, err := tea.NewProgram(screen, tea.WithContext(ctx), tea.WithOutput(out), tea.WithAltScreen(), tea.WithoutSignalHandler()).Run()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // it was told to end
 	}

@@ -19,7 +19,6 @@ type cell struct {
 type pane struct {
 	name    string
 	columns []string
-	wide    int // the column that has what room is left, and is cut
 	first   int // the column by which it is sorted first
 	rows    func(known) [][]cell
 }
@@ -28,11 +27,11 @@ type pane struct {
 const paneCount = 5
 
 var panes = [paneCount]pane{
-	{"tenants", []string{"TENANT", "CONNECTIONS", "NEW/S", "DENIED/S", "OVER RATE/S", "OF LIMIT"}, 0, 1, tenantRows},
-	{"rules", []string{"RULE", "ACTION", "HITS/S", "HITS", "CONNECTIONS"}, 0, 2, ruleRows},
-	{"backends", []string{"BALANCER", "BACKEND", "STATE", "HEALTH", "WEIGHT", "NEW/S", "CONNECTIONS"}, 0, 6, backendRows},
-	{"talkers", []string{"KIND", "WHO", "TENANT", "BYTES", "CONNECTIONS"}, 1, 4, talkerRows},
-	{"drops", []string{"BRIDGE", "REASON", "PACKETS/S", "PACKETS"}, 1, 2, dropRows},
+	{"tenants", []string{"TENANT", "CONNECTIONS", "NEW/S", "DENIED/S", "OVER RATE/S", "OF LIMIT"}, 1, tenantRows},
+	{"rules", []string{"RULE", "ACTION", "HITS/S", "HITS", "CONNECTIONS"}, 2, ruleRows},
+	{"backends", []string{"BALANCER", "BACKEND", "STATE", "HEALTH", "WEIGHT", "NEW/S", "CONNECTIONS"}, 6, backendRows},
+	{"talkers", []string{"KIND", "WHO", "TENANT", "BYTES", "CONNECTIONS"}, 4, talkerRows},
+	{"drops", []string{"BRIDGE", "REASON", "PACKETS/S", "PACKETS"}, 2, dropRows},
 }
 
 // kinds are which talkers are shown; the first is all.

@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
-	"github.com/charmbracelet/x/ansi"
 
 	"weir/api"
+	"weir/internal/columns"
 )
 
 // Styles are bold, faint and reverse, and no colours: they can be read on any ground. NO_COLOR, and a terminal
@@ -55,14 +55,12 @@ func (m Model) View() string {
 	for len(lines) < body {
 		lines = append(lines, "")
 	}
-	lines = append(lines[:body], faint.Render(cut(keysLine, m.width)))
+	lines = append(lines[:body], faint.Render(columns.Cut(keysLine, m.width)))
 	for i := range lines {
-		lines[i] = cut(lines[i], m.width)
+		lines[i] = columns.Cut(lines[i], m.width)
 	}
 	return strings.Join(lines[:min(len(lines), max(1, m.height))], "\n")
 }
-
-func cut(s string, width int) string { return ansi.Truncate(s, max(0, width), "…") }
 
 // head says whose state it is, and of when.
 func (m Model) head() []string {
@@ -78,7 +76,7 @@ func (m Model) head() []string {
 	}
 	lines := []string{title}
 	if m.trouble != "" {
-		lines = append(lines, alarm.Render(cut(fmt.Sprintf("AWAY since %s, asking again: %s", m.since.Local().Format("15:04:05"), m.trouble), m.width)))
+		lines = append(lines, alarm.Render(columns.Cut(fmt.Sprintf("AWAY since %s, asking again: %s", m.since.Local().Format("15:04:05"), m.trouble), m.width)))
 	}
 	for i, b := range m.now.Bridges {
 		if i == shownBridges && len(m.now.Bridges) > shownBridges+1 {
@@ -142,10 +140,12 @@ func (m Model) table() []string {
 			head[i].text += map[bool]string{false: "▼", true: "▲"}[o.turned]
 		}
 	}
-	widths := m.widths(p, append([][]cell{head}, shown...))
-	lines := []string{strong.Render(line(p, head, widths))}
-	for _, r := range shown {
-		lines = append(lines, line(p, r, widths))
+	number := func(i int) bool { return isNumber(p.columns[i]) }
+	all := texts(append([][]cell{head}, shown...))
+	widths := columns.Widths(all, m.width, number)
+	lines := []string{strong.Render(columns.Line(all[0], widths, number))}
+	for _, r := range all[1:] {
+		lines = append(lines, columns.Line(r, widths, number))
 	}
 	if len(rows) == 0 {
 		lines = append(lines, "  none")
@@ -153,34 +153,12 @@ func (m Model) table() []string {
 	return lines
 }
 
-// widths are how wide columns are: as their texts are, but for the one that has the rest.
-func (m Model) widths(p pane, rows [][]cell) []int {
-	widths := make([]int, len(p.columns))
-	for _, r := range rows {
-		for i, c := range r {
-			widths[i] = max(widths[i], ansi.StringWidth(c.text))
+func texts(rows [][]cell) [][]string {
+	all := make([][]string, len(rows))
+	for i, r := range rows {
+		for _, c := range r {
+			all[i] = append(all[i], c.text)
 		}
 	}
-	rest := m.width - 2*(len(widths)-1)
-	for i, w := range widths {
-		if i != p.wide {
-			rest -= w
-		}
-	}
-	widths[p.wide] = max(min(widths[p.wide], rest), 8)
-	return widths
-}
-
-func line(p pane, cells []cell, widths []int) string {
-	parts := make([]string, len(cells))
-	for i, c := range cells {
-		s := cut(c.text, widths[i])
-		pad := strings.Repeat(" ", widths[i]-ansi.StringWidth(s))
-		if isNumber(p.columns[i]) {
-			parts[i] = pad + s
-		} else {
-			parts[i] = s + pad
-		}
-	}
-	return strings.TrimRight(strings.Join(parts, "  "), " ")
+	return all
 }
