@@ -3,10 +3,12 @@
 //
 //	GET  /v1/status                what the daemon drives, and how far it has come: Status
 //	GET  /v1/connections?tenant=T  tracked connections with the rules that admitted them: [Connection];
-//	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N as well
+//	                               &protocol=P&src=A&dst=A&sport=N&dport=N&nat=NAME&as=A or A:N&select=TERMS (see Selector)
+//	                               as well; with Accept: application/x-ndjson one on each line
 //	GET  /v1/connections/changes?... what becomes of those, as it happens: a ConnectionChange on each line
 //	DELETE /v1/connections?tenant=T&...|all=true
 //	                               has the connection tracker forget those: Killed; with &plan=true it is only said which
+//	DELETE /v1/connections/REF     that one: Killed; with ?plan=true as well
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after= &explain=true: [Observation]
@@ -38,8 +40,11 @@ type Daemon interface {
 	// Status returns what /v1/status shows.
 	Status() Status
 	// Connections returns the tracked connections of a tenant, or of all tenants if
-	// tenant is empty. The error is an UnknownTenant if there is no such tenant.
-	Connections(ctx context.Context, tenant string) ([]Connection, error)
+	// tenant is empty, as they are read. The error is an UnknownTenant if there is no such tenant;
+	// one in the sequence is its end.
+	Connections(ctx context.Context, tenant string) (iter.Seq2[Connection, error], error)
+	// Endpoints returns the names of the endpoints of a tenant, or of all tenants if tenant is empty.
+	Endpoints(tenant string) []string
 	// Changes returns what becomes of the connections of a tenant, or of all if tenant is empty, until
 	// ctx is done. The error is an UnknownTenant if there is no such tenant.
 	Changes(ctx context.Context, tenant string) (iter.Seq[ConnectionChange], error)
@@ -258,6 +263,9 @@ type Connection struct {
 	Audited  bool   `json:"audited"`  // policy denies it, and its tenant is only audited: ingress, or else egress, would have stopped it
 	Egress   string `json:"egress"`   // the intent that let it out
 	Ingress  string `json:"ingress"`  // the intent that let it in
+
+	From string `json:"from,omitempty"` // the endpoint that has opened it: "blue/endpoint/web-1"; empty: none of the tenant's
+	To   string `json:"to,omitempty"`   // the endpoint that answers
 
 	Alias string `json:"alias,omitempty"` // what it has in the tenant's zone in place of a shared address, which reply has: "240.0.0.2:40000"
 

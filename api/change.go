@@ -38,7 +38,7 @@ func stream(w http.ResponseWriter, r *http.Request, f Filter, changes iter.Seq[C
 // changes answers /v1/connections/changes.
 func changes(d Daemon) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		f, err := ParseFilter(r.URL.Query())
+		f, err := readFilter(d, r.URL.Query())
 		var all iter.Seq[ConnectionChange]
 		if err == nil {
 			all, err = d.Changes(r.Context(), f.Tenant)

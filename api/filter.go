@@ -15,6 +15,8 @@ type Filter struct {
 	Sport, Dport uint16
 	NAT          string         // what translates it: as in Connection, or without what comes before the name
 	As           netip.AddrPort // as what it is known outside; port 0: any
+	Ref          string         // that one
+	Where        *Selector      // nil: any
 }
 
 // Matches reports whether c is meant.
@@ -22,7 +24,8 @@ func (f Filter) Matches(c Connection) bool {
 	return (f.Tenant == "" || f.Tenant == c.Tenant) && (f.Protocol == "" || f.Protocol == c.Protocol) &&
 		within(f.Src, c.Orig.Src) && within(f.Dst, c.Orig.Dst) &&
 		(f.Sport == 0 || f.Sport == c.Orig.Sport) && (f.Dport == 0 || f.Dport == c.Orig.Dport) &&
-		(f.NAT == "" || f.translates(c.NAT)) && (!f.As.IsValid() || c.knownAs(f.As))
+		(f.NAT == "" || f.translates(c.NAT)) && (!f.As.IsValid() || c.knownAs(f.As)) &&
+		(f.Ref == "" || f.Ref == c.Ref) && f.Where.Matches(c)
 }
 
 func within(p netip.Prefix, address string) bool {
@@ -34,8 +37,8 @@ func within(p netip.Prefix, address string) bool {
 func (f Filter) Any() bool { return f == Filter{Tenant: f.Tenant} }
 
 // ParseFilter reads a filter out of the parameters of a request: tenant, protocol, src, dst
-// (an address or a prefix), sport, dport, nat and as (an address, or one with a port). What is
-// empty is not said.
+// (an address or a prefix), sport, dport, nat, as (an address, or one with a port) and select (a
+// Selector). What is empty is not said.
 func ParseFilter(q url.Values) (Filter, error) {
 	f := Filter{Tenant: q.Get("tenant"), Protocol: q.Get("protocol"), NAT: q.Get("nat")}
 	if err := f.parseAs(q.Get("as")); err != nil {
@@ -66,7 +69,22 @@ func ParseFilter(q url.Values) (Filter, error) {
 		}
 		*to = uint16(n)
 	}
+	if s := q.Get("select"); s != "" {
+		var err error
+		if f.Where, err = ParseSelector(s); err != nil {
+			return Filter{}, err
+		}
+	}
 	return f, nil
+}
+
+// readFilter reads a filter, and checks the endpoints that it names.
+func readFilter(d Daemon, q url.Values) (Filter, error) {
+	f, err := ParseFilter(q)
+	if err == nil && f.Where != nil {
+		err = f.Where.Known(d.Endpoints(f.Tenant))
+	}
+	return f, err
 }
 
 // parseAs reads 203.0.113.10 or 203.0.113.10:40000.

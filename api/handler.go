@@ -28,27 +28,21 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		_, _ = io.WriteString(w, "ok\n")
 	})
 	mux.HandleFunc("GET /v1/status", answer(func(*http.Request) (any, error) { return d.Status(), nil }))
-	mux.HandleFunc("GET /v1/connections", answer(func(r *http.Request) (any, error) {
-		f, err := ParseFilter(r.URL.Query())
-		if err != nil {
-			return nil, err
-		}
-		list, err := d.Connections(r.Context(), f.Tenant)
-		some := []Connection{}
-		for _, c := range list {
-			if f.Matches(c) {
-				some = append(some, c)
-			}
-		}
-		return some, err
-	}))
+	mux.HandleFunc("GET /v1/connections", connections(d))
 	mux.HandleFunc("GET /v1/connections/changes", changes(d))
 	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
-		f, plan, err := readKill(r)
+		f, plan, err := readKill(d, r)
 		if err != nil {
 			return nil, err
 		}
 		return d.Kill(r.Context(), f, plan)
+	}))
+	mux.HandleFunc("DELETE /v1/connections/{ref}", answer(func(r *http.Request) (any, error) {
+		plan, err := truth(r, "plan")
+		if err != nil {
+			return nil, err
+		}
+		return d.Kill(r.Context(), Filter{Ref: r.PathValue("ref")}, plan)
 	}))
 	mux.HandleFunc("GET /v1/balancers", answer(func(r *http.Request) (any, error) {
 		list, err := d.Balancers(r.Context(), r.URL.Query().Get("tenant"))
@@ -134,13 +128,13 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 }
 
 // killParameters are what a request to forget connections may have.
-var killParameters = []string{"tenant", "protocol", "src", "dst", "sport", "dport", "nat", "as", "all", "plan"}
+var killParameters = []string{"tenant", "protocol", "src", "dst", "sport", "dport", "nat", "as", "select", "all", "plan"}
 
 // readKill reads which connections are to be forgotten: some of one tenant's, or
 // expressly all of them; and whether that is only to be planned.
-func readKill(r *http.Request) (f Filter, plan bool, err error) {
+func readKill(d Daemon, r *http.Request) (f Filter, plan bool, err error) {
 	q := r.URL.Query()
-	f, err = ParseFilter(q)
+	f, err = readFilter(d, q)
 	for _, name := range slices.Sorted(maps.Keys(q)) { // one that is misspelt would end more than was meant
 		if !slices.Contains(killParameters, name) {
 			return Filter{}, false, badRequest("there is no parameter %q: there are %s", name, strings.Join(killParameters, ", "))
@@ -155,7 +149,7 @@ func readKill(r *http.Request) (f Filter, plan bool, err error) {
 	case f.Tenant == "":
 		return Filter{}, false, badRequest("say whose connections: tenant")
 	case f.Any() != (q.Get("all") == "true"):
-		return Filter{}, false, badRequest("say which connections (protocol, src, dst, sport, dport, nat, as), or all for every one of the tenant's")
+		return Filter{}, false, badRequest("say which connections (protocol, src, dst, sport, dport, nat, as, select), or all for every one of the tenant's")
 	}
 	return f, plan, nil
 }

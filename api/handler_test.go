@@ -26,6 +26,8 @@ type fake struct {
 	kill        func(Filter) (Killed, error)
 	trackings   []Tracking
 	top         Top
+	each        iter.Seq2[Connection, error]
+	broken      error // at the end of the connections
 	changes     []ConnectionChange
 	planned     *[]bool // what kill was asked
 	balancers   func(tenant string) ([]Balancer, error)
@@ -36,9 +38,23 @@ type fake struct {
 }
 
 func (f fake) Status() Status { return f.status() }
-func (f fake) Connections(_ context.Context, tenant string) ([]Connection, error) {
-	return f.connections(tenant)
+func (f fake) Connections(_ context.Context, tenant string) (iter.Seq2[Connection, error], error) {
+	if f.each != nil {
+		return f.each, nil
+	}
+	list, err := f.connections(tenant)
+	return func(yield func(Connection, error) bool) {
+		for _, c := range list {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		if f.broken != nil {
+			yield(Connection{}, f.broken)
+		}
+	}, err
 }
+func (f fake) Endpoints(string) []string { return []string{"web-1", "db-1"} }
 func (f fake) Kill(_ context.Context, which Filter, plan bool) (Killed, error) {
 	if f.planned != nil {
 		*f.planned = append(*f.planned, plan)

@@ -91,15 +91,15 @@ func byPlace(a, b Problem) int {
 
 // meant returns `did you mean "x"?` for the name nearest to got, if one is near.
 func meant(got string, names iter.Seq[string]) string {
-	if n := nearest(got, names); n != "" {
+	if n := Nearest(got, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	return ""
 }
 
-// nearest returns the name from which the fewest letters of got differ, or "" if more
+// Nearest returns the name from which the fewest letters of got differ, or "" if more
 // than a third do.
-func nearest(got string, names iter.Seq[string]) string {
+func Nearest(got string, names iter.Seq[string]) string {
 	best, least := "", min((len(got)+1)/3+1, len(got))
 	for n := range names {
 		if len(n)-len(got) > least || len(got)-len(n) > least {

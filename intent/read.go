@@ -125,7 +125,7 @@ func (r *reader) mapping(n ast.Node, path string, fields map[string]field) {
 		f, known := fields[e.key]
 		switch {
 		case !known:
-			given[nearest(e.key, maps.Keys(fields))] = true
+			given[Nearest(e.key, maps.Keys(fields))] = true
 			r.bad(e.node, e.path, meant(e.key, maps.Keys(fields)), "unknown field")
 		case f.read == nil:
 			r.bad(e.node, e.path, "", "is not supported yet")

@@ -103,7 +103,7 @@ func TestOC05TheKernelForgetsWhatOpenVSwitchDoesNot(t *testing.T) {
 	}
 	l.sayINIT()
 	others := len(l.Entries(6))
-	out, err := l.Weir.Tool("connections", "kill", "-t", "t", "--all", "--plan")
+	out, _, err := l.Weir.Plan("connections", "kill", "-t", "t", "--all", "--plan")
 	if err != nil || strings.Count(out, string(quirk.ByNetlink)) != 5 {
 		t.Errorf("%s%v; want five, all by %s", out, err, quirk.ByNetlink)
 	}

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -14,48 +17,132 @@ import (
 
 func connectionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "connections",
+		Use:     "connections [TERMS]",
 		Aliases: []string{"conns"},
 		Short:   "list tracked connections, each with the rules that admitted it",
 		Long: `connections lists what the connection tracker knows, each with the rules that admitted it, and
 with what translates it: as what its source is seen outside, or to whom its destination leads.
+Terms say which: all have to be met, of values with commas between them one.
+
+  protocol=tcp,udp  state!=TIME_WAIT  tenant=blue  zone=4096  id=REF
+  src=web-1  dst=10.2.0.0/16  host=db-1    an endpoint, an address or a prefix; host: either end
+  dport=5432  sport=1024-65535  dport<1024
+  rule=policy/db-ingress  egress=  ingress=  a rule, or all of a policy
+  nat=snat/out  backend=10.1.0.11:443  translated
+  mark=0x100/0x100  class=17  epoch=3  blocked  audited  !audited
+  age>1h  expires<30s  bytes>10M  packets<3  where the tracker counts that
+
 --as 203.0.113.10:40000 asks who has that port of that address outside.
+--top says who has most of them. --kill has the tracker forget them, as weir connections kill does; with --plan it
+is only said which, and the exit code is 2 if there are any.
 With -w it goes on and prints what becomes of them: on the kernel's datapath as it happens, else from one
 reading to the next, a second or more.`,
-		Args: cobra.NoArgs,
+		Args: cobra.ArbitraryArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
-	tenant := cmd.Flags().StringP("tenant", "t", "", "only this tenant's (default: all)")
-	byAddress := cmd.Flags().Bool("by-address", false, "how many have left as each address outside, and how full it is")
-	watch := cmd.Flags().BoolP("watch", "w", false, "go on, and print what becomes of them: new, changed, ended")
-	cmd.MarkFlagsMutuallyExclusive("watch", "by-address")
+	flags := cmd.Flags()
+	tenant := flags.StringP("tenant", "t", "", "only this tenant's (default: all)")
+	byAddress := flags.Bool("by-address", false, "how many have left as each address outside, and how full it is")
+	watch := flags.BoolP("watch", "w", false, "go on, and print what becomes of them: new, changed, ended")
+	sort := flags.String("sort", "", "in the order of: "+strings.Join(orderNames(), ", "))
+	top := flags.Int("top", 0, "who has most of them, so many of each kind: sources, destinations, rules, backends")
+	doKill := flags.Bool("kill", false, "have the tracker forget them; needs -t")
+	plan := flags.Bool("plan", false, "with --kill: only say which")
+	cmd.MarkFlagsMutuallyExclusive("watch", "by-address", "top", "sort", "kill")
 	filter := filterFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		query := filter()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, out, query := newClient(*socket), cmd.OutOrStdout(), filter(args)
 		query.Set("tenant", *tenant)
-		if *watch {
-			return watchConnections(cmd.Context(), cmd.OutOrStdout(), newClient(*socket), query, *format)
+		switch {
+		case *plan && !*doKill:
+			return errors.New("--plan is for --kill: say both")
+		case *doKill:
+			return kill(cmd, c, query, *plan, *format)
+		case *watch:
+			return watchConnections(cmd.Context(), out, c, query, *format)
+		case *byAddress:
+			return listAddresses(cmd.Context(), out, c, query, *format)
+		case flags.Changed("top") && *top < 1:
+			return fmt.Errorf("--top %d: want how many of each kind", *top)
+		case flags.Changed("top"):
+			return listTalkers(cmd.Context(), out, c, query, *format, *top)
 		}
-		var list []api.Connection
-		if err := newClient(*socket).get(cmd.Context(), "/v1/connections", query, &list); err != nil {
-			return err
-		}
-		if *byAddress {
-			var s api.Status
-			if err := newClient(*socket).get(cmd.Context(), "/v1/status", nil, &s); err != nil {
-				return err
-			}
-			return addressListing(useOf(list, s.Tenants)).print(cmd.OutOrStdout(), *format)
-		}
-		return connectionsListing(list).print(cmd.OutOrStdout(), *format)
+		return listConnections(cmd.Context(), out, c, query, *format, *sort)
 	}
 	cmd.AddCommand(killCommand())
 	return cmd
 }
 
-// filterFlags gives a command the flags that say which connections are meant. What it returns
-// has them as a request says them, once they have been read.
-func filterFlags(cmd *cobra.Command) func() url.Values {
+// listConnections prints connections. They are not gathered where they can be printed as they come.
+func listConnections(ctx context.Context, w io.Writer, c *client, query url.Values, format, sort string) error {
+	if format == "name" && sort == "" {
+		return c.eachConnection(ctx, query, func(one api.Connection) error {
+			_, err := fmt.Fprintln(w, nameOf(one))
+			return err
+		})
+	}
+	if format == "json" && sort == "" {
+		out := jsonList{w: w}
+		if err := c.eachConnection(ctx, query, func(one api.Connection) error { return out.add(one) }); err != nil {
+			return err
+		}
+		return out.end()
+	}
+	by, there := orders[sort]
+	if sort != "" && !there {
+		return fmt.Errorf("--sort %s: must be one of %s", sort, strings.Join(orderNames(), ", "))
+	}
+	list := []api.Connection{}
+	err := c.eachConnection(ctx, query, func(one api.Connection) error {
+		list = append(list, one)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if there {
+		slices.SortStableFunc(list, by)
+	}
+	return connectionsListing(list).print(w, format)
+}
+
+// eachConnection goes through connections as the daemon reads them.
+func (c *client) eachConnection(ctx context.Context, query url.Values, each func(api.Connection) error) error {
+	resp, err := c.open(ctx, "/v1/connections?"+query.Encode())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var one api.Connection
+		switch err := lines.Decode(&one); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("the daemon's answer ends early: %w", err)
+		}
+		if err := each(one); err != nil {
+			return err
+		}
+	}
+}
+
+// listAddresses prints how full addresses outside are.
+func listAddresses(ctx context.Context, w io.Writer, c *client, query url.Values, format string) error {
+	var list []api.Connection
+	var s api.Status
+	if err := c.get(ctx, "/v1/connections", query, &list); err != nil {
+		return err
+	}
+	if err := c.get(ctx, "/v1/status", nil, &s); err != nil {
+		return err
+	}
+	return addressListing(useOf(list, s.Tenants)).print(w, format)
+}
+
+// filterFlags gives a command the flags, and the terms, that say which connections are meant. What it
+// returns has them as a request says them, once they have been read.
+func filterFlags(cmd *cobra.Command) func(terms []string) url.Values {
 	said := map[string]*string{}
 	for name, usage := range map[string]string{
 		"protocol": "tcp, udp, icmp, ...", "src": "who has opened it: an address or a prefix", "dst": "to whom: an address or a prefix",
@@ -64,12 +151,15 @@ func filterFlags(cmd *cobra.Command) func() url.Values {
 	} {
 		said[name] = cmd.Flags().String(name, "", usage)
 	}
-	return func() url.Values {
+	return func(terms []string) url.Values {
 		q := url.Values{}
 		for name, value := range said {
 			if *value != "" {
 				q.Set(name, *value)
 			}
+		}
+		if len(terms) > 0 {
+			q.Set("select", strings.Join(terms, " "))
 		}
 		return q
 	}
@@ -95,7 +185,7 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 		head = append(head, "TRANSLATED", "BY")
 	}
 	if wide {
-		head = append(head, "ZONE", "EPOCH", "CLASS", "MARK", "LABEL", "ID")
+		head = append(head, "SENDER", "RECEIVER", "ZONE", "EPOCH", "CLASS", "MARK", "LABEL", "ID")
 	}
 	row(w, head...)
 	for _, c := range list {
@@ -104,7 +194,7 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 			cells = append(cells, translation(c), short(c, c.NAT))
 		}
 		if wide {
-			cells = append(cells, c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)
+			cells = append(cells, lastPart(c.From), lastPart(c.To), c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)
 		}
 		row(w, cells...)
 	}

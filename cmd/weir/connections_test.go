@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -31,5 +32,47 @@ func TestConnectionsSayWhatTheyAreTranslatedTo(t *testing.T) {
 	connectionsTable(&both, []api.Connection{plain, snat}, false)
 	if strings.Contains(alone.String(), "TRANSLATED") || !strings.Contains(both.String(), "TRANSLATED\tBY") || !strings.Contains(both.String(), "from 203.0.113.10:9\tsnat/out") {
 		t.Errorf("%s\n%s", alone.String(), both.String())
+	}
+}
+
+// TestAListOneByOneIsTheList compares what is printed as it comes with what is printed at once.
+func TestAListOneByOneIsTheList(t *testing.T) {
+	all := []api.Connection{{Tenant: "a<b>", Other: map[string]string{"x": "y"}}, {}, {Tenant: "c"}}
+	for n := range len(all) + 1 {
+		var one, once strings.Builder
+		l := jsonList{w: &one}
+		for _, c := range all[:n] {
+			if err := l.add(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(l.end(), listing{value: all[:n]}.print(&once, "json")); err != nil || one.String() != once.String() {
+			t.Errorf("%v: %s\n%s", err, one.String(), once.String())
+		}
+	}
+}
+
+func TestWhoTalksMost(t *testing.T) {
+	conn := func(src, dst string, dport uint16, nat string) api.Connection {
+		return api.Connection{Tenant: "t", NAT: nat, Egress: "t/default/egress", Orig: api.Tuple{Src: src, Dst: dst, Sport: 1, Dport: dport, Bytes: 10}, Reply: api.Tuple{Src: "10.0.0.9", Dst: src, Sport: 80, Dport: 1}, To: "t/endpoint/web"}
+	}
+	all := map[api.Talker]*api.Talker{}
+	for _, c := range []api.Connection{conn("10.0.0.1", "10.0.0.100", 443, "t/loadbalancer/shop/tcp/443"), conn("10.0.0.1", "10.0.0.9", 80, ""), conn("10.0.0.2", "10.0.0.9", 80, "")} {
+		for _, k := range talkersOf(c) {
+			talks(all, k, c)
+		}
+	}
+	var b strings.Builder
+	if err := talkerListing(mostOf(all, 1)).print(&b, "table"); err != nil {
+		t.Fatal(err)
+	}
+	want := `KIND         WHO               ENDPOINT  TENANT  CONNECTIONS  BYTES
+source       10.0.0.1          -         t       2            20
+destination  10.0.0.9:80       web       t       2            20
+rule         t/default/egress  -         t       3            30
+backend      10.0.0.9:80       web       t       1            10
+`
+	if b.String() != want {
+		t.Errorf("%s\nwant %s", b.String(), want)
 	}
 }

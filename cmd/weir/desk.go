@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -257,22 +258,56 @@ func tenantStatus(t *intent.Tenant, have controller.Tenant, now *controller.Stat
 	return s
 }
 
-// Connections returns the connections of a tenant, or of all.
-func (d *desk) Connections(ctx context.Context, tenant string) ([]api.Connection, error) {
+// Connections returns the connections of a tenant, or of all, as they are read. Few are put in order.
+func (d *desk) Connections(ctx context.Context, tenant string) (iter.Seq2[api.Connection, error], error) {
 	zones, tell, err := d.tellers(ctx, tenant)
 	if err != nil {
 		return nil, err
 	}
-	by := map[uint16][]api.Connection{}
-	err = d.entriesIn(ctx, zones, func(e conntrack.Entry) { by[e.Zone] = append(by[e.Zone], tell[e.Zone](e)) })
-	if err != nil {
-		return nil, err
+	if len(zones) > 1 && d.few() { // else zones come one after another
+		return d.fewConnections(ctx, zones, tell), nil
 	}
-	var list []api.Connection
-	for _, zone := range zones {
-		list = append(list, by[zone]...)
+	return func(yield func(api.Connection, error) bool) {
+		for e, err := range d.entriesFrom(ctx, zones) {
+			if err != nil {
+				yield(api.Connection{}, err)
+				return
+			}
+			if !yield(tell[e.Zone](e), nil) {
+				return
+			}
+		}
+	}, nil
+}
+
+// fewConnections returns connections by zone, that are read all at once.
+func (d *desk) fewConnections(ctx context.Context, zones []uint16, tell map[uint16]func(conntrack.Entry) api.Connection) iter.Seq2[api.Connection, error] {
+	return func(yield func(api.Connection, error) bool) {
+		by := map[uint16][]api.Connection{}
+		if err := d.entriesIn(ctx, zones, func(e conntrack.Entry) { by[e.Zone] = append(by[e.Zone], tell[e.Zone](e)) }); err != nil {
+			yield(api.Connection{}, err)
+			return
+		}
+		for _, zone := range zones {
+			for _, c := range by[zone] {
+				if !yield(c, nil) {
+					return
+				}
+			}
+		}
 	}
-	return list, nil
+}
+
+// Endpoints returns the names of the endpoints of a tenant, or of all.
+func (d *desk) Endpoints(tenant string) (names []string) {
+	for _, t := range d.inForce.Load().model.Tenants() {
+		for _, e := range t.Endpoints {
+			if tenant == "" || tenant == t.Name {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	return names
 }
 
 // tellers returns the zones in which a tenant, or all of them, has its connections, and by zone how
@@ -293,7 +328,7 @@ func (d *desk) tellers(ctx context.Context, tenant string) (zones []uint16, tell
 		if err != nil {
 			return nil, nil, err
 		}
-		services := d.services(t, numbers)
+		services, owners := d.services(t, numbers), ownersOf(t)
 		for _, id := range []intent.ID{t.ID(), t.ID() + pipeline.SourceZone} {
 			zone := numbers.Zone(id)
 			if zone == 0 {
@@ -301,7 +336,7 @@ func (d *desk) tellers(ctx context.Context, tenant string) (zones []uint16, tell
 			}
 			zones = append(zones, zone)
 			tell[zone] = func(e conntrack.Entry) api.Connection {
-				c := seen.tell(connectionOf(t.Name, e, numbers), e)
+				c := owners.tell(seen.tell(connectionOf(t.Name, e, numbers), e), e)
 				c.Backend = backendState(services, e)
 				return c
 			}

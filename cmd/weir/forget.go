@@ -27,18 +27,21 @@ type doomed struct {
 // do.
 func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed, err error) {
 	numbers, model := d.numbers.Load(), d.inForce.Load().model
-	t := model.Tenant(f.Tenant)
-	if t == nil {
-		return k, api.UnknownTenant(f.Tenant)
+	if numbers == nil {
+		return k, errStarting
 	}
-	if numbers == nil || numbers.Zone(t.ID()) == 0 {
+	t, err := d.whose(ctx, f, model, numbers)
+	if err != nil {
+		return k, err
+	}
+	if numbers.Zone(t.ID()) == 0 {
 		return k, errStarting
 	}
 	seen, err := d.published(ctx, t.ID(), numbers, model)
 	if err != nil {
 		return k, err
 	}
-	all, err := d.matching(ctx, f, numbers.Zone(t.ID()), numbers, seen, pipeline.HalvesOf(numbers, t.ID(), model))
+	all, err := d.matching(ctx, f, t, numbers, seen, pipeline.HalvesOf(numbers, t.ID(), model))
 	if err != nil {
 		return k, err
 	}
@@ -64,10 +67,23 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 	return k, nil
 }
 
-// matching returns the connections of a zone that f means.
-func (d *desk) matching(ctx context.Context, f api.Filter, zone uint16, n pipeline.Numbers, seen published, halves pipeline.Halves) (some []doomed, err error) {
-	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
-		c := seen.tell(connectionOf(f.Tenant, e, n), e)
+// whose returns the tenant of whom a filter speaks, or who has the connection that it names.
+func (d *desk) whose(ctx context.Context, f api.Filter, m *intent.Model, n pipeline.Numbers) (*intent.Tenant, error) {
+	if f.Tenant == "" && f.Ref != "" {
+		t, _, err := d.find(ctx, m, n, f.Ref)
+		return t, err
+	}
+	if t := m.Tenant(f.Tenant); t != nil {
+		return t, nil
+	}
+	return nil, api.UnknownTenant(f.Tenant)
+}
+
+// matching returns the connections of a tenant that f means.
+func (d *desk) matching(ctx context.Context, f api.Filter, t *intent.Tenant, n pipeline.Numbers, seen published, halves pipeline.Halves) (some []doomed, err error) {
+	owners := ownersOf(t)
+	err = d.entriesOf(ctx, n.Zone(t.ID()), func(e conntrack.Entry) {
+		c := owners.tell(seen.tell(connectionOf(t.Name, e, n), e), e)
 		if f.Matches(c) {
 			some = append(some, doomed{c, trackedOf(e).Flushes(halves)})
 		}

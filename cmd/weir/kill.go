@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -12,14 +13,15 @@ import (
 
 func killCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "kill -t TENANT [filters] | --all",
+		Use:   "kill -t TENANT [TERMS] [filters] | --all",
 		Short: "have the connection tracker forget connections",
 		Long: `kill has the connection tracker forget the connections of a tenant that the filters mean,
 by who opened them, what translates them, or as what they are known outside. The next packet of each is judged by the policy as a new connection:
 what policy admits goes on, or begins again (with strictTCP, a TCP connection has to).
 That there is no such connection is no error. What this version of Open vSwitch cannot forget alone, or
-does not survive, is left, and the reason said; --plan says it of each before.`,
-		Args: cobra.NoArgs,
+does not survive, is left, and the reason said; --plan says it of each before, and ends with 2 if there are any.
+Terms say which as in weir connections.`,
+		Args: cobra.ArbitraryArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
 	flags := cmd.Flags()
@@ -28,25 +30,36 @@ does not survive, is left, and the reason said; --plan says it of each before.`,
 	plan := flags.Bool("plan", false, "only say which would be forgotten, and by which means")
 	query := filterFlags(cmd)
 	_ = cmd.MarkFlagRequired("tenant") // it is a flag of ours
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		q := query()
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		q := query(args)
 		q.Set("tenant", *tenant)
 		if *all {
 			q.Set("all", "true")
 		}
-		if *plan {
-			q.Set("plan", "true")
-		}
-		var k api.Killed
-		if err := newClient(*socket).do(cmd.Context(), http.MethodDelete, "/v1/connections?"+q.Encode(), nil, &k); err != nil {
-			return err
-		}
-		if err := killedListing(k, *tenant).print(cmd.OutOrStdout(), *format); err != nil || k.Kept == 0 || *plan {
-			return err
-		}
-		return fmt.Errorf("%s left: %s", count(k.Kept, "connection is", "connections are"), k.Why)
+		return kill(cmd, newClient(*socket), q, *plan, *format)
 	}
 	return cmd
+}
+
+// kill has connections forgotten, or says which would be.
+func kill(cmd *cobra.Command, c *client, q url.Values, plan bool, format string) error {
+	if plan {
+		q.Set("plan", "true")
+	}
+	var k api.Killed
+	if err := c.do(cmd.Context(), http.MethodDelete, "/v1/connections?"+q.Encode(), nil, &k); err != nil {
+		return err
+	}
+	err := killedListing(k, q.Get("tenant")).print(cmd.OutOrStdout(), format)
+	switch {
+	case err != nil:
+		return err
+	case plan && k.Killed > 0:
+		return errChanges
+	case plan || k.Kept == 0:
+		return nil
+	}
+	return fmt.Errorf("%s left: %s", count(k.Kept, "connection is", "connections are"), k.Why)
 }
 
 func killedListing(k api.Killed, tenant string) listing {

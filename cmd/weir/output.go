@@ -81,6 +81,31 @@ func widthOf(w io.Writer) int {
 	return width
 }
 
+// A jsonList prints values one by one as listing.print prints a list of them.
+type jsonList struct {
+	w    io.Writer
+	some bool
+}
+
+func (l *jsonList) add(v any) error {
+	var b bytes.Buffer
+	b.WriteString(map[bool]string{false: "[\n  ", true: ",\n  "}[l.some])
+	l.some = true
+	e := json.NewEncoder(&b)
+	e.SetIndent("  ", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := l.w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return err
+}
+
+func (l *jsonList) end() error {
+	_, err := io.WriteString(l.w, map[bool]string{false: "[]\n", true: "\n]\n"}[l.some])
+	return err
+}
+
 // printYAML goes by way of JSON, so that both formats have the same names.
 func printYAML(w io.Writer, v any) error {
 	b, err := json.Marshal(v)

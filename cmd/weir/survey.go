@@ -67,6 +67,7 @@ type ground struct {
 	zones    []uint16
 	tenants  map[uint16]*intent.Tenant
 	services map[uint16]drain.Services
+	owners   map[uint16]owners
 
 	uses     map[uint32]use
 	backends map[uint16]backendCounts
@@ -110,7 +111,7 @@ func (d *desk) surveyNow(ctx context.Context, now *controller.Status, n pipeline
 
 func (d *desk) ground(n pipeline.Numbers) *ground {
 	g := &ground{
-		model: d.inForce.Load().model, numbers: n, tenants: map[uint16]*intent.Tenant{}, services: map[uint16]drain.Services{}, uses: map[uint32]use{},
+		model: d.inForce.Load().model, numbers: n, tenants: map[uint16]*intent.Tenant{}, services: map[uint16]drain.Services{}, owners: map[uint16]owners{}, uses: map[uint32]use{},
 		backends: map[uint16]backendCounts{}, count: map[uint16]int{}, begun: map[uint16]uint64{}, talkers: talkers{},
 	}
 	for _, t := range g.model.Tenants() {
@@ -118,7 +119,7 @@ func (d *desk) ground(n pipeline.Numbers) *ground {
 		if zone == 0 {
 			continue // no number yet, and so no connection
 		}
-		g.zones, g.tenants[zone] = append(g.zones, zone), t
+		g.zones, g.tenants[zone], g.owners[zone] = append(g.zones, zone), t, ownersOf(t)
 		if len(t.LoadBalancers) > 0 {
 			g.services[zone], g.backends[zone] = d.services(t, n), backendsFor(t)
 		}

@@ -88,10 +88,8 @@ func (g *ground) talker(k talkerKey, n talk) api.Talker {
 		v.Name = string(id)
 		return v
 	}
-	for _, e := range tenant.Endpoints {
-		if slices.Contains(e.IPs, k.at.Addr()) {
-			v.Endpoint = e.Name
-		}
+	if id := g.owners[k.zone][k.at.Addr()]; id != "" {
+		v.Endpoint = lastPart(string(id))
 	}
 	return v
 }

@@ -89,7 +89,7 @@ func topTable(w io.Writer, t api.Top, wide bool) {
 	row(w, "KIND", "WHO", "TENANT", "CONNECTIONS", "BYTES")
 	for i, k := range t.Talkers {
 		if i < topTalkers || wide {
-			row(w, k.Kind, k.Name, k.Tenant, k.Connections, k.Bytes)
+			row(w, k.Kind, k.Name, k.Tenant, k.Connections, bytesText(k))
 		}
 	}
 	fmt.Fprintln(w)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"iter"
 
 	"weir/apps/pipeline"
 	"weir/conntrack"
@@ -19,25 +20,37 @@ func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.E
 // takes 20 ms for that.
 const fewConnections = 2000
 
-// entriesIn goes through the connections of zones, so that ovs-vswitchd gets on with other work
-// meanwhile. A line that makes no sense costs the connection that it is about.
+// entriesIn goes through the connections of zones.
 func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrack.Entry)) error {
+	for e, err := range d.entriesFrom(ctx, zones) {
+		if err != nil {
+			return err
+		}
+		each(e)
+	}
+	return nil
+}
+
+// entriesFrom returns the connections of zones, so that ovs-vswitchd gets on with other work
+// meanwhile. A line that makes no sense costs the connection that it is about; any other error is the
+// end.
+func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntrack.Entry, error] {
 	s := conntrack.Spread{Source: d.tracker, Few: d.few}
 	if d.reader != nil && d.reader.direct() {
 		s.Share = 1
 	}
-	for e, err := range s.Entries(ctx, conntrack.Filter{}, zones) {
-		var damage *conntrack.Damage
-		switch {
-		case errors.As(err, &damage):
-			d.log.WithField("zones", zones).WithError(err).Warn("a connection cannot be read")
-		case err != nil:
-			return err
-		default:
-			each(e)
+	return func(yield func(conntrack.Entry, error) bool) {
+		for e, err := range s.Entries(ctx, conntrack.Filter{}, zones) {
+			var damage *conntrack.Damage
+			if errors.As(err, &damage) {
+				d.log.WithField("zones", zones).WithError(err).Warn("a connection cannot be read")
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
 		}
 	}
-	return nil
 }
 
 // few reports whether it is known that the trackers have few connections.

@@ -52,7 +52,10 @@ func (m known) perSecond(now, before uint64, there bool) cell {
 }
 
 func rate(r float64) cell {
-	if r > 0 && r < 9.95 {
+	switch {
+	case r > 0 && r < 0.05:
+		return cell{"<0.1", r}
+	case r > 0 && r < 9.95:
 		return cell{fmt.Sprintf("%.1f", r), r}
 	}
 	return cell{fmt.Sprintf("%.0f", r), r}

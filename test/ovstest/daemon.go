@@ -3,6 +3,7 @@ package ovstest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,6 +118,16 @@ func (d *Daemon) Tool(args ...string) (string, error) {
 		err = fmt.Errorf("weir %v: %w: %s", args, err, bad.String())
 	}
 	return out.String(), err
+}
+
+// Plan runs a client command that plans, and returns its output, and whether there is something to do.
+func (d *Daemon) Plan(args ...string) (out string, changes bool, err error) {
+	out, err = d.Tool(args...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 2 {
+		return out, true, nil
+	}
+	return out, false, err
 }
 
 // StateDir is where the daemon keeps what it has to know when it is started anew.
