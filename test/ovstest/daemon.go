@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -132,6 +133,22 @@ func (d *Daemon) Plan(args ...string) (out string, changes bool, err error) {
 
 // StateDir is where the daemon keeps what it has to know when it is started anew.
 func (d *Daemon) StateDir() string { return filepath.Join(d.n.dir, "state") }
+
+// Memory is how many bytes of memory the daemon has taken at most.
+func (d *Daemon) Memory() (bytes uint64) {
+	d.n.T.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.cmd.Process.Pid))
+	if err != nil {
+		d.n.T.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &bytes); err == nil {
+			return bytes << 10
+		}
+	}
+	d.n.T.Fatalf("no VmHWM in %s", status)
+	return 0
+}
 
 // Log returns what the daemon has said.
 func (d *Daemon) Log() string { return d.log.String() }

@@ -5,6 +5,9 @@ import (
 	"syscall"
 )
 
+// mostOfClient is how much memory a command that goes on may take, in KB.
+const mostOfClient = 100 << 10
+
 // Follow runs a client command that goes on, until the test ends. What it returns says what it has
 // printed by then.
 func (d *Daemon) Follow(args ...string) (printed func() string) {
@@ -23,6 +26,9 @@ func (d *Daemon) Follow(args ...string) (printed func() string) {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		if err := cmd.Wait(); err != nil {
 			d.n.T.Errorf("weir %v: %v: %s", args, err, out.String())
+		}
+		if used, is := cmd.ProcessState.SysUsage().(*syscall.Rusage); is && used.Maxrss > mostOfClient {
+			d.n.T.Errorf("weir %v has taken %d MB of memory", args, used.Maxrss>>10)
 		}
 	})
 	return out.String
