@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"net/url"
@@ -26,16 +27,18 @@ force, how many connections it has, how many were begun with it, and, where it i
 	socket, format := socketFlag(cmd), outputFlag(cmd)
 	tenant := cmd.Flags().StringP("tenant", "t", "", "only this tenant's (default: all)")
 	chart := cmd.Flags().Bool("chart", false, "draw how many connections each backend has")
+	watch := watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var list []api.Balancer
-		if err := newClient(*socket).get(cmd.Context(), "/v1/balancers", url.Values{"tenant": {*tenant}}, &list); err != nil {
-			return err
-		}
-		if *chart {
-			balancersChart(cmd.OutOrStdout(), list, time.Now())
-			return nil
-		}
-		return balancersListing(list, time.Now()).print(cmd.OutOrStdout(), *format)
+		c := newClient(*socket)
+		return show(cmd, *format, *watch, func(ctx context.Context) (listing, error) {
+			var list []api.Balancer
+			err := c.get(ctx, "/v1/balancers", url.Values{"tenant": {*tenant}}, &list)
+			l := balancersListing(list, time.Now())
+			if *chart && *format == "table" {
+				l.table = func(w io.Writer, _ bool) { balancersChart(w, list, time.Now()) }
+			}
+			return l, err
+		})
 	}
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -44,13 +45,14 @@ func conntrackPart(name, short string, table trackingTable) *cobra.Command {
 }
 
 func showTrackings(cmd *cobra.Command, table trackingTable) {
-	socket, format := socketFlag(cmd), outputFlag(cmd)
+	socket, format, watch := socketFlag(cmd), outputFlag(cmd), watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var all []api.Tracking
-		if err := newClient(*socket).get(cmd.Context(), "/v1/conntrack", nil, &all); err != nil {
-			return err
-		}
-		return trackingListing(all, table).print(cmd.OutOrStdout(), *format)
+		c := newClient(*socket)
+		return show(cmd, *format, *watch, func(ctx context.Context) (listing, error) {
+			var all []api.Tracking
+			err := c.get(ctx, "/v1/conntrack", nil, &all)
+			return trackingListing(all, table), err
+		})
 	}
 }
 

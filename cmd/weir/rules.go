@@ -149,13 +149,14 @@ is known to within 30 seconds, and not for the time before the daemon began.`,
 	socket, format := socketFlag(cmd), outputFlag(cmd)
 	tenant := cmd.Flags().StringP("tenant", "t", "", "only this tenant's (default: all)")
 	unused := cmd.Flags().Bool("unused", false, "only those without hits and connections")
+	watch := watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		var list []api.Rule
-		query := url.Values{"tenant": {*tenant}, "unused": {strconv.FormatBool(*unused)}}
-		if err := newClient(*socket).get(cmd.Context(), "/v1/rules", query, &list); err != nil {
-			return err
-		}
-		return rulesListing(list).print(cmd.OutOrStdout(), *format)
+		c, query := newClient(*socket), url.Values{"tenant": {*tenant}, "unused": {strconv.FormatBool(*unused)}}
+		return show(cmd, *format, *watch, func(ctx context.Context) (listing, error) {
+			var list []api.Rule
+			err := c.get(ctx, "/v1/rules", query, &list)
+			return rulesListing(list), err
+		})
 	}
 	return cmd
 }

@@ -19,52 +19,19 @@ func statusCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	socket, format := socketFlag(cmd), outputFlag(cmd)
-	watch := cmd.Flags().BoolP("watch", "w", false, "go on, and show it again when it has changed")
+	watch := watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return status(cmd.Context(), cmd.OutOrStdout(), newClient(*socket), *format, *watch)
+		c := newClient(*socket)
+		return show(cmd, *format, *watch, c.status)
 	}
 	return cmd
 }
 
-// status prints the status; and with watch what it becomes, until ctx is done. A daemon that is not there
-// for a while is told, and waited for.
-func status(ctx context.Context, w io.Writer, c *client, format string, watch bool) error {
-	for last := ""; ; {
-		text, err := statusText(ctx, c, format)
-		switch {
-		case watch && ctx.Err() != nil:
-			return nil
-		case watch && err != nil:
-			text = err.Error() + "\n"
-		case err != nil:
-			return err
-		}
-		if text != last {
-			if last != "" && (format == "table" || format == "wide") {
-				fmt.Fprintf(w, "\n%s\n", time.Now().Format(time.RFC3339))
-			}
-			if _, err := io.WriteString(w, text); err != nil || !watch {
-				return err
-			}
-			last = text
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchPause):
-		}
-	}
-}
-
-// statusText is the status in a format.
-func statusText(ctx context.Context, c *client, format string) (string, error) {
+// status reads what weir status shows.
+func (c *client) status(ctx context.Context) (listing, error) {
 	var s api.Status
-	if err := c.get(ctx, "/v1/status", nil, &s); err != nil {
-		return "", err
-	}
-	var text strings.Builder
-	err := statusListing(s).print(&text, format)
-	return text.String(), err
+	err := c.get(ctx, "/v1/status", nil, &s)
+	return statusListing(s), err
 }
 
 func statusListing(s api.Status) listing {

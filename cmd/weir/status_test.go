@@ -51,7 +51,7 @@ func TestStatusIsShownAgainWhenItHasChanged(t *testing.T) {
 		asked++
 	}))
 	var out strings.Builder
-	if err := status(ctx, &out, newClient(socket), "table", true); err != nil {
+	if err := printChanges(ctx, &out, "table", newClient(socket).status, time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	const line = "  t/loadbalancer/web: since 2026-01-02T03:04:05Z, of 2 backends; what asks it: reject\n"

@@ -17,9 +17,9 @@ func TestTablesFit(t *testing.T) {
 			}
 		}
 	}
-	want := `NAME   WHO          N
-short  a name tha…  1
-älter  x            22
+	want := `NAME  WHO           N
+short a name…no use 1
+älter x             22
 
 a note that is left as it is, however long it may be, for it is no table
 A  B
@@ -30,15 +30,33 @@ A  B
 	}
 }
 
-func TestWhatIsFixedIsNotCut(t *testing.T) {
-	rows := [][]string{{strings.Repeat("a", 30), strings.Repeat("b", 30), "c"}}
-	if got := Widths(rows, 40, func(i int) bool { return i == 0 }); !cmp.Equal(got, []int{30, 5, 1}) {
-		t.Error(got)
+func TestHowWideColumnsAre(t *testing.T) {
+	rows := [][]string{{strings.Repeat("a", 30), strings.Repeat("b", 30), "c"}, {"longer than its head" + strings.Repeat("a", 30), "", ""}}
+	first := func(i int) bool { return i == 0 }
+	for _, c := range []struct {
+		width int
+		fixed func(int) bool
+		want  []int
+		gap   string
+	}{
+		{0, nil, []int{50, 30, 1}, "  "},
+		{85, nil, []int{50, 30, 1}, "  "},
+		{84, nil, []int{50, 30, 1}, " "}, // nearer to each other first
+		{70, nil, []int{37, 30, 1}, " "}, // then down to their heads
+		{41, nil, []int{19, 19, 1}, " "},
+		{60, first, []int{50, 7, 1}, " "},
+		{3, nil, []int{4, 4, 1}, " "}, // and Fit cuts the line
+	} {
+		if l := New(rows, c.width, c.fixed, nil); !cmp.Equal(l.widths, c.want) || l.gap != c.gap {
+			t.Errorf("in %d: %d, %q; want %d, %q", c.width, l.widths, l.gap, c.want, c.gap)
+		}
 	}
-	if got := Widths(rows, 0, func(int) bool { return false }); !cmp.Equal(got, []int{30, 30, 1}) {
-		t.Error(got)
-	}
-	if got := Widths(rows, 3, func(int) bool { return false }); !cmp.Equal(got, []int{4, 4, 1}) { // and Fit cuts the line
-		t.Error(got)
+}
+
+func TestWhereTextsAreCut(t *testing.T) {
+	for s, want := range map[string]string{"blue/policy/web/http": "blue/…/http", "/etc/weir/blue.yaml:12": "…ue.yaml:12", "0123456789": "0123456789", "日本語日本語日": "日本…本語日"} {
+		if got := cell(s, 11); got != want {
+			t.Errorf("%s: %s, want %s", s, got, want)
+		}
 	}
 }

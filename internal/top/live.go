@@ -141,7 +141,12 @@ func (l *Live) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		l.forget()
 		return l, eachSecond()
 	case tea.KeyMsg:
-		return l, l.key(msg.String())
+		for _, key := range keysOf(msg) {
+			if key == "q" || key == "ctrl+c" {
+				return l, tea.Quit
+			}
+			l.key(key)
+		}
 	}
 	return l, nil
 }
@@ -210,10 +215,8 @@ func (l *Live) drop(e *list.Element) {
 	l.order.Remove(e)
 }
 
-func (l *Live) key(key string) tea.Cmd {
+func (l *Live) key(key string) {
 	switch key {
-	case "q", "ctrl+c":
-		return tea.Quit
 	case "p", " ":
 		if l.paused != "" {
 			l.paused = ""
@@ -232,7 +235,6 @@ func (l *Live) key(key string) tea.Cmd {
 		l.from = 0
 	}
 	l.from = min(max(0, l.from), max(0, l.order.Len()-l.room()))
-	return nil
 }
 
 // room is how many rows there is room for.
@@ -272,10 +274,10 @@ func (l *Live) rows() []string {
 		}
 	}
 	fixed := func(column int) bool { return slices.Contains(l.table.Fixed, all[0][column]) }
-	widths := columns.Widths(all, l.width, fixed)
+	layout := columns.New(all, l.width, fixed, nil)
 	lines := make([]string, len(all))
 	for i, r := range all {
-		lines[i] = columns.Line(r, widths, func(int) bool { return false })
+		lines[i] = layout.Line(r)
 	}
 	lines[0] = strong.Render(lines[0])
 	if len(all) == 1 {

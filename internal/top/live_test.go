@@ -36,10 +36,10 @@ func TestWhatHasChangedLastIsAtTheTop(t *testing.T) {
 	l := live(Change{Kind: "begin"}, of("present", "000", "ESTABLISHED"), of("new", "001", "SYN_SENT"), of("new", "002", "SYN_SENT"), of("changed", "000", "TIME_WAIT"), of("ended", "001", "SYN_SENT"))
 	want := `weir connections  12:00:00  2 now  new 0/s  ended 0/s
 
-CHANGE   STATE      TENA…  PROTO  FROM                TO                   LET …
-ended    SYN_SENT   blue…  tcp    10.1.100.111:50001  10.200.100.112:5432  poli…
-changed  TIME_WAIT  blue…  tcp    10.1.100.111:50000  10.200.100.112:5432  poli…
-new      SYN_SENT   blue…  tcp    10.1.100.111:50002  10.200.100.112:5432  poli…
+CHANGE  STATE     TENANT  PROTO FROM               TO                  LET IN BY
+ended   SYN_SENT  blu…ant tcp   10.1.100.111:50001 10.200.100.112:5432 poli…gres
+changed TIME_WAIT blu…ant tcp   10.1.100.111:50000 10.200.100.112:5432 poli…gres
+new     SYN_SENT  blu…ant tcp   10.1.100.111:50002 10.200.100.112:5432 poli…gres
 `
 	if d := cmp.Diff(want, strings.Split(trimmed(l.View()), "\n\n\n")[0]+"\n"); d != "" {
 		t.Errorf("-want +got:\n%s", d)

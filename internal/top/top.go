@@ -97,23 +97,25 @@ func (m Model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return m, m.question
 	case tea.KeyMsg:
-		return m.keys(msg)
+		for _, key := range keysOf(msg) {
+			var does tea.Cmd
+			if m, does = m.key(key); does != nil {
+				return m, does
+			}
+		}
 	}
 	return m, nil
 }
 
-// keys does what keys are for: those that are pressed fast come as one message.
-func (m Model) keys(msg tea.KeyMsg) (tea.Model, tea.Cmd) {
+// keysOf returns the keys of a message: those that are pressed fast come as one.
+func keysOf(msg tea.KeyMsg) (keys []string) {
 	if msg.Type != tea.KeyRunes || msg.Paste {
-		return m.key(msg.String())
+		return []string{msg.String()}
 	}
 	for _, r := range msg.Runes {
-		var does tea.Cmd
-		if m, does = m.key(string(r)); does != nil {
-			return m, does
-		}
+		keys = append(keys, string(r))
 	}
-	return m, nil
+	return keys
 }
 
 func (m Model) answered(a answer) Model {

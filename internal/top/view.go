@@ -142,10 +142,10 @@ func (m Model) table() []string {
 	}
 	number := func(i int) bool { return isNumber(p.columns[i]) }
 	all := texts(append([][]cell{head}, shown...))
-	widths := columns.Widths(all, m.width, number)
-	lines := []string{strong.Render(columns.Line(all[0], widths, number))}
+	layout := columns.New(all, m.width, number, number)
+	lines := []string{strong.Render(layout.Line(all[0]))}
 	for _, r := range all[1:] {
-		lines = append(lines, columns.Line(r, widths, number))
+		lines = append(lines, layout.Line(r))
 	}
 	if len(rows) == 0 {
 		lines = append(lines, "  none")

@@ -65,7 +65,7 @@ func (t *Terminal) do(args ...string) string {
 // Weir types a command of weir.
 func (t *Terminal) Weir(args ...string) {
 	t.n.T.Helper()
-	t.Type(strings.Join(append([]string{t.client}, append(args, "--socket", t.n.Weir.socket)...), " "))
+	t.Type(t.Command(args...))
 }
 
 // Type types a line.
@@ -124,4 +124,15 @@ func (t *Terminal) Idle() {
 		}
 		return nil
 	})
+}
+
+// Styled is what stands there, with the sequences that make it bold, faint or coloured.
+func (t *Terminal) Styled() string {
+	t.n.T.Helper()
+	return t.do("capture-pane", "-p", "-e")
+}
+
+// Command is a command of weir, as it is typed.
+func (t *Terminal) Command(args ...string) string {
+	return strings.Join(append([]string{t.client}, append(args, "--socket", t.n.Weir.socket)...), " ")
 }
