@@ -12,7 +12,7 @@ import (
 // up on: what there is already first.
 type ConnectionChange struct {
 	At         time.Time   `json:"at"`
-	Change     string      `json:"change,omitempty"`     // "present" (it was there already), "new", "changed" or "ended"
+	Change     string      `json:"change,omitempty"`     // "present" (it was there already), "new", "changed", "in" and "out" (changed, and asked for from now on, and no more) or "ended"
 	Connection *Connection `json:"connection,omitempty"` // as it is; of one that has ended, as it was seen last
 	Before     *Connection `json:"before,omitempty"`     // of one that has changed
 	Error      string      `json:"error,omitempty"`      // why something cannot be read; it goes on
@@ -26,13 +26,27 @@ func stream(w http.ResponseWriter, r *http.Request, f Filter, changes iter.Seq[C
 		return
 	}
 	for c := range changes {
-		if c.Connection != nil && !f.Matches(*c.Connection) {
+		if c.Connection != nil && !seen(f, &c) {
 			continue
 		}
 		if lines.Encode(c) != nil || out.Flush() != nil || r.Context().Err() != nil {
 			return
 		}
 	}
+}
+
+// seen reports whether a change is asked for, and says of one by which that becomes another that it does.
+func seen(f Filter, c *ConnectionChange) bool {
+	is, was := f.Matches(*c.Connection), c.Before != nil && f.Matches(*c.Before)
+	switch {
+	case c.Before == nil || is == was:
+		return is
+	case is:
+		c.Change = "in"
+	default:
+		c.Change = "out"
+	}
+	return true
 }
 
 // changes answers /v1/connections/changes.

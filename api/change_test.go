@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -27,6 +28,28 @@ func TestChangesComeLineByLine(t *testing.T) {
 	for query, status := range map[string]int{"?tenant=nobody": 404, "?dport=x": 400} {
 		if resp := ask(t, d, "GET", "/v1/connections/changes"+query, nil); resp.StatusCode != status {
 			t.Errorf("%s: %d, want %d", query, resp.StatusCode, status)
+		}
+	}
+}
+
+// TestWhatIsAskedForChangesToo has a connection come to be one that is asked for, and cease to be.
+func TestWhatIsAskedForChangesToo(t *testing.T) {
+	at := func(state string) *Connection { return &Connection{Tenant: "blue", State: state} }
+	d := fake{changes: []ConnectionChange{
+		{Change: "new", Connection: at("SYN_SENT")},
+		{Change: "changed", Connection: at("ESTABLISHED"), Before: at("SYN_SENT")},
+		{Change: "changed", Connection: at("ESTABLISHED"), Before: at("ESTABLISHED")},
+		{Change: "changed", Connection: at("TIME_WAIT"), Before: at("ESTABLISHED")},
+		{Change: "ended", Connection: at("TIME_WAIT")},
+	}}
+	for query, want := range map[string]string{"": "new changed changed changed ended", "?select=state%3DESTABLISHED": "in changed out", "?select=state%3DTIME_WAIT": "in ended"} {
+		lines := json.NewDecoder(ask(t, d, "GET", "/v1/connections/changes"+query, nil).Body)
+		var got []string
+		for c := (ConnectionChange{}); lines.Decode(&c) == nil; c = (ConnectionChange{}) {
+			got = append(got, c.Change)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
 }

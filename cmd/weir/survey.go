@@ -160,11 +160,11 @@ func (d *desk) surveyConnections(ctx context.Context, g *ground) error {
 	if first {
 		s.seed, s.begun = maphash.MakeSeed(), map[intent.ID]uint64{}
 	}
-	seen := make(map[uint64]struct{}, len(s.seen))
+	seen, begun := make(map[uint64]struct{}, len(s.seen)), map[intent.ID]uint64{}
 	err := d.entriesIn(ctx, g.zones, func(e conntrack.Entry) {
 		key := maphash.Comparable(s.seed, connectionKey{e.Zone, e.Protocol, e.Orig})
 		if _, known := s.seen[key]; !known && !first {
-			s.begun[g.tenants[e.Zone].ID()]++
+			begun[g.tenants[e.Zone].ID()]++
 		}
 		seen[key] = struct{}{}
 		g.note(e)
@@ -172,7 +172,10 @@ func (d *desk) surveyConnections(ctx context.Context, g *ground) error {
 	if err != nil {
 		return err
 	}
-	s.seen = seen
+	s.seen = seen // not before all are read: else some would be counted twice
+	for id, n := range begun {
+		s.begun[id] += n
+	}
 	for zone, t := range g.tenants {
 		g.begun[zone] = s.begun[t.ID()]
 	}

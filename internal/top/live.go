@@ -17,7 +17,7 @@ import (
 // A Change is something that has become of one of many things.
 type Change struct {
 	Key   string // what it is about
-	Kind  string // "begin" (of all; it has nothing else), "present" (it was there already), "new", "changed" or "ended"
+	Kind  string // "begin" (of all; it has nothing else), "present" (it was there already), "new", "in", "changed", "out" or "ended"
 	Cells []string
 	Note  string // in place of all this: what is said above the table
 }
@@ -178,8 +178,11 @@ func (l *Live) hearChange(c Change) {
 		clear(l.by)
 		l.there, l.away, l.note = 0, "", ""
 		return
-	case "present":
+	case "present", "in":
 		l.there++
+	case "out":
+		l.there--
+		row.ended = time.Now()
 	case "new":
 		l.there++
 		l.begun++

@@ -50,6 +50,17 @@ new     SYN_SENT  blu…ant tcp   10.1.100.111:50002 10.200.100.112:5432 poli…
 	}
 }
 
+func TestWhatIsMeantNoMoreIsThereNoMore(t *testing.T) {
+	l := live(Change{Kind: "begin"}, of("present", "000", "SYN_SENT"), of("in", "001", "SYN_SENT"), of("out", "000", "ESTABLISHED"))
+	if l.there != 1 || !strings.Contains(l.View(), "out ") {
+		t.Errorf("%d there\n%s", l.there, l.View())
+	}
+	l.Update(second(time.Now().Add(after + time.Second)))
+	if v := l.View(); strings.Contains(v, "out ") || !strings.Contains(v, "new 0/s") {
+		t.Error(v)
+	}
+}
+
 // TestALiveIsBounded tells of more than is kept, of which many end.
 func TestALiveIsBounded(t *testing.T) {
 	l := live(Change{Kind: "begin"})
