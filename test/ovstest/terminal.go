@@ -36,6 +36,9 @@ func (n *Net) Terminal() *Terminal {
 	n.T.Cleanup(func() {
 		_ = server.Process.Signal(syscall.SIGTERM) // it takes the shell, and what runs in it, with it
 		_ = server.Wait()
+		if _, err := t.try("kill-server"); err == nil {
+			n.T.Error("a second server of tmux was there")
+		}
 	})
 	Eventually(n.T, "a terminal", func() error {
 		_, err := t.try("new-session", "-d", "-c", n.dir, "-x", "80", "-y", "24", "/bin/sh")
@@ -45,8 +48,9 @@ func (n *Net) Terminal() *Terminal {
 	return t
 }
 
+// try asks the server. -N: where it does not listen yet, tmux would start one that outlives the test.
 func (t *Terminal) try(args ...string) (string, error) {
-	out, err := exec.Command("tmux", append([]string{"-S", t.socket, "-u"}, args...)...).CombinedOutput()
+	out, err := exec.Command("tmux", append([]string{"-N", "-u", "-S", t.socket}, args...)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("tmux %v: %w: %s", args, err, out)
 	}
