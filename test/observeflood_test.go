@@ -73,7 +73,7 @@ func TestAFloodIsReportedNoFasterThanItsMeter(t *testing.T) {
 	if told < others*9/10 {
 		t.Errorf("%d of %d packets of another tenant are reported beside the flood", told, others)
 	}
-	if grown > 32<<20 {
+	if grown > 64<<20 { // 3 MB with four processors, 30 in a guest, which has one
 		t.Errorf("the daemon's memory grew by %d MB", grown>>20)
 	}
 	ovstest.Eventually(t, "who watches all sees both", func() error {
