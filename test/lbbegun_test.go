@@ -38,7 +38,7 @@ func TestConnectionsBegunAreCounted(t *testing.T) {
 		}
 	}
 	open(40, false)
-	if by := want["hash"]; by["h2"] < 2*by["h3"] {
+	if by := want["hash"]; by["h2"] <= by["h3"] { // of 80, 60 and 20: five standard deviations
 		t.Errorf("chosen are %v", by)
 	}
 	if sum := inBuckets(t, n); sum == 0 {
