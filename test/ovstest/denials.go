@@ -73,7 +73,9 @@ func (s *sighting) close() {
 	s.taps = nil
 }
 
-// packetOf reads the addresses and ports of a frame. Behind extension headers of IPv6 it does not look.
+const ipv6Fragment = 44 // the fragment header (RFC 8200, 4.5)
+
+// packetOf reads the addresses and ports of a frame. Behind other extension headers of IPv6 than a fragment's it does not look.
 func packetOf(f []byte) (p reference.Packet, ok bool) {
 	rest := []byte(nil)
 	switch {
@@ -84,6 +86,12 @@ func packetOf(f []byte) (p reference.Packet, ok bool) {
 		}
 	case len(f) >= 54 && f[12] == 0x86 && f[13] == 0xdd:
 		p.Src, p.Dst, p.Protocol, rest = netip.AddrFrom16([16]byte(f[22:38])), netip.AddrFrom16([16]byte(f[38:54])), f[20], f[54:]
+		if p.Protocol == ipv6Fragment && len(rest) >= 8 {
+			later := wire.BigEndian.Uint16(rest[2:])&0xfff8 != 0
+			if p.Protocol, rest = rest[0], rest[8:]; later {
+				rest = nil
+			}
+		}
 	default:
 		return p, false
 	}
@@ -102,9 +110,8 @@ func packetOf(f []byte) (p reference.Packet, ok bool) {
 
 // inPieces reports whether a frame of IP is a fragment.
 func inPieces(f []byte) bool {
-	const header = 44 // of IPv6
 	if f[12] == 0x86 {
-		return f[20] == header
+		return f[20] == ipv6Fragment
 	}
 	return wire.BigEndian.Uint16(f[20:])&0x3fff != 0
 }
