@@ -38,10 +38,12 @@ func TestConnectionsAreOpenedNoFasterThanTheirLimits(t *testing.T) {
 		most int // a second
 		id   string
 	}{{h1, 20, "t/endpoint/h1/newPerSecond"}, {h2, 40, "t/newPerSecond"}} {
+		began := time.Now()
 		got := arrivals(t, x.host, h3, "10.1.1.3", seconds*rate, rate)
+		took := max(seconds, int(time.Since(began)/time.Second)) // a guest is slow at times
 		t.Logf("%s opens %d connections a second for %d s: %d pass", x.host.Name, rate, seconds, got)
 		// A second's worth passes at once; two of them in the kernel's datapath.
-		if got < x.most*seconds || got > x.most*(seconds+2)+10 {
+		if got < x.most*seconds || got > x.most*(took+2)+10 {
 			t.Errorf("%d connections of %s passed in %d s; it may open %d a second", got, x.host.Name, seconds, x.most)
 		}
 		ovstest.Eventually(t, "what is dropped is told", func() error { return dropping(w, x.id, seconds*rate-got) })
