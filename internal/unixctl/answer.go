@@ -235,7 +235,7 @@ func (a *answer) escape(p []byte) (int, error) {
 	return utf8.EncodeRune(p, r), nil
 }
 
-// unicode reads \uXXXX.
+// unicode reads the four hexadecimal digits behind a \u (RFC 8259, 7).
 func (a *answer) unicode() (rune, error) {
 	b, err := a.r.Peek(6)
 	if len(b) > 1 && (b[0] != '\\' || b[1] != 'u') {
