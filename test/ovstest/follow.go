@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// mostOfClient is how much memory a command that goes on may take, in KB.
-const mostOfClient = 100 << 10
+// mostOfClient is how much memory a command that goes on may take, in bytes.
+const mostOfClient = 100 << 20
 
 // Follow runs a client command that goes on, until the test ends. What it returns says what it has
 // printed by then.
@@ -23,12 +23,16 @@ func (d *Daemon) Follow(args ...string) (printed func() string) {
 		d.n.T.Fatal(err)
 	}
 	d.n.T.Cleanup(func() {
+		used, err := memoryOf(cmd.Process.Pid)
+		if err != nil {
+			d.n.T.Errorf("weir %v: %v: %s", args, err, out.String())
+		}
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		if err := cmd.Wait(); err != nil {
 			d.n.T.Errorf("weir %v: %v: %s", args, err, out.String())
 		}
-		if used, is := cmd.ProcessState.SysUsage().(*syscall.Rusage); is && used.Maxrss > mostOfClient {
-			d.n.T.Errorf("weir %v has taken %d MB of memory", args, used.Maxrss>>10)
+		if used > mostOfClient {
+			d.n.T.Errorf("weir %v has taken %d MB of memory", args, used>>20)
 		}
 	})
 	return out.String
