@@ -626,3 +626,15 @@ func TestAModelWithoutNumbersIsTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestABridgeOfWhichNothingIsKnownIsLeftAlone connects one of which the model says nothing, and waits for audits of it.
+func TestABridgeOfWhichNothingIsKnownIsLeftAlone(t *testing.T) {
+	virtual(t, func(r *rig) {
+		s := r.newSwitch()
+		r.connect("br1", s)
+		r.settled(model(t, br0, "refuse", "a"))
+		if r.pass(2 * time.Minute); len(s.Requests()) == 0 {
+			t.Error("nobody has looked at it")
+		}
+	})
+}

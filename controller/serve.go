@@ -272,7 +272,9 @@ func (s *session) audit(ctx context.Context) error {
 	if err := s.readTables(ctx); err != nil {
 		return err
 	}
-	s.note(s.drift())
+	if s.job.input.Model != nil { // else nobody has said yet what the bridge should be
+		s.note(s.drift())
+	}
 	clear(s.refused)
 	return s.strive(ctx)
 }
