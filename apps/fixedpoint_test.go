@@ -47,7 +47,7 @@ func fixedPoint(t *testing.T, box *sandbox.Sandbox, conn *ofconn.Conn, name stri
 		t.Fatalf("the second plan is not empty: %+v", again)
 	}
 	// The program for a datapath that cannot set ND options has a meter in it.
-	in.Facts.Features = pipeline.Features{FlushICMPv6: true, SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}
+	in.Facts.Features = pipeline.Features{SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}
 	kernel, err := Compile(in)
 	if err != nil {
 		t.Fatal(err)

@@ -93,6 +93,37 @@ func (s *Spread) pause(took time.Duration) time.Duration {
 	return time.Duration(float64(took) * (1 - share) / share)
 }
 
+// Turns lets goroutines of which each reads a zone now and then do so one after another, and gives
+// ovs-vswitchd a rest behind each, as a Spread does for one that reads many. Who comes first goes first.
+type Turns struct{ free chan time.Time } // since when, or from when on, it may be read; empty: somebody reads
+
+// mostRest is the longest rest of Turns: what a reading is for, such as to end what policy takes back, does
+// not wait for longer than that, however large the zone was that somebody else has read.
+const mostRest = time.Second
+
+// NewTurns returns Turns in which nobody has read yet.
+func NewTurns() *Turns {
+	t := &Turns{make(chan time.Time, 1)}
+	t.free <- time.Time{}
+	return t
+}
+
+// Wait waits until it may be read, and returns what has to be called, once, when it has been. The error
+// is ctx's, if that ends before.
+func (t *Turns) Wait(ctx context.Context) (done func(), err error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case from := <-t.free:
+		if !wait(ctx, time.Until(from)) {
+			t.free <- from
+			return nil, ctx.Err()
+		}
+	}
+	began := time.Now()
+	return func() { t.free <- time.Now().Add(min(mostRest, new(Spread).pause(time.Since(began)))) }, nil
+}
+
 // Rest waits after something that has kept ovs-vswitchd busy for a time, so that it has four
 // times as much for others. The error is ctx's, if that ends before.
 func Rest(ctx context.Context, took time.Duration) error {

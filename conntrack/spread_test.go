@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,4 +95,49 @@ func TestFewAreReadInOneGo(t *testing.T) {
 		}
 		few = false
 	}
+}
+
+// TestTurnsAreTakenOneAfterAnother has ten goroutines read for 10 ms each, at the same time, and a zone of a
+// minute behind them.
+func TestTurnsAreTakenOneAfterAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns, reading, began := NewTurns(), 0, time.Now()
+		read := func(took time.Duration) {
+			done, err := turns.Wait(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if reading++; reading > 1 {
+				t.Errorf("%d read at a time", reading)
+			}
+			time.Sleep(took)
+			reading--
+			done()
+		}
+		var all sync.WaitGroup
+		for range 10 {
+			all.Go(func() { read(10 * time.Millisecond) })
+		}
+		all.Wait()
+		if took := time.Since(began); took != 10*10*time.Millisecond+9*40*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+		read(time.Minute)
+		began = time.Now()
+		if read(0); time.Since(began) != time.Second {
+			t.Errorf("behind a zone of a minute another one waits for %v", time.Since(began))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done, err := turns.Wait(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Millisecond, cancel)
+		if _, err := turns.Wait(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("who gives up is told %v", err)
+		}
+		done()
+		read(0) // nobody's turn is lost
+	})
 }

@@ -99,6 +99,14 @@ type Config struct {
 	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
 	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
+	// Turn waits until sweeps, drains and load balancers may have the connections of one more zone read, and
+	// returns what has to be called once they are. If nil, they may at once.
+	Turn func(ctx context.Context) (done func(), err error)
+	// Forgettable returns what says why the datapath of a bridge cannot be made to forget some
+	// entries, each of them and no other; nil: it can. It is asked before FlushConnections is, by goroutines of
+	// their own. If Forgettable is nil, all can be forgotten.
+	Forgettable func(ctx context.Context, bridge string) func([]ofproto.CTFlush) error
+
 	// Recall returns since when backends of a tenant drain on a bridge, as it was remembered when
 	// somebody knew last, and Remember remembers it. They are called by the sessions of all bridges, and
 	// must not wait. If either is nil nothing is remembered, and the time begins anew with each session.

@@ -173,9 +173,8 @@ func (s *session) readBalanced(ctx context.Context, t *intent.Tenant) {
 	s.drain.busy = true
 	zone := s.job.input.Numbers.Zone(t.ID())
 	go func() {
-		r, begin := reading{tenant: t.ID()}, time.Now()
-		r.all, r.err = s.config.Connections(ctx, zone)
-		r.cost = time.Since(begin)
+		r := reading{tenant: t.ID()}
+		r.all, r.cost, r.err = s.readConnections(ctx, zone)
 		s.drain.looked <- r
 	}()
 }
@@ -194,7 +193,7 @@ func (s *session) drained(ctx context.Context, r reading) error {
 		of.again(drainRetry)
 		return nil
 	}
-	of.ledger.Unable = s.sweep.unable
+	of.ledger.Stays = s.stays(ctx, r.tenant)
 	f := of.ledger.Look(r.all, of.services, time.Now())
 	if since := of.ledger.Since(); !maps.Equal(since, of.since) {
 		of.since = since
@@ -217,6 +216,15 @@ func (s *session) drained(ctx context.Context, r reading) error {
 	of.found = f.Backends
 	s.report.Draining = s.drain.all()
 	return s.tell(ctx)
+}
+
+// stays returns what reports that a connection of a tenant cannot be forgotten, or not alone.
+func (s *session) stays(ctx context.Context, tenant intent.ID) func(pipeline.Connection) bool {
+	if s.sweep.unable {
+		return func(pipeline.Connection) bool { return true }
+	}
+	holds := s.forgettable(ctx, pipeline.HalvesOf(s.job.input.Numbers, tenant, s.job.input.Model))
+	return func(c pipeline.Connection) bool { return holds(c) != nil }
 }
 
 // drainRetry is how long it takes until connections are read again that could not be.
@@ -245,11 +253,7 @@ func (s *session) forgetSome(ctx context.Context) error {
 	if len(x.some) == 0 {
 		s.drain.doomed = s.drain.doomed[1:]
 	}
-	var flushes []ofproto.CTFlush
-	halves := pipeline.HalvesOf(s.job.input.Numbers, of.tenant, s.job.input.Model)
-	for _, c := range some {
-		flushes = append(flushes, c.Flushes(halves)...)
-	}
+	flushes := flushesOf(some, pipeline.HalvesOf(s.job.input.Numbers, of.tenant, s.job.input.Model))
 	if len(flushes) == 0 {
 		return nil
 	}

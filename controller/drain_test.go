@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,6 +120,51 @@ func TestADrainedBackendKeepsItsConnectionsUntilTheDeadline(t *testing.T) {
 		reads := k.reads
 		if r.pass(time.Hour); k.reads != reads {
 			t.Errorf("connections were read %d times when nothing was draining", k.reads-reads)
+		}
+	})
+}
+
+func TestAConnectionThatCannotBeForgottenAloneOutlivesTheDeadline(t *testing.T) {
+	virtual(t, func(r *rig) {
+		k, s := r.draining(map[uint16]byte{0: 3, 2: 3})
+		r.config.Forgettable = butFor(func(f ofproto.CTFlush) bool { return f.Original.SrcPort == 0 })
+		r.connect("br0", s)
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 100}))
+		r.settled(balanced(t, map[byte]uint16{2: 100, 3: 0}))
+		st := r.pass(70 * time.Second)
+		if got := st.Bridges["br0"].Draining; !slices.Equal(k.forgotten(), []uint16{2}) || len(got) != 1 || got[0].Connections != 1 {
+			t.Errorf("ended %v, and said to drain: %v", k.forgotten(), got)
+		}
+	})
+}
+
+// TestReadingsOfAllBridgesTakeTurns has each of two bridges read the connections of a tenant.
+func TestReadingsOfAllBridgesTakeTurns(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.draining(map[uint16]byte{1: 2})
+		var reading, most, turns atomic.Int32
+		read := r.config.Connections
+		r.config.Connections = func(ctx context.Context, zone uint16) ([]pipeline.Connection, error) {
+			most.Store(max(most.Load(), reading.Add(1)))
+			defer reading.Add(-1)
+			time.Sleep(time.Millisecond) // virtual
+			return read(ctx, zone)
+		}
+		turn := make(chan struct{}, 1)
+		r.config.Turn = func(context.Context) (func(), error) {
+			turns.Add(1)
+			turn <- struct{}{}
+			return func() { <-turn }, nil
+		}
+		both := model(t, []string{"br0", "br1"}, "refuse", "a")
+		*both.Tenant("a") = *balanced(t, map[byte]uint16{2: 100}).Tenant("a")
+		both.Tenant("a").Networks[0].Bridges = []string{"br0", "br1"}
+		for _, name := range []string{"br0", "br1"} {
+			r.connect(name, r.newSwitch())
+		}
+		r.must(r.SetModel(r.ctx, both))
+		if r.pass(time.Minute); most.Load() != 1 || turns.Load() < 2 {
+			t.Errorf("%d read at a time, in %d turns", most.Load(), turns.Load())
 		}
 	})
 }

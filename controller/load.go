@@ -102,9 +102,8 @@ func (s *state) countOpen(l *line) {
 	s.weighing.counting[t.ID()] = true
 	zone, services := s.numbers.Zone(t.ID()), drain.ServicesOf(t, s.numbers, nil)
 	s.counters.Go(func() {
-		began := time.Now()
-		all, err := s.config.Connections(s.ctx, zone)
-		_ = s.send(s.ctx, connectionsCounted{t.ID(), openTo(t, services, all), time.Since(began), err}) // it fails when nobody wants to know any more
+		all, took, err := s.readConnections(s.ctx, zone)
+		_ = s.send(s.ctx, connectionsCounted{t.ID(), openTo(t, services, all), took, err}) // it fails when nobody wants to know any more
 	})
 }
 

@@ -23,7 +23,7 @@ func (s *sweeper) orphansOf(gone map[netip.Addr]uint16) {
 
 // readOrphans reads one of the zones with orphans, beside what else there is to do.
 func (s *session) readOrphans(ctx context.Context) {
-	icmpv6, program := s.job.input.Facts.Features.FlushICMPv6, s.given
+	in, program := s.job.input, s.given
 	zone, of := uint16(0), map[netip.Addr]bool{}
 	for alias, z := range s.sweep.orphans {
 		if zone == 0 || z == zone {
@@ -34,10 +34,9 @@ func (s *session) readOrphans(ctx context.Context) {
 	go func() {
 		f := found{program: program, orphans: true}
 		var all []pipeline.Connection
-		all, f.err = s.config.Connections(ctx, zone)
-		f.end = slices.DeleteFunc(all, func(c pipeline.Connection) bool {
-			return !of[c.Orig.Src] || c.Protocol == pipeline.ProtoICMPv6 && !icmpv6
-		})
+		all, _, f.err = s.readConnections(ctx, zone)
+		holds := s.forgettable(ctx, pipeline.HalvesOf(in.Numbers, f.tenant, in.Model))
+		f.end = slices.DeleteFunc(all, func(c pipeline.Connection) bool { return !of[c.Orig.Src] || holds(c) != nil })
 		s.sweep.looked <- f
 	}()
 }

@@ -57,6 +57,8 @@ type found struct {
 	revive  []pipeline.Connection // to be flushed: they are blocked, and would be admitted now
 	raise   bool                  // some are blocked, would be admitted, and cannot be flushed
 	left    bool                  // some are held by the flows alone
+	held    int                   // of those, such as cannot be flushed
+	why     error                 // they cannot
 	waits   bool                  // some are to be told first
 	ended   []Ended
 	orphans bool // these are halves of connections that are gone
@@ -196,8 +198,8 @@ func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 	go func() {
 		f := found{sweepOf: of, program: program}
 		var all []pipeline.Connection
-		if all, f.err = s.config.Connections(ctx, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
-			f.look(all, s.court(program, in, t, of.before, waits))
+		if all, _, f.err = s.readConnections(ctx, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
+			f.look(all, s.court(ctx, program, in, t, of.before, waits))
 		}
 		s.sweep.looked <- f
 	}()
@@ -208,14 +210,15 @@ func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 type court struct {
 	judge  func(pipeline.Connection) pipeline.Ruling
 	epoch  uint8
-	strict bool // what has been flushed does not come again in its midst
-	icmpv6 bool // a connection of ICMPv6 can be flushed
+	strict bool                            // what has been flushed does not come again in its midst
+	holds  func(pipeline.Connection) error // why a connection cannot be flushed; nil: it can
 	keeps  keeping
 	waits  bool // for those that are to be told
 }
 
-func (s *session) court(p *pipeline.Program, in pipeline.Input, t *intent.Tenant, before *intent.Model, waits bool) court {
-	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, in.Facts.Features.FlushICMPv6, keepingOf(t, before, in.Numbers), waits}
+func (s *session) court(ctx context.Context, p *pipeline.Program, in pipeline.Input, t *intent.Tenant, before *intent.Model, waits bool) court {
+	holds := s.forgettable(ctx, pipeline.HalvesOf(in.Numbers, t.ID(), in.Model, before))
+	return court{s.config.Judge(p, in, t), in.Numbers.Epoch(t.ID()), t.StrictTCP, holds, keepingOf(t, before, in.Numbers), waits}
 }
 
 // look finds what has to be done with connections.
@@ -225,7 +228,6 @@ func (f *found) look(all []pipeline.Connection, c court) {
 		if current && !conn.Blocked() && !kept {
 			continue
 		}
-		flushable := c.icmpv6 || conn.Protocol != pipeline.ProtoICMPv6
 		ruling := c.judge(conn)
 		if ruling == pipeline.Unmapped {
 			ruling, kept = pipeline.Denied, false
@@ -241,17 +243,27 @@ func (f *found) look(all []pipeline.Connection, c court) {
 		switch {
 		case ruling == pipeline.Denied && c.waits && conn.Told() && !conn.Blocked():
 			f.left, f.waits = true, true
-		case ruling == pipeline.Denied && flushable:
-			f.end = append(f.end, conn)
-		case ruling == pipeline.Denied, ruling == pipeline.Answers:
+		case ruling == pipeline.Denied:
+			f.condemn(conn, c.holds(conn))
+		case ruling == pipeline.Answers:
 			f.left = true
 		case ruling != pipeline.Admitted || !conn.Blocked() || !current: // its next packet settles it
-		case flushable && !(c.strict && conn.Protocol == pipeline.ProtoTCP):
+		case !(c.strict && conn.Protocol == pipeline.ProtoTCP) && c.holds(conn) == nil:
 			f.revive = append(f.revive, conn)
 		default:
 			f.raise = true
 		}
 	}
+}
+
+// condemn has a connection flushed, or left to the flows for a reason.
+func (f *found) condemn(c pipeline.Connection, why error) {
+	if why == nil {
+		f.end = append(f.end, c)
+		return
+	}
+	f.left, f.why = true, why
+	f.held++
 }
 
 // swept takes what was found in a zone.
@@ -268,6 +280,7 @@ func (s *session) swept(ctx context.Context, f found) error {
 		s.sweep.left[f.tenant] = true
 		return nil
 	}
+	s.tellHeld(f)
 	s.waitFor(f)
 	if f.left {
 		s.sweep.left[f.tenant] = true
@@ -282,6 +295,14 @@ func (s *session) swept(ctx context.Context, f found) error {
 		return s.raiseAgain(ctx, f.tenant)
 	}
 	return nil
+}
+
+// tellHeld says that some connections are left to the flows.
+func (s *session) tellHeld(f found) {
+	if f.held > 0 {
+		s.config.Log.WithFields(logrus.Fields{"bridge": s.name, "tenant": f.tenant, "connections": f.held, "why": f.why}).
+			Info("left to end by themselves: policy no longer admits them, and the flows stop each when it speaks")
+	}
 }
 
 // raiseAgain has the connections of a tenant judged once more by the flows.
@@ -304,17 +325,13 @@ func (s *session) raiseAgain(ctx context.Context, id intent.ID) error {
 func (s *session) flushSome(ctx context.Context) error {
 	f := &s.sweep.doomed
 	if f.program != s.given && !f.orphans {
-		s.judgeAgain(f)
+		s.judgeAgain(ctx, f)
 	}
 	s.sweep.turn = time.After(sweepPause)
 	end := f.end[:min(len(f.end), sweepBatch)]
 	revive := f.revive[:min(len(f.revive), sweepBatch-len(end))]
 	f.end, f.revive = f.end[len(end):], f.revive[len(revive):]
-	var flushes []ofproto.CTFlush
-	halves := pipeline.HalvesOf(s.job.input.Numbers, f.tenant, s.job.input.Model, f.before)
-	for _, c := range end {
-		flushes = append(flushes, c.Flushes(halves)...)
-	}
+	flushes := flushesOf(end, pipeline.HalvesOf(s.job.input.Numbers, f.tenant, s.job.input.Model, f.before))
 	for _, c := range revive { // what comes again has use for its other half
 		flushes = append(flushes, c.Flush())
 	}
@@ -333,11 +350,11 @@ func (s *session) flushSome(ctx context.Context) error {
 }
 
 // judgeAgain looks at what was found once more.
-func (s *session) judgeAgain(f *found) {
+func (s *session) judgeAgain(ctx context.Context, f *found) {
 	all := slices.Concat(f.end, f.revive)
 	f.end, f.revive, f.program = nil, nil, s.given
 	if t := s.job.input.Model.Tenant(string(f.tenant)); t != nil && t.Mode != intent.Off {
-		f.look(all, s.court(s.given, s.job.input, t, f.before, f.waits))
+		f.look(all, s.court(ctx, s.given, s.job.input, t, f.before, f.waits))
 	}
 }
 

@@ -67,6 +67,7 @@ func TestASweepEndsWhatPolicyNoLongerAdmitsAndNothingElse(t *testing.T) {
 			by[10*tens+admitted], by[10*tens+denied], by[10*tens+answers] = pipeline.Admitted, pipeline.Denied, pipeline.Answers
 		}
 		r.sweeping(by, all...)
+		r.config.Forgettable = butFor(func(f ofproto.CTFlush) bool { return f.Proto == pipeline.ProtoICMPv6 })
 		s := r.newSwitch()
 		r.connect("br0", s)
 		r.settled(model(t, br0, "refuse", "a"))
@@ -82,6 +83,18 @@ func TestASweepEndsWhatPolicyNoLongerAdmitsAndNothingElse(t *testing.T) {
 }
 
 const blocked = pipeline.MarkBlocked
+
+// butFor is a Config.Forgettable of a bridge that can forget all but some entries.
+func butFor(some func(ofproto.CTFlush) bool) func(context.Context, string) func([]ofproto.CTFlush) error {
+	return func(context.Context, string) func([]ofproto.CTFlush) error {
+		return func(entries []ofproto.CTFlush) error {
+			if slices.ContainsFunc(entries, some) {
+				return errors.New("others would go with it")
+			}
+			return nil
+		}
+	}
+}
 
 func TestASweepComesAfterTheReply(t *testing.T) {
 	virtual(t, func(r *rig) {
@@ -145,6 +158,7 @@ func TestWhatCannotBeFlushedIsJudgedAgainByTheFlows(t *testing.T) {
 		var epoch atomic.Uint32
 		epoch.Store(2)
 		r.config.Judge = rulings(map[uint16]pipeline.Ruling{2: pipeline.Admitted})
+		r.config.Forgettable = butFor(func(ofproto.CTFlush) bool { return true })
 		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
 			return []pipeline.Connection{tracked(58, 2, uint8(epoch.Load()), blocked)}, nil
 		}

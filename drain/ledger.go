@@ -21,7 +21,7 @@ const (
 
 // A Ledger remembers since when backends drain or have failed. The zero Ledger knows of none.
 type Ledger struct {
-	Unable bool // single connections cannot be forgotten: none ends
+	Stays func(pipeline.Connection) bool // one that has to end cannot be forgotten, or not without others: it goes on; nil: none
 
 	lines    map[Key]*line
 	recalled Since
@@ -87,7 +87,7 @@ func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f F
 			found[k] = l.begin(k, state, now).as(k, s)
 		}
 		waits := c.Opening && l.lines[k].waits(c.Orig, now)
-		f.take(c, found[k], s.byID[k.Service].LoadBalancer, !l.Unable && ends(c, found[k], s.byID[k.Service].Stale, waits, now))
+		f.take(c, found[k], s.byID[k.Service].LoadBalancer, ends(c, found[k], s.byID[k.Service].Stale, waits, now) && (l.Stays == nil || !l.Stays(c)))
 	}
 	l.close(found, &f, now)
 	l.recalled = nil

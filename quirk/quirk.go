@@ -94,7 +94,7 @@ var All = []Quirk{
 	{FlushByMark, "removing connections by mark or label removes all: it is never asked for", versions("3.3.0"), false},
 	{FlushICMPType, "removing a connection of ICMP by its addresses kills ovs-vswitchd if its type is none of a question or its answer: such are never removed one by one", nil, true},
 	{FlushPortZero, "removing a connection by its addresses removes those with any port where it has a port of zero: such are never removed one by one", nil, false},
-	{NoFlush, "single connections cannot be removed by OpenFlow: what policy takes back is held by flows, and weir connections kill goes by the control socket", versions("3.1.0"), false},
+	{NoFlush, "single connections cannot be removed by OpenFlow: they are by the control socket, one by one", versions("3.1.0"), false},
 	{LimitDefault, "a default limit of connections cannot be deleted: none is set", versions("3.3.0"), false},
 	{NoLimitTable, "limits of connections are not in the database, and lost when ovs-vswitchd is started anew: they are set through its control socket, whenever a bridge connects", versions("3.3.0"), false},
 	{FirstBackoff, "max_backoff is not heeded when a controller is new: it is written again, with controller_rate_limit, once the bridge is connected",

@@ -28,6 +28,14 @@ type lab struct {
 
 func newLab(t *testing.T, hosts int, model string) *lab {
 	t.Helper()
+	l := idleLab(t, hosts)
+	l.Run(model)
+	return l
+}
+
+// idleLab is a lab without a daemon.
+func idleLab(t *testing.T, hosts int) *lab {
+	t.Helper()
 	l := &lab{Net: ovstest.New(t)}
 	// The counters of flows are waited for, and brought up in every round of the revalidators.
 	if _, err := l.Vsctl("set", "Open_vSwitch", ".", "other_config:max-revalidator=100"); err != nil {
@@ -36,7 +44,6 @@ func newLab(t *testing.T, hosts int, model string) *lab {
 	for i := range hosts {
 		l.wires = append(l.wires, wire(t, l.Host(fmt.Sprintf("h%d", i+1), mac(i+1), nil)))
 	}
-	l.Run(model)
 	return l
 }
 

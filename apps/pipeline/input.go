@@ -41,7 +41,6 @@ type Port struct {
 // Features is what a bridge's datapath can do.
 type Features struct {
 	NDExtension bool // nd_reserved and nd_options_type can be set
-	FlushICMPv6 bool // a connection of ICMPv6 can be removed by its addresses
 	SCTPPorts   bool // the connection tracker knows the ports of SCTP
 	NullNAT     bool // a translation that may change nothing can be asked for
 	HashUDP     bool // a group of type select chooses by the ports of UDP, too

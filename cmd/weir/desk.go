@@ -33,6 +33,7 @@ type desk struct {
 	tracker  conntrack.Source
 	looks    chan struct{}                         // of one place: who watches connections reads in turn
 	reader   *reader                               // the tracker, when the daemon serves
+	turns    *conntrack.Turns                      // of the controller, to read connections through ovs-vswitchd
 	ctl      atomic.Pointer[controller.Controller] // nil until it runs
 	last     atomic.Pointer[reading]               // the last one
 	inForce  atomic.Pointer[reading]               // the last good one

@@ -46,7 +46,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 		return k, err
 	}
 	bridges := d.bridgesByDatapath(t)
-	by, fates := d.fates(bridges, all, d.reader != nil && d.reader.usable(ctx))
+	by, fates := d.fates(ctx, bridges, all)
 	for _, fate := range fates {
 		if fate.Why == "" {
 			k.Killed++
@@ -60,7 +60,8 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 		return k, nil
 	}
 	for _, bridge := range bridges {
-		if err := d.forget(ctx, bridge, by[bridge]); err != nil {
+		flush := func(ctx context.Context, some []ofproto.CTFlush) error { return d.flush(ctx, bridge, some) }
+		if err := d.forget(ctx, bridge, by[bridge], flush); err != nil {
 			return k, err
 		}
 	}
@@ -109,16 +110,19 @@ func (d *desk) bridgesByDatapath(t *intent.Tenant) (bridges []string) {
 }
 
 // fates says what becomes of connections, and gives those that can be forgotten to each bridge,
-// by means. In which datapath one is nobody says: it is forgotten in each, or in none. netlink says
-// whether the kernel's table is open to us.
-func (d *desk) fates(bridges []string, all []doomed, netlink bool) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
+// by means. In which datapath one is nobody says: it is forgotten in each, or in none.
+func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
 	by = map[string]map[quirk.Means][]ofproto.CTFlush{}
 	fates = []api.Fate{}
+	ways := make([]forgetting, len(bridges))
+	for i, bridge := range bridges {
+		ways[i] = d.forgetting(ctx, bridge)
+	}
 	for _, c := range all {
 		fate, means := api.Fate{Connection: c.shown}, make([]quirk.Means, len(bridges))
-		for i, bridge := range bridges {
+		for i := range bridges {
 			var err error
-			if means[i], err = d.means(bridge, c.entries, netlink); err != nil {
+			if means[i], err = ways[i].means(c.entries); err != nil {
 				fate.Why = err.Error()
 			}
 			fate.By = string(means[i])
@@ -138,31 +142,8 @@ func (d *desk) fates(bridges []string, all []doomed, netlink bool) (by map[strin
 	return by, fates
 }
 
-// means says how a bridge forgets all entries of a connection. What is not known of its version is
-// taken to be the worst.
-func (d *desk) means(bridge string, entries []ofproto.CTFlush, netlink bool) (by quirk.Means, err error) {
-	inUserspace := true
-	if s := d.snapshot.Load(); s != nil {
-		inUserspace = !onKernel(*s, bridge)
-	}
-	if netlink && !inUserspace {
-		return quirk.ByNetlink, nil
-	}
-	quirks := quirk.InForce(quirk.Version{}, inUserspace)
-	if all := d.quirks.Load(); all != nil && len((*all)[bridge]) > 0 { // each version has some
-		quirks = (*all)[bridge]
-	}
-	for _, e := range entries {
-		t := quirk.Target{Protocol: e.Proto, SrcPort: e.Original.SrcPort, DstPort: e.Original.DstPort, ICMPType: e.Original.ICMPType}
-		if by, err = quirk.Forget(quirks, inUserspace, t); err != nil {
-			return "", err
-		}
-	}
-	return by, nil
-}
-
-// forget removes entries through a bridge of their datapath, and past it.
-func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]ofproto.CTFlush) error {
+// forget removes entries by their means: past the bridge, and through it, which is what flush does.
+func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]ofproto.CTFlush, flush flusher) error {
 	if some := by[quirk.ByNetlink]; len(some) > 0 {
 		if err := d.reader.forget(ctx, keysOf(some)); err != nil {
 			return err
@@ -174,7 +155,10 @@ func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]o
 			return err
 		}
 	}
-	return d.flush(ctx, bridge, by[quirk.ByOpenFlow])
+	if some := by[quirk.ByOpenFlow]; len(some) > 0 {
+		return flush(ctx, some)
+	}
+	return nil
 }
 
 func keysOf(some []ofproto.CTFlush) (keys []conntrack.Key) {
@@ -192,9 +176,6 @@ func keysOf(some []ofproto.CTFlush) (keys []conntrack.Key) {
 
 // flush removes entries through a bridge.
 func (d *desk) flush(ctx context.Context, bridge string, some []ofproto.CTFlush) error {
-	if len(some) == 0 {
-		return nil
-	}
 	conn, err := ofconn.Dial(ctx, "unix:"+filepath.Join(d.flags.rundir, bridge+".mgmt"), ofconn.Config{})
 	if err != nil {
 		return err

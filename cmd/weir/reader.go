@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"weir/conntrack"
-	"weir/controller"
-	"weir/ofproto"
 	"weir/ovsdb"
 )
 
@@ -157,38 +155,6 @@ func (r *reader) usable(ctx context.Context) bool {
 	}
 	_, _, err = source.Fill(ctx)
 	return err == nil
-}
-
-// A kernelSession is a session with a bridge on the kernel's datapath. What the connection tracker
-// is to forget is removed from the kernel's table, without ovs-vswitchd; where that cannot be,
-// through the bridge.
-type kernelSession struct {
-	controller.Conn
-	reader *reader
-}
-
-// FlushConnections implements controller.Conn.
-func (s kernelSession) FlushConnections(ctx context.Context, flushes []ofproto.CTFlush) error {
-	if s.reader.forget(ctx, keysOf(flushes)) == nil {
-		return nil
-	}
-	return s.Conn.FlushConnections(ctx, flushes)
-}
-
-// FlushZone implements controller.Conn.
-func (s kernelSession) FlushZone(ctx context.Context, zone uint16) error {
-	if s.reader.flushZone(ctx, zone) == nil {
-		return nil
-	}
-	return s.Conn.FlushZone(ctx, zone)
-}
-
-// forgetting returns the session of a bridge, by the way in which its connections are forgotten.
-func (d *desk) forgetting(bridge string, conn controller.Conn) controller.Conn {
-	if s := d.snapshot.Load(); d.reader != nil && s != nil && onKernel(*s, bridge) {
-		return kernelSession{conn, d.reader}
-	}
-	return conn
 }
 
 // onKernel reports whether a bridge is there, and on the kernel's datapath.

@@ -22,6 +22,7 @@ import (
 	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
+	"weir/conntrack"
 	"weir/controller"
 	"weir/metrics"
 	"weir/ovsdb"
@@ -126,6 +127,7 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	d := &desk{flags: f, log: log, looks: make(chan struct{}, 1)}
 	d.reader = newReader(f.rundir, d.kinds)
 	d.tracker = d.reader
+	d.turns = conntrack.NewTurns()
 	d.last.Store(first)
 	d.inForce.Store(first)
 	d.metrics = metrics.New(d.Status, d.now)
@@ -164,6 +166,8 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 
 		Connections: d.trackedIn,
 		Judge:       judge,
+		Turn:        d.turn,
+		Forgettable: d.forgettable,
 		Reset:       lb.Reset,
 		Recall:      book.recall,
 		Remember:    book.remember,

@@ -112,7 +112,7 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	}
 	k.probe(ctx, s.bridge, version)
 	k.ward.ready(ctx) // packets will come when the flows do
-	err := k.ctl.Serve(ctx, s.bridge, k.desk.forgetting(s.bridge, conn))
+	err := k.ctl.Serve(ctx, s.bridge, forgetful{conn, k.desk, s.bridge})
 	_ = conn.Close() // what matters is in err, and in conn.Err
 	if cut := conn.Err(); cut != nil {
 		err = cut
@@ -180,7 +180,6 @@ func (k *keeper) note(o observed) {
 	if s := k.sites[o.bridge]; s != nil {
 		features := o.features
 		inUserspace := userspace(k.snapshot.Bridges[o.bridge])
-		features.FlushICMPv6 = !o.version.Has(quirk.FlushICMPv6, inUserspace)
 		features.NullNAT = !o.version.Has(quirk.IdentityNAT, inUserspace)
 		features.LateNAT, features.HashUDP = !inUserspace, !inUserspace
 		features.SCTPPorts = !o.version.Has(quirk.SCTPPorts, inUserspace)

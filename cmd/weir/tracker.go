@@ -53,6 +53,14 @@ func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntr
 	}
 }
 
+// turn waits until one more zone may be read for the controller. Who reads the kernel's table holds nobody.
+func (d *desk) turn(ctx context.Context) (done func(), err error) {
+	if d.reader != nil && d.reader.direct() {
+		return func() {}, nil
+	}
+	return d.turns.Wait(ctx)
+}
+
 // few reports whether it is known that the trackers have few connections.
 func (d *desk) few() bool {
 	all := d.trackers.Load()

@@ -59,8 +59,11 @@ func (d *Daemon) Start() {
 	if err != nil {
 		d.n.T.Fatal(err)
 	}
-	d.cmd = exec.Command(path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(),
-		"--state-dir", d.StateDir(), "--socket", d.socket)
+	args := []string{path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(), "--state-dir", d.StateDir(), "--socket", d.socket}
+	if d.n.Without != "" {
+		args = append([]string{"setpriv", "--bounding-set", "-" + d.n.Without, "--inh-caps", "-" + d.n.Without}, args...)
+	}
+	d.cmd = exec.Command(args[0], args[1:]...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	if err := d.n.StartChild(d.cmd); err != nil {
 		d.n.T.Fatal(err)

@@ -42,6 +42,8 @@ type Net struct {
 	Bridge string
 	Weir   *Daemon // nil until Run
 
+	Without string // a capability that the daemon does not have, as setpriv calls it; empty: it has all
+
 	dir        string
 	vswitchPID int
 	hosts      map[string]*sandbox.Host
