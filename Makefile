@@ -30,6 +30,10 @@ integration-kernel: build ## the same traffic through the Linux kernel's datapat
 	@scripts/deps.sh kernel
 	@WEIR_BIN=$(BIN)/weir test/uml/integration.sh
 
+integration-vm: build ## the same traffic through the kernel's datapath, in virtual machines with Debian's own kernel; RUN says which tests
+	@scripts/deps.sh vm
+	@WEIR_GUEST=vm WEIR_BIN=$(BIN)/weir test/uml/integration.sh '$(or $(RUN),.)'
+
 bench: build          ## figures, each beside a peer's in the same run; BENCH says how much of it (docs/bench.md)
 	@scripts/deps.sh bench || echo "benchmarks beside a peer that is missing are left out"
 	@scripts/deps.sh ovn || echo "OVN cannot be installed: Weir is measured without it"
@@ -56,4 +60,4 @@ clean:                ## what the targets above have left in the build cache
 	rm -rf $(BIN)
 	$(GO) clean -testcache
 
-.PHONY: help demo build deps test integration integration-kernel bench dice fuzz golden lint clean
+.PHONY: help demo build deps test integration integration-kernel integration-vm bench dice fuzz golden lint clean

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel|bench|ovn]   kernel: what the guest with the kernel datapath needs as well
+#   scripts/deps.sh [kernel|vm|bench|ovn]   kernel: what the guest with the kernel datapath needs as well
+#                                           vm: what the virtual machine with Debian's kernel needs
 #                                        bench: the peers that the benchmarks are measured against
 #                                        ovn: OVN, which is one of them, and which not every machine can get
 #
@@ -10,6 +11,7 @@ set -euo pipefail
 
 need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps nftables conntrack tmux)
 [ "${1:-}" = kernel ] && need+=(build-essential flex bison bc xz-utils busybox-static perl)
+[ "${1:-}" = vm ] && need+=(qemu-system-x86 busybox-static kmod)
 [ "${1:-}" = bench ] && need+=(openvswitch-testcontroller)
 [ "${1:-}" = ovn ] && need+=(ovn-central ovn-host)
 

@@ -3,10 +3,13 @@
 # one processor, so the tests are shared out: a guest for each processor here, four at most.
 #
 #   WEIR_BIN=... test/uml/integration.sh [TEST-PATTERN]
+#
+# WEIR_GUEST=vm runs them in virtual machines with Debian's own kernel (test/vm) instead.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 pattern=${1:-.}
-"$here/build.sh" >/dev/null
+guest=$here/../${WEIR_GUEST:-uml}
+"$guest/build.sh" >/dev/null
 dir=$(mktemp -d)
 guests=()
 trap 'kill "${guests[@]}" 2>/dev/null || :; wait || :; rm -rf "$dir"' EXIT
@@ -23,7 +26,7 @@ for ((i = 0; i < count; i++)); do
   for ((k = i; k < ${#tests[@]}; k += count)); do share+="|${tests[k]}"; done
   run="^(${share#|})\$"
   case $pattern in */*) run+="/${pattern#*/}" ;; esac
-  setpriv --pdeathsig TERM "$here/run.sh" "$dir" \
+  setpriv --pdeathsig TERM "$guest/run.sh" "$dir" \
     env CI="${CI:-}" WEIR_LONG="${WEIR_LONG:-}" WEIR_STORM="${WEIR_STORM:-}" \
     WEIR_INTEGRATION=1 WEIR_DATAPATH=system WEIR_BIN="$dir/weir" \
     ./traffic.test -test.timeout 25m -test.v -test.run "$run" >"$dir/output.$i" 2>&1 &
