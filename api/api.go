@@ -11,6 +11,7 @@
 //	DELETE /v1/connections/REF     that one: Killed; with ?plan=true as well
 //	GET  /v1/balancers?tenant=T    load balancers, with what their backends have: [Balancer]
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
+//	GET  /v1/conntrack/expectations  what their helpers wait for: [Expected]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after= &explain=true: [Observation]
 //	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
 //	GET  /v1/connections/REF/explain
@@ -57,6 +58,8 @@ type Daemon interface {
 	// Trackings returns what the connection trackers have. It goes from zone to zone, with pauses
 	// in which ovs-vswitchd does other work.
 	Trackings(ctx context.Context) ([]Tracking, error)
+	// Expected returns what the helpers of the connection trackers wait for.
+	Expected(ctx context.Context) ([]Expected, error)
 	// Observations returns what rules have reported, the oldest first. The error is an
 	// UnknownTenant if there is no such tenant.
 	Observations(ctx context.Context, q ObservationQuery) ([]Observation, error)

@@ -53,6 +53,7 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 	}))
 	mux.HandleFunc("GET /v1/top", answer(func(r *http.Request) (any, error) { return d.Top(r.Context()) }))
 	mux.HandleFunc("GET /v1/conntrack", answer(func(r *http.Request) (any, error) { return d.Trackings(r.Context()) }))
+	mux.HandleFunc("GET /v1/conntrack/expectations", answer(func(r *http.Request) (any, error) { return d.Expected(r.Context()) }))
 	mux.HandleFunc("GET /v1/observations", answer(func(r *http.Request) (any, error) {
 		q, err := readObservationQuery(r)
 		if err != nil {

@@ -25,6 +25,7 @@ type fake struct {
 	plan        func([]intent.Source) (Plan, error)
 	kill        func(Filter) (Killed, error)
 	trackings   []Tracking
+	expected    []Expected
 	top         Top
 	each        iter.Seq2[Connection, error]
 	broken      error // at the end of the connections
@@ -72,6 +73,7 @@ func (f fake) Changes(_ context.Context, tenant string) (iter.Seq[ConnectionChan
 }
 func (f fake) Top(context.Context) (Top, error)              { return f.top, nil }
 func (f fake) Trackings(context.Context) ([]Tracking, error) { return f.trackings, nil }
+func (f fake) Expected(context.Context) ([]Expected, error)  { return f.expected, nil }
 func (f fake) Observations(_ context.Context, q ObservationQuery) ([]Observation, error) {
 	return f.observed(q)
 }

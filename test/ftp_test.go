@@ -193,11 +193,21 @@ type ftpClient struct {
 // download fetches the file from an FTP server in a way: PASV, PORT, EPSV or EPRT.
 func download(t *testing.T, h *sandbox.Host, way, server string) (string, error) {
 	t.Helper()
+	c := logIn(t, h, server)
+	defer c.Close()
+	if strings.HasSuffix(way, "SV") {
+		return c.passive(h, way, server)
+	}
+	return c.active(h, way)
+}
+
+// logIn opens a control connection to an FTP server.
+func logIn(t *testing.T, h *sandbox.Host, server string) ftpClient {
+	t.Helper()
 	conn, err := h.Dial(t.Context(), "tcp", net.JoinHostPort(server, "21"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(ovstest.Patience))
 	c := ftpClient{conn, bufio.NewReader(conn)}
 	if _, err := c.lines.ReadString('\n'); err != nil {
@@ -206,10 +216,7 @@ func download(t *testing.T, h *sandbox.Host, way, server string) (string, error)
 	if _, err := c.say("USER anonymous"); err != nil { // the kernel's helper does not read the first line
 		t.Fatal(err)
 	}
-	if strings.HasSuffix(way, "SV") {
-		return c.passive(h, way, server)
-	}
-	return c.active(h, way)
+	return c
 }
 
 // say says a line and returns the answer; an error if the server refuses.
@@ -224,19 +231,9 @@ func (c ftpClient) say(line string) (string, error) {
 
 // passive opens the data connection to where the server listens.
 func (c ftpClient) passive(h *sandbox.Host, way, server string) (string, error) {
-	answer, err := c.say(way)
+	port, err := c.announced(way)
 	if err != nil {
 		return "", err
-	}
-	_, inside, _ := strings.Cut(answer, "(")
-	var high, low, port int
-	if way == "EPSV" {
-		fmt.Sscanf(inside, "|||%d|)", &port)
-	} else {
-		numbers := strings.Split(strings.TrimRight(inside, ")\r\n"), ",")
-		fmt.Sscan(numbers[4], &high)
-		fmt.Sscan(numbers[5], &low)
-		port = high<<8 | low
 	}
 	data, err := connect(h, net.JoinHostPort(server, fmt.Sprint(port)))
 	if err != nil {
@@ -247,6 +244,24 @@ func (c ftpClient) passive(h *sandbox.Host, way, server string) (string, error) 
 		return "", err
 	}
 	return read(data)
+}
+
+// announced has the server announce where it listens.
+func (c ftpClient) announced(way string) (port int, err error) {
+	answer, err := c.say(way)
+	if err != nil {
+		return 0, err
+	}
+	_, inside, _ := strings.Cut(answer, "(")
+	if way == "EPSV" {
+		fmt.Sscanf(inside, "|||%d|)", &port)
+		return port, nil
+	}
+	var high, low int
+	numbers := strings.Split(strings.TrimRight(inside, ")\r\n"), ",")
+	fmt.Sscan(numbers[4], &high)
+	fmt.Sscan(numbers[5], &low)
+	return high<<8 | low, nil
 }
 
 // active has the server open the data connection.

@@ -26,6 +26,7 @@ and in weir status as well: what is over a limit is dropped, and nobody is told.
 		conntrackPart("stats", "how many connections the trackers have, by protocol", trackerRows),
 		conntrackPart("zones", "what each of Weir's zones has", zoneRows),
 		conntrackPart("limits", "the limits, and how much of each is used", limitRows),
+		expectationsCommand(),
 	)
 	showTrackings(cmd, func(w io.Writer, all []api.Tracking, wide bool) {
 		trackerRows(w, all, wide)
