@@ -96,18 +96,17 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 		k.by = w.model.Bridges()[0].External(k.by.Network)
 	}
 	tenants := slices.DeleteFunc([]*intent.Tenant{w.tenantOf(k.From), w.tenantOf(k.want.way.To)}, func(t *intent.Tenant) bool { return t == nil })
-	if of, _, is := pipeline.ServiceOf(k.want.first.As); is && len(tenants) == 0 { // both ends are outside
-		name, _, _ := strings.Cut(string(of), "/")
-		tenants = append(tenants, w.model.Tenant(name))
+	for last := &k.want.first; last != nil; last = last.Then {
+		if of, _, is := pipeline.ServiceOf(last.As); is { // both of its ends may be outside, or another tenant's
+			name, _, _ := strings.Cut(string(of), "/")
+			tenants = append(tenants, w.model.Tenant(name))
+		}
 	}
 	if slices.ContainsFunc(tenants, func(t *intent.Tenant) bool { return t.Mode != was.model.Tenant(t.Name).Mode }) {
 		return true // which the other tests change
 	}
 	if strings.HasSuffix(string(k.want.first.As), "/exempt") && !w.exempted(k) {
 		return true // it is let out, and not answered (docs/nat.md)
-	}
-	if k.want.first.Leaves != "" && k.want.first.Then != nil {
-		return true // to a backend that is another tenant's address: of its two halves and the crossing the reference knows no change yet
 	}
 	if w.cutOff(k) {
 		return true // of a load balancer, the controller ends it (docs/loadbalancer.md)
@@ -166,7 +165,7 @@ func (w *world) sweeps(t *rapid.T, was string, k talk, lives bool) {
 					conn.Orig.ICMPType, conn.Orig.ICMPCode = k.Type, k.Code
 				}
 				conn.RuleOut, conn.RuleIn = pipeline.RulesOf(c.Label, c.Mark)
-				conn.Object = pipeline.ObjectOf(c.Label, c.Mark)
+				conn.Object, conn.AsItself = pipeline.ObjectOf(c.Label, c.Mark), pipeline.AsItselfOf(c.Label, c.Mark)
 				kept = kept || conn.Kept()
 				if ruling := explain.NewJudge(w.program, w.in, tenant).Rule(conn); !conn.Second() || ruling != pipeline.Unclear { // it ends with its first half
 					rulings = append(rulings, ruling)
@@ -201,9 +200,13 @@ func (w *world) stillMakes(k talk) bool {
 	if way.Then == nil {
 		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both, Leaves: way.Leaves})
 	}
-	on, as := k.Packet, k.made[0].Reply // as it is known between the two
-	on.From, on.Src, on.SrcPort = nil, as.Dst, as.DstPort
-	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: k.Dst, DstPort: k.DstPort, Keep: way.Keep}) &&
+	on, last := k.Packet, 0
+	if way.Leaves != "" { // which the second half says
+		last = 1
+	}
+	as := k.made[last].Reply // as it is known between the two
+	on.From, on.Src, on.SrcPort, on.Dst, on.DstPort = nil, as.Dst, as.DstPort, way.Seen.Dst, way.Seen.DstPort
+	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: on.Dst, DstPort: on.DstPort, As: way.As, Keep: way.Keep, Leaves: way.Leaves}) &&
 		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.Then.As, Keep: way.Then.Keep, Both: way.Then.Both, Leaves: way.Then.Leaves})
 }
 

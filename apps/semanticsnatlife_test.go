@@ -9,7 +9,6 @@ import (
 	"pgregory.net/rapid"
 
 	"weir/apps/pipeline"
-	"weir/intent"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -62,7 +61,7 @@ type talk struct {
 // open sends c, which opens a connection, if it can have answers.
 func (w *world) open(t *rapid.T, c crossing) (k talk, ok bool) {
 	wants := w.possible(c, reference.New)
-	if c.asksItself(wants) || w.exemptsBeside() {
+	if c.asksItself(wants) {
 		return k, false
 	}
 	want := rapid.SampledFrom(wants).Draw(t, "who gets it")
@@ -77,15 +76,6 @@ func (w *world) open(t *rapid.T, c crossing) (k talk, ok bool) {
 	k.made = k.trace.Commits
 	k.answer = w.answerFrom(c, want, out)
 	return k, true
-}
-
-// exemptsBeside reports whether a tenant has a load balancer with backends outside, and exempts some of what it opens from
-// translation. Of connections that depend on both, the reference and the flows do not agree yet on what goes on.
-func (w *world) exemptsBeside() bool {
-	return slices.ContainsFunc(w.model.Tenants(), func(t *intent.Tenant) bool {
-		return slices.ContainsFunc(t.LoadBalancers, func(l *intent.LoadBalancer) bool { return l.Outward }) &&
-			slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return len(s.Exempt) > 0 })
-	})
 }
 
 // choosing returns a switch that does with the first packet of c what is wanted, or nil. For what

@@ -203,10 +203,11 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 		p.Know(flowsim.Tuple{Protocol: s.Protocol, Src: s.Orig.Src, Dst: s.Orig.Dst, SrcPort: s.Orig.SrcPort, DstPort: s.Orig.DstPort}, mark)
 		p.Set(ofproto.CTLabel, s.Label())
 	}
-	if s.Outward() {
+	out := s.Outward() && !s.AsItself
+	if out {
 		flags |= flag(pipeline.Outward, true) | flag(pipeline.Double, s.from)
 	}
-	if !s.again || s.Outward() { // as whom it leaves is of no matter, or is asked of its other half
+	if !s.again || out { // as whom it leaves is of no matter, or is asked of its other half
 		flags |= flag(pipeline.SNAT, s.to)
 	}
 	p.SetUint(ofproto.Reg0, flags)

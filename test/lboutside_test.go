@@ -143,7 +143,8 @@ func TestStormThroughBackendsOutside(t *testing.T) {
 		stormPath{name: "IPv6, another tenant's", from: h5, address: "[2001:db8::64]:80"})
 	_, changes := newStorm(t, paths...).blow(t, n, stormTime(t)/4, func(edit int) {
 		w := [][3]int{{1, 100, 3}, {100, 0, 100}, {0, 1, 100}, {100, 100, 100}, {65535, 1, 7}}[edit%5]
-		n.Weir.Apply(model(w) + []string{"", unrest[1]}[edit/2%2])
+		another := snat("first", `priority: 200, addresses: [203.0.113.11, "2001:db8::11"]`) // for what is new from then on
+		n.Weir.Apply(model(w) + []string{"", unrest[1]}[edit/2%2] + []string{another, ""}[edit%2])
 	})
 	t.Logf("%d changes", changes.edits)
 }
@@ -177,7 +178,11 @@ func TestRecirculationsToBackendsOutside(t *testing.T) {
 		{"outside, from its tenant", "203.0.113.64", h1, ovstest.Recirculations{New: 1, Established: 1}},
 		{"outside, from outside", "203.0.113.64", out, ovstest.Recirculations{New: 1, Established: 1}},
 		{"outside, from another tenant", "203.0.113.64", h5, ovstest.Recirculations{New: 3, Established: 2}},
+		{"inside, of a tenant that has another address", "10.1.1.64", h1, ovstest.Recirculations{New: 1, Established: 2}},
 	} {
+		if strings.Contains(c.what, "another address") {
+			n.Weir.Apply(abroadModel("{address: 203.0.113.7}, {address: 198.51.100.7}", snat("last", "priority: 1, addresses: [203.0.113.12]")))
+		}
 		talk(t, c.from, c.address+":90") // so that all neighbours are known
 		if _, err := n.Appctl("revalidator/purge"); err != nil {
 			t.Fatal(err)
@@ -189,7 +194,7 @@ func TestRecirculationsToBackendsOutside(t *testing.T) {
 			sent = "dst=203.0.113.64" // no flow looks at its MAC address
 		}
 		got, entries := n.Recirculations(sent, "eth_type(0x0800)"), len(n.Entries(n.Weir.Zone("t")))-before
-		t.Logf("%-30s recirculations new / established / entries: %d / %d / %d", c.what, got.New, got.Established, entries)
+		t.Logf("%-45s recirculations new / established / entries: %d / %d / %d", c.what, got.New, got.Established, entries)
 		if got != c.want || entries != 2 {
 			t.Errorf("%s: %+v, %d entries, want %+v", c.what, got, entries, c.want)
 		}
@@ -304,4 +309,67 @@ func TestBackendsOutsideWithAnSNATAtTheSameAddress(t *testing.T) {
 		}
 	}
 	t.Log(strings.Join(tuples(n), "\n"))
+}
+
+// TestConnectionsToBackendsOutsideStayWhatTheyAre has clients with open connections to a backend outside, and changes what such
+// connections leave as: another SNAT comes first, the backend is exempt, the client gets a floating IP. Those go on as what they have
+// left as; one that was exempt ends when it no longer is.
+func TestConnectionsToBackendsOutsideStayWhatTheyAre(t *testing.T) {
+	const pool = `addresses: [203.0.113.10, "2001:db8::10"]`
+	exempt := pool + ", exempt: {cidrs: [203.0.113.7/32]}"
+	first := snat("first", "priority: 200, addresses: [203.0.113.11]")
+	floating := object("FloatingIP", "name: h1-ip, tenant: t", "address: 203.0.113.20, endpoint: h1")
+	never := balancer("never", "address: 203.0.113.65, snat: never, ports: [{port: 90, protocol: tcp, targetPort: 8090}], backends: [{address: 203.0.113.7}]")
+	model := func(all string, more ...string) string {
+		return strings.Replace(abroadModel("{address: 203.0.113.7}", append(more, never)...), snat("all", pool), snat("all", all), 1)
+	}
+	n, h1, _, _, out := abroad(t, model(pool))
+	echoAbroad(t, out)
+	open := map[string]net.Conn{}
+	ask := func(as string) {
+		t.Helper()
+		for _, address := range []string{"10.1.1.64:90", "203.0.113.65:90"} {
+			before := len(tuplesOf(n, "t"))
+			open[as+" by "+address] = opened(t, h1, address)
+			host, _, _ := strings.Cut(address, ":")
+			if got := strings.Join(tuplesOf(n, "t"), "\n"); !strings.Contains(got, "203.0.113.7>"+as) {
+				t.Errorf("%s was asked as somebody else than %s, %d entries before:\n%s", host, as, before, got)
+			}
+		}
+	}
+	goOn := func(when string) {
+		t.Helper()
+		for name, c := range open {
+			if err := say(c, "hello", ovstest.Patience); err != nil {
+				t.Errorf("%s: %s: %v\n%s", when, name, err, strings.Join(tuplesOf(n, "t"), "\n"))
+			}
+		}
+	}
+	ask("203.0.113.10")
+	for _, c := range []struct{ when, model string }{
+		{"another SNAT comes first", model(pool, first)},
+		{"it is gone again", model(pool)},
+		{"the client has a floating IP", model(pool, floating)},
+		{"the backend is exempt", model(exempt)},
+	} {
+		n.Weir.Apply(c.model)
+		goOn(c.when)
+	}
+	ask("10.1.1.11")
+	for _, c := range []struct{ when, model string }{
+		{"exempt, and another SNAT comes first", model(exempt, first)},
+		{"exempt, and the client has a floating IP", model(exempt, floating)},
+		{"exempt again", model(exempt)},
+	} {
+		n.Weir.Apply(c.model)
+		goOn(c.when)
+	}
+	n.Weir.Apply(model(pool))
+	for name, c := range open {
+		if strings.HasPrefix(name, "10.1.1.11") {
+			silent(t, c)
+			delete(open, name)
+		}
+	}
+	goOn("the backend is not exempt any more")
 }

@@ -273,7 +273,7 @@ func (s service) remember() {
 			set = append(set, s.setPort(at.port))
 		}
 		if to.Outside() {
-			s.b.ToBackendOutside(s.t, x, set)
+			s.b.ToBackendOutside(s.t, s.l, x, set)
 			continue
 		}
 		s.b.Translate(s.t, x)

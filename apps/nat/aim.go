@@ -28,7 +28,7 @@ type aimed struct {
 func aim(b *pipeline.Builder, t *pipeline.TenantSite, a aimed) {
 	switch {
 	case a.protocol == "":
-		choose(b, t, a, way{})
+		choose(b, t, a, way{original: []ofproto.Cond{pipeline.SamePort}}) // one that another translation has sent to another port is none of its own
 		remember(b, t, a, way{})
 	case a.ports == a.to:
 		for _, w := range a.kept() {

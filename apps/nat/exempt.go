@@ -47,7 +47,7 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 		}
 	}
 	tag := uint64(b.Numbers.Tag(pipeline.ExemptID(s)))
-	serves, out := s.ID(), []ofproto.Action{pipeline.SNAT.Set(), ofproto.Set(pipeline.RegSNAT.Whole(), tag), ofproto.GotoTable(pipeline.Commit)}
+	serves, out := s.ID(), t.AsTheyAre(ofproto.Set(pipeline.RegSNAT.Whole(), tag))
 	if b.Refused(serves) {
 		serves, out = t.ID(), pipeline.ToDrop(pipeline.NotTranslated)
 	}

@@ -46,7 +46,7 @@ func reached(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSit
 	zone := pipeline.InZone(t.Zone)
 	b.Flow(n.ID(), pipeline.ExtIn, 100+uint16(p.Bits()), ofproto.MatchOn(cameBy(x), to), append([]ofproto.Action{of}, t.EnterTenant()...)...)
 	b.Flow(n.ID(), pipeline.LBVIP, reachable, ofproto.MatchOn(zone, pipeline.AgainFromOutside(), to), ofproto.GotoTable(pipeline.IDSrc))
-	b.Flow(n.ID(), pipeline.SNATSel, asTheyAre, ofproto.MatchOn(zone, leavesBy(x), from), pipeline.SNAT.Set(), of, ofproto.GotoTable(pipeline.Commit))
+	b.Flow(n.ID(), pipeline.SNATSel, asTheyAre, ofproto.MatchOn(zone, leavesBy(x), from), t.AsTheyAre(of)...)
 	b.Flow(n.ID(), pipeline.SNATSel, again, ofproto.MatchOn(zone, pipeline.Remembered(), pipeline.Related.IsNot(), from),
 		pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
 	across(b, x, n.ID(), p)

@@ -22,6 +22,7 @@ type Connection struct {
 	RuleOut  uint32 // tag of the rule or default that let it out; zero: not said
 	RuleIn   uint32 // tag of the one that let it in
 	Object   uint32 // tag of what translates it, or exempts it from that, or of the network that is reached as it is; zero: nothing
+	AsItself bool   // to a backend outside, which sees its client's address
 	Open     bool   // of TCP: both ends have opened it, and neither has closed it
 	Opening  bool   // of TCP: one end has asked for it, and the other has not answered
 	Over     bool   // of TCP: both ends have closed it, or one has reset it
@@ -52,6 +53,9 @@ func (c Connection) Told() bool { return c.Protocol == ProtoTCP && c.Mark&MarkRe
 // Label is the part of the connection's label that says what translates it, and to which port.
 func (c Connection) Label() (label ofproto.Bits) {
 	binary.BigEndian.PutUint32(label[4:], c.Object)
+	if c.AsItself {
+		label[1] = leftAsItself.Value[1]
+	}
 	if c.Mark&MarkDNAT != 0 && c.Reply.SrcPort != c.Orig.DstPort {
 		binary.BigEndian.PutUint16(label[2:], c.Reply.SrcPort)
 	}
@@ -82,7 +86,7 @@ func (c Connection) Double() bool { return c.Mark&MarkDouble != 0 }
 // other.
 func (c Connection) Flushes(h Halves) []ofproto.CTFlush {
 	all, zone := []ofproto.CTFlush{c.Flush()}, h.of(c)
-	if c.Outward() {
+	if c.Outward() && !c.AsItself {
 		return append(all, c.second().Flushes(h)...)
 	}
 	if zone == 0 {
@@ -170,6 +174,11 @@ func ObjectOf(label [16]byte, mark uint32) uint32 {
 		return 0
 	}
 	return binary.BigEndian.Uint32(label[4:])
+}
+
+// AsItselfOf reads out of a connection's label whether a backend outside sees its client's address.
+func AsItselfOf(label [16]byte, mark uint32) bool {
+	return mark&halfBits == markOutward && label[0] == LabelLayout && label[1]&leftAsItself.Value[1] != 0
 }
 
 // A Ruling says what the policy of a program makes of a connection that there is.

@@ -106,6 +106,9 @@ func withdrawn(b *Builder, id intent.ID) {
 		}
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, uint64(MarkDNAT), uint64(MarkDNAT))),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
+		if len(b.Externals) > 0 { // also when no load balancer is left
+			b.Flow(id, LBVIP, 151, ofproto.MatchOn(ip, JudgeAgain.Is(), knownOutward), ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
+		}
 	}
 }
 

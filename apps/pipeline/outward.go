@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/intent"
 	"weir/ofproto"
@@ -81,7 +82,6 @@ func outward(b *Builder, id intent.ID) {
 	b.Flow(id, PolSkip, 60, ofproto.MatchOn(flagsAre(crossing|1<<ToOutside, 0)), published...)
 	for _, ip := range ipVersions {
 		b.Flow(id, LBVIP, 211, ofproto.MatchOn(ip, JudgeAgain.Is(), knownSecond), ToDrop(NotExpected)...) // whoever sends that is not the client
-		b.Flow(id, LBVIP, 151, ofproto.MatchOn(ip, JudgeAgain.Is(), knownOutward), ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
 		b.Flow(id, EstNat, 110, ofproto.MatchOn(ip, knownSecond, ofproto.CT(ofproto.Trk|ofproto.Rpl, 0)),
 			ofproto.CTClear{}, ofproto.ConnTrack{ZoneIn: Zone, Table: ofproto.NoTable, NAT: &ofproto.NAT{}}, ofproto.GotoTable(Out))
 	}
@@ -131,12 +131,17 @@ func secondHalf(b *Builder, id intent.ID) {
 	b.Flow(id, CommitCheck, 113, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT, 1<<FromOutside), knownOutward), afterFirst(true)...)
 	b.Flow(id, Commit, 169, ofproto.MatchOn(flagsAre(1<<Outward|1<<DNAT|1<<SNAT, 0)), ToDrop(NotTranslated)...) // to nobody that is listed
 	b.Flow(id, EstNat, 104, ofproto.MatchOn(ToOutside.Is(), knownOutward), ToDrop(NotTranslated)...)            // it crosses, by an address that has no backend outside any more
+	itself := []ofproto.Cond{knownOutward, leftAsItself}
+	b.Flow(id, EstNat, 109, ofproto.MatchOn(append(itself, flagsAre(toOut, 1<<FromOutside|1<<Double))...), ofproto.GotoTable(Out))
+	b.Flow(id, Commit, 225, ofproto.MatchOn(append(itself, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double))...), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // is it still?
 	b.Flow(id, EstNat, 105, ofproto.MatchOn(flagsAre(toOut, 1<<FromOutside|1<<Double), knownOutward),
 		Outward.Set(), ofproto.CTClear{}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 	for _, ip := range ipVersions {
+		b.Flow(id, CommitCheck, 114, ofproto.MatchOn(ip, flagsAre(1<<Outward, 1<<DNAT), knownSecond, ObjectIs(0)), // it has been lost, and is there again
+			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, Exec: []ofproto.Action{ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}}}, ofproto.GotoTable(Out))
 		for _, f := range restamps() {
 			b.Flow(id, Commit, 221+f.above, ofproto.MatchOn(append(f.conds, ip, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double), knownOutward)...),
-				f.commit, elsewhere, JudgeAgain.Clear(), Outward.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
+				f.commit, elsewhere, JudgeAgain.Clear(), Established.Set(), Outward.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 		}
 	}
 }
@@ -165,15 +170,18 @@ func afterFirst(checked bool) []ofproto.Action {
 	return []ofproto.Action{apart, DNAT.Clear(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit}}
 }
 
-var notedOutward = []ofproto.Action{ofproto.Load{Dst: markBalanced, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}}
+var notedOutward = []ofproto.Action{ofproto.Load{Dst: markBalanced, Value: 1}, ofproto.Move{Src: RegTarget.Whole(), Dst: labelObject}, ofproto.Move{Src: AsItself.bit(), Dst: labelItself}}
 
-// ToBackendOutside adds the flow of Commit that remembers connections to a backend outside: x says
+// ToBackendOutside adds the flow of Commit that remembers connections to a backend of l that is outside: x says
 // which, as to Translate. set writes the backend into a packet.
-func (b *Builder) ToBackendOutside(t *TenantSite, x Translation, set []ofproto.Action) {
+func (b *Builder) ToBackendOutside(t *TenantSite, l *BalancerSite, x Translation, set []ofproto.Action) {
 	c := admittedBy(0)
 	nat := x.NAT
 	c.NAT = &nat
 	c.Exec = append(c.Exec, notedOutward...)
+	if l.SNAT == intent.SNATNever && !l.Inside() {
+		c.Exec = append(c.Exec, ofproto.Load{Dst: labelNever, Value: 1})
+	}
 	if nat.PortMin != 0 {
 		c.Exec = append(c.Exec, ofproto.Load{Dst: labelPort, Value: uint64(nat.PortMin)})
 	}
@@ -186,6 +194,14 @@ func (b *Builder) ToBackendOutside(t *TenantSite, x Translation, set []ofproto.A
 	}
 	conds := append(append([]ofproto.Cond{Outward.Is()}, x.Conds...), x.Service...)
 	b.Flow(x.Of, Commit, 170, ofproto.MatchOn(conds...), actions...)
+}
+
+// AsTheyAre returns the actions of SNATSel that let something leave with its sender's address. of says by whose leave.
+func (t *TenantSite) AsTheyAre(of ofproto.Action) []ofproto.Action {
+	if t.Balances {
+		return []ofproto.Action{SNAT.Set(), of, AsItself.Set(), ofproto.GotoTable(Commit)}
+	}
+	return []ofproto.Action{SNAT.Set(), of, ofproto.GotoTable(Commit)}
 }
 
 // LeaveFrom has what is new, and for a backend outside of l, leave by x from the address that l has there.
@@ -209,32 +225,67 @@ func (b *Builder) LeaveAs(t *TenantSite, id intent.ID, own netip.Addr) {
 	here := []ofproto.Cond{InZone(t.Zone), IPVersion(own.Is4()), ofproto.CT(ofproto.Trk, ofproto.Inv), ofproto.IsAddr(original, own)}
 	as := []ofproto.Action{SNAT.Set(), ofproto.Set(RegSNAT.Whole(), tag)}
 	on := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit}
-	b.Flow(id, EstNat, 108, ofproto.MatchOn(append(here, ToOutside.Is(), knownOutward)...), append(as, Outward.Set(), ofproto.CTClear{}, on)...)
+	here = append(here, knownOutward, leftAsBalancer)
+	by := ofproto.Move{Src: labelObject, Dst: RegTarget.Whole()}
+	b.Flow(id, EstNat, 108, ofproto.MatchOn(append(here, ToOutside.Is())...), append(as, by, Outward.Set(), ofproto.CTClear{}, on)...)
 	for _, f := range restamps() {
-		b.Flow(id, Commit, 223+f.above, ofproto.MatchOn(append(append(f.conds, here...), flagsAre(1<<JudgeAgain|1<<ToOutside, 1<<SNAT), knownOutward)...),
+		b.Flow(id, Commit, 223+f.above, ofproto.MatchOn(append(append(f.conds, here...), flagsAre(1<<JudgeAgain|1<<ToOutside, 1<<SNAT))...),
 			append(append([]ofproto.Action{}, as...), f.commit, elsewhere, JudgeAgain.Clear(), Outward.Set(), on)...)
 	}
-	translating{Translation{Of: id, Conds: []ofproto.Cond{IPVersion(own.Is4()), SNAT.Is(), ofproto.Is(RegSNAT, tag)}, NAT: ofproto.NAT{Src: true, AddrMin: own}, Sure: true}, b, t}.outward(flagsAre(1<<Outward, 0))
+	translating{Translation{Of: id, Conds: []ofproto.Cond{IPVersion(own.Is4()), SNAT.Is(), ofproto.Is(RegSNAT, tag), flagsAre(1<<Outward, 0)}, NAT: ofproto.NAT{Src: true, AddrMin: own}, Sure: true}, b, t}.second(110, RegTarget)
 }
 
 // outward translates the source of what goes to a backend outside. What is known goes this way, too:
-// an entry that has been lost comes again. What leaves with its own address has one entry only, which
-// answers come back to.
+// an entry that has been lost comes again, and one that there is stays as it is, whatever would translate a new
+// connection. What leaves with its own address has one entry only, which answers come back to.
 //
-// which are the flags of it: what crosses leaves as the load balancer's address, and never as anybody else.
-func (as translating) outward(which ofproto.Cond) {
+// What crosses leaves as the load balancer's address, and never as anybody else.
+func (as translating) outward() {
 	if !as.t.Balances || as.NAT.Dst || len(as.t.Outsides) == 0 {
 		return
 	}
+	conds := as.Conds[:len(as.Conds):len(as.Conds)]
+	as.Conds = append(conds, flagsAre(1<<Outward, 1<<Double))
+	known := append(conds, flagsAre(1<<Outward|1<<Established, 1<<Double|1<<CameAcross))
 	if as.NAT == (ofproto.NAT{}) {
-		as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(append(as.Conds[:len(as.Conds):len(as.Conds)], which)...), ofproto.GotoTable(Out))
+		as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(as.Conds...), ofproto.GotoTable(Out))
+		as.b.Flow(as.Of, SNATLate, 111, ofproto.MatchOn(known...), ofproto.ConnTrack{ZoneIn: Zone, Table: ofproto.NoTable, NAT: &ofproto.NAT{}}, ofproto.GotoTable(Out))
 		return
 	}
+	as.second(110, RegSNAT)
+	if as.Then == nil && (!as.Sure || as.t.leavesOtherwise(as.Translation)) { // it may have left as something else
+		as.Conds, as.Sure = known, false
+		as.second(111, nobody)
+	}
+}
+
+// nobody is who has made a second entry that may have been there before.
+const nobody = ofproto.Field(0)
+
+// leavesOtherwise reports whether what x is for may have left as something else that t still has, when
+// x was not there.
+func (t *TenantSite) leavesOtherwise(x Translation) bool {
+	if len(t.Outsides) > 1 {
+		return true
+	}
+	return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool {
+		return slices.ContainsFunc(s.Pools, func(p intent.Pool) bool {
+			return p.Is4() == x.NAT.AddrMin.Is4() && slices.ContainsFunc(p.Ranges, func(r intent.AddrRange) bool { return r.Lo != x.NAT.AddrMin || r.Hi != r.Lo })
+		})
+	})
+}
+
+// second adds the flow that makes the second entry. It is remembered with what a register says has made it, or
+// CommitCheck sees to that if nobody has.
+func (as translating) second(priority uint16, of ofproto.Field) {
 	nat := as.NAT
 	c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &nat, Exec: []ofproto.Action{
 		ofproto.Load{Dst: markDouble, Value: 1}, ofproto.Load{Dst: markCommitted, Value: 1},
-		ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}, ofproto.Load{Dst: labelLayout, Value: LabelLayout},
 	}}
+	if of != nobody {
+		c.Exec = append(c.Exec, ofproto.Move{Src: of.Whole(), Dst: labelObject})
+	}
+	c.Exec = append(c.Exec, ofproto.Load{Dst: labelLayout, Value: LabelLayout})
 	then := as.Then
 	switch {
 	case then != nil:
@@ -243,5 +294,5 @@ func (as translating) outward(which ofproto.Cond) {
 	default:
 		c.Table = CommitCheck
 	}
-	as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(append(as.Conds[:len(as.Conds):len(as.Conds)], which)...), append([]ofproto.Action{c}, then...)...)
+	as.b.Flow(as.Of, SNATLate, priority, ofproto.MatchOn(as.Conds...), append([]ofproto.Action{c}, then...)...)
 }

@@ -76,6 +76,7 @@ const (
 	Double      Flag = 5  // DNAT, and its source is to be its endpoint's gateway
 	Outward     Flag = 12 // it goes to a backend of a load balancer that is outside; with Double, and comes from there
 	CameAcross  Flag = 23 // it came from another tenant of the bridge
+	AsItself    Flag = 14 // as whom it leaves is said, and is its sender
 
 	Established Flag = 2 // the tracker knows the connection, and so do we
 	JudgeAgain  Flag = 3 // a known connection, admitted by a policy that has been narrowed since
@@ -199,7 +200,9 @@ var (
 //	|  layout   |  backend  |  service   | rule in    | rule out   |
 //	+-----------+-----------+------------+------------+------------+
 //
-// Of a forward that moves its port the port there is in place of the backend, in bits 96 to 111.
+// Of a forward that moves its port the port there is in place of the backend, in bits 96 to 111. Of what goes to a
+// backend outside bit 112 says that it leaves with its sender's address, and bit 113 that it does not leave as its load balancer's,
+// although that is outside. These two are matched, of such connections.
 // LabelLayout is the number of this layout.
 const LabelLayout = 1
 
@@ -208,6 +211,8 @@ var (
 	labelRuleIn  = ofproto.CTLabel.Range(32, 63)
 	labelObject  = ofproto.CTLabel.Range(64, 95)
 	labelPort    = ofproto.CTLabel.Range(96, 111)
+	labelItself  = ofproto.CTLabel.Range(112, 112)
+	labelNever   = ofproto.CTLabel.Range(113, 113)
 	labelHow     = ofproto.CTLabel.Range(96, 127) // the port, and the layout
 	labelLayout  = ofproto.CTLabel.Range(120, 127)
 )
@@ -215,6 +220,12 @@ var (
 // SamePort is the condition that a connection that was forwarded has the port to which it was
 // opened. It is for what is judged again, and for no packet else.
 var SamePort = ofproto.Cond{Field: ofproto.CTLabel, Mask: ofproto.Bits{2: 0xff, 3: 0xff}} // labelPort
+
+// Conditions on what the label of a connection to a backend outside says.
+var (
+	leftAsItself   = ofproto.Cond{Field: ofproto.CTLabel, Value: ofproto.Bits{1: 1}, Mask: ofproto.Bits{1: 1}} // labelItself
+	leftAsBalancer = ofproto.Cond{Field: ofproto.CTLabel, Mask: ofproto.Bits{1: 2}}                            // labelNever
+)
 
 // A Reason says why a packet was dropped. It is in reg11 when the packet comes to
 // Drop.

@@ -51,7 +51,7 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		as.commit(151, whole, same, x.ThenICMP, IsICMP(x.NAT.AddrMin.Is4()))
 	}
 	as.late()
-	as.outward(flagsAre(1<<Outward, 1<<Double))
+	as.outward()
 	as.fragments()
 	if t.follows() {
 		as.announced(whole, c)

@@ -95,6 +95,7 @@ func trackedOf(e conntrack.Entry) pipeline.Connection {
 	}
 	c.RuleOut, c.RuleIn = pipeline.RulesOf(e.Label, e.Mark)
 	c.Object = pipeline.ObjectOf(e.Label, e.Mark)
+	c.AsItself = pipeline.AsItselfOf(e.Label, e.Mark)
 	return c
 }
 

@@ -43,7 +43,7 @@ func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 	case !r.judge(t, q, p, state).Passes():
 		return false
 	}
-	return q.To != nil || publishes(t, p.Dst, m.Src) || x == nil && r.mayBe(t, p, m.Src)
+	return q.To != nil || publishes(t, p.Dst, m.Src) || x == nil && r.mayBe(t, q, m.Src)
 }
 
 // publishes reports whether what goes to backends outside by the load balancers of t at an address outside
@@ -65,7 +65,7 @@ func (r Router) stands(t *intent.Tenant, p Packet, m Mapping) Way {
 	return w
 }
 
-// mayBe reports whether something translates who sends p to an address.
+// mayBe reports whether something translates who sends p, which is for whom it has been given to, to an address.
 func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
 	if slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.IP == p.Src && f.Address == as }) {
 		return true

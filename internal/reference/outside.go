@@ -209,7 +209,7 @@ func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s S
 // leavesAs returns as what p leaves, which w has found a way for.
 func (r Router) leavesAs(t *intent.Tenant, p Packet, w Way) (intent.ID, []intent.AddrRange, intent.PortRange) {
 	if l, is := asBalancer(w.by, p, w.Out); is {
-		return l.ID(), []intent.AddrRange{{Lo: l.Address, Hi: l.Address}}, intent.PortRange{}
+		return w.As, []intent.AddrRange{{Lo: l.Address, Hi: l.Address}}, intent.PortRange{}
 	}
 	if p.From == nil || w.by != nil && p.Src == w.by.Address {
 		return "", nil, intent.PortRange{}
