@@ -13,6 +13,8 @@
 //	GET  /v1/conntrack             what the connection trackers have, and how near to their limits: [Tracking]
 //	GET  /v1/conntrack/expectations  what their helpers wait for: [Expected]
 //	GET  /v1/observations          what rules with log report, the newest 500; ?tenant= &verdict= &after= &explain=true: [Observation]
+//	GET  /v1/observations/ID/explain
+//	                               which rule has reported it, and what would become of the packet now: ObservationExplanation
 //	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
 //	GET  /v1/connections/REF/explain
 //	                               why a connection is there, and what becomes of it: KnownExplanation
@@ -67,6 +69,8 @@ type Daemon interface {
 	Explain(ctx context.Context, q Question) (Explanation, error)
 	// ExplainConnection says why a connection is there. The error is a Problem if there is none.
 	ExplainConnection(ctx context.Context, ref string) (KnownExplanation, error)
+	// ExplainObservation says more of what a rule has reported.
+	ExplainObservation(ctx context.Context, ref string) (ObservationExplanation, error)
 	// Flows returns the flows that are installed in a bridge, by table and from the highest
 	// priority down.
 	Flows(ctx context.Context, bridge string, q FlowQuery) ([]Flow, error)

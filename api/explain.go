@@ -95,3 +95,14 @@ type KnownExplanation struct {
 	Same       bool         `json:"same"`              // it would be admitted now as it has been
 	Error      string       `json:"error,omitempty"`   // why there is no Next
 }
+
+// An ObservationExplanation is what a rule has reported, where that is written now, and what would
+// become of the packet now.
+type ObservationExplanation struct {
+	Observation Observation  `json:"observation"`
+	Egress      *Intent      `json:"egress,omitempty"` // the rules or defaults that were asked; that of the last has decided
+	Ingress     *Intent      `json:"ingress,omitempty"`
+	Now         *Explanation `json:"now,omitempty"`   // of the first packet of such a connection
+	Same        bool         `json:"same"`            // the same would become of it now, by the same rules
+	Error       string       `json:"error,omitempty"` // why there is no Now
+}

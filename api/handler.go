@@ -65,6 +65,9 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return list, err
 	}))
+	mux.HandleFunc("GET /v1/observations/{ref}/explain", answer(func(r *http.Request) (any, error) {
+		return d.ExplainObservation(r.Context(), r.PathValue("ref"))
+	}))
 	mux.HandleFunc("GET /v1/bridges/{bridge}/flows", answer(func(r *http.Request) (any, error) {
 		q, err := readFlowQuery(r)
 		if err != nil {

@@ -81,6 +81,9 @@ func (f fake) Explain(_ context.Context, q Question) (Explanation, error) { retu
 func (f fake) ExplainConnection(_ context.Context, ref string) (KnownExplanation, error) {
 	return f.known(ref)
 }
+func (f fake) ExplainObservation(_ context.Context, ref string) (ObservationExplanation, error) {
+	return ObservationExplanation{Observation: Observation{Ref: ref}}, nil
+}
 func (f fake) Flows(_ context.Context, bridge string, q FlowQuery) ([]Flow, error) {
 	return f.flows(bridge, q)
 }

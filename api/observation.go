@@ -11,6 +11,7 @@ import (
 // became of it.
 type Observation struct {
 	N        uint64    `json:"n"`  // counts the reports since the daemon began
+	Ref      string    `json:"id"` // names it among the reports of all daemons: "5f3a-17"
 	At       time.Time `json:"at"` // when it came to the daemon
 	Bridge   string    `json:"bridge"`
 	Tenant   string    `json:"tenant"`

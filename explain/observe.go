@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"errors"
 	"net/netip"
 
 	"weir/apps/pipeline"
@@ -102,4 +103,23 @@ func (o Observation) Nearest(m *intent.Model) (near Near, found bool) {
 	return Nearest(t, d, Ends{
 		From: endpointOf(t, o.From), To: endpointOf(t, o.To), Src: o.Src, Dst: o.Dst, Protocol: o.Protocol, Port: o.DstPort, Type: o.Type, Code: o.Code,
 	}, by)
+}
+
+// Question is what becomes of such a packet now, if that can be asked: of a sender that is no endpoint
+// of the tenant it is not known as what it has come, for a report has the receiver's own address.
+func (o Observation) Question() (q Question, err error) {
+	if o.From == "" {
+		return q, errors.New("who has sent it is no endpoint of the tenant, and the report does not say which address it was for before that was translated")
+	}
+	c := pipeline.Connection{Protocol: o.Protocol, Orig: pipeline.CTTuple{
+		Src: o.Src, Dst: o.Dst, SrcPort: o.SrcPort, DstPort: o.DstPort, ICMPType: o.Type, ICMPCode: o.Code,
+	}}
+	q = QuestionOf(c, o.Tenant, false)
+	q.Established = false
+	return q, nil
+}
+
+// Same reports whether what was observed is what would become of it now: the same verdict, by the same rules.
+func (o Observation) Same(x *Explanation) bool {
+	return x.Verdict == o.Verdict && x.Egress == o.Egress && x.Ingress == o.Ingress
 }

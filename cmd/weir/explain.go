@@ -47,7 +47,7 @@ or -t BLUE. The exit code is 0 whatever the verdict is.`,
 		}
 		return explanationListing(x, *steps).print(cmd.OutOrStdout(), *format)
 	}
-	cmd.AddCommand(explainConnectionCommand())
+	cmd.AddCommand(explainConnectionCommand(), explainObservationCommand())
 	return cmd
 }
 

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,19 +31,25 @@ const keptObservations = 500
 // requests read it.
 type notebook struct {
 	mu   sync.Mutex
+	tag  string // tells its reports from those of other daemons; empty: there is none yet
 	last uint64 // how many there have been
 	kept []api.Observation
 }
 
-func (n *notebook) add(o api.Observation) {
+// add notes a report, and returns it with its id.
+func (n *notebook) add(o api.Observation) api.Observation {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.tag == "" {
+		n.tag = fmt.Sprintf("%04x", rand.N(1<<16))
+	}
 	n.last++
-	o.N = n.last
+	o.N, o.Ref = n.last, fmt.Sprintf("%s-%d", n.tag, n.last)
 	if len(n.kept) == keptObservations { // a copy now and then, not each time
 		n.kept = append(make([]api.Observation, 0, 2*keptObservations), n.kept[1:]...)
 	}
 	n.kept = append(n.kept, o)
+	return o
 }
 
 // since returns what has come after the n-th and is wanted, oldest first.
@@ -54,6 +63,32 @@ func (n *notebook) since(q api.ObservationQuery) []api.Observation {
 		}
 	}
 	return list
+}
+
+// find returns a report by its id.
+func (n *notebook) find(ref string) (api.Observation, error) {
+	gone := func(status int, format string, args ...any) (api.Observation, error) {
+		return api.Observation{}, &api.Problem{Status: status, Detail: fmt.Sprintf(format, args...)}
+	}
+	tag, number, _ := strings.Cut(ref, "-")
+	i, err := strconv.ParseUint(number, 10, 64)
+	if err != nil || tag == "" {
+		return gone(http.StatusBadRequest, "%q is no id of an observation: weir observe lists them with their ids, as in 5f3a-17", ref)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case len(n.kept) == 0:
+		return gone(http.StatusNotFound, "there is no observation %q: no rule with log has reported anything since the daemon began", ref)
+	case tag != n.tag:
+		return gone(http.StatusNotFound, "there is no observation %q: another daemon has made it, or nobody; those of this one begin with %s-", ref, n.tag)
+	case i == 0 || i > n.last:
+		return gone(http.StatusNotFound, "there is no observation %q: the last one is %s-%d", ref, n.tag, n.last)
+	case i < n.kept[0].N:
+		first := n.kept[0]
+		return gone(http.StatusGone, "observation %q is forgotten: the newest %d are kept, from %s of %s on; the daemon's log has all", ref, keptObservations, first.Ref, first.At.Format(time.RFC3339))
+	}
+	return n.kept[i-n.kept[0].N], nil
 }
 
 // Observations returns the newest reports of rules.
@@ -74,15 +109,20 @@ func (d *desk) Observations(_ context.Context, q api.ObservationQuery) ([]api.Ob
 func (d *desk) explainReport(o *api.Observation) {
 	m := d.inForce.Load().model
 	o.RuleAt = placeText(explain.PlaceOf(m, intent.ID(o.Rule)))
+	if near, found := reportOf(*o).Nearest(m); found {
+		o.Nearest = near.String()
+	}
+}
+
+// reportOf is the inverse of observationOf.
+func reportOf(o api.Observation) explain.Observation {
 	seen := explain.Observation{
-		Tenant: o.Tenant, Verdict: explain.Verdict(o.Verdict), From: intent.ID(o.From), To: intent.ID(o.To), Egress: intent.ID(o.Egress), Ingress: intent.ID(o.Ingress),
-		Protocol: protocolNumber(o.Protocol), SrcPort: o.Sport, DstPort: o.Dport, Type: o.Type, Code: o.Code,
+		Tenant: o.Tenant, Verdict: explain.Verdict(o.Verdict), Why: o.Why, From: intent.ID(o.From), To: intent.ID(o.To), Egress: intent.ID(o.Egress), Ingress: intent.ID(o.Ingress),
+		Protocol: protocolNumber(o.Protocol), SrcPort: o.Sport, DstPort: o.Dport, Type: o.Type, Code: o.Code, Sampled: o.Sampled,
 	}
 	seen.Src, _ = netip.ParseAddr(o.Src) // they were made by String
 	seen.Dst, _ = netip.ParseAddr(o.Dst)
-	if near, found := seen.Nearest(m); found {
-		o.Nearest = near.String()
-	}
+	return seen
 }
 
 // protocolNumber is the inverse of protocolName.
@@ -101,10 +141,9 @@ func (d *desk) observe(bridge string, in pipeline.Input, p ofproto.PacketIn) boo
 	if !ok {
 		return false
 	}
-	o := observationOf(bridge, seen, time.Now())
-	d.notes.add(o)
+	o := d.notes.add(observationOf(bridge, seen, time.Now()))
 	d.log.WithFields(logrus.Fields{
-		"bridge": bridge, "tenant": o.Tenant, "verdict": o.Verdict, "protocol": o.Protocol, "from": o.Source(), "to": o.Target(), "rule": o.Rule,
+		"id": o.Ref, "bridge": bridge, "tenant": o.Tenant, "verdict": o.Verdict, "protocol": o.Protocol, "from": o.Source(), "to": o.Target(), "rule": o.Rule,
 	}).Info("observed")
 	return true
 }
@@ -198,7 +237,7 @@ func observationTable(w io.Writer, list []api.Observation, head, wide bool) {
 		if wide {
 			cells = append(cells, "WHY", "SENDER", "RECEIVER", "BRIDGE", "SAMPLED")
 		}
-		row(w, cells...)
+		row(w, append(cells, "ID")...)
 	}
 	for _, o := range list {
 		cells := []any{o.At.Format(time.RFC3339), o.Verdict, o.Tenant, o.Protocol, o.Source(), o.Target(), o.Rule}
@@ -208,7 +247,7 @@ func observationTable(w io.Writer, list []api.Observation, head, wide bool) {
 		if o.RuleAt != "" {
 			cells[6] = o.Rule + " " + o.RuleAt
 		}
-		row(w, cells...)
+		row(w, append(cells, o.Ref)...)
 		if o.Nearest != "" {
 			fmt.Fprintf(w, "  nearest allow: %s\n", o.Nearest)
 		}
