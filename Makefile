@@ -22,7 +22,7 @@ test: deps            ## unit tests, in seconds, and what needs an Open vSwitch 
 	$(GO) test ./...
 
 integration: build    ## real traffic through the userspace datapath
-	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 45m -v ./test
+	@WEIR_BIN=$(BIN)/weir test/integration.sh
 	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m ./internal/sandbox ./cmd/weir ./ofproto ./controller ./apps ./test/bench
 	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 5m ./ofproto/oftest
 

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel|vm|bench|ovn]   kernel: what the guest with the kernel datapath needs as well
-#                                           vm: what the virtual machine with Debian's kernel needs
-#                                        bench: the peers that the benchmarks are measured against
-#                                        ovn: OVN, which is one of them, and which not every machine can get
+#   scripts/deps.sh [kernel|vm|bench|ovn]
+#     kernel: what the guest with the kernel datapath needs as well
+#     vm: what the virtual machine with Debian's kernel needs
+#     bench: the peers that the benchmarks are measured against
+#     ovn: OVN, which is one of them, and which not every machine can get
 #
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
