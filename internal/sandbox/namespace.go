@@ -87,4 +87,13 @@ func (t *thread) do(f func() error) error {
 	return <-done
 }
 
+// enter moves the thread into a namespace: what it starts from now on is there.
+func (t *thread) enter(n *namespace) error {
+	err := t.do(func() error { return unix.Setns(n.fd, unix.CLONE_NEWNET) })
+	if err != nil {
+		return fmt.Errorf("enter network namespace: %w", err)
+	}
+	return nil
+}
+
 func (t *thread) end() { close(t.work) }

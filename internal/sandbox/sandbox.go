@@ -23,18 +23,20 @@ type Config struct {
 	Datapath string // "netdev", the default, or "system": the kernel's
 	Dummy    bool   // neither root nor real ports are needed; hosts cannot be added
 	Dir      string // for its files; zero: a new one, which Close removes
+	Image    string // of a container in which Open vSwitch runs, by the docker command; zero: beside us
 }
 
 // A Sandbox is a running Open vSwitch. One goroutine at a time may change it.
 type Sandbox struct {
-	config  Config
-	dir     string
-	ownDir  bool
-	net     *namespace // of ovs-vswitchd; nil if Dummy
-	starter *thread    // the children's parent: they die with it
-	db      *daemon
-	vswitch *daemon
-	hosts   []*Host
+	config    Config
+	dir       string
+	ownDir    bool
+	net       *namespace // of ovs-vswitchd; nil if Dummy
+	starter   *thread    // the children's parent: they die with it
+	container *container // nil: the daemons are children
+	db        *daemon
+	vswitch   *daemon
+	hosts     []*Host
 }
 
 // Start starts an Open vSwitch. It returns when it can be spoken to.
@@ -55,15 +57,42 @@ func Start(ctx context.Context, c Config) (s *Sandbox, err error) {
 		}
 		s.ownDir = true
 	}
-	if !c.Dummy {
-		if s.net, err = newNamespace(); err != nil {
-			return s, err
-		}
-	}
-	if s.starter, err = newThread(s.net); err != nil {
+	if err := s.enter(ctx); err != nil {
 		return s, err
 	}
 	return s, s.start(ctx)
+}
+
+// enter makes the place in which Open vSwitch is to run.
+func (s *Sandbox) enter(ctx context.Context) (err error) {
+	switch {
+	case s.config.Image != "":
+		return s.enterContainer(ctx)
+	case s.config.Dummy:
+	default:
+		if s.net, err = newNamespace(); err != nil {
+			return err
+		}
+	}
+	s.starter, err = newThread(s.net)
+	return err
+}
+
+// enterContainer makes a container, whose parent, as that of all children, is a thread in its namespace.
+func (s *Sandbox) enterContainer(ctx context.Context) (err error) {
+	if s.config.Dummy || s.config.Datapath != "netdev" {
+		return fmt.Errorf("sandbox: Open vSwitch in a container has the userspace datapath, not %s", s.config.Datapath)
+	}
+	if s.starter, err = newThread(nil); err != nil {
+		return err
+	}
+	if s.container, err = s.startContainer(ctx); err != nil {
+		return err
+	}
+	if s.net, err = s.container.namespace(); err != nil {
+		return err
+	}
+	return s.starter.enter(s.net)
 }
 
 // dirPrefix begins the names of the directories that Start makes; the process id follows.
@@ -84,7 +113,7 @@ func sweep() {
 
 func (s *Sandbox) start(ctx context.Context) error {
 	conf := s.path("conf.db")
-	if out, err := exec.CommandContext(ctx, "ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema").CombinedOutput(); err != nil {
+	if out, err := s.command("ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema").CombinedOutput(); err != nil {
 		return fmt.Errorf("ovsdb-tool: %w: %s", err, out)
 	}
 	var err error
@@ -94,15 +123,15 @@ func (s *Sandbox) start(ctx context.Context) error {
 	if err := s.db.waitFor(ctx, s.path("db.sock")); err != nil {
 		return err
 	}
-	if _, err := s.Vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version="+version(ctx)); err != nil {
+	if _, err := s.Vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version="+s.version()); err != nil {
 		return err
 	}
 	return s.StartVswitchd(ctx)
 }
 
 // version is what ovs-vswitchd says of itself: "ovs-vswitchd (Open vSwitch) 3.1.0".
-func version(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "ovs-vswitchd", "--version").Output()
+func (s *Sandbox) version() string {
+	out, err := s.command("ovs-vswitchd", "--version").Output()
 	line, _, _ := strings.Cut(string(out), "\n")
 	words := strings.Fields(line)
 	if err != nil || len(words) == 0 {
@@ -123,14 +152,14 @@ func (s *Sandbox) StartVswitchd(ctx context.Context) (err error) {
 	if s.vswitch, err = s.run("ovs-vswitchd", args...); err != nil {
 		return err
 	}
-	return s.vswitch.waitFor(ctx, s.path(fmt.Sprintf("ovs-vswitchd.%d.ctl", s.vswitch.pid())))
+	return s.vswitch.waitFor(ctx, s.path(fmt.Sprintf("ovs-vswitchd.%d.ctl", s.vswitch.number)))
 }
 
 // KillVswitchd ends ovs-vswitchd with a signal, and waits until it is gone.
 func (s *Sandbox) KillVswitchd(sig syscall.Signal) error { return s.vswitch.stop(sig) }
 
 // VswitchdPID returns the process id of ovs-vswitchd.
-func (s *Sandbox) VswitchdPID() int { return s.vswitch.pid() }
+func (s *Sandbox) VswitchdPID() int { return s.vswitch.pid }
 
 // VswitchdRuns reports whether ovs-vswitchd has not ended.
 func (s *Sandbox) VswitchdRuns() bool { return s.vswitch.runs() }
@@ -176,7 +205,7 @@ func (s *Sandbox) Ofctl(args ...string) (string, error) { return s.tool("ovs-ofc
 
 // Appctl runs ovs-appctl on ovs-vswitchd.
 func (s *Sandbox) Appctl(args ...string) (string, error) {
-	target := s.path(fmt.Sprintf("ovs-vswitchd.%d.ctl", s.vswitch.pid()))
+	target := s.path(fmt.Sprintf("ovs-vswitchd.%d.ctl", s.vswitch.number))
 	return s.tool("ovs-appctl", append([]string{"-t", target}, args...)...)
 }
 
@@ -199,6 +228,10 @@ func (s *Sandbox) Close() error {
 		}
 	}
 	s.vswitch, s.db = nil, nil
+	if s.container != nil {
+		errs = append(errs, s.container.close())
+		s.container = nil
+	}
 	for _, h := range s.hosts {
 		h.net.close()
 	}

@@ -46,7 +46,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pids := []int{s.vswitch.pid(), s.db.pid()}
+	pids := []int{s.vswitch.pid, s.db.pid}
 	if err := s.AddBridge("br"); err != nil {
 		t.Error(err)
 	}
@@ -78,7 +78,7 @@ func TestNothingOutlivesAKill(t *testing.T) {
 		if err := s.StartChild(child); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Println("holding", s.vswitch.pid(), s.db.pid(), child.Process.Pid, s.RunDir())
+		fmt.Println("holding", s.vswitch.pid, s.db.pid, child.Process.Pid, s.RunDir())
 		select {}
 	}
 	holder := exec.Command(os.Args[0], "-test.run", "^TestNothingOutlivesAKill$")

@@ -3,7 +3,8 @@
 // the real daemon, reads back what became of it, and cleans up whatever happens.
 //
 // The datapath is a parameter: WEIR_DATAPATH is netdev (the userspace datapath, the
-// default) or system (the kernel's, in a guest). Every test runs on both.
+// default) or system (the kernel's, in a guest). Every test runs on both. With WEIR_OVS_IMAGE
+// Open vSwitch runs in a container made from that image.
 //
 // At the end of each test the harness checks what must always hold: ovs-vswitchd is still
 // the same process, nothing was refused that the test did not expect, each connection names who let it be,
@@ -57,7 +58,7 @@ func New(t *testing.T) *Net {
 		t.Skip("real traffic: run it with make integration")
 	}
 	need(t)
-	s, err := sandbox.Start(t.Context(), sandbox.Config{Datapath: os.Getenv("WEIR_DATAPATH")})
+	s, err := sandbox.Start(t.Context(), sandbox.Config{Datapath: os.Getenv("WEIR_DATAPATH"), Image: os.Getenv("WEIR_OVS_IMAGE")})
 	if err != nil {
 		t.Fatal(err)
 	}
