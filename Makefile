@@ -34,6 +34,14 @@ integration-vm: build ## the same traffic through the kernel's datapath, in virt
 	@scripts/deps.sh vm
 	@WEIR_GUEST=vm WEIR_BIN=$(BIN)/weir test/uml/integration.sh '$(or $(RUN),.)'
 
+integration-containers: build ## the acceptance scenarios with Open vSwitch in containers
+	@scripts/deps.sh containers
+	$(GO) build -o $(BIN)/containers ./test/containers && $(BIN)/containers $(CONTAINERS)
+
+images:               ## the images of docker-compose.yml, also where no registry is reached
+	@scripts/deps.sh containers
+	$(GO) build -o $(BIN)/containers ./test/containers && $(BIN)/containers -images
+
 bench: build          ## figures, each beside a peer's in the same run; BENCH says how much of it (docs/bench.md)
 	@scripts/deps.sh bench || echo "benchmarks beside a peer that is missing are left out"
 	@scripts/deps.sh ovn || echo "OVN cannot be installed: Weir is measured without it"
@@ -60,4 +68,4 @@ clean:                ## what the targets above have left in the build cache
 	rm -rf $(BIN)
 	$(GO) clean -testcache
 
-.PHONY: help demo build deps test integration integration-kernel integration-vm bench dice fuzz golden lint clean
+.PHONY: help demo build deps test integration integration-kernel integration-vm integration-containers images bench dice fuzz golden lint clean

@@ -1,11 +1,12 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel|vm|bench|ovn]
+#   scripts/deps.sh [kernel|vm|bench|ovn|containers]
 #     kernel: what the guest with the kernel datapath needs as well
 #     vm: what the virtual machine with Debian's kernel needs
 #     bench: the peers that the benchmarks are measured against
 #     ovn: OVN, which is one of them, and which not every machine can get
+#     containers: Docker's engine and Compose, where neither is there already
 #
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
@@ -15,6 +16,11 @@ need=(openvswitch-switch iproute2 ethtool tcpdump iputils-ping procps nftables c
 [ "${1:-}" = vm ] && need+=(qemu-system-x86 busybox-static kmod)
 [ "${1:-}" = bench ] && need+=(openvswitch-testcontroller)
 [ "${1:-}" = ovn ] && need+=(ovn-central ovn-host)
+if [ "${1:-}" = containers ]; then
+  need+=(debootstrap)
+  docker info >/dev/null 2>&1 || command -v dockerd >/dev/null || need+=(docker.io)
+  docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || need+=(docker-compose)
+fi
 
 missing=()
 for p in "${need[@]}"; do

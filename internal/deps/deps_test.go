@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"internal/columns":             {pure: true},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test/bench":                   {may: []string{"*"}},
+	"test/containers":              {may: []string{"*"}},
 	"test":                         {may: []string{"*"}},
 	"cmd/weir":                     {may: []string{"*"}},
 }

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long a condition may take to come true.
+const patience = 60 * time.Second
+
+// docker runs the docker command.
+func docker(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// need skips the test where nobody has made the images: make integration-containers does.
+func need(t *testing.T) {
+	t.Helper()
+	if os.Getenv("WEIR_CONTAINERS") == "" {
+		t.Skip("Open vSwitch in containers: run it with make integration-containers")
+	}
+}
