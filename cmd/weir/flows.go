@@ -60,6 +60,9 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 	})
 	list := []api.Flow{}
 	for _, f := range flows {
+		if q.Table != "" && !isNamed(f.Table, q.Table) { // most of the work is to write them down
+			continue
+		}
 		v := flowOf(bridge, f, explain.Scene{Model: model, Numbers: numbers})
 		v.LastHit = hits[f.Key()].hit.UTC()
 		if hits[f.Key()].hit.IsZero() {
@@ -97,6 +100,11 @@ func isTable(s string) bool {
 	}
 	_, err := strconv.ParseUint(s, 10, 8)
 	return err == nil
+}
+
+// isNamed reports whether a name, or a number, is that of a table.
+func isNamed(t ofproto.Table, name string) bool {
+	return strings.EqualFold(name, pipeline.TableNames[t]) || name == strconv.Itoa(int(t))
 }
 
 func flowOf(bridge string, f ofproto.FlowStats, c explain.Scene) api.Flow {

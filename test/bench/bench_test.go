@@ -179,8 +179,8 @@ func TestTranslatedTrafficComesBackOnce(t *testing.T) {
 
 // TestASmallRun runs all parts but the traffic, at a size that takes seconds.
 func TestASmallRun(t *testing.T) {
-	o := options{weir: need(t), parts: "abcfg", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
-		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2, routed: 2, floating: 3}}
+	o := options{weir: need(t), parts: "abcfgl", rounds: 2, times: 3, peerTimes: 2, ovn: missingOVN() == "",
+		sizes: sizes{tenants: 3, endpoints: 2, rules: 4, groupRules: 5, members: 2, routed: 2, floating: 3, balancers: 2}}
 	r := &report{}
 	if err := o.measure(t.Context(), r); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.weir, "weir", "weir", "the program to measure")
-	flag.StringVar(&o.parts, "parts", "abcdefghijk", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs, h translated traffic, i and j load balancers, k balanced traffic")
+	flag.StringVar(&o.parts, "parts", "abcdefghijkl", "what to measure: a load, b one rule, c one member, d and e traffic, f and g floating IPs, h translated traffic, i and j load balancers, k balanced traffic, l what a daemon that has all of it is asked")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often each peer loads the policy and carries the traffic")
 	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
 	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
@@ -115,6 +115,12 @@ func (o options) measure(ctx context.Context, r *report) error {
 		if o.has(part) {
 			progress("all balance load by %d load balancers, and change one backend at a time", number)
 			f.drop(o.contend(ctx, balances{o, r, part, number}, f.who(peer.translates)))
+		}
+	}
+	if o.has("l") {
+		progress("Weir is asked, with all rules and load balancers")
+		if err := o.asks(ctx, r); err != nil {
+			f.errs = append(f.errs, err)
 		}
 	}
 	for range o.rounds {

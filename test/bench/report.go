@@ -187,6 +187,14 @@ var goals = []goal{
 	atMost("k", byGroup+": "+kUpcalls, 10),
 	atMost("k", byGroupOut+": "+kUpcalls, 10),
 	atMost("k", dFailed, 0),
+	atMost("l", lExplain, 1000),
+	atMost("l", lDenied, 1000),
+	atMost("l", lBalanced, 1000),
+	atMost("l", lFlows, 1000),
+	atMost("l", lTable, 1000),
+	atMost("l", lRules, 1000),
+	atMost("l", lTenant, 1000),
+	atMost("l", lTop, 1000),
 }
 
 // verdict is what a row was to reach, and whether it did.
