@@ -49,6 +49,7 @@ var rooms = map[string]room{
 	"internal/sandbox":             {},
 	"internal/sandbox/sandboxtest": {may: []string{"internal/sandbox", "internal/unixctl"}},
 	"internal/deps":                {},
+	"internal/pki":                 {},
 	"examples":                     {},
 	"internal/sidebyside":          {},
 	"internal/reference":           {pure: true, may: []string{"intent"}},
