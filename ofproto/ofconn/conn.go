@@ -19,6 +19,7 @@ package ofconn
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -48,7 +49,7 @@ type Config struct {
 	Erred func(*ofproto.Error)
 
 	// Refused is told, by any goroutine, of a peer of a Listener that did not become a
-	// session. If nil, nobody is.
+	// session; ReasonOf puts why into a word. If nil, nobody is.
 	Refused func(peer net.Addr, why error)
 }
 
@@ -131,15 +132,26 @@ func newConn(nc net.Conn, config Config) *Conn {
 // Features returns what the switch said of itself.
 func (c *Conn) Features() ofproto.FeaturesReply { return c.features }
 
-// PeerName returns the subject that the peer has proven to be, by TLS. It is empty
-// without TLS.
-func (c *Conn) PeerName() string {
+// PeerCertificate returns the certificate with which the peer has proven who it is; nil: without
+// TLS.
+func (c *Conn) PeerCertificate() *x509.Certificate {
 	t, ok := c.nc.(*tls.Conn)
 	if !ok || len(t.ConnectionState().PeerCertificates) == 0 {
-		return ""
+		return nil
 	}
-	return t.ConnectionState().PeerCertificates[0].Subject.CommonName
+	return t.ConnectionState().PeerCertificates[0]
 }
+
+// PeerName returns the common name that the peer has proven to bear. It is empty without TLS.
+func (c *Conn) PeerName() string {
+	if p := c.PeerCertificate(); p != nil {
+		return p.Subject.CommonName
+	}
+	return ""
+}
+
+// RemoteAddr returns the address of the peer.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 
 // FlowMods counts the flow-mods, group-mods and meter-mods sent.
 func (c *Conn) FlowMods() uint64 { return c.modified.Load() }

@@ -16,7 +16,7 @@ import (
 // shake shakes hands: HELLO both ways, and the switch says who it is. It leaves the reader
 // running, unless it fails.
 func (c *Conn) shake(ctx context.Context) error {
-	late := fmt.Errorf("peer has not shaken hands within %v", c.config.Handshake)
+	late := lateError(fmt.Sprintf("peer has not shaken hands within %v", c.config.Handshake))
 	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Handshake, late)
 	defer cancel()
 	// Closing is what interrupts a read, a write and a handshake of TLS.
@@ -55,6 +55,8 @@ func (c *Conn) greet(ctx context.Context, f *framer) error {
 	return nil
 }
 
+var errNoHello = errors.New("not with HELLO")
+
 // first reads the message with which a peer begins. One that is something else altogether
 // is seen by its first bytes, whatever length they say.
 func first(f *framer) (xid uint32, m ofproto.Message, err error) {
@@ -62,7 +64,7 @@ func first(f *framer) (xid uint32, m ofproto.Message, err error) {
 		return 0, nil, err
 	}
 	if typ := f.b[f.from+1]; typ != typeHello && typ != typeError {
-		return 0, nil, fmt.Errorf("peer began with a message of type %d, not with HELLO", typ)
+		return 0, nil, fmt.Errorf("peer began with a message of type %d, %w", typ, errNoHello)
 	}
 	frame, err := f.next()
 	if err != nil {

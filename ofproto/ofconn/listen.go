@@ -133,12 +133,14 @@ func (ln *Listener) accept() {
 // receive shakes hands with a peer, and hands the session over.
 func (ln *Listener) receive(ctx context.Context, nc net.Conn) {
 	peer := nc.RemoteAddr()
+	var heard *ear
 	if ln.secret != nil {
-		nc = tls.Server(nc, ln.secret)
+		heard = &ear{Conn: nc}
+		nc = tls.Server(heard, ln.secret)
 	}
 	c, err := New(ctx, nc, ln.config)
 	if err != nil {
-		ln.refused(peer, err)
+		ln.refused(peer, heard.explain(err))
 		return
 	}
 	select {
