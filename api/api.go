@@ -100,6 +100,10 @@ type Status struct {
 
 	Backends  []BackendHealth `json:"backends"`  // of load balancers that ask them how they are, in the order of the model
 	Balancers []BalancerState `json:"balancers"` // that nobody serves, or has served at some time since the daemon began; by their ids
+
+	TLS           *TLS           `json:"tls,omitempty"` // nil: it has no keys
+	Refusals      []Refusal      `json:"refusals"`      // the newest first, 32 at most
+	RefusalCounts []RefusalCount `json:"refusalCounts"` // since the daemon began
 }
 
 // A Model is where the operator's wishes come from.

@@ -114,6 +114,7 @@ func objectsOf(m *intent.Model) map[intent.ID]object {
 		o := add(b.ID(), "Bridge")
 		o.set("foreignFlows", b.ForeignFlows)
 		o.flag("allowDisruption", b.AllowDisruption)
+		o.set("certificate", b.Certificate)
 		externalFields(o, b)
 	}
 	for _, t := range m.Tenants() {

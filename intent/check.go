@@ -144,7 +144,7 @@ func (c *checker) is(id ID, at place) bool {
 
 func (c *checker) bridges() {
 	for _, s := range c.spec.bridges {
-		b := &Bridge{Name: s.name.v, ForeignFlows: cmp.Or(ForeignFlows(s.foreign.v), ForeignRefuse), AllowDisruption: s.allowDisruption.v}
+		b := &Bridge{Name: s.name.v, ForeignFlows: cmp.Or(ForeignFlows(s.foreign.v), ForeignRefuse), AllowDisruption: s.allowDisruption.v, Certificate: s.certificate.v}
 		c.uses(s.allowDisruption.v, bridgeDisruption, s.allowDisruption.place())
 		if s.name.set && c.is(b.ID(), s.place) {
 			c.model.bridges = append(c.model.bridges, b)

@@ -59,6 +59,7 @@ type Bridge struct {
 	Name            string
 	ForeignFlows    ForeignFlows
 	AllowDisruption bool        // a change of the file may delete more than a quarter of the flows
+	Certificate     string      // the name that its switch has to prove over TLS: a common name, DNS name or URI; empty: any will do
 	Externals       []*External // as they are written: where several have a gateway, the first leads to everything else
 }
 

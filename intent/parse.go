@@ -350,6 +350,7 @@ func (b *bridgeSpec) fields(r *reader) map[string]field {
 	return map[string]field{
 		"external":        {func(n ast.Node, p string) { b.readExternals(r, n, p) }, false},
 		"allowDisruption": {func(n ast.Node, p string) { b.allowDisruption = r.flag(n, p) }, false},
+		"certificate":     {func(n ast.Node, p string) { b.certificate = r.certificate(n, p) }, false},
 		"foreignFlows":    {func(n ast.Node, p string) { b.foreign = r.choice(n, p, "refuse", "keep", "remove") }, false},
 		"failMode": {func(n ast.Node, p string) {
 			if v := r.text(n, p); v.set && v.v != "secure" {
@@ -357,6 +358,22 @@ func (b *bridgeSpec) fields(r *reader) map[string]field {
 			}
 		}, false},
 	}
+}
+
+// maxCertificate bounds the name of a certificate, in bytes.
+const maxCertificate = 2048
+
+// certificate reads the name that a certificate has to bear.
+func (r *reader) certificate(n ast.Node, p string) value[string] {
+	v := r.text(n, p)
+	odd := func(c rune) bool { return !unicode.IsPrint(c) }
+	switch {
+	case v.set && (v.v == "" || strings.TrimSpace(v.v) != v.v || len(v.v) > maxCertificate || strings.ContainsFunc(v.v, odd)):
+		r.bad(n, p, "write its common name, a DNS name or a URI, or leave it out: then any certificate will do that an authority has signed", "%q is no name of a certificate", v.v)
+	case strings.Contains(v.v, "*"):
+		r.bad(n, p, "write the name of this one switch", "names of certificates are compared letter by letter: %q would not stand for others", v.v)
+	}
+	return v
 }
 
 func (t *tenantSpec) fields(r *reader) map[string]field {

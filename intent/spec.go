@@ -39,6 +39,7 @@ type (
 		meta
 		foreign         value[string]
 		allowDisruption value[bool]
+		certificate     value[string]
 		externals       []externalSpec
 		flawed          bool // there is more to its externals than could be read
 	}

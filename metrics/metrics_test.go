@@ -43,8 +43,12 @@ func everything() api.Status {
 				{Balancer: "t/loadbalancer/web", Port: 81, Backend: "10.0.0.1:80", State: "draining", Connections: 4},
 			},
 		}, {Name: "br1"}},
-		Tenants:  []api.Tenant{{Name: "t", Ended: 11, Limit: &api.Fill{Connections: 12, Max: 13}}},
-		Trackers: []api.Tracker{{Datapath: "netdev", Fill: api.Fill{Connections: 14, Max: 15}}, {Datapath: "system"}},
+		TLS: &api.TLS{Error: "no key", Certificates: []api.Certificate{
+			{Of: "authority", Until: time.Unix(2000, 0)}, {Of: "authority", Until: time.Unix(1000, 0)}, {Of: "switch", Bridge: "br0", Until: time.Unix(3000, 0)},
+		}},
+		RefusalCounts: []api.RefusalCount{{Reason: "expired", Peer: "br0", N: 21}},
+		Tenants:       []api.Tenant{{Name: "t", Ended: 11, Limit: &api.Fill{Connections: 12, Max: 13}}},
+		Trackers:      []api.Tracker{{Datapath: "netdev", Fill: api.Fill{Connections: 14, Max: 15}}, {Datapath: "system"}},
 		Backends: []api.BackendHealth{
 			{Balancer: "t/loadbalancer/web", Backend: "10.0.0.1", Health: "up"}, {Balancer: "t/loadbalancer/web", Backend: "10.0.0.2", Health: "unknown"},
 			{Balancer: "t/loadbalancer/web", Backend: "10.0.0.3", Health: "not asked"},
@@ -95,6 +99,8 @@ func TestWhatIsKnownIsShown(t *testing.T) {
 		`weir_build_info{ovs_version="3.1.0",version="devel"} 1`,
 		`weir_model_revision 3`, `weir_model_refused 0`, `weir_ovsdb_connected 1`,
 		`weir_bridge_connected{bridge="br0"} 1`, `weir_bridge_connected{bridge="br1"} 0`, `weir_bridge_programmed{bridge="br0"} 1`,
+		`weir_handshakes_refused_total{peer="br0",reason="expired"} 21`, `weir_tls_files_refused 1`,
+		`weir_certificate_expiry_timestamp_seconds{bridge="",of="authority"} 1000`, `weir_certificate_expiry_timestamp_seconds{bridge="br0",of="switch"} 3000`,
 		`weir_groups{bridge="br0"} 2`, `weir_flow_mods_sent_total{bridge="br0"} 9`, `weir_intents_refused{bridge="br0"} 1`,
 		`weir_drift_repairs_total{bridge="br0"} 4`, `weir_drift_changes_total{bridge="br0",change="deleted",what="flow"} 6`,
 		`weir_meter_dropped_packets_total{bridge="br0",intent="t/probes"} 10`, `weir_nat_no_port_packets_total{bridge="br0",snat="out",tenant="t"} 8`,

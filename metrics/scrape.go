@@ -51,6 +51,10 @@ var (
 	modelHeld     = gauge("weir_model_held", "Whether the last model is held for what it would end.")
 	ovsdbUp       = gauge("weir_ovsdb_connected", "Whether the Open vSwitch database is reached.")
 
+	handshakesRefused = total("weir_handshakes_refused_total", "Peers that did not become a session.", "reason", "peer")
+	certificateExpiry = gauge("weir_certificate_expiry_timestamp_seconds", "When a certificate expires; of authorities, the first that does.", "of", "bridge")
+	keysRefused       = gauge("weir_tls_files_refused", "Whether the files of keys as they are now are no good, and those before stay in use.")
+
 	bridgeUp      = gauge("weir_bridge_connected", "Whether a bridge has an OpenFlow session.", "bridge")
 	bridgeDone    = gauge("weir_bridge_programmed", "Whether all of the model is in a bridge.", "bridge")
 	flows         = gauge("weir_flows", "Flows of Weir's in a bridge.", "bridge", "table")
@@ -110,6 +114,7 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	to.is(modelRefused, now.Model.Error != "")
 	to.is(modelHeld, len(now.Model.Held) > 0)
 	to.is(ovsdbUp, now.Database.Connected)
+	to.tls(now)
 	for _, b := range now.Bridges {
 		to.bridge(b)
 	}
@@ -130,6 +135,28 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	if ctl := s.now(); ctl != nil {
 		to.weights(ctl)
 		to.tables(ctl)
+	}
+}
+
+// tls says who was refused, and until when certificates are good.
+func (s sink) tls(now api.Status) {
+	for _, c := range now.RefusalCounts {
+		s.put(handshakesRefused, float64(c.N), c.Reason, c.Peer)
+	}
+	if now.TLS == nil {
+		return
+	}
+	s.is(keysRefused, now.TLS.Error != "")
+	type of struct{ of, bridge string }
+	first := map[of]int64{}
+	for _, c := range now.TLS.Certificates {
+		k := of{c.Of, c.Bridge}
+		if until := c.Until.Unix(); first[k] == 0 || until < first[k] {
+			first[k] = until
+		}
+	}
+	for k, until := range first {
+		s.put(certificateExpiry, float64(until), k.of, k.bridge)
 	}
 }
 

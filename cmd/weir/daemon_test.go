@@ -84,6 +84,7 @@ type world struct {
 	t      *testing.T
 	box    *sandbox.Sandbox
 	dir    string
+	more   []string // arguments of weir serve
 	cancel context.CancelFunc
 	ended  chan error
 	log    *bytes.Buffer // read it only when the daemon has ended
@@ -98,8 +99,8 @@ func newWorld(t *testing.T, model string) *world {
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) serveArgs(state, socket string) []string {
-	return []string{"serve", "-f", w.path("m.yaml"), "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(),
-		"--state-dir", w.path(state), "--socket", w.path(socket), "--log-format", "json"}
+	return append([]string{"serve", "-f", w.path("m.yaml"), "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(),
+		"--state-dir", w.path(state), "--socket", w.path(socket), "--log-format", "json"}, w.more...)
 }
 
 // start runs the daemon until stop.

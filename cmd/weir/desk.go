@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"iter"
 	"maps"
@@ -20,6 +21,7 @@ import (
 	"weir/intent"
 	"weir/metrics"
 	"weir/ofproto"
+	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 	"weir/quirk"
 	"weir/store"
@@ -49,6 +51,9 @@ type desk struct {
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
 	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
+	keys     *ofconn.Keyring                          // nil: nothing is spoken to over TLS
+	refusals *refusals
+	proven   atomic.Pointer[map[string]*x509.Certificate] // by bridge: what its switch has shown; nil: nothing yet
 }
 
 // errStarting is the answer until the controller runs.
@@ -71,6 +76,8 @@ func (d *desk) Status() api.Status {
 	s.Tenants, s.Backends = tenantStatuses(d.inForce.Load().model, now), backendHealth(now)
 	s.Balancers = balancerStates(now)
 	d.fills(&s)
+	s.TLS = d.tls()
+	s.Refusals, s.RefusalCounts = d.refusals.told()
 	return s
 }
 
@@ -165,6 +172,7 @@ func (d *desk) bridge(name string, now *controller.Status) api.Bridge {
 	b.Drift = driftOf(now.Drift[name], now.Bridges[name].Contested)
 	have, connected := now.Bridges[name]
 	if !connected {
+		b.Error = cmp.Or(b.Error, d.refusalOf(name))
 		return b
 	}
 	b.Connected, b.Programmed, b.Revision = true, now.Programmed(name), have.Revision

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"slices"
 	"time"
 
@@ -38,7 +37,7 @@ type keeper struct {
 	model    *intent.Model    // in force
 	next     *reading         // the newest, until it is in force; nil: it is
 	sites    map[string]*site // by bridge: those of the model
-	tcp      *door            // where all bridges connect, if --listen says so
+	shared   *door            // where all bridges connect, if --listen says so
 	arrivals chan arrival
 	features chan observed
 	warned   map[said]bool
@@ -85,9 +84,6 @@ func newKeeper(d *desk, ward *warden, ctl *controller.Controller, db *ovsdb.Clie
 // known already.
 func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan ovsdb.Snapshot, readings <-chan *reading) error {
 	defer k.close()
-	if err := k.openTCP(ctx); err != nil {
-		return err
-	}
 	k.observe(known)
 	retry := time.NewTimer(retryAfter)
 	defer retry.Stop()
@@ -133,8 +129,8 @@ func (k *keeper) close() {
 	for _, s := range k.sites {
 		k.shut(s)
 	}
-	if k.tcp != nil {
-		k.tcp.close()
+	if k.shared != nil {
+		k.shared.close()
 	}
 }
 
@@ -192,6 +188,9 @@ func (k *keeper) settle(ctx context.Context) error {
 	if k.model == nil {
 		return nil
 	}
+	if err := k.openShared(ctx); err != nil {
+		return err
+	}
 	k.timeouts(ctx)
 	zones := zonesOf(k.model, k.ctl.Status())
 	for _, b := range k.model.Bridges() {
@@ -200,6 +199,7 @@ func (k *keeper) settle(ctx context.Context) error {
 			s = &site{fights: controller.Fights{}}
 			k.sites[b.Name] = s
 		}
+		k.judge(b, s)
 		k.say(b.Name, s, k.attach(ctx, b.Name, s, zones))
 		if err := k.tell(ctx, b.Name, s); err != nil {
 			return err
@@ -241,14 +241,17 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 	if !ok {
 		return errNoBridge(bridge)
 	}
-	if s.door == nil && k.tcp == nil {
+	if s.door == nil && k.shared == nil {
 		l, err := listenBridge(k.desk.flags.rundir, bridge)
 		if err != nil {
 			return err
 		}
-		s.door = openDoor(ctx, l, bridge, k.arrivals, k.desk.metrics.Erred, k.log)
+		s.door = openDoor(ctx, ofconn.ListenOn(l, k.listening()), bridge, k.arrivals)
 	}
 	k.publishServed()
+	if b := k.named(bridge); b != nil && b.Certificate != "" && !k.secretly() {
+		return errNoTLS(b)
+	}
 	if s.wrote == k.seen || changing(have) {
 		return nil // the next snapshot shows what became of it
 	}
@@ -305,7 +308,7 @@ func (k *keeper) secure(ctx context.Context, bridge string, s *site, have ovsdb.
 func (k *keeper) publishServed() {
 	served := map[string]bool{}
 	for name, s := range k.sites {
-		served[name] = s.door != nil || k.tcp != nil
+		served[name] = s.door != nil || k.shared != nil
 	}
 	k.desk.served.Store(&served)
 }
@@ -318,8 +321,8 @@ func (b errNoBridge) Error() string {
 
 // target is the controller that a bridge is given.
 func (k *keeper) target(bridge string) string {
-	if k.tcp != nil {
-		return "tcp:" + k.tcp.listener.Addr().String()
+	if k.shared != nil {
+		return advertised(k.desk.flags, k.shared.listener.Addr())
 	}
 	return "unix:" + controllerPath(k.desk.flags.rundir, bridge)
 }
@@ -351,21 +354,4 @@ func portFacts(ports []ovsdb.Port) []pipeline.Port {
 		facts = append(facts, pipeline.Port{Name: p.Name, IfaceID: p.IfaceID, OFPort: p.OFPort})
 	}
 	return facts
-}
-
-// openTCP opens the door that all bridges share, if there is one.
-func (k *keeper) openTCP(ctx context.Context) error {
-	if k.desk.flags.listen == "" {
-		return nil
-	}
-	addr, err := tcpAddress(k.desk.flags.listen)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	k.tcp = openDoor(ctx, l, "", k.arrivals, k.desk.metrics.Erred, k.log)
-	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	"weir/conntrack"
 	"weir/controller"
 	"weir/metrics"
+	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 	"weir/store"
 )
@@ -36,7 +36,9 @@ type serveFlags struct {
 	rundir    string // of Open vSwitch
 	state     string
 	socket    string // control socket
-	listen    string // "tcp:ADDR:PORT", or empty: a unix socket for each bridge
+	listen    string // "tcp:ADDR:PORT", "ssl:ADDR:PORT", or empty: a unix socket for each bridge
+	advertise string // "ADDR[:PORT]" that bridges are told, if it is not that of listen
+	keys      ofconn.Keys
 	logFormat string
 	logLevel  string
 }
@@ -57,7 +59,9 @@ leave bridges and flows as they are: see "weir detach" for the way back.`,
 	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
 	flags.StringVar(&f.state, "state-dir", "/var/lib/weir", "where the numbers given to intents are kept")
 	flags.StringVar(&f.socket, "socket", defaultSocket, "the control socket")
-	flags.StringVar(&f.listen, "listen", "", "let bridges connect to tcp:ADDR:PORT (default: to RUNDIR/BRIDGE.controller)")
+	flags.StringVar(&f.listen, "listen", "", "let bridges connect to ssl:ADDR:PORT or tcp:ADDR:PORT (default: to RUNDIR/BRIDGE.controller)")
+	flags.StringVar(&f.advertise, "advertise", "", "the ADDR or ADDR:PORT that bridges are told to connect to (default: that of --listen)")
+	keyFlags(cmd, &f.keys)
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 	flags.StringVar(&f.logLevel, "log-level", "info", "error, warning, info or debug")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -107,6 +111,13 @@ func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
 func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	syscall.Umask(0o077) // what we create is ours alone, sockets from the first moment on
 	collectGarbage()
+	if err := checkListen(f); err != nil {
+		return err
+	}
+	keys, err := openKeys(f.keys, f.listen, f.ovsdb)
+	if err != nil {
+		return err
+	}
 	lock, err := lockState(f.state)
 	if err != nil {
 		return err
@@ -124,7 +135,7 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	defer control.Close()
 
 	group, ctx := errgroup.WithContext(cmd.Context())
-	d := &desk{flags: f, log: log, looks: make(chan struct{}, 1)}
+	d := &desk{flags: f, log: log, looks: make(chan struct{}, 1), keys: keys, refusals: newRefusals()}
 	d.reader = newReader(f.rundir, d.kinds)
 	d.tracker = d.reader
 	d.turns = conntrack.NewTurns()
@@ -134,6 +145,10 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	snapshots := make(chan ovsdb.Snapshot, 1)
 	group.Go(func() error {
 		return ended(ctx, ovsdb.Watch(ctx, f.ovsdb, func(s ovsdb.Snapshot) { latest(snapshots, s) }))
+	})
+	group.Go(func() error {
+		watchKeys(ctx, keys, log)
+		return nil
 	})
 	server := &http.Server{Handler: api.New(d, d.metrics), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
@@ -293,13 +308,4 @@ func latest[T any](ch chan T, v T) {
 	default:
 	}
 	ch <- v
-}
-
-// tcpAddress returns ADDR:PORT of tcp:ADDR:PORT.
-func tcpAddress(listen string) (string, error) {
-	addr, ok := strings.CutPrefix(listen, "tcp:")
-	if !ok {
-		return "", fmt.Errorf("--listen %s: must be tcp:ADDR:PORT", listen)
-	}
-	return addr, nil
 }

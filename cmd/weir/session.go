@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 
-	"github.com/sirupsen/logrus"
-
+	"weir/intent"
 	"weir/internal/unixctl"
-	"weir/ofproto"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 	"weir/quirk"
@@ -25,11 +23,9 @@ type door struct {
 
 // openDoor hands those who connect to l and speak OpenFlow 1.3 to arrivals. bridge is who
 // they must be, or empty if they have to say so themselves.
-func openDoor(ctx context.Context, l net.Listener, bridge string, arrivals chan<- arrival, erred func(*ofproto.Error), log *logrus.Logger) *door {
+func openDoor(ctx context.Context, l *ofconn.Listener, bridge string, arrivals chan<- arrival) *door {
 	ctx, cancel := context.WithCancel(ctx)
-	at := log.WithField("listener", l.Addr().String())
-	refused := func(peer net.Addr, why error) { at.WithField("peer", peer.String()).WithError(why).Warn("handshake") }
-	d := &door{listener: ofconn.ListenOn(l, ofconn.Config{Refused: refused, Erred: erred}), cancel: cancel}
+	d := &door{listener: l, cancel: cancel}
 	d.done.Go(func() {
 		for {
 			conn, err := d.listener.Accept(ctx)
@@ -58,6 +54,9 @@ type session struct {
 	bridge string
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the session is over
+	conn   *ofconn.Conn
+
+	unwanted bool // it is being ended, for its switch is no longer the one that the bridge names
 }
 
 // welcome serves a bridge that has arrived, instead of the session it had before: a
@@ -68,8 +67,11 @@ func (k *keeper) welcome(ctx context.Context, a arrival) {
 	}
 	s := k.sites[a.bridge]
 	if s == nil {
-		k.log.WithField("datapath", fmt.Sprintf("%016x", a.conn.Features().DatapathID)).Warn("no bridge of the model: sent away")
-		_ = a.conn.Close()
+		k.turnAway(a.conn, unknownBridge, fmt.Errorf("datapath %016x is no bridge of the model", a.conn.Features().DatapathID))
+		return
+	}
+	if err := proves(k.named(a.bridge), a.conn); err != nil {
+		k.turnAway(a.conn, otherSwitch, err)
 		return
 	}
 	before := s.session
@@ -77,8 +79,55 @@ func (k *keeper) welcome(ctx context.Context, a arrival) {
 		before.cancel()
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s.session = &session{bridge: a.bridge, cancel: cancel, done: make(chan struct{})}
+	s.session = &session{bridge: a.bridge, cancel: cancel, done: make(chan struct{}), conn: a.conn}
+	k.publishProven()
 	go k.serve(ctx, s.session, before, a.conn)
+}
+
+// turnAway ends a session that is not to be, and notes why.
+func (k *keeper) turnAway(conn *ofconn.Conn, reason ofconn.Reason, why error) {
+	k.desk.refuseFor(conn.RemoteAddr(), reason, why)
+	_ = conn.Close() // it always succeeds
+}
+
+// named returns a bridge of the model in force; nil: it has none of that name.
+func (k *keeper) named(bridge string) *intent.Bridge {
+	for _, b := range k.model.Bridges() {
+		if b.Name == bridge {
+			return b
+		}
+	}
+	return nil
+}
+
+// secretly reports whether bridges connect over TLS.
+func (k *keeper) secretly() bool { return strings.HasPrefix(k.desk.flags.listen, "ssl:") }
+
+// judge ends the session of a switch that is no longer the one that its bridge names: the model
+// has changed.
+func (k *keeper) judge(b *intent.Bridge, s *site) {
+	if s.session == nil || s.session.unwanted || s.session.conn.Err() != nil {
+		return
+	}
+	if err := proves(b, s.session.conn); err != nil {
+		k.desk.refuseFor(s.session.conn.RemoteAddr(), otherSwitch, err)
+		s.session.unwanted = true
+		s.session.cancel()
+	}
+}
+
+// publishProven says which certificates the switches have shown.
+func (k *keeper) publishProven() {
+	all := map[string]*x509.Certificate{}
+	for name, s := range k.sites {
+		if s.session == nil {
+			continue
+		}
+		if c := s.session.conn.PeerCertificate(); c != nil {
+			all[name] = c
+		}
+	}
+	k.desk.proven.Store(&all)
 }
 
 // bridgeOf finds a bridge by its datapath id; "" if there is none.

@@ -75,6 +75,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	unservedList(w, s.Balancers, wide)
 	healthList(w, s.Backends, wide)
 	reasons(w, s.Bridges, wide)
+	tlsList(w, s, wide)
 }
 
 // zonesText is a tenant's zone, and that of its source translations, if it has one.

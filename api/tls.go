@@ -1,0 +1,45 @@
+package api
+
+import "time"
+
+// TLS is how the daemon proves who it is, and who could not.
+type TLS struct {
+	Listen       string        `json:"listen"`          // where bridges find it: "ssl:ADDR:PORT"
+	Error        string        `json:"error,omitempty"` // why the files as they are now are not in use; what was before stays
+	Certificates []Certificate `json:"certificates"`    // the daemon's own, those of authorities, those of switches that are connected
+}
+
+// What a Certificate is of.
+const (
+	OfDaemon    = "daemon"
+	OfAuthority = "authority"
+	OfSwitch    = "switch"
+)
+
+// A Certificate is one that is in use.
+type Certificate struct {
+	Of     string    `json:"of"`               // OfDaemon, OfAuthority, OfSwitch
+	Bridge string    `json:"bridge,omitempty"` // of a switch
+	Names  []string  `json:"names"`            // its common name, DNS names, URIs
+	Until  time.Time `json:"until"`
+	Alarm  string    `json:"alarm,omitempty"` // "30 days", "7 days" before it expires, "expired"
+}
+
+// A Refusal is a peer that did not become a session. There is one for each reason and address.
+type Refusal struct {
+	Reason string    `json:"reason"` // in a word: docs/tls.md has the list
+	Why    string    `json:"why"`
+	Peer   string    `json:"peer"`           // its address, without the port, or "ovsdb"
+	Name   string    `json:"name,omitempty"` // what its certificate says
+	Do     string    `json:"do"`             // what may be done
+	Count  int       `json:"count"`
+	First  time.Time `json:"first"`
+	Last   time.Time `json:"last"`
+}
+
+// A RefusalCount is how many peers were refused.
+type RefusalCount struct {
+	Reason string `json:"reason"`
+	Peer   string `json:"peer"` // the bridge whose certificate it showed, "local", "remote", "ovsdb"
+	N      int64  `json:"n"`
+}
