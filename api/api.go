@@ -120,6 +120,7 @@ type Database struct {
 	Target     string `json:"target"`
 	Connected  bool   `json:"connected"`
 	OVSVersion string `json:"ovsVersion,omitempty"`
+	Away       string `json:"away,omitempty"`  // why it cannot be reached
 	Error      string `json:"error,omitempty"` // why timeouts of connections are not as they should be
 }
 

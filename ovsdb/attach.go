@@ -13,14 +13,14 @@ import (
 )
 
 // A Client changes the database. It opens a connection for each change: they are few.
-type Client struct{ target string }
+type Client struct{ at Database }
 
-// Open returns a client for the database at "unix:PATH" or "tcp:ADDR:PORT".
-func Open(_ context.Context, target string) (*Client, error) { return &Client{target}, nil }
+// Open returns a client for a database.
+func Open(_ context.Context, at Database) (*Client, error) { return &Client{at}, nil }
 
 // Snapshot reads the database once.
 func (c *Client) Snapshot(ctx context.Context) (Snapshot, error) {
-	db, err := connect(ctx, c.target, nil)
+	db, err := connect(ctx, c.at, nil)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -197,7 +197,7 @@ func (c *Client) SetExternalIDs(ctx context.Context, bridge string, set map[stri
 // change carries out what ops returns for a bridge, in one transaction, unless the
 // bridge has been changed since it was read.
 func (c *Client) change(ctx context.Context, bridge string, ops func(client.Client, rows, *bridgeRow) ([]ovsdb.Operation, error)) error {
-	db, err := connect(ctx, c.target, nil)
+	db, err := connect(ctx, c.at, nil)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,10 @@ package ovsdb
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/ovn-kubernetes/libovsdb/client"
@@ -20,6 +22,7 @@ import (
 // A Snapshot is what the database says at one moment. It never changes.
 type Snapshot struct {
 	Connected  bool   // the database can be reached; if not, the rest is what it said last
+	Err        error  // why it cannot be reached
 	OVSVersion string // of ovs-vswitchd
 	Bridges    map[string]Bridge
 	Zones      map[string]map[uint16]CTZone // by type of datapath
@@ -101,8 +104,23 @@ type (
 	}
 )
 
+// A Database is where a database is, and how it is spoken to.
+type Database struct {
+	Target string      // "unix:PATH", "tcp:ADDR:PORT", "ssl:ADDR:PORT"
+	TLS    *tls.Config // for "ssl:": has to identify both sides, without a name of the server
+}
+
+// patience is how long a database may take to say what it has.
+const patience = 10 * time.Second
+
 // connect opens a connection and reads the tables.
-func connect(ctx context.Context, target string, changed func()) (client.Client, error) {
+func connect(ctx context.Context, at Database, changed func()) (client.Client, error) {
+	target := at.Target
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if strings.HasPrefix(target, "ssl:") && at.TLS == nil {
+		return nil, fmt.Errorf("database %s: TLS needs keys", target)
+	}
 	db, err := model.NewClientDBModel("Open_vSwitch", map[string]model.Model{
 		"Open_vSwitch": &rootRow{}, "Bridge": &bridgeRow{}, "Port": &portRow{}, "Interface": &interfaceRow{}, "Controller": &controllerRow{},
 		"Datapath": &datapathRow{}, "CT_Zone": &zoneRow{}, "CT_Timeout_Policy": &policyRow{},
@@ -111,13 +129,13 @@ func connect(ctx context.Context, target string, changed func()) (client.Client,
 		return nil, err
 	}
 	silent := logr.Discard() // what matters comes as an error
-	c, err := client.NewOVSDBClient(db, client.WithEndpoint(target), client.WithLogger(&silent))
+	c, err := client.NewOVSDBClient(db, client.WithEndpoint(target), client.WithLogger(&silent), client.WithTLSConfig(at.TLS))
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", target, err)
 	}
 	if err := c.Connect(ctx); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("database %s: %w", target, err)
+		return nil, fmt.Errorf("database %s: %w", target, at.explain(ctx, err))
 	}
 	if changed != nil {
 		c.Cache().AddEventHandler(notifier(changed))

@@ -20,7 +20,7 @@ func watch(t *testing.T, target string) func(what string, wanted func(Snapshot) 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Watch(ctx, target, func(s Snapshot) { snapshots <- s })
+		Watch(ctx, Database{Target: target}, func(s Snapshot) { snapshots <- s })
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	var s Snapshot // the last one: a change that changes nothing makes no other
@@ -42,7 +42,7 @@ func watch(t *testing.T, target string) func(what string, wanted func(Snapshot) 
 func database(t *testing.T) (*sandbox.Sandbox, func(string, func(Snapshot) bool) Snapshot, *Client) {
 	t.Helper()
 	box := sandboxtest.Rootless(t, "br")
-	c, err := Open(t.Context(), box.DB())
+	c, err := Open(t.Context(), Database{Target: box.DB()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestDetachGivesBackWhatAttachTook(t *testing.T) {
 			box := sandboxtest.Rootless(t, "br")
 			vsctl(t, box, before...)
 			was := columns(t, box)
-			c, err := Open(t.Context(), box.DB())
+			c, err := Open(t.Context(), Database{Target: box.DB()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestDetachGivesBackWhatAttachTook(t *testing.T) {
 
 func TestABridgeThatIsNotThere(t *testing.T) {
 	box := sandboxtest.Rootless(t, "br")
-	c, err := Open(t.Context(), box.DB())
+	c, err := Open(t.Context(), Database{Target: box.DB()})
 	if err != nil {
 		t.Fatal(err)
 	}

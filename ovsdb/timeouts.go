@@ -82,7 +82,7 @@ func (r rows) zones() map[string]map[uint16]CTZone {
 // and takes away what Weir has set for those in drop. Other zones stay. It reports whether
 // there was anything to do.
 func (c *Client) SetZones(ctx context.Context, kind string, put map[uint16]CTZone, drop []uint16) (changed bool, err error) {
-	db, err := connect(ctx, c.target, nil)
+	db, err := connect(ctx, c.at, nil)
 	if err != nil {
 		return false, err
 	}

@@ -15,17 +15,18 @@ const settle = 5 * time.Millisecond
 // Watch calls f with a snapshot now and whenever something has changed, until ctx is
 // done. Changes that come together make one snapshot. While the database is away it is
 // tried again and again, and f gets the last snapshot with Connected false.
-func Watch(ctx context.Context, target string, f func(Snapshot)) error {
+func Watch(ctx context.Context, at Database, f func(Snapshot)) error {
 	const first, longest = 50 * time.Millisecond, 2 * time.Second
 	var last Snapshot
 	for delay := first; ; delay = min(2*delay, longest) {
-		if follow(ctx, target, &last, f) {
+		connected, err := follow(ctx, at, &last, f)
+		if connected {
 			delay = first
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		last.Connected = false
+		last.Connected, last.Err = false, err
 		f(last)
 		select {
 		case <-ctx.Done():
@@ -35,8 +36,9 @@ func Watch(ctx context.Context, target string, f func(Snapshot)) error {
 	}
 }
 
-// follow follows one connection to its end, and reports whether there was one.
-func follow(ctx context.Context, target string, last *Snapshot, f func(Snapshot)) bool {
+// follow follows one connection to its end, and reports whether there was one; else the error is why
+// there was none.
+func follow(ctx context.Context, at Database, last *Snapshot, f func(Snapshot)) (bool, error) {
 	changed := make(chan struct{}, 1)
 	notify := func() {
 		select {
@@ -44,9 +46,9 @@ func follow(ctx context.Context, target string, last *Snapshot, f func(Snapshot)
 		default:
 		}
 	}
-	c, err := connect(ctx, target, notify)
+	c, err := connect(ctx, at, notify)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer c.Close()
 	gone := c.DisconnectNotify()
@@ -54,19 +56,19 @@ func follow(ctx context.Context, target string, last *Snapshot, f func(Snapshot)
 	for {
 		select {
 		case <-ctx.Done():
-			return true
+			return true, nil
 		case <-gone:
-			return true
+			return true, nil
 		case <-changed:
 		}
 		select { // the rows of one transaction come one by one
 		case <-ctx.Done():
-			return true
+			return true, nil
 		case <-time.After(settle):
 		}
 		s, err := snapshot(ctx, c)
 		if err != nil {
-			return true
+			return true, nil
 		}
 		*last = s
 		f(s)

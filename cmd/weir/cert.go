@@ -3,14 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"weir/internal/pki"
-	"weir/ofproto/ofconn"
 )
 
 // day is what --days counts.
@@ -140,26 +138,41 @@ func (f signFlags) sign(out io.Writer, names []string, now time.Time) error {
 	return nil
 }
 
+// A proof is what a certificate says.
+type proof struct {
+	File     string    `json:"file"`
+	Names    []string  `json:"names"` // common name, DNS names, URIs
+	SignedBy string    `json:"signedBy"`
+	From     time.Time `json:"from"`
+	Until    time.Time `json:"until"`
+	Alarm    string    `json:"alarm,omitempty"` // "30 days", "7 days", "expired"
+}
+
 func certShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show FILE...",
 		Short: "say what certificates say: names, who has signed them, until when they are good",
 		Args:  cobra.MinimumNArgs(1),
 	}
+	format := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, files []string) error {
+		all := []proof{}
 		for _, file := range files {
 			c, err := pki.ReadCertificate(file)
 			if err != nil {
 				return err
 			}
-			out, names := cmd.OutOrStdout(), ofconn.NamesOf(c)
-			fmt.Fprintf(out, "%s: %s\n  signed by %s\n", file, strings.Join(slices.Compact(names), ", "), c.Issuer.CommonName)
-			fmt.Fprintf(out, "  good from %s to %s\n", c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
-			if alarm := expiryWords(c.NotAfter, time.Now()); alarm != "" {
-				fmt.Fprintf(out, "  %s\n", alarm)
-			}
+			told := certificateOf("", c, time.Now())
+			all = append(all, proof{file, told.Names, c.Issuer.CommonName, c.NotBefore.UTC(), told.Until, told.Alarm})
 		}
-		return nil
+		return listing{value: all, names: files, table: func(w io.Writer, _ bool) { shownTable(w, all) }}.print(cmd.OutOrStdout(), *format)
 	}
 	return cmd
+}
+
+func shownTable(w io.Writer, all []proof) {
+	row(w, "FILE", "NAMES", "SIGNED BY", "FROM", "UNTIL", "")
+	for _, s := range all {
+		row(w, s.File, strings.Join(s.Names, ","), s.SignedBy, s.From.Format(time.RFC3339), s.Until.Format(time.RFC3339), expiryWords(s.Until, time.Now()))
+	}
 }

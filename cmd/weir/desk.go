@@ -53,6 +53,7 @@ type desk struct {
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
 	keys     *ofconn.Keyring                          // nil: nothing is spoken to over TLS
 	refusals *refusals
+	away     atomic.Pointer[string]                       // why the database cannot be reached; nil: it can, or that is not known yet
 	proven   atomic.Pointer[map[string]*x509.Certificate] // by bridge: what its switch has shown; nil: nothing yet
 }
 
@@ -144,6 +145,9 @@ func (d *desk) database() api.Database {
 	db := api.Database{Target: d.flags.ovsdb}
 	if s := d.snapshot.Load(); s != nil {
 		db.Connected, db.OVSVersion = s.Connected, s.OVSVersion
+	}
+	if why := d.away.Load(); why != nil {
+		db.Away = *why
 	}
 	if trouble := d.times.Load(); trouble != nil {
 		db.Error = *trouble

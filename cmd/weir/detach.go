@@ -20,6 +20,7 @@ import (
 type detachFlags struct {
 	ovsdb, rundir, socket string
 	keepFlows             bool
+	keys                  ofconn.Keys
 }
 
 func detachCommand() *cobra.Command {
@@ -34,6 +35,7 @@ it, or take the bridge out of the model.`,
 		Args: cobra.ExactArgs(1),
 	}
 	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
+	keyFlags(cmd, &f.keys)
 	cmd.Flags().BoolVar(&f.keepFlows, "keep-flows", false, "leave Weir's flows in the bridge")
 	socket := socketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -54,7 +56,11 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 	if err := undriven(ctx, f.socket, bridge); err != nil {
 		return 0, err
 	}
-	db, err := ovsdb.Open(ctx, f.ovsdb)
+	keys, err := openKeys(f.keys, f.ovsdb)
+	if err != nil {
+		return 0, err
+	}
+	db, err := ovsdb.Open(ctx, ovsdb.Database{Target: f.ovsdb, TLS: configOf(keys)})
 	if err != nil {
 		return 0, err
 	}

@@ -77,7 +77,7 @@ leave bridges and flows as they are: see "weir detach" for the way back.`,
 
 // ovsdbFlags adds the flags that say where Open vSwitch is.
 func ovsdbFlags(cmd *cobra.Command, target, rundir *string) {
-	cmd.Flags().StringVar(target, "ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH or tcp:ADDR:PORT")
+	cmd.Flags().StringVar(target, "ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH, ssl:ADDR:PORT or tcp:ADDR:PORT")
 	cmd.Flags().StringVar(rundir, "ovs-rundir", "/run/openvswitch", "the run directory of ovs-vswitchd")
 }
 
@@ -144,7 +144,10 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	d.metrics = metrics.New(d.Status, d.now)
 	snapshots := make(chan ovsdb.Snapshot, 1)
 	group.Go(func() error {
-		return ended(ctx, ovsdb.Watch(ctx, f.ovsdb, func(s ovsdb.Snapshot) { latest(snapshots, s) }))
+		return ended(ctx, ovsdb.Watch(ctx, d.databaseAt(), func(s ovsdb.Snapshot) {
+			d.reached(s.Err)
+			latest(snapshots, s)
+		}))
 	})
 	group.Go(func() error {
 		watchKeys(ctx, keys, log)
@@ -190,7 +193,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Log: log.WithField("part", "controller"),
 	})
 	d.ctl.Store(ctl)
-	db, err := ovsdb.Open(ctx, d.flags.ovsdb)
+	db, err := ovsdb.Open(ctx, d.databaseAt())
 	if err != nil {
 		return err
 	}

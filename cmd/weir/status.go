@@ -50,6 +50,9 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	if s.Model.Error != "" {
 		fmt.Fprintf(w, "the last change of the model was refused; revision %d stays in force:\n%s\n", s.Model.Revision, indent(s.Model.Error))
 	}
+	if s.Database.Away != "" {
+		fmt.Fprintf(w, "the database cannot be reached: %s\n", s.Database.Away)
+	}
 	if s.Database.Error != "" {
 		fmt.Fprintf(w, "timeouts of connections are not as they should be: %s\n", s.Database.Error)
 	}

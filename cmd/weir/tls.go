@@ -19,6 +19,7 @@ import (
 	"weir/api"
 	"weir/intent"
 	"weir/ofproto/ofconn"
+	"weir/ovsdb"
 )
 
 // keyFlags adds the flags that say with what TLS is spoken, as those of Open vSwitch's own daemons.
@@ -165,6 +166,25 @@ func certificateText(c api.Certificate) string {
 		return "the certificate of the authority " + name
 	}
 	return "the certificate of the switch of " + c.Bridge + " (" + name + ")"
+}
+
+// databaseAt is where the database is.
+func (d *desk) databaseAt() ovsdb.Database {
+	return ovsdb.Database{Target: d.flags.ovsdb, TLS: configOf(d.keys)}
+}
+
+// reached notes why the database cannot be reached; nil: it can. It is said before there is a keeper: that
+// waits for the database.
+func (d *desk) reached(err error) {
+	if err == nil {
+		d.away.Store(nil)
+		return
+	}
+	why := err.Error()
+	d.away.Store(&why)
+	if strings.HasPrefix(d.flags.ovsdb, "ssl:") && ofconn.ReasonOf(err) != ofconn.Other {
+		d.refuse(ovsdbAddr(d.flags.ovsdb), err)
+	}
 }
 
 // tls returns how we prove who we are; nil: we do not.

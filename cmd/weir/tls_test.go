@@ -352,3 +352,57 @@ func TestRefusalsThatStrangersMakeAreBounded(t *testing.T) {
 		t.Errorf("%d told, %v", len(list), counts)
 	}
 }
+
+// manager has the database listen for TLS, and returns where.
+func (s *secured) manager() string {
+	s.t.Helper()
+	vsctl(s.t, s.box, "set-manager", "pssl:0:127.0.0.1")
+	deadline := time.Now().Add(10 * time.Second)
+	for time.Now().Before(deadline) { // each look takes a while
+		if port := strings.Trim(vsctl(s.t, s.box, "--if-exists", "get", "manager", "pssl:0:127.0.0.1", "status:bound_port"), `"`); port != "" {
+			return "ssl:127.0.0.1:" + port
+		}
+	}
+	s.t.Fatal("the database does not listen")
+	return ""
+}
+
+func TestTheDatabaseIsReachedOverTLSAndRefusalsAreSaid(t *testing.T) {
+	s := newSecured(t, twoHosts)
+	s.wears("sw-1", nextYear())
+	at := s.manager()
+	s.more = append(s.more, "--ovsdb", at) // the last one counts
+	good := s.more
+	other := pki.Folder(s.path("stranger"))
+	for _, side := range []pki.Side{pki.Controllers, pki.Switches} {
+		if _, err := other.Init(side, time.Now(), nextYear()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := other.Sign(pki.Controllers, pki.Request{Name: "weir", Until: time.Now().AddDate(0, 1, 0)}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for reason, args := range map[string][]string{
+		"unknown-ca": {"--ca-cert", other.CA(pki.Switches)},
+		"refuses-us": {"--certificate", other.Certificate("weir"), "--private-key", other.Key("weir")},
+	} {
+		s.more = append(append([]string{}, good...), args...)
+		s.start()
+		now := s.status(reason, func(now api.Status) bool {
+			return !now.Database.Connected && now.Database.Away != "" && len(now.Refusals) == 1 && now.Refusals[0].Reason == reason
+		})
+		s.counted(reason, "ovsdb", now)
+		s.stop()
+	}
+	s.more = good
+	s.start()
+	now := s.status("programmed", connected)
+	if now.Database.Target != at || now.Database.Away != "" {
+		t.Errorf("%+v", now.Database)
+	}
+	s.stop()
+	if out, err := s.weir("detach", "br0", "--ovsdb", at, "--ovs-rundir", s.box.RunDir(), "--socket", s.path("weir.sock"),
+		"-c", s.Certificate("weir"), "-p", s.Key("weir"), "-C", s.CA(pki.Switches)); err != nil || !strings.Contains(out, "br0 is given back") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

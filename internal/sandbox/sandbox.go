@@ -117,7 +117,9 @@ func (s *Sandbox) start(ctx context.Context) error {
 		return fmt.Errorf("ovsdb-tool: %w: %s", err, out)
 	}
 	var err error
-	if s.db, err = s.run("ovsdb-server", conf, "--remote=punix:"+s.path("db.sock")); err != nil {
+	const ssl = "db:Open_vSwitch,SSL," // it is spoken to over TLS as well, once set-ssl and set-manager say so
+	if s.db, err = s.run("ovsdb-server", conf, "--remote=punix:"+s.path("db.sock"), "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
+		"--private-key="+ssl+"private_key", "--certificate="+ssl+"certificate", "--ca-cert="+ssl+"ca_cert"); err != nil {
 		return err
 	}
 	if err := s.db.waitFor(ctx, s.path("db.sock")); err != nil {

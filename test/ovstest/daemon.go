@@ -60,6 +60,7 @@ func (d *Daemon) Start() {
 		d.n.T.Fatal(err)
 	}
 	args := []string{path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(), "--state-dir", d.StateDir(), "--socket", d.socket}
+	args = append(args, d.n.Serve...)
 	if d.n.Without != "" {
 		args = append([]string{"setpriv", "--bounding-set", "-" + d.n.Without, "--inh-caps", "-" + d.n.Without}, args...)
 	}

@@ -43,7 +43,8 @@ type Net struct {
 	Bridge string
 	Weir   *Daemon // nil until Run
 
-	Without string // a capability that the daemon does not have, as setpriv calls it; empty: it has all
+	Serve   []string // more arguments of weir serve
+	Without string   // a capability that the daemon does not have, as setpriv calls it; empty: it has all
 
 	dir        string
 	vswitchPID int
