@@ -38,7 +38,7 @@ func (k keeping) note(t *intent.Tenant) {
 // on reports whether a connection that is marked to live on does so. One that a rule has not
 // let out, or in, somebody else's flow has; but nobody lets it out of the outside, or in there.
 func (k keeping) on(c pipeline.Connection) bool {
-	left, came := c.Exempt() || c.Reply.Dst != c.Orig.Src, c.Exempt() || c.Reply.Src != c.Orig.Dst
+	left, came := c.Exempt() || c.Outward() || c.Reply.Dst != c.Orig.Src, c.Exempt() || c.Reply.Src != c.Orig.Dst
 	for _, end := range []struct {
 		tag     uint32
 		outside bool

@@ -279,6 +279,7 @@ func TestWhatLivesOnThatHasOneEndOutside(t *testing.T) {
 		"what has left is let in by nobody":               {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as), RuleOut: 1}, true},
 		"what has come is let out by nobody":              {pipeline.Connection{Orig: tuple(out, as), Reply: tuple(host, out), RuleIn: 1}, true},
 		"what has left untranslated":                      {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, host), RuleOut: 1, Object: 9}, true},
+		"what has left for a backend outside":             {pipeline.Connection{Orig: tuple(host, as), Reply: tuple(out, host), RuleOut: 1, Mark: pipeline.MarkCommitted | pipeline.MarkBalanced}, true},
 		"what is translated, and no rule has admitted":    {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as)}, false},
 		"what has come, and somebody else's flow let in":  {pipeline.Connection{Orig: tuple(out, as), Reply: tuple(host, out), RuleOut: 1}, false},
 		"what has left, and somebody else's flow let out": {pipeline.Connection{Orig: tuple(host, out), Reply: tuple(out, as), RuleIn: 1}, false},

@@ -115,14 +115,20 @@ func (j *Judge) Rule(c pipeline.Connection) pipeline.Ruling {
 	if c.Protocol == protoSCTP && c.Orig.SrcPort == 0 && c.Orig.DstPort == 0 { // the datapath knows no more
 		return pipeline.Unclear
 	}
+	now.again = true
+	if c.Second() { // policy is its first half's to ask, with which it ends
+		if j.homeless(now) {
+			return pipeline.Unmapped
+		}
+		return pipeline.Unclear
+	}
 	if !j.rules || who.Is4() != now.Dst.Is4() || !j.knows(who) || !j.knows(now.Dst) {
 		return pipeline.Unclear
 	}
-	now.again = true
 	switch ruling, astray := j.send(now); {
 	case ruling != pipeline.Denied:
 		return ruling
-	case astray:
+	case astray, c.Kept() && now.to && j.homeless(now):
 		return pipeline.Unmapped
 	case (!c.Exempt() || j.public[c.Object]) && !c.Double() && j.begins(c.Protocol) && j.admits(now.answered()):
 		return pipeline.Answers
@@ -187,6 +193,21 @@ func (j *Judge) admits(s sent) bool {
 // send sends a packet through the flows, as one that no policy keeps. It goes astray if nobody has the address any more as
 // which its connection is known outside: then its answers cannot be those of another one.
 func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
+	trace := j.sim.SendTo(pipeline.LBVIP, j.packet(s), nil)
+	if len(trace.Odd) > 0 {
+		return pipeline.Unclear, false
+	}
+	switch end := trace.Steps[len(trace.Steps)-1].Table; {
+	case end >= pipeline.Commit && end <= pipeline.Out:
+		return pipeline.Admitted, false
+	case end > pipeline.Out:
+		return pipeline.Denied, unmapped(trace.Steps)
+	}
+	return pipeline.Unclear, false
+}
+
+// packet returns s as the flows see it, with what the tracker says of it.
+func (j *Judge) packet(s sent) flowsim.Packet {
 	p := packetOf(s.Protocol, s.CTTuple)
 	p.SetUint(ofproto.Reg5, uint64(j.zone))
 	p.SetUint(ofproto.Metadata, j.metadata(s.Orig.Src))
@@ -211,17 +232,13 @@ func (j *Judge) send(s sent) (ruling pipeline.Ruling, astray bool) {
 		flags |= flag(pipeline.SNAT, s.to)
 	}
 	p.SetUint(ofproto.Reg0, flags)
-	trace := j.sim.SendTo(pipeline.LBVIP, p, nil)
-	if len(trace.Odd) > 0 {
-		return pipeline.Unclear, false
-	}
-	switch end := trace.Steps[len(trace.Steps)-1].Table; {
-	case end >= pipeline.Commit && end <= pipeline.Out:
-		return pipeline.Admitted, false
-	case end > pipeline.Out:
-		return pipeline.Denied, unmapped(trace.Steps)
-	}
-	return pipeline.Unclear, false
+	return p
+}
+
+// homeless reports whether nothing lets s, which goes outside, leave as it does, whatever policy says.
+func (j *Judge) homeless(s sent) bool {
+	p := j.packet(s)
+	return unmapped(j.sim.SendTo(pipeline.Commit, p, nil).Steps)
 }
 
 // metadata is that of packets of a host inside. One that has an address of none of the networks

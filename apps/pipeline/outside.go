@@ -61,6 +61,7 @@ func outside(b *Builder, id intent.ID) {
 	}
 	entering(b, id)
 	leaving(b, id)
+	keeping(b, id)
 	outward(b, id)
 	notAsAlias(b, id)
 	for _, x := range b.Externals {
@@ -96,13 +97,24 @@ func leaving(b *Builder, id intent.ID) {
 	translateLate(b, id)
 }
 
+// keeping has what a policy keeps, and denies, live on in the epoch that it was judged in, with the rules that have admitted
+// it, if it may leave as it does.
+func keeping(b *Builder, id intent.ID) {
+	for _, ip := range ipVersions {
+		b.Flow(id, PolMiss, 251, ofproto.MatchOn(ip, keptOn, ToOutside.isWithout(LivesOn)), LivesOn.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: Commit})
+		b.Flow(id, Commit, 240, ofproto.MatchOn(ip, LivesOn.isWithout(ToOutside)), commitAction(), ofproto.GotoTable(Out))
+	}
+}
+
+// keptOn is the condition that a policy has said that a connection is to live on, and nothing has stopped it.
+var keptOn = ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
+
 // withdrawn ends what is judged again and goes to somebody other than it was opened to, if nothing says
 // any more that it may. It is also where nothing says so of anybody, for that may be new.
 func withdrawn(b *Builder, id intent.ID) {
-	kept := ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))
 	for _, ip := range ipVersions {
 		for _, r := range []Reason{NotExpected, NotTranslated} { // a policy keeps what it has admitted, not the address
-			b.Flow(id, PolMiss, 270, ofproto.MatchOn(ip, kept, ofproto.Is(RegReason, uint64(r))), stopped(), ofproto.GotoTable(Drop))
+			b.Flow(id, PolMiss, 270, ofproto.MatchOn(ip, keptOn, ofproto.Is(RegReason, uint64(r))), stopped(), ofproto.GotoTable(Drop))
 		}
 		b.Flow(id, LBVIP, 150, ofproto.MatchOn(ip, JudgeAgain.Is(), ofproto.Masked(ofproto.CTMark, uint64(MarkDNAT), uint64(MarkDNAT))),
 			ofproto.Set(RegReason.Whole(), uint64(NotExpected)), ofproto.GotoTable(PolMiss))
@@ -146,6 +158,7 @@ func translateLate(b *Builder, id intent.ID) {
 	}
 	b.Flow(id, EstNat, 95, ofproto.MatchOn(ToOutside.Is(), ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 	b.Flow(id, Commit, 230, ofproto.MatchOn(Established.Is()), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
+	b.Flow(id, Commit, 231, ofproto.MatchOn(flagsAre(1<<LivesOn|1<<SNAT, 1<<Outward)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
 	b.Flow(id, SNATLate, 10, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)
 	b.Flow(id, SNATLate, 0, nil, ofproto.GotoTable(Out)) // it is exempt
 }

@@ -133,7 +133,7 @@ func secondHalf(b *Builder, id intent.ID) {
 	b.Flow(id, EstNat, 104, ofproto.MatchOn(ToOutside.Is(), knownOutward), ToDrop(NotTranslated)...)            // it crosses, by an address that has no backend outside any more
 	itself := []ofproto.Cond{knownOutward, leftAsItself}
 	b.Flow(id, EstNat, 109, ofproto.MatchOn(append(itself, flagsAre(toOut, 1<<FromOutside|1<<Double))...), ofproto.GotoTable(Out))
-	b.Flow(id, Commit, 225, ofproto.MatchOn(append(itself, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double))...), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // is it still?
+	b.Flow(id, Commit, 227, ofproto.MatchOn(append(itself, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double))...), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel}) // is it still?
 	b.Flow(id, EstNat, 105, ofproto.MatchOn(flagsAre(toOut, 1<<FromOutside|1<<Double), knownOutward),
 		Outward.Set(), ofproto.CTClear{}, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 	for _, ip := range ipVersions {
@@ -154,10 +154,10 @@ type restamp struct {
 	commit ofproto.ConnTrack
 }
 
-// restamps are those of whole packets, and of later fragments, which know no rule.
+// restamps are those of whole packets, of later fragments, which know no rule, and of what lives on though it is denied.
 func restamps() []restamp {
 	later := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, Exec: []ofproto.Action{ofproto.Load{Dst: markCommitted, Value: 1}}}
-	return []restamp{{0, nil, admittedBy(0)}, {1, []ofproto.Cond{IsLaterFragment}, later}}
+	return []restamp{{0, nil, admittedBy(0)}, {1, []ofproto.Cond{IsLaterFragment}, later}, {2, []ofproto.Cond{LivesOn.Is()}, commitAction()}}
 }
 
 // afterFirst are the actions that go on to the second half behind the commit of the first.
@@ -229,7 +229,7 @@ func (b *Builder) LeaveAs(t *TenantSite, id intent.ID, own netip.Addr) {
 	by := ofproto.Move{Src: labelObject, Dst: RegTarget.Whole()}
 	b.Flow(id, EstNat, 108, ofproto.MatchOn(append(here, ToOutside.Is())...), append(as, by, Outward.Set(), ofproto.CTClear{}, on)...)
 	for _, f := range restamps() {
-		b.Flow(id, Commit, 223+f.above, ofproto.MatchOn(append(append(f.conds, here...), flagsAre(1<<JudgeAgain|1<<ToOutside, 1<<SNAT))...),
+		b.Flow(id, Commit, 224+f.above, ofproto.MatchOn(append(append(f.conds, here...), flagsAre(1<<JudgeAgain|1<<ToOutside, 1<<SNAT))...),
 			append(append([]ofproto.Action{}, as...), f.commit, elsewhere, JudgeAgain.Clear(), Outward.Set(), on)...)
 	}
 	translating{Translation{Of: id, Conds: []ofproto.Cond{IPVersion(own.Is4()), SNAT.Is(), ofproto.Is(RegSNAT, tag), flagsAre(1<<Outward, 0)}, NAT: ofproto.NAT{Src: true, AddrMin: own}, Sure: true}, b, t}.second(110, RegTarget)

@@ -216,7 +216,7 @@ func commit(b *Builder, id intent.ID) {
 		remember(b, id, 110, algTFTP, ip, ofproto.Is(ofproto.IPProto, ProtoUDP), TFTP.Is())
 		// The tracker has given it the mark and the label of its parent already.
 		b.Flow(id, Commit, 120, ofproto.MatchOn(ip, Related.Is()), commitAction(ofproto.Load{Dst: markCommitted, Value: 1}), ofproto.GotoTable(Out))
-		b.Flow(id, PolMiss, 250, ofproto.MatchOn(ip, ofproto.Masked(ofproto.CTMark, uint64(MarkCommitted|MarkKeep), uint64(MarkCommitted|MarkKeep|MarkAudited|MarkBlocked))),
+		b.Flow(id, PolMiss, 250, ofproto.MatchOn(ip, keptOn),
 			commitAction(), ofproto.GotoTable(Out)) // it lives on, in the epoch that it was judged in
 		b.Flow(id, PolMiss, 100, ofproto.MatchOn(ip, JudgeAgain.Is()), stopped(), ofproto.GotoTable(Drop))
 	}
