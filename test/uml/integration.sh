@@ -1,8 +1,9 @@
 #!/bin/bash
 # Runs the traffic tests on the kernel datapath: the same test binary, in guests. A guest has
 # one processor, so the tests are shared out: a guest for each processor here, four at most.
+# Then it runs the tests of ./conntrack, which make tables of the guest's kernel, in one more.
 #
-#   WEIR_BIN=... test/uml/integration.sh [TEST-PATTERN]
+#   WEIR_BIN=... test/uml/integration.sh [TEST-PATTERN]     with a pattern, only those of ./test
 #
 # WEIR_GUEST=vm runs them in virtual machines with Debian's own kernel (test/vm) instead.
 set -euo pipefail
@@ -38,4 +39,14 @@ for ((i = 0; i < count; i++)); do
   wait "${guests[i]}" || failed=1
   cat "$dir/output.$i"
 done
+if [ $# -eq 0 ]; then
+  mkdir "$dir/conntrack"
+  (cd "$here/../.." && go test -c -o "$dir/conntrack/conntrack.test" ./conntrack)
+  cp -r "$here/../../conntrack/testdata" "$dir/conntrack/"
+  # What is missing in the guest is missing there for good: a test that is skipped has failed.
+  setpriv --pdeathsig TERM "$here/run.sh" "$dir/conntrack" env CI=1 ./conntrack.test -test.timeout 10m -test.v >"$dir/output.conntrack" 2>&1 &
+  guests+=($!)
+  wait $! || failed=1
+  cat "$dir/output.conntrack"
+fi
 exit $failed
