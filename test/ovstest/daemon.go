@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"weir/api"
+	"weir/intent"
 )
 
 // A Daemon is a running weir serve.
@@ -34,22 +35,23 @@ type Daemon struct {
 // Run starts the daemon with a model, and returns when all of it is programmed.
 func (n *Net) Run(model string) *Daemon {
 	n.T.Helper()
-	n.Weir = &Daemon{n: n, model: filepath.Join(n.dir, "model.yaml"), socket: filepath.Join(n.dir, "weir.sock")}
+	var before []*intent.Model // of a daemon from which this one takes over
+	if n.Weir != nil {
+		before = n.Weir.judge.models
+	}
+	n.Weir = &Daemon{n: n, model: filepath.Join(n.dir, "model.yaml"), socket: filepath.Join(n.dir, "weir.sock"), judge: judge{models: before}}
 	n.Weir.write(model)
 	n.Weir.Start()
 	n.Weir.Programmed(1)
-	if _, err := n.Appctl("revalidator/wait"); err != nil { // what came before has left megaflows that drop it
-		n.T.Fatal(err)
-	}
 	return n.Weir
 }
 
 func (d *Daemon) write(model string) {
 	d.n.T.Helper()
+	d.hear(model)
 	if err := os.WriteFile(d.model, []byte(model), 0o600); err != nil {
 		d.n.T.Fatal(err)
 	}
-	d.judge.hear(model)
 }
 
 // Start starts the daemon, again after it has been stopped or killed.
@@ -198,6 +200,11 @@ func (d *Daemon) Programmed(revision uint64) (s api.Status) {
 			}
 		}
 		return nil
+	})
+	d.n.seen.settle(func() {
+		if _, err := d.n.Appctl("revalidator/wait"); err != nil { // what came before has left megaflows that drop it
+			d.n.T.Fatal(err)
+		}
 	})
 	return s
 }

@@ -23,9 +23,10 @@ type judge struct {
 }
 
 // hear notes a model that comes into force. One that is refused never does.
-func (j *judge) hear(model string) {
+func (d *Daemon) hear(model string) {
 	if m, err := intent.Read(intent.Source{Name: "model.yaml", Data: []byte(model)}); err == nil {
-		j.models = append(j.models, m)
+		d.judge.models = append(d.judge.models, m)
+		d.n.seen.learn(m)
 	}
 }
 

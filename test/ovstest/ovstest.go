@@ -49,6 +49,8 @@ type Net struct {
 	dir        string
 	vswitchPID int
 	hosts      map[string]*sandbox.Host
+	late       map[string]bool   // hosts that have come after the daemon
+	bridges    map[string]string // of hosts
 	seen       sighting
 }
 
@@ -63,7 +65,7 @@ func New(t *testing.T) *Net {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: filepath.Join(s.RunDir(), "weir"), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}}
+	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: filepath.Join(s.RunDir(), "weir"), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}, late: map[string]bool{}, bridges: map[string]string{}}
 	t.Cleanup(n.close)
 	if err := os.Mkdir(n.dir, 0o700); err != nil { // with the sandbox's files, which are removed even if we are killed
 		t.Fatal(err)
@@ -104,7 +106,7 @@ func (n *Net) Rounds(full int) int {
 
 func (n *Net) close() {
 	n.hold()
-	n.holdDenials()
+	n.holdDrops()
 	if n.T.Failed() {
 		n.explain()
 	}
@@ -125,6 +127,7 @@ func (n *Net) close() {
 // RestartVswitchd kills ovs-vswitchd (kill -9), and starts it again.
 func (n *Net) RestartVswitchd() {
 	n.T.Helper()
+	n.seen.unsettle()
 	if err := n.KillVswitchd(syscall.SIGKILL); err != nil {
 		n.T.Fatal(err)
 	}
@@ -161,10 +164,17 @@ func (n *Net) Host(name, mac string, ips []string, gateways ...string) *sandbox.
 		n.T.Fatal(err)
 	}
 	n.hosts[name] = h
-	if err := n.seen.watch(h); err != nil {
-		n.T.Fatal(err)
-	}
 	return h
+}
+
+// AddHost adds a host, and notes from then on what it sends.
+func (n *Net) AddHost(c sandbox.HostConfig) (*sandbox.Host, error) {
+	h, err := n.Sandbox.AddHost(c)
+	if err != nil {
+		return nil, err
+	}
+	n.late[c.Name], n.bridges[c.Name] = n.Weir != nil, c.Bridge
+	return h, n.seen.watch(h)
 }
 
 // Eventually waits until a condition holds; nil is that it does. The last error fails the

@@ -1,0 +1,172 @@
+package ovstest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"weir/apps/pipeline"
+	"weir/intent"
+	"weir/internal/reference"
+	"weir/ofproto"
+)
+
+// What is dropped is dropped for the right reason: for each reason that was counted somebody has sent
+// something that the reference may drop for that, and what it drops for one reason alone, whatever else has happened,
+// is counted for that one. And what comes to a host to begin something is what the reference lets come to it.
+
+// causes are what the reference says where the pipeline has a reason.
+var causes = map[pipeline.Reason]reference.Cause{
+	pipeline.UnknownPort:     reference.Unbound,
+	pipeline.Spoofed:         reference.Spoofed,
+	pipeline.UnansweredArp:   reference.Undiscovered,
+	pipeline.NotItsRole:      reference.NotItsRole,
+	pipeline.NotIP:           reference.NeitherIPNorARP,
+	pipeline.InvalidState:    reference.InvalidPacket,
+	pipeline.NotSYN:          reference.NotSYN,
+	pipeline.Expired:         reference.Expired,
+	pipeline.NoRoute:         reference.NoRoute,
+	pipeline.NoNeighbour:     reference.NoNeighbour,
+	pipeline.UnknownMAC:      reference.NobodyOnLink,
+	pipeline.TooManyStations: reference.TooMany,
+	pipeline.DeniedByRule:    reference.ByRule,
+	pipeline.DeniedByDefault: reference.ByDefault,
+	pipeline.RejectedByRule:  reference.ByReject,
+	pipeline.LimitReached:    reference.OverLimit,
+	pipeline.NotOurs:         reference.NotOurs,
+	pipeline.NotExpected:     reference.NotExpected,
+	pipeline.NotTranslated:   reference.NotTranslated,
+	pipeline.WhoseFragment:   reference.WhoseFragment,
+	pipeline.NoBackend:       reference.NoBackend,
+	pipeline.NotServed:       reference.NotServed,
+	pipeline.NoPortLeft:      reference.NoPortLeft,
+	pipeline.WithoutPorts:    reference.WithoutPorts,
+	pipeline.NobodysPort:     reference.NobodysPort,
+	pipeline.NotOfItsOwn:     reference.NotOfItsOwn,
+	pipeline.Lost:            reference.Lost,
+	pipeline.PortlessPiece:   reference.PortlessPiece,
+	pipeline.NotBothEnds:     reference.NotBothEnds,
+}
+
+// past are the reasons for which something must have been admitted that later is not.
+var past = []pipeline.Reason{pipeline.BlockedBefore, pipeline.StoppedAndTold, pipeline.NoState}
+
+// unasked are the reasons of which the reference says nothing.
+var unasked = map[pipeline.Reason]string{
+	pipeline.RefusedRule: "what a switch refuses no model says; a test of that says ExpectRefusals",
+	pipeline.NoPort:      "which ports are there no model says",
+}
+
+// A verdict is all that may become of something, under whichever model.
+type verdict struct {
+	passes  bool
+	causes  []reference.Cause
+	changed bool // one model lets it begin something, and a later one has something against it
+}
+
+// judgement asks the reference.
+func judgement(models []*intent.Model, f reference.Frame) (v verdict) {
+	admitted := false
+	for _, m := range models {
+		w := reference.FateOf(m, f)
+		v.passes = v.passes || w.Passes
+		v.changed = v.changed || admitted && len(w.Causes) > 0
+		admitted = admitted || w.Admits
+		for _, c := range w.Causes {
+			if !slices.Contains(v.causes, c) {
+				v.causes = append(v.causes, c)
+			}
+		}
+	}
+	return v
+}
+
+// holdDrops looks at what was dropped, and at what came, when the test ends.
+func (n *Net) holdDrops() {
+	n.T.Helper()
+	n.seen.close()
+	if !n.judges() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), Patience) // that of the test has ended
+	defer cancel()
+	flows, err := n.flows(ctx)
+	if err != nil {
+		return // of a test that has ended ovs-vswitchd
+	}
+	n.holdDenials(flows)
+	n.holdReasons(flows)
+	n.holdArrivals()
+}
+
+// holdReasons fails the test if something was dropped for a reason that the reference does not give, or not for
+// the one that it gives.
+func (n *Net) holdReasons(flows []ofproto.FlowStats) {
+	n.T.Helper()
+	drops, since := dropped(flows)
+	must := map[reference.Cause]int{}
+	may, changed := map[reference.Cause]bool{}, false
+	example := map[reference.Cause]reference.Frame{}
+	for f, c := range n.seen.sent {
+		v := judgement(n.Weir.judge.models, f)
+		changed = changed || v.changed
+		for _, c := range v.causes {
+			may[c] = true
+		}
+		if !v.passes && len(v.causes) == 1 && f.Piece == 0 && !n.late[f.Port] {
+			must[v.causes[0]] += c.sure
+			example[v.causes[0]] = f
+		}
+	}
+	for r, packets := range drops {
+		_, skip := unasked[r]
+		known := may[causes[r]] || changed && slices.Contains(past, r)
+		switch {
+		case packets > 0 && !known && !skip:
+			n.T.Errorf("%d packets were dropped for reason %d, %q, and the reference drops nothing for that of what was sent", packets, r, pipeline.Reasons[r])
+		case causes[r] != "" && !n.seen.since.IsZero() && since.Before(n.seen.since) && packets < uint64(must[causes[r]]):
+			n.T.Errorf("%d packets were dropped for reason %d, %q, and the reference drops %d for that, like %s", packets, r, pipeline.Reasons[r], must[causes[r]], told(example[causes[r]]))
+		}
+	}
+}
+
+// judges reports whether something can be said of what was sent: all of it is known, and came to a daemon that has a model, and
+// was let have its way. Of hosts on several bridges it is not known by which port they come.
+func (n *Net) judges() bool {
+	for _, bridge := range n.bridges {
+		if bridge != n.Bridge {
+			return false
+		}
+	}
+	return !n.seen.full && n.seen.lost == 0 && n.Weir != nil && !n.Weir.ExpectRefusals && len(n.Weir.judge.models) > 0
+}
+
+// told is a frame as a failure names it.
+func told(f reference.Frame) string { return fmt.Sprintf("%+v", f) }
+
+// dropped returns how many packets were dropped by reason, and since when that is counted.
+func dropped(flows []ofproto.FlowStats) (by map[pipeline.Reason]uint64, since time.Time) {
+	by = map[pipeline.Reason]uint64{}
+	for _, f := range flows {
+		if f.Table != pipeline.Drop {
+			continue
+		}
+		at := time.Now().Add(-time.Duration(f.DurationSec)*time.Second - time.Duration(f.DurationNsec))
+		if at.After(since) {
+			since = at
+		}
+		by[reasonOf(f.Flow)] += f.Packets
+	}
+	return by, since
+}
+
+// reasonOf returns the reason that a flow of the table DROP counts.
+func reasonOf(f ofproto.Flow) pipeline.Reason {
+	for _, c := range f.Match {
+		if c.Field == pipeline.RegReason {
+			return pipeline.Reason(c.Value.Uint64())
+		}
+	}
+	return pipeline.NoReason
+}
