@@ -194,7 +194,7 @@ func (w *Fate) routed(m *intent.Model, b *intent.Bridge, f Frame, x *intent.Exte
 	}
 }
 
-// way notes where a packet ends that goes a way.
+// way notes where a packet ends that goes a way. Of several outsides it is that of its address that has to lead there.
 func (w *Fate) way(r Router, f Frame, v Way) {
 	switch {
 	case v.Unserved:
@@ -224,6 +224,9 @@ func (w *Fate) way(r Router, f Frame, v Way) {
 
 // goes notes what may still happen to what passes.
 func (w *Fate) goes(r Router, f Frame, v Way) {
+	if v.Out != nil && len(r.Bridge.Externals) > 1 {
+		w.may(NoRoute)
+	}
 	if v.Out != nil && v.As != "" {
 		w.may(NoPortLeft)
 		if !hasPorts(f.Protocol) || f.Piece == LaterPiece {

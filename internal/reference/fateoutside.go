@@ -52,9 +52,30 @@ func (w *Fate) whose(m *intent.Model, x *intent.External, f Frame) (tenants int)
 		if tenants > 1 || slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return s.Shared }) {
 			w.passes()
 			w.may(NobodysPort, NotExpected)
+			w.behind(t, f)
 		}
 	}
 	return tenants
+}
+
+// behind is about what an address that several have stands for in one of these tenants.
+func (w *Fate) behind(t *intent.Tenant, f Frame) {
+	r, q := Router{}, f.Packet
+	v := r.aim(t, q)
+	if nobody, _ := r.balance(t, q, &v); nobody || v.As == "" {
+		return
+	}
+	q.To, q.Dst, q.DstPort = owner(t, v.Seen.Dst), v.Seen.Dst, v.Seen.DstPort
+	if q.To == nil {
+		w.Freely = true
+		return
+	}
+	if v.Verdict = r.judge(t, q, f.Packet, New); v.Result == Denied {
+		w.denied(v.Verdict)
+		return
+	}
+	v.mirror(t, q)
+	w.arrives(q.To, v.Seen)
 }
 
 // published is about what is for an address that is an endpoint's own, outside as well: in a public network, or since something

@@ -66,6 +66,7 @@ func New(t *testing.T) *Net {
 		t.Fatal(err)
 	}
 	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: filepath.Join(s.RunDir(), "weir"), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}, late: map[string]bool{}, bridges: map[string]string{}}
+	n.seen.sctp = n.Kernel()
 	t.Cleanup(n.close)
 	if err := os.Mkdir(n.dir, 0o700); err != nil { // with the sandbox's files, which are removed even if we are killed
 		t.Fatal(err)

@@ -24,6 +24,7 @@ type sighting struct {
 	come    map[reference.Frame]int // Port is to whom; when it came first, counted in frames
 	seen    int                     // frames
 	full    bool
+	sctp    bool // the tracker knows its ports
 	taps    []*sandbox.Tap
 	lost    uint32 // that a tap had no room for
 }
@@ -90,6 +91,9 @@ func (s *sighting) see(host string, frame []byte, sent bool) {
 	defer s.mu.Unlock()
 	if s.routers == nil || s.full {
 		return
+	}
+	if f.Protocol == reference.SCTP && !s.sctp { // another association between the same two may have opened its ports
+		f.Opens = false
 	}
 	f.Port, f.Router, f.Packet, f.Says = host, s.routers[f.For], s.classes.Of(f.Packet), s.classes.Addr(f.Says)
 	f.By, f.For, f.SaysMAC = s.classes.MAC(f.By), s.classes.MAC(f.For), s.classes.MAC(f.SaysMAC)
