@@ -183,13 +183,18 @@ func bridgesOf(m *intent.Model, n *intent.Network) (all []*intent.Bridge) {
 	return all
 }
 
-// routed asks what the router of a bridge does with f: whichever backend it chooses, whether or not it knows its neighbours.
+// routed asks what the router of a bridge does with f: whichever backend it chooses. Whether it knows who is next outside nobody says.
 func (w *Fate) routed(m *intent.Model, b *intent.Bridge, f Frame, x *intent.External) {
-	for _, known := range []bool{true, false} {
-		r := Router{Model: m, Bridge: b, Known: func(*intent.External, netip.Addr) bool { return known }}
-		w.way(r, f, r.Forward(f.Packet, x, New))
-		for _, r.Backend = range r.Backends(f.Packet, x) {
-			w.way(r, f, r.Forward(f.Packet, x, New))
+	r := Router{Model: m, Bridge: b, Known: func(*intent.External, netip.Addr) bool { return true }}
+	backends := r.Backends(f.Packet, x)
+	if len(backends) == 0 {
+		backends = []intent.Backend{{}}
+	}
+	for _, r.Backend = range backends {
+		v := r.Forward(f.Packet, x, New)
+		w.way(r, f, v)
+		if v.Out != nil && v.Then == nil {
+			w.may(NoNeighbour)
 		}
 	}
 }
@@ -282,6 +287,9 @@ func (w *Fate) stood(m *intent.Model, f Frame) {
 			}
 			if f.Piece != 0 {
 				w.may(WhoseFragment, NotServed)
+			}
+			if l.Outward && !f.Opens { // of a connection whose other half is known no more
+				w.may(NotTranslated)
 			}
 		}
 		for _, p := range t.PortForwards {

@@ -10,7 +10,7 @@ import (
 )
 
 // holdArrivals fails the test if something came to a host to begin a connection that the reference lets nobody send there.
-func (n *Net) holdArrivals() {
+func (n *Net) holdArrivals(verdicts map[reference.Frame]verdict) {
 	n.T.Helper()
 	missing := map[reference.Frame]bool{}
 	spoken := n.seen.spoken()
@@ -23,18 +23,15 @@ func (n *Net) holdArrivals() {
 			missing[f] = true
 		}
 	}
-	for f := range n.seen.sent {
-		for _, m := range n.Weir.judge.models {
-			if len(missing) == 0 {
-				return
-			}
-			w := reference.FateOf(m, f)
-			for _, a := range w.Arrives {
-				n.seen.strike(missing, f, a)
-			}
-			if w.Freely {
-				maps.DeleteFunc(missing, func(c reference.Frame, _ bool) bool { return c.Protocol == f.Protocol && c.DstPort == f.DstPort })
-			}
+	for f, v := range verdicts {
+		if len(missing) == 0 {
+			return
+		}
+		for _, a := range v.arrives {
+			n.seen.strike(missing, f, a)
+		}
+		if v.freely {
+			maps.DeleteFunc(missing, func(c reference.Frame, _ bool) bool { return c.Protocol == f.Protocol && c.DstPort == f.DstPort })
 		}
 	}
 	for f := range missing {

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"weir/api"
-	"weir/intent"
 )
 
 // A Daemon is a running weir serve.
@@ -35,11 +34,11 @@ type Daemon struct {
 // Run starts the daemon with a model, and returns when all of it is programmed.
 func (n *Net) Run(model string) *Daemon {
 	n.T.Helper()
-	var before []*intent.Model // of a daemon from which this one takes over
+	var before judge // of a daemon from which this one takes over
 	if n.Weir != nil {
-		before = n.Weir.judge.models
+		before = n.Weir.judge
 	}
-	n.Weir = &Daemon{n: n, model: filepath.Join(n.dir, "model.yaml"), socket: filepath.Join(n.dir, "weir.sock"), judge: judge{models: before}}
+	n.Weir = &Daemon{n: n, model: filepath.Join(n.dir, "model.yaml"), socket: filepath.Join(n.dir, "weir.sock"), judge: before}
 	n.Weir.write(model)
 	n.Weir.Start()
 	n.Weir.Programmed(1)

@@ -3,8 +3,10 @@ package ovstest
 import (
 	"encoding/hex"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/intent"
 	"weir/internal/reference"
@@ -69,4 +71,22 @@ func FuzzFrame(f *testing.F) {
 			t.Errorf("a packet without an end: %+v", g)
 		}
 	})
+}
+
+// BenchmarkSee is what a frame costs that a host sends.
+func BenchmarkSee(b *testing.B) {
+	s := sighting{since: time.Now()}
+	data, err := os.ReadFile("../../examples/nat.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := intent.Read(intent.Source{Name: "nat.yaml", Data: data})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.learn(m)
+	frame, _ := hex.DecodeString(strings.ReplaceAll(frames[0].bytes, " ", "")) // a test reads it
+	for b.Loop() {
+		s.see("h1", frame, true)
+	}
 }

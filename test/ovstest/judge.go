@@ -18,14 +18,18 @@ import (
 // A connection is not judged again when a model only lets more pass, so it may be as any model says that was in
 // force since the test began.
 type judge struct {
-	models []*intent.Model // that were in force; the last one is
+	models []*intent.Model // that were in force, each once
+	texts  []string        // of models
 	told   int             // connections that were right
 }
 
 // hear notes a model that comes into force. One that is refused never does.
 func (d *Daemon) hear(model string) {
+	if slices.Contains(d.judge.texts, model) { // a storm goes back and forth
+		return
+	}
 	if m, err := intent.Read(intent.Source{Name: "model.yaml", Data: []byte(model)}); err == nil {
-		d.judge.models = append(d.judge.models, m)
+		d.judge.models, d.judge.texts = append(d.judge.models, m), append(d.judge.texts, model)
 		d.n.seen.learn(m)
 	}
 }

@@ -8,7 +8,7 @@
 //
 // At the end of each test the harness checks what must always hold: ovs-vswitchd is still
 // the same process, nothing was refused that the test did not expect, each connection names who let it be,
-// and each packet that was denied who denies it.
+// each packet that was denied who denies it, each that was dropped why, and nothing came to a host to begin a connection that should not.
 package ovstest
 
 import (
@@ -49,7 +49,7 @@ type Net struct {
 	dir        string
 	vswitchPID int
 	hosts      map[string]*sandbox.Host
-	late       map[string]bool   // hosts that have come after the daemon
+	late       map[string]bool   // hosts that have come after the daemon, or were away
 	bridges    map[string]string // of hosts
 	seen       sighting
 }
@@ -176,6 +176,12 @@ func (n *Net) AddHost(c sandbox.HostConfig) (*sandbox.Host, error) {
 	}
 	n.late[c.Name], n.bridges[c.Name] = n.Weir != nil, c.Bridge
 	return h, n.seen.watch(h)
+}
+
+// Unplug takes a host's port off the bridge. What it sends meanwhile nobody counts.
+func (n *Net) Unplug(h *sandbox.Host) error {
+	n.late[h.Name] = true
+	return n.Sandbox.Unplug(h)
 }
 
 // Eventually waits until a condition holds; nil is that it does. The last error fails the
