@@ -3,7 +3,9 @@ package sandbox
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +13,7 @@ import (
 // A Tap sees what a host sends, and what it gets that may begin something: the beginning of each frame.
 type Tap struct {
 	fd    int
+	ring  []byte // shared with the kernel, block by block
 	done  chan struct{}
 	ended sync.WaitGroup
 	lost  uint32 // set before it has ended
@@ -19,12 +22,18 @@ type Tap struct {
 // Tapped is how much of a frame a Tap keeps: all headers, without what they carry.
 const Tapped = 128
 
-// room is how many bytes of frames may wait for a Tap to look at them, as the kernel counts them: each
-// frame as all that it takes.
-const room = 32 << 20
+// The ring of a Tap (Documentation/networking/packet_mmap.rst, TPACKET_V3): the kernel hands over a block of frames when it is
+// full, or after some milliseconds, so that a flood costs a system call for some hundred frames.
+const (
+	blockSize = 64 << 10
+	blocks    = 32 // some 9,000 frames
+	handOver  = 10 // ms
+	quiet     = 50 // ms in which nothing comes: all that was sent before has been handed over
+	enough    = 2 * time.Second
+)
 
 // Tap has each called with the first bytes of every frame that the host sends from now on, also by a Wire, and of
-// what it gets: but for TCP, of which it sees what has SYN and not ACK. They
+// IP that it gets: but for TCP, of which it sees what has SYN and not ACK. They
 // are the caller's only until each returns.
 func (h *Host) Tap(each func(frame []byte, sent bool)) (t *Tap, err error) {
 	t = &Tap{done: make(chan struct{})}
@@ -36,15 +45,13 @@ func (h *Host) Tap(each func(frame []byte, sent bool)) (t *Tap, err error) {
 		if t.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0); err != nil { // nothing comes yet
 			return err
 		}
-		if err := t.tune(); err != nil {
-			unix.Close(t.fd)
-			return err
+		if err = t.tune(); err == nil {
+			err = unix.Bind(t.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: dev.Index})
 		}
-		if err := unix.Bind(t.fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: dev.Index}); err != nil {
-			unix.Close(t.fd)
-			return err
+		if err != nil {
+			t.close()
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -53,17 +60,28 @@ func (h *Host) Tap(each func(frame []byte, sent bool)) (t *Tap, err error) {
 	return t, nil
 }
 
-// tune says what the socket is to see, and how much of that may wait.
-func (t *Tap) tune() error {
+// tune says what the socket is to see, and makes its ring.
+func (t *Tap) tune() (err error) {
 	filter := unix.SockFprog{Len: uint16(len(beginnings)), Filter: &beginnings[0]}
 	if err := unix.SetsockoptSockFprog(t.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &filter); err != nil {
 		return err
 	}
-	if err := unix.SetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, room); err != nil {
+	if err := unix.SetsockoptInt(t.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {
 		return err
 	}
-	tick := unix.NsecToTimeval(int64(50 * time.Millisecond))
-	return unix.SetsockoptTimeval(t.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tick)
+	ring := unix.TpacketReq3{Block_size: blockSize, Block_nr: blocks, Frame_size: blockSize, Frame_nr: blocks, Retire_blk_tov: handOver}
+	if err := unix.SetsockoptTpacketReq3(t.fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &ring); err != nil {
+		return err
+	}
+	t.ring, err = unix.Mmap(t.fd, 0, blockSize*blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	return err
+}
+
+func (t *Tap) close() {
+	if t.ring != nil {
+		unix.Munmap(t.ring) // it is one of ours
+	}
+	unix.Close(t.fd)
 }
 
 // beginnings is the filter of a Tap, a program of the kernel's (Documentation/networking/filter.rst): the beginning of what is sent, and
@@ -92,27 +110,60 @@ var beginnings = []unix.SockFilter{
 const adPacketType = 0xfffff000 + 4
 
 func (t *Tap) read(each func([]byte, bool)) {
-	defer unix.Close(t.fd)
-	buf := make([]byte, Tapped)
-	for {
-		n, from, err := unix.Recvfrom(t.fd, buf, 0)
-		if err == nil {
-			ll, ok := from.(*unix.SockaddrLinklayer)
-			each(buf[:n], ok && ll.Pkttype == unix.PACKET_OUTGOING)
+	defer t.close()
+	defer t.count()
+	var until time.Time // of what is sent for ever, so much is enough
+	for i := 0; until.IsZero() || time.Now().Before(until); {
+		if t.handedOver(i, each) {
+			i = (i + 1) % blocks
+			if until.IsZero() && t.closes() {
+				until = time.Now().Add(enough)
+			}
 			continue
 		}
-		select { // nothing has come for a while: all that was sent before Close is seen
-		case <-t.done:
-			t.count()
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}, quiet)
+		switch {
+		case err != nil || ready > 0: // EINTR, or a block
+		case !until.IsZero():
 			return
-		default:
+		case t.closes(): // the time that was quiet may have begun before
+			until = time.Now().Add(enough)
 		}
 	}
 }
 
+func (t *Tap) closes() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// handedOver shows each frame of a block, if it is ours, and gives it back.
+func (t *Tap) handedOver(i int, each func([]byte, bool)) bool {
+	block := t.ring[i*blockSize : (i+1)*blockSize]
+	desc := (*unix.TpacketBlockDesc)(unsafe.Pointer(&block[0]))
+	head := (*unix.TpacketHdrV1)(unsafe.Pointer(&desc.Hdr))
+	if atomic.LoadUint32(&head.Block_status)&unix.TP_STATUS_USER == 0 {
+		return false
+	}
+	at := head.Offset_to_first_pkt
+	for range head.Num_pkts {
+		h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&block[at]))
+		ll := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&block[at+uint32(unsafe.Sizeof(*h))])) // which is aligned as it has to be
+		first := at + uint32(h.Mac)
+		each(block[first:first+h.Snaplen:first+h.Snaplen], ll.Pkttype == unix.PACKET_OUTGOING)
+		at += h.Next_offset
+	}
+	atomic.StoreUint32(&head.Block_status, unix.TP_STATUS_KERNEL)
+	return true
+}
+
 // count asks how many frames there was no room for.
 func (t *Tap) count() {
-	if stats, err := unix.GetsockoptTpacketStats(t.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+	if stats, err := unix.GetsockoptTpacketStatsV3(t.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 		t.lost = stats.Drops
 	}
 }
