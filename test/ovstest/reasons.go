@@ -3,6 +3,7 @@ package ovstest
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -49,8 +50,9 @@ var causes = map[pipeline.Reason]reference.Cause{
 	pipeline.NotBothEnds:     reference.NotBothEnds,
 }
 
-// past are the reasons for which something must have been admitted by one model that another does not admit.
-var past = []pipeline.Reason{pipeline.BlockedBefore, pipeline.StoppedAndTold, pipeline.NoState}
+// past are the reasons for which something may be dropped since one model admits it and another does not, or sends it elsewhere, or as
+// somebody else.
+var past = []pipeline.Reason{pipeline.BlockedBefore, pipeline.StoppedAndTold, pipeline.NoState, pipeline.NotExpected, pipeline.NotTranslated}
 
 // unasked are the reasons of which the reference says nothing.
 var unasked = map[pipeline.Reason]string{
@@ -65,7 +67,7 @@ const lossy = 20
 type verdict struct {
 	passes  bool
 	causes  []reference.Cause
-	changed bool // one model lets it begin something, and another does not
+	changed bool // one model lets it begin something, and another does not, or otherwise
 	arrives []reference.Arrival
 	freely  bool // it may also come to others
 }
@@ -73,8 +75,11 @@ type verdict struct {
 // judgement asks the reference.
 func judgement(models []*intent.Model, f reference.Frame) (v verdict) {
 	admits, not := false, false
-	for _, m := range models {
+	var before []reference.Arrival
+	for i, m := range models {
 		w := reference.FateOf(m, f)
+		v.changed = v.changed || i > 0 && !reflect.DeepEqual(before, w.Arrives)
+		before = w.Arrives
 		v.passes, v.freely = v.passes || w.Passes, v.freely || w.Freely
 		v.arrives = append(v.arrives, w.Arrives...)
 		admits, not = admits || w.Admits, not || !w.Admits
@@ -84,7 +89,7 @@ func judgement(models []*intent.Model, f reference.Frame) (v verdict) {
 			}
 		}
 	}
-	v.changed = admits && not
+	v.changed = v.changed || admits && not
 	return v
 }
 
