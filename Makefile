@@ -34,7 +34,7 @@ integration-vm: build ## the same traffic through the kernel's datapath, in virt
 	@scripts/deps.sh vm
 	@WEIR_GUEST=vm WEIR_BIN=$(BIN)/weir test/uml/integration.sh '$(or $(RUN),.)'
 
-integration-containers: build ## the acceptance scenarios with Open vSwitch in containers
+integration-containers: build ## the acceptance scenarios with Open vSwitch in containers, and docker-compose.yml (docs/containers.md)
 	@scripts/deps.sh containers
 	$(GO) build -o $(BIN)/containers ./test/containers && $(BIN)/containers $(CONTAINERS)
 
