@@ -324,7 +324,7 @@ func (k *keeper) target(bridge string) string {
 	if k.shared != nil {
 		return advertised(k.desk.flags, k.shared.listener.Addr())
 	}
-	return "unix:" + controllerPath(k.desk.flags.rundir, bridge)
+	return "unix:" + controllerName(bridge) // Open vSwitch looks in its run directory, however it spells that
 }
 
 // changing reports whether a snapshot was taken while the bridge's controllers were

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -56,7 +57,8 @@ func removeStale(path string) error {
 
 // listenBridge listens where a bridge looks for its controller: the only unix path
 // that ovs-vswitchd lets a bridge use. The socket goes to the owner of the run
-// directory, as whom ovs-vswitchd runs.
+// directory, as whom ovs-vswitchd runs. If that is root, who opens any socket, it may stay
+// ours: giving files away takes a capability that a daemon that is not root need not have.
 func listenBridge(rundir, bridge string) (net.Listener, error) {
 	path := controllerPath(rundir, bridge)
 	l, err := listenUnix(path)
@@ -68,7 +70,7 @@ func listenBridge(rundir, bridge string) (net.Listener, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && int(owner.Uid) != os.Getuid() {
-		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil {
+		if err := os.Chown(path, int(owner.Uid), int(owner.Gid)); err != nil && (owner.Uid != 0 || !errors.Is(err, fs.ErrPermission)) {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
@@ -76,5 +78,8 @@ func listenBridge(rundir, bridge string) (net.Listener, error) {
 }
 
 func controllerPath(rundir, bridge string) string {
-	return filepath.Join(rundir, bridge+".controller")
+	return filepath.Join(rundir, controllerName(bridge))
 }
+
+// controllerName is the name of that socket in the run directory.
+func controllerName(bridge string) string { return bridge + ".controller" }
