@@ -32,19 +32,30 @@ func NetlinkOf(rundir string) (*Netlink, error) {
 	if err != nil || !strings.HasPrefix(string(name), daemon) {
 		return nil, fmt.Errorf("process %d is no %s here: it runs in another container, or not at all, and its network namespace cannot be found", pid, daemon)
 	}
-	netns := fmt.Sprintf("/proc/%d/ns/net", pid)
-	theirs, err := os.Stat(netns)
+	same, err := inOurNetns(pid)
 	if err != nil {
-		return nil, explained("find the network namespace of "+daemon, err)
+		return nil, fmt.Errorf("find the network namespace of %s: %w", daemon, err)
 	}
-	ours, err := os.Stat("/proc/thread-self/ns/net") // the first thread may have been left in another one
+	if same {
+		return &Netlink{}, nil // which takes one right less
+	}
+	return &Netlink{Netns: fmt.Sprintf("/proc/%d/ns/net", pid)}, nil
+}
+
+// inOurNetns reports whether a process is in our network namespace. /proc/PID/ns tells that only who
+// may trace the process, which of another user's takes CAP_SYS_PTRACE; so what it sees in
+// /proc/PID/net is compared, where each namespace has files of its own, open to all.
+func inOurNetns(pid int) (bool, error) {
+	const file = "net/dev"
+	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if os.SameFile(ours, theirs) {
-		netns = "" // which takes one right less
+	ours, err := os.Stat("/proc/thread-self/" + file) // the first thread may have been left in another one
+	if err != nil {
+		return false, err
 	}
-	return &Netlink{Netns: netns}, nil
+	return os.SameFile(ours, theirs), nil
 }
 
 // Fill returns how many connections the table has, and how many it may have; zero: the kernel does
