@@ -97,6 +97,7 @@ type Status struct {
 	Bridges  []Bridge  `json:"bridges"`  // of the model, by name
 	Tenants  []Tenant  `json:"tenants"`  // of the model, by name
 	Trackers []Tracker `json:"trackers"` // by type of datapath
+	Rights   []Reason  `json:"rights"`   // that the daemon lacks: what is closed to it, and what to do
 
 	Backends  []BackendHealth `json:"backends"`  // of load balancers that ask them how they are, in the order of the model
 	Balancers []BalancerState `json:"balancers"` // that nobody serves, or has served at some time since the daemon began; by their ids

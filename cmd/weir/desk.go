@@ -62,7 +62,7 @@ var errStarting = errors.New("the daemon waits for the Open vSwitch database")
 
 // Status returns what the daemon drives, and how far it has come.
 func (d *desk) Status() api.Status {
-	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}}
+	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}, Rights: append([]api.Reason{}, d.rights()...)}
 	var now *controller.Status
 	if ctl := d.ctl.Load(); ctl != nil {
 		now = ctl.Status()

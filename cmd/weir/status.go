@@ -63,6 +63,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 		}
 		fmt.Fprintf(w, "%s is held, and revision %d stays in force:\n%s\n", which, s.Model.Revision, indent(strings.Join(s.Model.Held, "\n")))
 	}
+	reasonList(w, "the daemon lacks rights", s.Rights, true)
 	fmt.Fprintln(w)
 	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
 	for _, b := range s.Bridges {
