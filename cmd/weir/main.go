@@ -65,6 +65,6 @@ Exit codes: 0 ok, 1 error, 2 the plan has changes.`,
 		serveCommand(), validateCommand(), compileCommand(), planCommand(), statusCommand(),
 		connectionsCommand(), conntrackCommand(), balancersCommand(), observeCommand(), detachCommand(), demoCommand(), ofpCommand(), versionCommand(),
 	)
-	root.AddCommand(certCommand(), explainCommand(), flowsCommand(), getCommand(), topCommand())
+	root.AddCommand(certCommand(), explainCommand(), flowsCommand(), getCommand(), topCommand(), manualCommand())
 	return root
 }

@@ -59,6 +59,7 @@ var rooms = map[string]room{
 	"internal/maglev":              {pure: true},
 	"internal/top":                 {may: []string{"api", "internal/columns"}},
 	"internal/columns":             {pure: true},
+	"internal/manual":              {},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test/bench":                   {may: []string{"*"}},
 	"test/containers":              {may: []string{"*"}},
