@@ -113,10 +113,13 @@ func sweep() {
 
 func (s *Sandbox) start(ctx context.Context) error {
 	conf := s.path("conf.db")
-	if out, err := s.command("ovsdb-tool", "create", conf, "/usr/share/openvswitch/vswitch.ovsschema").CombinedOutput(); err != nil {
+	schema, err := s.schema()
+	if err != nil {
+		return err
+	}
+	if out, err := s.command("ovsdb-tool", "create", conf, schema).CombinedOutput(); err != nil {
 		return fmt.Errorf("ovsdb-tool: %w: %s", err, out)
 	}
-	var err error
 	const ssl = "db:Open_vSwitch,SSL," // it is spoken to over TLS as well, once set-ssl and set-manager say so
 	if s.db, err = s.run("ovsdb-server", conf, "--remote=punix:"+s.path("db.sock"), "--remote=db:Open_vSwitch,Open_vSwitch,manager_options",
 		"--private-key="+ssl+"private_key", "--certificate="+ssl+"certificate", "--ca-cert="+ssl+"ca_cert"); err != nil {
@@ -129,6 +132,24 @@ func (s *Sandbox) start(ctx context.Context) error {
 		return err
 	}
 	return s.StartVswitchd(ctx)
+}
+
+// schema returns the schema of the database that belongs to the ovs-vswitchd in PATH: each version
+// has its own, and keeps it in share/openvswitch of the prefix that it was installed into.
+func (s *Sandbox) schema() (string, error) {
+	const installed = "share/openvswitch/vswitch.ovsschema"
+	if s.container != nil {
+		return filepath.Join("/usr", installed), nil
+	}
+	vswitchd, err := exec.LookPath("ovs-vswitchd")
+	if err != nil {
+		return "", err
+	}
+	prefix := filepath.Dir(filepath.Dir(vswitchd))
+	if prefix == "/" { // /sbin is /usr/sbin
+		prefix = "/usr"
+	}
+	return filepath.Join(prefix, installed), nil
 }
 
 // version is what ovs-vswitchd says of itself: "ovs-vswitchd (Open vSwitch) 3.1.0".
