@@ -5,6 +5,19 @@ DICE ?= 3000
 BIN := $(shell $(GO) env GOCACHE)/weir
 GOLDEN := ./apps ./intent
 
+PREFIX ?= /usr/local
+BINDIR = $(PREFIX)/bin
+UNITDIR = $(PREFIX)/lib/systemd/system
+USERSDIR = $(PREFIX)/lib/sysusers.d
+TMPDIRS = $(PREFIX)/lib/tmpfiles.d
+MANDIR = $(PREFIX)/share/man
+BASHDIR = $(PREFIX)/share/bash-completion/completions
+ZSHDIR = $(PREFIX)/share/zsh/site-functions
+FISHDIR = $(PREFIX)/share/fish/vendor_completions.d
+CONFDIR = /etc/weir
+DEB ?= $(BIN)
+VERSION = $(shell scripts/version.sh)
+
 help:                 ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 22
 
@@ -64,8 +77,33 @@ lint:                 ## gofmt, go vet, and golangci-lint where it is installed
 	$(GO) vet ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed: left out"; fi
 
+install:              ## into PREFIX, below DESTDIR: binary, manual page, completions, systemd unit (docs/package.md)
+	mkdir -p $(BIN)
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.release=$(VERSION)' -o $(BIN)/weir-release ./cmd/weir
+	install -D -m 755 $(BIN)/weir-release $(DESTDIR)$(BINDIR)/weir
+	for d in $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(UNITDIR) $(USERSDIR) $(TMPDIRS) $(CONFDIR); do install -d -m 755 $(DESTDIR)$$d || exit 1; done
+	$(BIN)/weir-release manual >$(DESTDIR)$(MANDIR)/man1/weir.1
+	$(BIN)/weir-release completion bash >$(DESTDIR)$(BASHDIR)/weir
+	$(BIN)/weir-release completion zsh >$(DESTDIR)$(ZSHDIR)/_weir
+	$(BIN)/weir-release completion fish >$(DESTDIR)$(FISHDIR)/weir.fish
+	sed "s,@BINDIR@,$(BINDIR),g" packaging/weir.service >$(DESTDIR)$(UNITDIR)/weir.service
+	install -m 644 packaging/weir.sysusers $(DESTDIR)$(USERSDIR)/weir.conf
+	install -m 644 packaging/weir.tmpfiles $(DESTDIR)$(TMPDIRS)/weir.conf
+	test -e $(DESTDIR)$(CONFDIR)/serve.env || install -m 644 packaging/serve.env $(DESTDIR)$(CONFDIR)/serve.env
+
+uninstall:            ## what install has put there, but for /etc/weir
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/weir $(MANDIR)/man1/weir.1 $(BASHDIR)/weir $(ZSHDIR)/_weir $(FISHDIR)/weir.fish $(UNITDIR)/weir.service $(USERSDIR)/weir.conf $(TMPDIRS)/weir.conf)
+
+deb:                  ## a Debian package, in $(DEB): the same bytes each time (docs/package.md)
+	@scripts/deps.sh deb
+	@packaging/deb.sh $(DEB)
+
+deb-test:             ## builds it twice, installs it in a Debian of its own with systemd and Open vSwitch, upgrades and purges it
+	@scripts/deps.sh deb
+	@packaging/test.sh
+
 clean:                ## what the targets above have left in the build cache
 	rm -rf $(BIN)
 	$(GO) clean -testcache
 
-.PHONY: help demo build deps test integration integration-kernel integration-vm integration-containers images bench dice fuzz golden lint clean
+.PHONY: help demo build deps test integration integration-kernel integration-vm integration-containers images bench dice fuzz golden lint install uninstall deb deb-test clean

@@ -1,12 +1,13 @@
 #!/bin/bash
 # Installs the Debian packages that are missing, and nothing else.
 #
-#   scripts/deps.sh [kernel|vm|bench|ovn|containers]
+#   scripts/deps.sh [kernel|vm|bench|ovn|containers|deb]
 #     kernel: what the guest with the kernel datapath needs as well
 #     vm: what the virtual machine with Debian's kernel needs
 #     bench: the peers that the benchmarks are measured against
 #     ovn: OVN, which is one of them, and which not every machine can get
 #     containers: Docker's engine and Compose, where neither is there already
+#     deb: what builds and tries the Debian package
 #
 # Services that a package would start are not started; those that run are left alone.
 set -euo pipefail
@@ -21,6 +22,7 @@ if [ "${1:-}" = containers ]; then
   docker info >/dev/null 2>&1 || command -v dockerd >/dev/null || need+=(docker.io)
   docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || need+=(docker-compose)
 fi
+[ "${1:-}" = deb ] && need=(debhelper lintian debootstrap systemd-container man-db)
 
 missing=()
 for p in "${need[@]}"; do

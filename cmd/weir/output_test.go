@@ -11,7 +11,7 @@ import (
 // plain are the verbs that have no -o, and why.
 var plain = map[string]string{
 	"weir serve": "it goes on, and has a log", "weir demo": "it is a session, for people", "weir compile": "it prints a file for ovs-ofctl",
-	"weir validate": "it prints mistakes, or nothing", "weir detach": "it says what it has done", "weir version": "it is one line",
+	"weir validate": "it prints mistakes, or nothing", "weir detach": "it says what it has done", "weir version": "it is one line", "weir manual": "it is a page",
 	"weir cert init": "it says what it has done", "weir cert sign": "it says what it has done",
 	"weir ofp print": "it is text for text", "weir ofp encode": "it is text for text, or --json", "weir ofp decode": "it is text for text, or --json",
 }

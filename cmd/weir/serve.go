@@ -157,6 +157,9 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
 	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, watch)) })
 	log.WithFields(logrus.Fields{"model": f.path, "contents": census(first.model), "socket": f.socket}).Info("weir " + version() + " serves")
+	if err := notify("READY=1"); err != nil {
+		log.WithError(err).Warn("the service manager was not told that we are ready")
+	}
 	err = group.Wait()
 	if err == nil {
 		log.Info("stopped; bridges and flows stay as they are")
