@@ -33,7 +33,8 @@ trap end EXIT
 mkdir "$work/test"
 WEIR_VERSION=0~test1 "$here/deb.sh" "$work/test" >/dev/null
 new=$(WEIR_VERSION=0~test2 "$here/deb.sh" "$work/test")
-again=$(umask 077 && cd / && HOME=$work TZ=Asia/Tokyo LC_ALL=C WEIR_VERSION=0~test2 GOCACHE=$(go env GOCACHE) GOMODCACHE=$(go env GOMODCACHE) "$here/deb.sh" "$work/again")
+gocache=$(go env GOCACHE) modules=$(go env GOMODCACHE)
+again=$(umask 077 && cd / && HOME=$work TZ=Asia/Tokyo LC_ALL=C WEIR_VERSION=0~test2 GOCACHE=$gocache GOMODCACHE=$modules "$here/deb.sh" "$work/again")
 cmp "$new" "$again"
 echo " OK  the same bytes twice: $(sha256sum <"$new" | cut -c1-16), $(stat -c %s "$new") bytes"
 lintian --allow-root --fail-on error,warning "$new"
