@@ -3,6 +3,7 @@ package ovsdb
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -157,4 +158,25 @@ func TestFeatures(t *testing.T) {
 	if _, err := Features(t.Context(), box.RunDir(), "br9"); err == nil {
 		t.Error("a bridge that is not there has features")
 	}
+}
+
+func TestADatabaseThatDoesNotAnswerIsGivenUp(t *testing.T) {
+	socket := t.TempDir() + "/db.sock"
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer c.Close() // it says nothing until then
+		}
+	}()
+	watch(t, "unix:"+socket)("why it is not reached", func(s Snapshot) bool {
+		return s.Err != nil && strings.Contains(s.Err.Error(), "deadline exceeded")
+	})
 }
