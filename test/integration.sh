@@ -26,4 +26,6 @@ for ((i = 0; i < count; i++)); do
   wait "${shares[i]}" || failed=1
   cat "$dir/output.$i"
 done
+logs=("$dir"/output.*)
+[ $# -gt 0 ] || go run ./scenarios "${logs[@]/#/userspace=}" || failed=1
 exit $failed

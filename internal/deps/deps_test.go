@@ -62,6 +62,7 @@ var rooms = map[string]room{
 	"internal/manual":              {},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test/bench":                   {may: []string{"*"}},
+	"test/scenarios":               {},
 	"test/containers":              {may: []string{"*"}},
 	"test":                         {may: []string{"*"}},
 	"cmd/weir":                     {may: []string{"*"}},
