@@ -149,6 +149,10 @@ func TestASwitchThatCannotProveWhoItIsIsRefusedAndTheBridgeSaysWhy(t *testing.T)
 	if err != nil || !strings.Contains(out, "peers that were refused") || !strings.Contains(out, "spec.certificate") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	s.stop()
+	if n := strings.Count(s.log.String(), `"msg":"connected"`); n != 2 { // the first and the last: no other was served, were it only for a moment
+		t.Errorf("%d sessions:\n%s", n, s.log)
+	}
 }
 
 // counted has a metric for a reason.
