@@ -63,6 +63,48 @@ func BenchmarkKernelTable(b *testing.B) {
 	})
 }
 
+// BenchmarkKernelShare reads the table with nothing decoded, by Weir and by a peer, in turns, and tells the least
+// time of the processors that each has taken, and how much of that is receiving alone: no reader over one socket
+// is faster than that.
+func BenchmarkKernelShare(b *testing.B) {
+	const turns = 8
+	s := newSpace(b)
+	s.create(made(crowd)...)
+	var c *timo.Conn
+	s.do(func() (err error) { c, err = timo.Dial(nil); return err })
+	defer c.Close()
+	names, least := []string{"receiving", "weir", "ti-mo"}, map[string]float64{}
+	read := map[string]func() int{
+		"receiving": func() int { return s.received(b, 0, readBuffer) },
+		"weir":      func() int { return s.decoded(b, Filter{}) },
+		"ti-mo": func() int {
+			all, err := c.Dump(nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return len(all)
+		},
+	}
+	for b.Loop() {
+		for range turns {
+			for _, name := range names {
+				began := processorTime(b)
+				if n := read[name](); n != crowd {
+					b.Fatal(name, n)
+				}
+				now := processorTime(b)
+				if took := float64(now.program-began.program+now.kernel-began.kernel) / crowd; least[name] == 0 || took < least[name] {
+					least[name] = took
+				}
+			}
+		}
+	}
+	for _, name := range names {
+		b.ReportMetric(least[name], name+"-cpu-ns/entry")
+		b.ReportMetric(100*least["receiving"]/least[name], name+"-%receiving")
+	}
+}
+
 // perEntry tells what one connection has cost; on a busy machine only the processors' time says much.
 func perEntry(b *testing.B, began used) {
 	n, now := float64(b.N)*crowd, processorTime(b)
