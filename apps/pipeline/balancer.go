@@ -464,6 +464,6 @@ func late(b *Builder, t *TenantSite, epoch uint32) {
 	s := state{404, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rpl|ofproto.Rel), is, all}
 	for i, nobody := range []netip.Addr{hairpin4, hairpin6} {
 		c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{Dst: true, AddrMin: nobody}}
-		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(IPVersion(nobody.Is4()), InZone(t.Zone)), Established.Set(), c)
+		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(IPVersion(nobody.Is4()), InZone(t.Zone)), Established.Set(), OneWay.Set(), c)
 	}
 }

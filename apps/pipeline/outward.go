@@ -140,7 +140,7 @@ func secondHalf(b *Builder, id intent.ID) {
 		b.Flow(id, CommitCheck, 114, ofproto.MatchOn(ip, flagsAre(1<<Outward, 1<<DNAT), knownSecond, ObjectIs(0)), // it has been lost, and is there again
 			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, Exec: []ofproto.Action{ofproto.Move{Src: RegSNAT.Whole(), Dst: labelObject}}}, ofproto.GotoTable(Out))
 		for _, f := range restamps() {
-			b.Flow(id, Commit, 221+f.above, ofproto.MatchOn(append(f.conds, ip, flagsAre(again|toOut, 1<<SNAT|1<<FromOutside|1<<Double), knownOutward)...),
+			b.Flow(id, Commit, 221+f.above, ofproto.MatchOn(append(f.conds, ip, flagsAre(again|toOut, 1<<DNAT|1<<SNAT|1<<FromOutside|1<<Double), knownOutward)...),
 				f.commit, elsewhere, JudgeAgain.Clear(), Established.Set(), Outward.Set(), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
 		}
 	}
@@ -246,15 +246,15 @@ func (as translating) outward() {
 	}
 	conds := as.Conds[:len(as.Conds):len(as.Conds)]
 	as.Conds = append(conds, flagsAre(1<<Outward, 1<<Double))
-	known := append(conds, flagsAre(1<<Outward|1<<Established, 1<<Double|1<<CameAcross))
+	known := append(conds, flagsAre(1<<Outward|1<<Established, 1<<DNAT|1<<Double|1<<CameAcross|1<<OneWay))
 	if as.NAT == (ofproto.NAT{}) {
 		as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(as.Conds...), ofproto.GotoTable(Out))
 		as.b.Flow(as.Of, SNATLate, 111, ofproto.MatchOn(known...), ofproto.ConnTrack{ZoneIn: Zone, Table: ofproto.NoTable, NAT: &ofproto.NAT{}}, ofproto.GotoTable(Out))
 		return
 	}
 	as.second(110, RegSNAT)
-	if as.Then == nil && (!as.Sure || as.t.leavesOtherwise(as.Translation)) { // it may have left as something else
-		as.Conds, as.Sure = known, false
+	if !as.Sure || as.Then != nil || as.t.leavesOtherwise(as.Translation) { // it may have left as something else
+		as.Conds, as.Sure, as.Then = known, false, nil
 		as.second(111, nobody)
 	}
 }

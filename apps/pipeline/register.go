@@ -77,6 +77,7 @@ const (
 	Outward     Flag = 12 // it goes to a backend of a load balancer that is outside; with Double, and comes from there
 	CameAcross  Flag = 23 // it came from another tenant of the bridge
 	AsItself    Flag = 14 // as whom it leaves is said, and is its sender
+	OneWay      Flag = 16 // nobody has answered it, and it has come back from the tracker once
 	LivesOn     Flag = 15 // denied, judged again and kept, if it may leave as it does
 
 	Established Flag = 2 // the tracker knows the connection, and so do we
