@@ -254,7 +254,7 @@ func hunt(t *testing.T, kind, command string, lists [][]byte) {
 	differ := 0
 	for i, b := range lists {
 		want, got := answers[i], ours(kind, b)
-		if want == "" || want == got { // ovs-ofctl died, or agrees
+		if want == "" || want == got || elsewhere(hex.EncodeToString(b), got, want) { // ovs-ofctl died, or agrees
 			continue
 		}
 		if differ++; differ <= shown() {

@@ -2,6 +2,7 @@ package ofproto
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -61,6 +62,9 @@ func someTables(r *rand.Rand) []TableFeatures {
 }
 
 func TestTableFeaturesArePrintedAsOpenVSwitchPrintsThem(t *testing.T) {
+	if v := ofctlVersion(); v != "" && !strings.HasPrefix(v, "3.1.") {
+		t.Skipf("skipped: ovs-ofctl %s has other fields than 3.1, and shortens lists of names by all that it has", v)
+	}
 	r := rand.New(rand.NewPCG(huntSeed(), 4))
 	messages := make([][]byte, min(hunted(t, 300), 20000))
 	for i := range messages {
