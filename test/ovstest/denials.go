@@ -42,16 +42,17 @@ func (n *Net) holdDenials(flows []ofproto.FlowStats) {
 	n.Weir.judge.told += len(denied)
 }
 
-// guesses reports whether some of what was sent may have been judged without its ports: fragments, which the userspace
+// guesses reports whether some packets of a protocol may have been judged without their ports: fragments, which the userspace
 // datapath shows one by one.
-func (n *Net) guesses() bool {
+func (n *Net) guesses(protocol uint8) bool {
 	n.seen.mu.Lock()
 	defer n.seen.mu.Unlock()
-	pieces := false
 	for f := range n.seen.sent {
-		pieces = pieces || f.Piece != 0
+		if f.Piece != 0 && f.Protocol == protocol {
+			return !n.Kernel()
+		}
 	}
-	return pieces && !n.Kernel()
+	return false
 }
 
 // denied returns by whom packets were denied, as flows say.

@@ -65,7 +65,7 @@ func (n *Net) hold() {
 		if c.Zone != zones[c.Tenant] || !judged(c) || announced(c, all) {
 			continue
 		}
-		if n.guesses() && strings.Contains(c.NAT, "/portforward/") {
+		if strings.Contains(c.NAT, "/portforward/") && n.guesses(numbers[c.Protocol]) {
 			continue // whose port a later fragment is for it does not say
 		}
 		switch why, known := n.Weir.judge.wrong(c); {

@@ -97,6 +97,9 @@ func judgement(models []*intent.Model, f reference.Frame) (v verdict) {
 func (n *Net) holdDrops() {
 	n.T.Helper()
 	n.seen.close()
+	if n.seen.lost > 0 || n.seen.full {
+		n.T.Logf("nothing is said of what was dropped: %d kinds of packets were seen, %d packets were not", len(n.seen.sent), n.seen.lost)
+	}
 	if !n.judges() {
 		return
 	}
