@@ -20,6 +20,7 @@ type sighting struct {
 	classes reference.Classes
 	routers map[intent.MAC]bool // the router's addresses; nil: there is no model yet, and so nobody who judges
 	since   time.Time           // all flows are there; zero: they are not
+	frozen  bool                // the counters are being read
 	sent    map[reference.Frame]*count
 	come    map[reference.Frame]int // Port is to whom; when it came first, counted in frames
 	seen    int                     // frames
@@ -73,6 +74,13 @@ func (s *sighting) settle(wait func()) {
 	s.since = time.Now()
 }
 
+// freeze counts no further: what is sent from now on may be in the counters of the switch, or not.
+func (s *sighting) freeze() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.frozen = true
+}
+
 // watch notes what a host sends and gets from now on.
 func (s *sighting) watch(h *sandbox.Host) error {
 	t, err := h.Tap(func(frame []byte, sent bool) { s.see(h.Name, frame, sent) })
@@ -104,7 +112,7 @@ func (s *sighting) see(host string, frame []byte, sent bool) {
 	case sent && s.sent[f] == nil:
 		s.sent[f] = &count{first: s.seen}
 	}
-	if sent && !s.since.IsZero() {
+	if sent && !s.since.IsZero() && !s.frozen {
 		s.sent[f].sure++
 	}
 	s.full = len(s.sent) >= most || len(s.come) >= most
