@@ -114,20 +114,23 @@ func (t *Tap) read(each func([]byte, bool)) {
 	defer t.count()
 	var until time.Time // of what is sent for ever, so much is enough
 	for i := 0; until.IsZero() || time.Now().Before(until); {
+		if until.IsZero() && t.closes() {
+			until = time.Now().Add(enough)
+		}
 		if t.handedOver(i, each) {
 			i = (i + 1) % blocks
-			if until.IsZero() && t.closes() {
-				until = time.Now().Add(enough)
-			}
 			continue
 		}
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}, quiet)
+		wanted := []unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLIN}}
+		ready, err := unix.Poll(wanted, quiet)
 		switch {
-		case err != nil || ready > 0: // EINTR, or a block
-		case !until.IsZero():
+		case err != nil: // EINTR
+		case wanted[0].Revents&unix.POLLERR != 0: // the interface has gone down; it is told once
+			if _, err := unix.GetsockoptInt(t.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil {
+				return
+			}
+		case ready == 0 && !until.IsZero():
 			return
-		case t.closes(): // the time that was quiet may have begun before
-			until = time.Now().Add(enough)
 		}
 	}
 }

@@ -81,6 +81,9 @@ func TestATapSeesWhatIsSentAndWhatBegins(t *testing.T) {
 		}
 		to.Close()
 	}
+	if out, err := hosts[0].Exec(t.Context(), "ip", "link", "set", HostDevice, "down"); err != nil { // of which a socket is told
+		t.Fatal(out, err)
+	}
 	for _, tap := range taps {
 		if lost := tap.Close(); lost != 0 {
 			t.Errorf("a tap has lost %d", lost)
