@@ -31,3 +31,21 @@ func need(t *testing.T) {
 		t.Skip("Open vSwitch in containers: run it with make integration-containers")
 	}
 }
+
+// eventually waits until a condition holds; nil is that it does.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		<-tick.C
+	}
+}

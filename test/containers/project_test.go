@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"weir/api"
 )
@@ -114,22 +113,9 @@ func (p *project) ovs(host string, args ...string) (string, error) {
 	return docker(append([]string{"exec", "--user", "weir", p.container(host)}, args...)...)
 }
 
-// eventually waits until a condition holds; nil is that it does.
 func (p *project) eventually(what string, condition func() error) {
 	p.t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := condition()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			p.t.Fatalf("%s: %v", what, err)
-		}
-		<-tick.C
-	}
+	eventually(p.t, what, condition)
 }
 
 func (p *project) status(controller string) (s api.Status, err error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,9 +57,13 @@ func TestTheSandboxIsInAContainer(t *testing.T) {
 	if s.VswitchdPID() == first || !s.VswitchdRuns() {
 		t.Errorf("ovs-vswitchd was %d, and is %d: runs %v", first, s.VswitchdPID(), s.VswitchdRuns())
 	}
-	if out, err := s.Appctl("dpif/show"); err != nil || !strings.Contains(out, "br0") {
-		t.Errorf("bridge br0 did not come back: %s %v", out, err)
-	}
+	eventually(t, "bridge br0 is there again", func() error {
+		out, err := s.Appctl("dpif/show") // it knows that only once it has made its bridges
+		if err == nil && !strings.Contains(out, "br0") {
+			err = errors.New(out)
+		}
+		return err
+	})
 }
 
 // TestAnImageThatIsNotThereIsNamed asks for one.
