@@ -27,9 +27,11 @@ type secured struct {
 	made int // certificates of switches
 }
 
-// newSecured makes the certificates with weir cert, as an operator does.
+// newSecured makes the certificates with weir cert, as an operator does. Its tests run at the same time: a switch
+// that has been sent away takes its time to come again.
 func newSecured(t *testing.T, model string) *secured {
 	t.Helper()
+	t.Parallel()
 	w := newWorld(t, model)
 	s := &secured{world: w, Folder: pki.Folder(w.path("tls"))}
 	s.cert("init", "--days", "3650")
