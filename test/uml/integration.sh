@@ -25,6 +25,8 @@ fi
 mapfile -t tests < <("$dir/traffic.test" -test.list "${pattern%%/*}")
 [ ${#tests[@]} -gt 0 ] || { echo "integration.sh: no test is called $pattern" >&2; exit 1; }
 
+export UML_TIMEOUT=${UML_TIMEOUT:-1500} VM_TIMEOUT=${VM_TIMEOUT:-1500} # as -test.timeout below
+
 count=$(nproc)
 [ "$count" -le 4 ] || count=4
 [ "$count" -le ${#tests[@]} ] || count=${#tests[@]}

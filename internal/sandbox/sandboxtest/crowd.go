@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -54,5 +55,12 @@ func Crowd(t testing.TB, box *sandbox.Sandbox, zones, each int) (again func()) {
 		must(ctl.Call(t.Context(), "revalidator/wait"))
 	}
 	again()
+	for there := 0; there < zones*each; { // ovs-vswitchd has the packets before it looks at them
+		text, err := box.Appctl("dpctl/ct-get-nconns")
+		must(text, err)
+		if there, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return again
 }
