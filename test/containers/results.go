@@ -51,7 +51,7 @@ func (r results) scenarios(ctx context.Context, e *engine, binary, pattern strin
 		all.Wait()
 		close(events)
 	}()
-	r.collect(events)
+	r.collect(events, os.Stdout)
 	return errors.Join(errs...)
 }
 
@@ -102,13 +102,13 @@ func shard(ctx context.Context, e *engine, binary, test string, names []string, 
 
 var scenario = regexp.MustCompile(`^TestO([A-Z])([0-9]{2})[^/]*$`)
 
-// collect notes what becomes of tests, and prints what those that fail have said.
-func (r results) collect(events <-chan event) {
+// collect notes what becomes of tests, and tells what those that fail have said.
+func (r results) collect(events <-chan event, w io.Writer) {
 	said := map[string][]string{}
 	for e := range events {
 		name, _, _ := strings.Cut(e.Test, "/")
 		if name == "" { // of no test: what the process says at its end
-			fmt.Print(strings.TrimPrefix(e.Output, "PASS\n"))
+			fmt.Fprint(w, strings.TrimPrefix(e.Output, "PASS\n"))
 			continue
 		}
 		said[name] = append(said[name], e.Output)
@@ -117,9 +117,9 @@ func (r results) collect(events <-chan event) {
 		}
 		switch e.Action {
 		case "pass", "skip":
-			fmt.Printf("%s %s\n", e.Action, name)
+			fmt.Fprintf(w, "%s %s\n", e.Action, name)
 		case "fail":
-			fmt.Print("FAIL ", name, "\n", strings.Join(said[name], ""))
+			fmt.Fprint(w, "FAIL ", name, "\n", strings.Join(said[name], ""))
 		default:
 			continue
 		}
@@ -129,7 +129,7 @@ func (r results) collect(events <-chan event) {
 		}
 	}
 	for name, lines := range said { // they did not come to an end: a panic, or a timeout
-		fmt.Print(name, " did not end:\n", strings.Join(lines, ""))
+		fmt.Fprint(w, name, " did not end:\n", strings.Join(lines, ""))
 		if m := scenario.FindStringSubmatch(name); m != nil {
 			r["O-"+m[1]+m[2]] = "fail"
 		}

@@ -22,8 +22,11 @@ func TestResultsNameWhatBecameOfEachScenario(t *testing.T) {
 		events <- e
 	}
 	close(events)
-	r, said := results{}, strings.Builder{}
-	r.collect(events)
+	r, said, on := results{}, strings.Builder{}, strings.Builder{}
+	r.collect(events, &on)
+	if !strings.Contains(on.String(), "FAIL TestOF15FTPNeedsItsHelper\nno data") || !strings.Contains(on.String(), "TestOL03TakingABackendOut did not end:\npanic") {
+		t.Errorf("on the way it says\n%s", on.String())
+	}
 	r.print(&said)
 	want := "scenario O-C04 containers skip\nscenario O-F01 containers pass\nscenario O-F15 containers fail\nscenario O-L03 containers fail\n"
 	if said.String() != want {
