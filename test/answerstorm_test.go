@@ -68,7 +68,7 @@ func TestStormOfReportsAndRejects(t *testing.T) {
 	for _, o := range observed(t, w) {
 		reported = max(reported, o.N)
 	}
-	if reported > uint64(105*seconds) || reported < 100 {
+	if reported > uint64(105*seconds) || reported < uint64(min(done.Load(), 100)) { // a slow guest opens fewer than the rate lets be reported
 		t.Errorf("%d reports in %v; the rates are 100 and 5 a second", reported, took)
 	}
 	leavesNoMeter(t, n, w)
