@@ -129,8 +129,10 @@ func (n *Net) holdReasons(flows []ofproto.FlowStats, verdicts map[reference.Fram
 	must := map[reference.Cause]int{}
 	may, changed := map[reference.Cause]bool{}, false
 	example := map[reference.Cause]reference.Frame{}
+	replaced := len(n.Weir.judge.models) > 1
 	for f, v := range verdicts {
-		changed = changed || v.changed
+		// What a helper has let pass is judged like any other when policy is narrowed, and stops (docs/firewall.md, FTP).
+		changed = changed || v.changed || replaced && v.freely
 		for _, c := range v.causes {
 			may[c] = true
 		}
