@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	cmd := rootCommand()
-	cmd.SetArgs(args)
+	cmd.SetArgs(withoutArrow(args))
 	err := cmd.ExecuteContext(ctx)
 	switch {
 	case err == nil:
@@ -44,6 +45,11 @@ func run(args []string) int {
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "weir: %v\n", err)
 	return exitError
+}
+
+// withoutArrow leaves the arrow of weir explain SOURCE '->' TARGET away, which means nothing, and would be taken for an option.
+func withoutArrow(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return a == "->" })
 }
 
 func rootCommand() *cobra.Command {

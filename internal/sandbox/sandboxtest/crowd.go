@@ -7,10 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"weir/internal/sandbox"
 	"weir/internal/unixctl"
 )
+
+const patience = 30 * time.Second
 
 // flowZones is how many zones one packet gets a connection in: what a flow may do is bounded.
 const flowZones = 100
@@ -55,7 +58,10 @@ func Crowd(t testing.TB, box *sandbox.Sandbox, zones, each int) (again func()) {
 		must(ctl.Call(t.Context(), "revalidator/wait"))
 	}
 	again()
-	for there := 0; there < zones*each; { // ovs-vswitchd has the packets before it looks at them
+	for there, until := 0, time.Now().Add(patience); there < zones*each; { // ovs-vswitchd has the packets before it looks at them
+		if time.Now().After(until) {
+			t.Fatalf("%d of %d connections after %v", there, zones*each, patience)
+		}
 		text, err := box.Appctl("dpctl/ct-get-nconns")
 		must(text, err)
 		if there, err = strconv.Atoi(strings.TrimSpace(text)); err != nil {
