@@ -124,6 +124,12 @@ func (r *run) resubmit(p *Packet, a ofproto.Resubmit, at ofproto.Table, depth in
 		r.odd("%v is not modelled", a)
 		return
 	}
+	if r.tooDeep(a.Table, depth) {
+		return
+	}
+	if a.Table == ofproto.NoTable || a.Table <= at {
+		depth++ // tables that follow do not nest
+	}
 	if a.Table != ofproto.NoTable {
 		at = a.Table
 	}
@@ -131,7 +137,7 @@ func (r *run) resubmit(p *Packet, a ofproto.Resubmit, at ofproto.Table, depth in
 	if a.Port != resubmitInPort {
 		port = word{0, uint64(a.Port)}
 	}
-	r.tableFrom(p, port, at, depth+1)
+	r.tableFrom(p, port, at, depth)
 }
 
 // resubmitInPort leaves the port as it is (OFPP_IN_PORT of OpenFlow 1.0).

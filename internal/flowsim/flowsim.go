@@ -158,7 +158,7 @@ func (r *run) table(p *Packet, t ofproto.Table, depth int) {
 // tableFrom is table as if p had come from a port. Only the first lookup sees that port.
 func (r *run) tableFrom(p *Packet, port word, t ofproto.Table, depth int) {
 	for {
-		if r.lookups++; r.lookups > maxLookups || depth > maxDepth {
+		if r.lookups++; r.lookups > maxLookups {
 			r.odd("table %d: too many lookups", t)
 			return
 		}
@@ -171,11 +171,20 @@ func (r *run) tableFrom(p *Packet, port word, t ofproto.Table, depth int) {
 		}
 		port = was
 		next, more := r.do(p, f.Actions, t, depth)
-		if !more || next <= t {
+		if !more || next <= t || r.tooDeep(next, depth) {
 			return
 		}
 		t = next
 	}
+}
+
+// tooDeep says whether nothing leads to another table any more.
+func (r *run) tooDeep(t ofproto.Table, depth int) bool {
+	if depth < maxDepth {
+		return false
+	}
+	r.odd("table %d: lookups are nested more than %d deep", t, maxDepth)
+	return true
 }
 
 // step looks p up and notes what was found.

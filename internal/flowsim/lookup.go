@@ -138,7 +138,8 @@ func (t *table) conjoined(p *Packet, id uint32) hit {
 }
 
 // search returns the best of the flows that need no other, and with conjunctive those
-// above it that do, from the highest priority down.
+// above it that do, from the highest priority down. Without it a flow that needs others hides
+// those of the same match below it, as in Open vSwitch's lookup of a conj_id.
 func (t *table) search(p *Packet, conjunctive bool) (h hit, soft []*entry) {
 	var buf [512]byte
 	for _, u := range t.tuples {
@@ -150,9 +151,10 @@ func (t *table) search(p *Packet, conjunctive bool) (h hit, soft []*entry) {
 				h.offer(e.flow)
 				break
 			}
-			if conjunctive {
-				soft = append(soft, e)
+			if !conjunctive {
+				break
 			}
+			soft = append(soft, e)
 		}
 	}
 	slices.SortStableFunc(soft, func(a, b *entry) int { return -cmp.Compare(a.flow.Priority, b.flow.Priority) })
