@@ -62,7 +62,7 @@ bench: build          ## figures, each beside a peer's in the same run; BENCH sa
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 dice:                 ## other random models and packets than the tests draw, DICE of each kind
-	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 60m ./apps -run 'Semantics|TakenBack|Units|Conjunctions' -rapid.checks=$(DICE)
+	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 60m ./apps ./ofproto ./internal/flowsim -run 'Semantics|TakenBack|Units|Conjunctions|Random|APlanMakes' -rapid.checks=$(DICE)
 
 fuzz:                 ## every decoder, FUZZTIME each
 	@for p in $$(grep -rl --include=*_test.go 'func Fuzz' . | xargs -n1 dirname | sort -u); do \

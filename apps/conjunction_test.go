@@ -10,6 +10,7 @@ import (
 	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
+	"weir/internal/drawn"
 	"weir/internal/reference"
 	"weir/ofproto"
 )
@@ -17,7 +18,7 @@ import (
 // TestConjunctionsDecideAsProducts compiles random models with and without conjunctions,
 // and asks Open vSwitch what becomes of the same packets with the one and with the other.
 func TestConjunctionsDecideAsProducts(t *testing.T) {
-	checks(t, 40, 300)
+	drawn.Cases(t, 40, 300)
 	tr := startTracer(t)
 	packets, conjunctions, saved := 0, 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -10,6 +10,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/reference"
 	"weir/store"
 )
@@ -19,7 +20,7 @@ import (
 // by a later one, one of the changes between them has named the tenant. It says how often a
 // change was named by which nothing is taken back.
 func TestWhatIsTakenBackIsNamed(t *testing.T) {
-	checks(t, 30, 300)
+	drawn.Cases(t, 30, 300)
 	var changes, named, needed int
 	rapid.Check(t, func(t *rapid.T) {
 		worlds, ok := drawHistory(t)

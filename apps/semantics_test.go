@@ -2,9 +2,7 @@ package apps
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -28,7 +27,7 @@ const packetsOfAModel = 10
 // 5,000 pairs, else a few hundred. What fails is made small: the message has the model,
 // the packet and the opinions.
 func TestSemantics(t *testing.T) {
-	checks(t, 30, 510)
+	drawn.Cases(t, 30, 510)
 	tr := startTracer(t)
 	n, passed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -59,33 +58,6 @@ func TestSemantics(t *testing.T) {
 // disagree fails: somebody's opinion on a packet is not the reference's.
 func (w *world) disagree(t *rapid.T, f frame, s reference.State, want fmt.Stringer, whose string, got opinion, trace string) {
 	t.Fatalf("%s\n%s, %s\nreference: %s\n%-10s %s\n%s", w.text, f.text(), s, want, whose+":", got, trace)
-}
-
-// checks sets how many models rapid draws: a few, or many in the integration tests. These are the
-// same ones in each run, so that nobody's change fails for what another has made. Who gives
-// -rapid.checks, as make dice does, has others drawn each time. What fails is in the message, and
-// in no file.
-func checks(t *testing.T, few, many int) {
-	flag.Set("rapid.nofailfile", "true")
-	if f := flag.Lookup("rapid.checks"); f.Value.String() != f.DefValue {
-		return
-	}
-	n := few
-	if os.Getenv("WEIR_INTEGRATION") != "" {
-		n = many
-	}
-	setFlag(t, "rapid.checks", fmt.Sprint(n))
-	if f := flag.Lookup("rapid.seed"); f.Value.String() == f.DefValue {
-		setFlag(t, "rapid.seed", "1")
-	}
-}
-
-// setFlag sets a flag of the test's binary until the test has ended.
-func setFlag(t *testing.T, name, value string) {
-	f := flag.Lookup(name)
-	was := f.Value.String()
-	f.Value.Set(value)
-	t.Cleanup(func() { f.Value.Set(was) })
 }
 
 // A world is a model, and what it is compiled to.

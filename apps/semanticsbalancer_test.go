@@ -10,6 +10,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/reference"
 	"weir/ofproto"
 )
@@ -51,7 +52,7 @@ func throughBalancer(m *intent.Model, p reference.Packet) (*intent.LoadBalancer,
 // TestSemanticsOfLoadBalancers sends packets to load balancers through the flows. They come to
 // the one backend that there is as policy says of what is sent to it itself.
 func TestSemanticsOfLoadBalancers(t *testing.T) {
-	checks(t, 200, 3000)
+	drawn.Cases(t, 200, 3000)
 	n, passed := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawModelWith(t, "")

@@ -10,6 +10,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -24,7 +25,7 @@ var allStates = append(traced[2:], reference.Established, reference.Reply, refer
 // TestSemanticsOfStates compares package reference with the flows in every state of a
 // connection, also in those that a trace cannot be told.
 func TestSemanticsOfStates(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		for range packetsOfAModel {
@@ -51,7 +52,7 @@ func (w *world) agree(t *rapid.T, whose string, sim *flowsim.Switch, p reference
 // the reference says, and nothing is left to do. Where the change takes something back
 // that a connection may have been admitted by, the tenant's connections are judged again.
 func TestAChangeGivesWhatANewStartGives(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	narrowed := 0
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, ok := drawChange(t)
@@ -201,7 +202,7 @@ func applied(have ofproto.Tables, p ofproto.Plan) ofproto.Tables {
 // TestWhatIsRefusedNeverOpens draws rules, and other intents that have flows, that the switch
 // does not take. What is left lets nothing pass that the whole policy denies.
 func TestWhatIsRefusedNeverOpens(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
 		w.in.Refused = map[intent.ID]bool{}

@@ -6,6 +6,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -15,7 +16,7 @@ import (
 // tracker that nobody has prepared. The answers come to where the first packet came from,
 // untracked if that was, and only the first packet is judged.
 func TestAnswersComeBack(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	lived := 0
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)

@@ -14,6 +14,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -26,7 +27,7 @@ var crossed = []reference.State{reference.New, reference.New, reference.New, ref
 // from there, or are for an address there: where they leave, with which addresses and ports,
 // what is remembered, and by whose leave.
 func TestSemanticsOfNAT(t *testing.T) {
-	checks(t, 60, 600)
+	drawn.Cases(t, 60, 600)
 	tr := startTracer(t)
 	n, tally := 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,6 +11,7 @@ import (
 	"weir/apps/pipeline"
 	"weir/explain"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -22,7 +23,7 @@ import (
 // as they were; the others are judged again, and end. What is compiled after the change is what
 // a new start compiles, and a sweep says of each connection what the flows do with it.
 func TestSemanticsOfChangesOfNAT(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	var stay, end, balanced, calm int
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, ok := drawChangeOfNAT(t)

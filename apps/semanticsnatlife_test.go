@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"weir/apps/pipeline"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -19,7 +20,7 @@ import (
 // it has asked; so do ICMP errors of a router behind the receiver. Only the first packet is
 // judged, and after the epoch has been raised one more.
 func TestSemanticsOfAnswersThroughNAT(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	lived := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		w := newTranslatingWorld(t)

@@ -8,6 +8,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -18,7 +19,7 @@ import (
 // ports that the reference says they see. Were those others, no answer would come to who has
 // asked.
 func TestRealAnswersComeBackThroughNAT(t *testing.T) {
-	checks(t, 20, 300)
+	drawn.Cases(t, 20, 300)
 	tr := startTracer(t)
 	lived, packets := map[string]int{}, 0
 	rapid.Check(t, func(t *rapid.T) {

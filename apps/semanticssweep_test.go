@@ -7,6 +7,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/explain"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -17,7 +18,7 @@ import (
 // and the reference with a new one; and if its answers could begin a connection of their own
 // the judge knows that.
 func TestASweepRulesAsTheFlowsDo(t *testing.T) {
-	checks(t, 100, 1500)
+	drawn.Cases(t, 100, 1500)
 	rulings := map[pipeline.Ruling]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		a, b, ok := drawChange(t)

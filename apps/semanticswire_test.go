@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
 	"weir/ofproto"
@@ -21,7 +22,7 @@ import (
 // epoch raised, under a changed policy. Each packet leaves as flowsim says, whose tracker
 // is a model; what flowsim says, the other tests compare with the reference.
 func TestRealConnectionsLiveAsTheReferenceSays(t *testing.T) {
-	checks(t, 30, 400)
+	drawn.Cases(t, 30, 400)
 	tr := startTracer(t)
 	packets, connections := 0, 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -13,6 +13,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/drawn"
 	"weir/ofproto"
 	"weir/store"
 )
@@ -113,7 +114,7 @@ func (d *daemon) change(t *rapid.T) {
 // time the program is the one that is made from nothing, its plan leads there from the one
 // before, and the tenants that are judged again are those that all flows name.
 func TestUnitsAreWhatANewStartGives(t *testing.T) {
-	checks(t, 60, 1000)
+	drawn.Cases(t, 60, 1000)
 	var k keeping
 	rapid.Check(t, func(t *rapid.T) {
 		d := &daemon{files: split(drawModel(t) + drawBalancers(t)), numbers: store.Mem()}
@@ -125,7 +126,7 @@ func TestUnitsAreWhatANewStartGives(t *testing.T) {
 
 // TestUnitsOfTranslationsAreWhatANewStartGives does the same on a bridge that has an outside.
 func TestUnitsOfTranslationsAreWhatANewStartGives(t *testing.T) {
-	checks(t, 60, 1000)
+	drawn.Cases(t, 60, 1000)
 	var k keeping
 	rapid.Check(t, func(t *rapid.T) {
 		outside := rapid.Custom(drawOutside).Filter(func(s string) bool { return s != "" }).Draw(t, "outside")

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"weir/internal/drawn"
 )
 
 func flowOn(port uint64, to uint32) Flow {
@@ -94,6 +96,7 @@ func TestAPlanMakesWantOfHaveAndASecondOneIsEmpty(t *testing.T) {
 		f.Match = MatchOn(append(f.Match, Masked(Reg0, rapid.Uint64Range(0, 2).Draw(t, "reg"), rapid.Uint64Range(0, 3).Draw(t, "mask")))...)
 		return f
 	})
+	drawn.Cases(t, 100, 1000)
 	rapid.Check(t, func(t *rapid.T) {
 		want, have := rapid.SliceOf(flow).Draw(t, "want"), rapid.SliceOf(flow).Draw(t, "have")
 		p := Diff(Tables{Flows: want}, Tables{Flows: have})

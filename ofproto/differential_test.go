@@ -18,6 +18,7 @@ import (
 	contiv "github.com/contiv/libOpenflow/openflow13"
 	"pgregory.net/rapid"
 
+	"weir/internal/drawn"
 	"weir/internal/sandbox/sandboxtest"
 )
 
@@ -144,7 +145,7 @@ func TestRandomFlowsAreInASwitchWhatTheyWere(t *testing.T) {
 	log.SetOutput(io.Discard) // contiv says there what it does not know
 	defer log.SetOutput(os.Stderr)
 	flags.Set("rapid.shrinktime", "5s")
-	flags.Set("rapid.nofailfile", "true")
+	drawn.Cases(t, 100, 100)
 	var n, refused, again int
 	rapid.Check(t, func(rt *rapid.T) {
 		flows := drawFlows(rt, 60)

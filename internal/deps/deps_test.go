@@ -60,6 +60,7 @@ var rooms = map[string]room{
 	"internal/top":                 {may: []string{"api", "internal/columns"}},
 	"internal/columns":             {pure: true},
 	"internal/manual":              {},
+	"internal/drawn":               {},
 	"test/ovstest":                 {may: []string{"*"}},
 	"test/bench":                   {may: []string{"*"}},
 	"test/scenarios":               {},

@@ -1,7 +1,6 @@
 package flowsim
 
 import (
-	"flag"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -11,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"weir/internal/drawn"
 	"weir/internal/sandbox/sandboxtest"
 	"weir/internal/unixctl"
 	"weir/ofproto"
@@ -21,11 +21,7 @@ import (
 // priorities and masks, conjunctions, resubmits, clones and groups meet, and compares the
 // ports that a packet leaves by, and its registers in the end, with ofproto/trace.
 func TestRandomTablesDoWhatOpenVSwitchDoes(t *testing.T) {
-	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		f.Value.Set("200")
-		t.Cleanup(func() { f.Value.Set(f.DefValue) })
-	}
-	flag.Set("rapid.nofailfile", "true")
+	drawn.Cases(t, 300, 3000)
 	o := startOracle(t)
 	compared := 0
 	rapid.Check(t, func(t *rapid.T) {
