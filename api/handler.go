@@ -6,11 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 
 	"weir/intent"
 )
@@ -20,7 +17,9 @@ import (
 const maxRequest = 64 << 20
 
 // New returns the handler of all paths; metrics answers /metrics.
-func New(d Daemon, metrics http.Handler) http.Handler {
+func New(d Daemon, metrics http.Handler) http.Handler { return withProblems(newMux(d, metrics)) }
+
+func newMux(d Daemon, metrics http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -109,7 +108,7 @@ func New(d Daemon, metrics http.Handler) http.Handler {
 		}
 		return d.Plan(r.Context(), sources)
 	}))
-	return withProblems(mux)
+	return mux
 }
 
 // answer makes a handler of a function that returns the value to send.
@@ -131,19 +130,11 @@ func answer(f func(*http.Request) (any, error)) http.HandlerFunc {
 	}
 }
 
-// killParameters are what a request to forget connections may have.
-var killParameters = []string{"tenant", "protocol", "src", "dst", "sport", "dport", "nat", "as", "select", "all", "plan"}
-
 // readKill reads which connections are to be forgotten: some of one tenant's, or
 // expressly all of them; and whether that is only to be planned.
 func readKill(d Daemon, r *http.Request) (f Filter, plan bool, err error) {
 	q := r.URL.Query()
 	f, err = readFilter(d, q)
-	for _, name := range slices.Sorted(maps.Keys(q)) { // one that is misspelt would end more than was meant
-		if !slices.Contains(killParameters, name) {
-			return Filter{}, false, badRequest("there is no parameter %q: there are %s", name, strings.Join(killParameters, ", "))
-		}
-	}
 	plan, notBool := strconv.ParseBool(cmp.Or(q.Get("plan"), "false"))
 	switch {
 	case err != nil:
@@ -186,10 +177,14 @@ func badRequest(format string, args ...any) error {
 }
 
 // withProblems turns the plain-text errors of mux (no such path, wrong method) into
-// Problems.
+// Problems, and refuses parameters that a path has not.
 func withProblems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
+			if p := unknownParameter(pattern, r.URL.Query()); p != nil {
+				p.write(w)
+				return
+			}
 			mux.ServeHTTP(w, r)
 			return
 		}

@@ -330,3 +330,31 @@ func TestAFlowQueryMatchesPartsOfIntents(t *testing.T) {
 		}
 	}
 }
+
+func TestAParameterThatAPathHasNotIsRefused(t *testing.T) {
+	d := fake{status: func() Status { return Status{} }}
+	for path, want := range map[string]string{
+		"/v1/status":                         "",
+		"/v1/status?wide=true":               `there is no parameter \"wide\": GET /v1/status has none`,
+		"/v1/conntrack/expectations?zone=1":  `there is no parameter \"zone\": GET /v1/conntrack/expectations has none`,
+		"/v1/connections?tenant=a&port=1":    `there is no parameter \"port\": there are tenant, protocol`,
+		"/v1/bridges/br0/flows?tabel=POL_IN": `there is no parameter \"tabel\": there are tenant, table, intent, unused, offload`,
+	} {
+		resp := ask(t, d, "GET", path, nil)
+		body, _ := io.ReadAll(resp.Body)
+		if refused := resp.StatusCode == http.StatusBadRequest; refused != (want != "") || !strings.Contains(string(body), want) {
+			t.Errorf("%s: status %d, %s; want %q", path, resp.StatusCode, body, want)
+		}
+	}
+}
+
+// TestEveryPatternWithParametersIsThere sees that parameters names no path that New has not.
+func TestEveryPatternWithParametersIsThere(t *testing.T) {
+	mux := newMux(fake{}, http.NotFoundHandler())
+	for pattern := range parameters {
+		method, path, _ := strings.Cut(pattern, " ")
+		if _, found := mux.Handler(httptest.NewRequest(method, strings.NewReplacer("{", "", "}", "").Replace(path), nil)); found != pattern {
+			t.Errorf("%s is answered by %q", pattern, found)
+		}
+	}
+}

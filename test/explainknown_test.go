@@ -234,6 +234,14 @@ func TestRulesCountWhatTheyJudge(t *testing.T) {
 	if len(flows) < 2 || flows[0].Intent != "t/policy/web/http" || packets != 3 {
 		t.Errorf("flows: %+v", flows)
 	}
+	for _, id := range []string{"t/policy/web/http", "policy/web", "default/egress"} {
+		if out, err := w.Tool("flows", n.Bridge, "--intent", id, "--unused", "--table", "NEIGH"); err != nil {
+			t.Errorf("flows of %s, of which there may be none: %v %s", id, err, out)
+		}
+	}
+	if out, err := w.Tool("flows", n.Bridge, "--intent", "policy/web/htp"); err == nil || !strings.Contains(fmt.Sprint(out, err), `there is no intent "policy/web/htp"`) {
+		t.Errorf("flows of an intent that is not there: %v %s", err, out)
+	}
 	ovstest.Eventually(t, "what is reported is explained", func() error {
 		o := tool[[]api.Observation](t, w, "observe", "--explain")
 		if len(o) != 1 || o[0].Nearest != "t/policy/web/dns-in needs port 53; it is port 7; and t/policy/reported/no comes before it" && o[0].Nearest != "t/policy/web/dns-in needs port 53; it is port 7" || !strings.Contains(o[0].RuleAt, "model.yaml:") {

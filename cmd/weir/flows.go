@@ -20,6 +20,7 @@ import (
 	"weir/intent"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
+	"weir/store"
 )
 
 // Flows returns the flows that are installed in a bridge.
@@ -75,10 +76,30 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 			list = append(list, v)
 		}
 	}
+	if len(list) == 0 && q.Intent != "" && !served(flows, model, numbers, q.Intent) {
+		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no intent %q: weir flows %s lists those that have flows", q.Intent, bridge)}
+	}
 	if q.Offload {
 		slices.SortStableFunc(list, func(a, b api.Flow) int { return cmp.Compare(b.Packets, a.Packets) })
 	}
 	return list, nil
+}
+
+// served reports whether an intent is in the model, or has flows; its tenant may be left out.
+func served(flows []ofproto.FlowStats, model *intent.Model, numbers *store.Snapshot, name string) bool {
+	if model.Position(intent.ID(name)).File != "" {
+		return true
+	}
+	for _, t := range model.Tenants() {
+		if model.Position(intent.ID(t.Name+"/"+name)).File != "" {
+			return true
+		}
+	}
+	return slices.ContainsFunc(flows, func(f ofproto.FlowStats) bool {
+		id := originOf(f.Flow, numbers)
+		tenant, _, _ := strings.Cut(id, "/")
+		return (api.FlowQuery{Intent: name}).Matches(api.Flow{Intent: id, Tenant: tenant})
+	})
 }
 
 // groupsOf returns the groups of a bridge, by their numbers.
