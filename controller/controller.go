@@ -92,16 +92,16 @@ type Config struct {
 	// Announcer tells neighbours of addresses that appear. If it is empty, nobody does.
 	Announcer Announcer
 
-	// Connections reads the connections of a zone, and Judge returns how a program judges
-	// those of a tenant, which a sweep asks. If either is nil there are no sweeps, and what
-	// policy no longer admits is stopped by the flows alone. They are called by goroutines
-	// of their own.
-	Connections func(ctx context.Context, zone uint16) ([]pipeline.Connection, error)
+	// Connections reads the connections of a zone where a bridge has them, or where all bridges have
+	// them if it is empty, and Judge returns how a program judges those of a tenant, which a sweep
+	// asks. If either is nil there are no sweeps, and what policy no longer admits is stopped by the
+	// flows alone. They are called by goroutines of their own.
+	Connections func(ctx context.Context, bridge string, zone uint16) ([]pipeline.Connection, error)
 	Judge       func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling
 
-	// Turn waits until sweeps, drains and load balancers may have the connections of one more zone read, and
-	// returns what has to be called once they are. If nil, they may at once.
-	Turn func(ctx context.Context) (done func(), err error)
+	// Turn waits until sweeps, drains and load balancers may have the connections of one more zone read where a
+	// bridge, or all of them, has them, and returns what has to be called once they are. If nil, they may at once.
+	Turn func(ctx context.Context, bridge string) (done func(), err error)
 	// Forgettable returns what says why the datapath of a bridge cannot be made to forget some
 	// entries, each of them and no other; nil: it can. It is asked before FlushConnections is, by goroutines of
 	// their own. If Forgettable is nil, all can be forgotten.

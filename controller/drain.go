@@ -174,7 +174,7 @@ func (s *session) readBalanced(ctx context.Context, t *intent.Tenant) {
 	zone := s.job.input.Numbers.Zone(t.ID())
 	go func() {
 		r := reading{tenant: t.ID()}
-		r.all, r.cost, r.err = s.readConnections(ctx, zone)
+		r.all, r.cost, r.err = s.readConnections(ctx, s.name, zone)
 		s.drain.looked <- r
 	}()
 }

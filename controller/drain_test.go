@@ -29,7 +29,7 @@ type tracker struct {
 	broken bool
 }
 
-func (k *tracker) read(_ context.Context, zone uint16) (all []pipeline.Connection, err error) {
+func (k *tracker) read(_ context.Context, _ string, zone uint16) (all []pipeline.Connection, err error) {
 	time.Sleep(k.takes) // virtual
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,14 +144,14 @@ func TestReadingsOfAllBridgesTakeTurns(t *testing.T) {
 		r.draining(map[uint16]byte{1: 2})
 		var reading, most, turns atomic.Int32
 		read := r.config.Connections
-		r.config.Connections = func(ctx context.Context, zone uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(ctx context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
 			most.Store(max(most.Load(), reading.Add(1)))
 			defer reading.Add(-1)
 			time.Sleep(time.Millisecond) // virtual
-			return read(ctx, zone)
+			return read(ctx, "", zone)
 		}
 		turn := make(chan struct{}, 1)
-		r.config.Turn = func(context.Context) (func(), error) {
+		r.config.Turn = func(context.Context, string) (func(), error) {
 			turns.Add(1)
 			turn <- struct{}{}
 			return func() { <-turn }, nil

@@ -102,7 +102,7 @@ func (s *state) countOpen(l *line) {
 	s.weighing.counting[t.ID()] = true
 	zone, services := s.numbers.Zone(t.ID()), drain.ServicesOf(t, s.numbers, nil)
 	s.counters.Go(func() {
-		all, took, err := s.readConnections(s.ctx, zone)
+		all, took, err := s.readConnections(s.ctx, "", zone)
 		_ = s.send(s.ctx, connectionsCounted{t.ID(), openTo(t, services, all), took, err}) // it fails when nobody wants to know any more
 	})
 }

@@ -34,7 +34,7 @@ func (s *session) readOrphans(ctx context.Context) {
 	go func() {
 		f := found{program: program, orphans: true}
 		var all []pipeline.Connection
-		all, _, f.err = s.readConnections(ctx, zone)
+		all, _, f.err = s.readConnections(ctx, s.name, zone)
 		holds := s.forgettable(ctx, pipeline.HalvesOf(in.Numbers, f.tenant, in.Model))
 		f.end = slices.DeleteFunc(all, func(c pipeline.Connection) bool { return !of[c.Orig.Src] || holds(c) != nil })
 		s.sweep.looked <- f

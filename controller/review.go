@@ -354,7 +354,7 @@ func (s *session) eachIn(ctx context.Context, zone uint16, f func(pipeline.Conne
 	if zone == 0 {
 		return
 	}
-	all, err := s.config.Connections(ctx, zone)
+	all, err := s.config.Connections(ctx, s.name, zone)
 	if err != nil {
 		s.config.Log.WithField("bridge", s.name).WithError(err).Warn("connections cannot be read: nobody can say which a change would end")
 	}

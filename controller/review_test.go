@@ -165,7 +165,7 @@ func TestABridgeThatGoesDoesNotHoldUpAReview(t *testing.T) {
 		cut := r.connect("br1", switches[1])
 		r.settled(edited(t, both, "a"))
 		r.config.Judge = rulings(nil)
-		r.config.Connections = func(ctx context.Context, _ uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(ctx context.Context, _ string, _ uint16) ([]pipeline.Connection, error) {
 			<-ctx.Done() // a tracker that does not answer
 			return nil, ctx.Err()
 		}
@@ -185,7 +185,7 @@ func TestABridgeThatGoesDoesNotHoldUpAReview(t *testing.T) {
 // ending gives a rig one established connection of tenant a, which its policy 2 denies.
 func (r *rig) ending(c pipeline.Connection) {
 	c.Open = true
-	r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
+	r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
 		return []pipeline.Connection{c}[:map[uint16]int{103: 1}[zone]], nil
 	}
 	r.config.Judge = func(_ *pipeline.Program, _ pipeline.Input, t *intent.Tenant) func(pipeline.Connection) pipeline.Ruling {
@@ -318,7 +318,7 @@ func TestABridgeThatHangsDoesNotHoldUpTheOthersForLong(t *testing.T) {
 		hang := make(chan struct{})
 		var asked atomic.Int32
 		r.config.Judge = rulings(nil)
-		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(context.Context, string, uint16) ([]pipeline.Connection, error) {
 			if asked.Add(1) == 1 {
 				<-hang
 			}

@@ -198,7 +198,7 @@ func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 	go func() {
 		f := found{sweepOf: of, program: program}
 		var all []pipeline.Connection
-		if all, _, f.err = s.readConnections(ctx, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
+		if all, _, f.err = s.readConnections(ctx, s.name, in.Numbers.Zone(t.ID())); f.err == nil && len(all) > 0 {
 			f.look(all, s.court(ctx, program, in, t, of.before, waits))
 		}
 		s.sweep.looked <- f

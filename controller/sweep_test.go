@@ -34,7 +34,7 @@ func rulings(by map[uint16]pipeline.Ruling) func(*pipeline.Program, pipeline.Inp
 // sweeping gives a rig what it takes to sweep a zone that always has the same connections.
 func (r *rig) sweeping(by map[uint16]pipeline.Ruling, all ...pipeline.Connection) {
 	r.config.Judge = rulings(by)
-	r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
+	r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
 		if zone != 103 {
 			return nil, nil
 		}
@@ -133,7 +133,7 @@ func TestAConnectionThatIsAllowedAgainMeanwhileIsNotEnded(t *testing.T) {
 				return pipeline.Admitted
 			}
 		}
-		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(context.Context, string, uint16) ([]pipeline.Connection, error) {
 			if read.Add(1) == 2 {
 				<-goOn
 			}
@@ -159,7 +159,7 @@ func TestWhatCannotBeFlushedIsJudgedAgainByTheFlows(t *testing.T) {
 		epoch.Store(2)
 		r.config.Judge = rulings(map[uint16]pipeline.Ruling{2: pipeline.Admitted})
 		r.config.Forgettable = butFor(func(ofproto.CTFlush) bool { return true })
-		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(context.Context, string, uint16) ([]pipeline.Connection, error) {
 			return []pipeline.Connection{tracked(58, 2, uint8(epoch.Load()), blocked)}, nil
 		}
 		s := r.newSwitch()
@@ -197,7 +197,7 @@ func TestASwitchThatFlushesNothingIsAskedOnce(t *testing.T) {
 func TestAZoneThatCannotBeReadStopsNothing(t *testing.T) {
 	virtual(t, func(r *rig) {
 		r.config.Judge = rulings(nil)
-		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(context.Context, string, uint16) ([]pipeline.Connection, error) {
 			return nil, errors.New("no such socket")
 		}
 		s := r.newSwitch()
@@ -306,7 +306,7 @@ func TestWhatIsToBeToldIsLeftUntilItHasSpokenOrAMinuteHasPassed(t *testing.T) {
 		speaks := tracked(6, 2, 1, pipeline.MarkReset)
 		var spoken atomic.Bool
 		r.config.Judge = rulings(map[uint16]pipeline.Ruling{2: pipeline.Denied, 3: pipeline.Denied})
-		r.config.Connections = func(context.Context, uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(context.Context, string, uint16) ([]pipeline.Connection, error) {
 			c := speaks
 			if spoken.Load() {
 				c.Mark |= blocked

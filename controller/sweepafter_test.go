@@ -42,7 +42,7 @@ func (r *rig) leaving() (ruling *atomic.Uint32, read *ledger) {
 	r.config.Judge = func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling {
 		return func(pipeline.Connection) pipeline.Ruling { return pipeline.Ruling(ruling.Load()) }
 	}
-	r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
+	r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
 		read.note(zone)
 		return []pipeline.Connection{tracked(6, 2, 1, 0)}[:map[uint16]int{103: 1}[zone]], nil
 	}
@@ -105,8 +105,8 @@ func TestChangesThatComeWhileAZoneIsReadAreOneSweep(t *testing.T) {
 		_, read := r.leaving()
 		goOn := make(chan struct{})
 		connections := r.config.Connections
-		r.config.Connections = func(ctx context.Context, zone uint16) ([]pipeline.Connection, error) {
-			all, err := connections(ctx, zone)
+		r.config.Connections = func(ctx context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
+			all, err := connections(ctx, "", zone)
 			if zone == 103 && read.of(zone) == 1 {
 				<-goOn
 			}
@@ -160,7 +160,7 @@ func TestTheOtherHalvesOfATenantsConnectionsGoWithItsAlias(t *testing.T) {
 				Actions: pipeline.Common{Zone: common}.Translate(ofproto.NAT{Src: true, AddrMin: netip.MustParseAddr("203.0.113.10")})}
 		})
 		r.config.Judge = rulings(nil)
-		r.config.Connections = func(_ context.Context, zone uint16) ([]pipeline.Connection, error) {
+		r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
 			if zone != common {
 				return nil, nil
 			}

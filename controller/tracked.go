@@ -8,18 +8,18 @@ import (
 	"weir/ofproto"
 )
 
-// readConnections reads the connections of a zone when it is its turn, and says how long that took,
-// without the time that it had to wait for.
-func (c *Controller) readConnections(ctx context.Context, zone uint16) (all []pipeline.Connection, took time.Duration, err error) {
+// readConnections reads the connections of a zone where a bridge has them, or all bridges if it is empty,
+// when it is its turn, and says how long that took, without the time that it had to wait for.
+func (c *Controller) readConnections(ctx context.Context, bridge string, zone uint16) (all []pipeline.Connection, took time.Duration, err error) {
 	if c.config.Turn != nil {
-		done, err := c.config.Turn(ctx)
+		done, err := c.config.Turn(ctx, bridge)
 		if err != nil {
 			return nil, 0, err
 		}
 		defer done()
 	}
 	began := time.Now()
-	all, err = c.config.Connections(ctx, zone)
+	all, err = c.config.Connections(ctx, bridge, zone)
 	return all, time.Since(began), err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 
 	"weir/api"
 	"weir/apps/pipeline"
@@ -61,15 +60,11 @@ func questionOf(q api.Question) (explain.Question, error) {
 	return asked, nil
 }
 
-// sites are the bridges of the model that the database has, with their ports.
+// sites are the bridges of the model that the databases have, with their ports.
 func (d *desk) sites() (all []explain.Site) {
-	s := d.snapshot.Load()
-	if s == nil {
-		return nil
-	}
 	for _, b := range d.inForce.Load().model.Bridges() {
-		if have, ok := s.Bridges[b.Name]; ok {
-			all = append(all, explain.Site{Bridge: b.Name, Ports: portFacts(have.Ports)})
+		if p, ok := d.at(b.Name); ok {
+			all = append(all, explain.Site{Bridge: b.Name, Ports: portFacts(p.row.Ports)})
 		}
 	}
 	return all
@@ -96,7 +91,11 @@ func (d *desk) asking(ctx context.Context, bridge string, ask func(*explain.Brid
 }
 
 func (d *desk) askOnce(ctx context.Context, bridge string, ask func(*explain.Bridge) error) error {
-	ctl, err := unixctl.DialDaemon(ctx, d.flags.rundir, "ovs-vswitchd")
+	p, found := d.at(bridge)
+	if !found {
+		return errElsewhere(bridge)
+	}
+	ctl, err := unixctl.DialDaemon(ctx, p.host.rundir, "ovs-vswitchd")
 	if err != nil {
 		return err
 	}
@@ -110,21 +109,25 @@ func (d *desk) askOnce(ctx context.Context, bridge string, ask func(*explain.Bri
 	if err != nil {
 		return err
 	}
-	return ask(askable(ctx, bridge, ctl, conn, groups))
+	return ask(askable(ctx, bridge, p.name, ctl, conn, groups))
 }
 
 // management opens an OpenFlow session of its own to a bridge, to read from: the socket that
 // ovs-vswitchd keeps for each bridge.
 func (d *desk) management(ctx context.Context, bridge string) (*ofconn.Conn, error) {
-	conn, err := ofconn.Dial(ctx, "unix:"+filepath.Join(d.flags.rundir, bridge+".mgmt"), ofconn.Config{})
+	p, found := d.at(bridge)
+	if !found {
+		return nil, errElsewhere(bridge)
+	}
+	conn, err := ofconn.Dial(ctx, p.management(), ofconn.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("bridge %s cannot be asked: %w", bridge, err)
 	}
 	return conn, nil
 }
 
-// askable is a bridge as an explanation asks it. What is asked twice is answered once.
-func askable(ctx context.Context, bridge string, ctl *unixctl.Conn, conn *ofconn.Conn, groups []ofproto.Group) *explain.Bridge {
+// askable is a bridge as an explanation asks it, by its name on its host. What is asked twice is answered once.
+func askable(ctx context.Context, bridge, name string, ctl *unixctl.Conn, conn *ofconn.Conn, groups []ofproto.Group) *explain.Bridge {
 	type key struct {
 		table  ofproto.Table
 		cookie uint64
@@ -134,9 +137,9 @@ func askable(ctx context.Context, bridge string, ctl *unixctl.Conn, conn *ofconn
 		Name: bridge, Groups: groups,
 		Trace: func(packet, actions string) (string, error) {
 			if actions == "" {
-				return ctl.Call(ctx, "ofproto/trace", bridge, packet)
+				return ctl.Call(ctx, "ofproto/trace", name, packet)
 			}
-			return ctl.Call(ctx, "ofproto/trace-packet-out", bridge, packet, actions)
+			return ctl.Call(ctx, "ofproto/trace-packet-out", name, packet, actions)
 		},
 		Flows: func(t ofproto.Table, cookie uint64) (some []ofproto.FlowStats, err error) {
 			k := key{t, cookie}

@@ -54,7 +54,7 @@ func (k *keeper) reattach(ctx context.Context, bridge string, s *site, target st
 			wrong[0].What, bridge, wrong[0].Is, wait.Round(100*time.Millisecond))
 	}
 	began := time.Now()
-	was, err := k.db.Attach(ctx, bridge, target)
+	was, err := s.at.db.Attach(ctx, s.name, target)
 	if err != nil || was == nil {
 		return err
 	}

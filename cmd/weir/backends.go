@@ -105,7 +105,7 @@ func (d *desk) backendsOf(ctx context.Context, t *intent.Tenant, n pipeline.Numb
 	if zone == 0 { // no number yet, and so no connection
 		return have, nil
 	}
-	all, err := d.trackedIn(ctx, zone)
+	all, err := d.trackedIn(ctx, "", zone)
 	if err != nil {
 		return nil, err
 	}

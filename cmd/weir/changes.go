@@ -38,10 +38,7 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 		asked = time.Now()
 		return zones
 	}
-	var w conntrack.Watcher = &conntrack.Looks{Source: d.tracker, Zones: again, Few: d.few, Turn: d.looks}
-	if d.reader != nil {
-		w = d.reader.watcher(ctx, w)
-	}
+	w := d.watcher(ctx, again)
 	return func(yield func(api.ConnectionChange) bool) {
 		for c, err := range w.Watch(ctx, conntrack.Filter{}) {
 			if tell[c.Entry.Zone] == nil && err == nil && time.Since(asked) > tellAgain {
@@ -58,6 +55,16 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 			}
 		}
 	}, nil
+}
+
+// watcher tells what becomes of connections in zones.
+func (d *desk) watcher(ctx context.Context, zones func() []uint16) conntrack.Watcher {
+	h := d.hosts[0]
+	looks := &conntrack.Looks{Source: h.tracker, Zones: zones, Few: func() bool { return d.few(h) }, Turn: h.looks}
+	if h.reader == nil {
+		return looks
+	}
+	return h.reader.watcher(ctx, looks)
 }
 
 func changeOf(c conntrack.Change, tell func(conntrack.Entry) api.Connection) api.ConnectionChange {

@@ -22,7 +22,6 @@ import (
 	"weir/metrics"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
-	"weir/ovsdb"
 	"weir/quirk"
 	"weir/store"
 )
@@ -32,16 +31,12 @@ import (
 type desk struct {
 	flags    serveFlags
 	log      *logrus.Logger
-	tracker  conntrack.Source
-	looks    chan struct{}                         // of one place: who watches connections reads in turn
-	reader   *reader                               // the tracker, when the daemon serves
-	turns    *conntrack.Turns                      // of the controller, to read connections through ovs-vswitchd
+	hosts    []*host                               // one or more; never changes
 	ctl      atomic.Pointer[controller.Controller] // nil until it runs
 	last     atomic.Pointer[reading]               // the last one
 	inForce  atomic.Pointer[reading]               // the last good one
-	snapshot atomic.Pointer[ovsdb.Snapshot]        // nil: none yet
+	seats    atomic.Pointer[map[string]seat]       // of the bridges of the model that are there; nil: none is known yet
 	numbers  atomic.Pointer[store.Snapshot]        // nil: none yet
-	version  atomic.Pointer[string]                // of ovs-vswitchd; nil: not asked yet
 	trouble  atomic.Pointer[map[string]string]     // by bridge: why it is not attached
 	served   atomic.Pointer[map[string]bool]       // by bridge: it can find us; nil: none can yet
 	notes    notebook
@@ -49,12 +44,20 @@ type desk struct {
 	survey   surveyor
 	metrics  *metrics.Set
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
-	times    atomic.Pointer[string]                   // why timeouts of connections are not as they should be; nil: they are
 	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
 	keys     *ofconn.Keyring                          // nil: nothing is spoken to over TLS
 	refusals *refusals
-	away     atomic.Pointer[string]                       // why the database cannot be reached; nil: it can, or that is not known yet
 	proven   atomic.Pointer[map[string]*x509.Certificate] // by bridge: what its switch has shown; nil: nothing yet
+}
+
+// newDesk returns a desk for a daemon that serves hosts.
+func newDesk(f serveFlags, hosts []*host, keys *ofconn.Keyring, log *logrus.Logger) *desk {
+	d := &desk{flags: f, hosts: hosts, log: log, keys: keys, refusals: newRefusals()}
+	for _, h := range hosts {
+		h.reader = newReader(h.rundir, func() []string { return d.kinds(h) })
+		h.tracker, h.turns, h.looks = h.reader, conntrack.NewTurns(), make(chan struct{}, 1)
+	}
+	return d
 }
 
 // errStarting is the answer until the controller runs.
@@ -62,7 +65,7 @@ var errStarting = errors.New("the daemon waits for the Open vSwitch database")
 
 // Status returns what the daemon drives, and how far it has come.
 func (d *desk) Status() api.Status {
-	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}, Rights: append([]api.Reason{}, d.rights()...)}
+	s := api.Status{Version: version(), Model: d.model(), Database: d.hosts[0].database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}, Rights: append([]api.Reason{}, d.rights()...)}
 	var now *controller.Status
 	if ctl := d.ctl.Load(); ctl != nil {
 		now = ctl.Status()
@@ -103,35 +106,6 @@ func (d *desk) connected() (all []controller.Bridge) {
 	return all
 }
 
-// ours is a snapshot with the bridges alone that are ours to keep: another daemon may serve the
-// others, and keeps their zones as well.
-func (d *desk) ours(s ovsdb.Snapshot) ovsdb.Snapshot {
-	served := d.served.Load()
-	bridges := map[string]ovsdb.Bridge{}
-	for name, b := range s.Bridges {
-		if served != nil && (*served)[name] {
-			bridges[name] = b
-		}
-	}
-	s.Bridges = bridges
-	return s
-}
-
-// kinds returns the types of the datapaths that our bridges are on.
-func (d *desk) kinds() (kinds []string) {
-	s := d.snapshot.Load()
-	if s == nil {
-		return nil
-	}
-	for _, b := range d.ours(*s).Bridges {
-		if kind := conntrack.Kind(b.DatapathType); !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind)
-		}
-	}
-	slices.Sort(kinds)
-	return kinds
-}
-
 func (d *desk) model() api.Model {
 	last := d.last.Load()
 	m := api.Model{Source: d.flags.path, Files: d.inForce.Load().files}
@@ -141,18 +115,19 @@ func (d *desk) model() api.Model {
 	return m
 }
 
-func (d *desk) database() api.Database {
-	db := api.Database{Target: d.flags.ovsdb}
-	if s := d.snapshot.Load(); s != nil {
+// database is that of a host.
+func (h *host) database() api.Database {
+	db := api.Database{Target: h.target}
+	if s := h.snapshot.Load(); s != nil {
 		db.Connected, db.OVSVersion = s.Connected, s.OVSVersion
 	}
-	if why := d.away.Load(); why != nil {
+	if why := h.away.Load(); why != nil {
 		db.Away = *why
 	}
-	if trouble := d.times.Load(); trouble != nil {
+	if trouble := h.times.Load(); trouble != nil {
 		db.Error = *trouble
 	}
-	if v := d.version.Load(); v != nil {
+	if v := h.version.Load(); v != nil {
 		db.OVSVersion = *v // what runs, not what was noted
 	}
 	return db
@@ -277,7 +252,7 @@ func (d *desk) Connections(ctx context.Context, tenant string) (iter.Seq2[api.Co
 	if err != nil {
 		return nil, err
 	}
-	if len(zones) > 1 && d.few() { // else zones come one after another
+	if len(zones) > 1 && d.few(d.hosts[0]) { // else zones come one after another
 		return d.fewConnections(ctx, zones, tell), nil
 	}
 	return func(yield func(api.Connection, error) bool) {
@@ -493,14 +468,16 @@ func originOf(f ofproto.Flow, n pipeline.Numbers) string {
 	return string(id)
 }
 
-// epochsInUse returns the epochs that the connections of a zone carry.
-func epochsInUse(ctx context.Context, tracker conntrack.Source, zone uint16) (map[uint8]bool, error) {
+// epochsInUse returns the epochs that the connections of a zone carry, on any host.
+func (d *desk) epochsInUse(ctx context.Context, zone uint16) (map[uint8]bool, error) {
 	used := map[uint8]bool{}
-	for e, err := range tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
-		if err != nil {
-			return nil, err // an entry that cannot be read may carry any
+	for _, h := range d.hosts {
+		for e, err := range h.tracker.Entries(ctx, conntrack.Filter{Zone: zone}) {
+			if err != nil {
+				return nil, h.trouble(err) // an entry that cannot be read may carry any
+			}
+			used[uint8(e.Mark&pipeline.MarkEpoch)] = true
 		}
-		used[uint8(e.Mark&pipeline.MarkEpoch)] = true
 	}
 	return used, nil
 }

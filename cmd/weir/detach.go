@@ -18,9 +18,9 @@ import (
 
 // A detachFlags is what weir detach needs to know.
 type detachFlags struct {
-	ovsdb, rundir, socket string
-	keepFlows             bool
-	keys                  ofconn.Keys
+	socket    string
+	keepFlows bool
+	keys      ofconn.Keys
 }
 
 func detachCommand() *cobra.Command {
@@ -34,13 +34,17 @@ mode back as they were. The daemon must not drive the bridge any more: stop
 it, or take the bridge out of the model.`,
 		Args: cobra.ExactArgs(1),
 	}
-	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
+	hosts := hostFlags(cmd)
 	keyFlags(cmd, &f.keys)
 	cmd.Flags().BoolVar(&f.keepFlows, "keep-flows", false, "leave Weir's flows in the bridge")
 	socket := socketFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f.socket = *socket
-		removed, err := detach(cmd.Context(), f, args[0])
+		all, err := hosts()
+		if err != nil {
+			return err
+		}
+		removed, err := detach(cmd.Context(), f, all[0], args[0])
 		if err != nil {
 			return err
 		}
@@ -52,15 +56,15 @@ it, or take the bridge out of the model.`,
 
 // detach removes our flows while the bridge still speaks OpenFlow 1.3, then restores
 // what the bridge was. It returns how many flows it removed.
-func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err error) {
+func detach(ctx context.Context, f detachFlags, h *host, bridge string) (removed int, err error) {
 	if err := undriven(ctx, f.socket, bridge); err != nil {
 		return 0, err
 	}
-	keys, err := openKeys(f.keys, f.ovsdb)
+	keys, err := openKeys(f.keys, h.target)
 	if err != nil {
 		return 0, err
 	}
-	db, err := ovsdb.Open(ctx, ovsdb.Database{Target: f.ovsdb, TLS: configOf(keys)})
+	db, err := ovsdb.Open(ctx, ovsdb.Database{Target: h.target, TLS: configOf(keys)})
 	if err != nil {
 		return 0, err
 	}
@@ -69,11 +73,11 @@ func detach(ctx context.Context, f detachFlags, bridge string) (removed int, err
 		return 0, err
 	}
 	zones := zonesLeftBy(s, bridge)
-	if err := releaseZones(ctx, f.rundir, db, conntrack.Kind(s.Bridges[bridge].DatapathType), zones); err != nil {
+	if err := releaseZones(ctx, h.rundir, db, conntrack.Kind(s.Bridges[bridge].DatapathType), zones); err != nil {
 		return 0, err
 	}
 	if !f.keepFlows {
-		if removed, err = removeFlows(ctx, f.rundir, bridge, zones); err != nil {
+		if removed, err = removeFlows(ctx, h.rundir, bridge, zones); err != nil {
 			return 0, fmt.Errorf("remove flows: %w (--keep-flows leaves them)", err)
 		}
 	}

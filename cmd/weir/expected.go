@@ -30,7 +30,7 @@ func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
 	all := []api.Expected{}
 	for _, t := range *trackers {
 		x := api.Expected{Datapath: t.Kind, Expectations: []api.Expectation{}}
-		some, err := d.expectations(ctx, t.Kind, ids)
+		some, err := expectations(ctx, t.host, t.Kind, ids)
 		if err != nil {
 			x.Error = err.Error()
 		}
@@ -41,11 +41,11 @@ func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
 }
 
 // expectations returns those of one datapath that are in some zones.
-func (d *desk) expectations(ctx context.Context, kind string, ids map[uint16]intent.ID) (some []api.Expectation, err error) {
+func expectations(ctx context.Context, h *host, kind string, ids map[uint16]intent.ID) (some []api.Expectation, err error) {
 	if kind == conntrack.Kernel {
-		return d.kernelExpectations(ctx, ids)
+		return kernelExpectations(ctx, h, ids)
 	}
-	all, err := conntrack.NewDatapath(d.flags.rundir, kind).Expectations(ctx, 0)
+	all, err := conntrack.NewDatapath(h.rundir, kind).Expectations(ctx, 0)
 	if errors.Is(err, conntrack.ErrUnsupported) {
 		return nil, fmt.Errorf("what helpers wait for is not known: ovs-vswitchd says it of the userspace datapath from version 3.3 on (%w)", err)
 	}
@@ -60,8 +60,8 @@ func (d *desk) expectations(ctx context.Context, kind string, ids map[uint16]int
 
 // kernelExpectations reads those of the kernel's datapath, and who has announced them: the kernel
 // does not say in which zones they are.
-func (d *desk) kernelExpectations(ctx context.Context, ids map[uint16]intent.ID) (some []api.Expectation, err error) {
-	source, err := conntrack.NetlinkOf(d.flags.rundir)
+func kernelExpectations(ctx context.Context, h *host, ids map[uint16]intent.ID) (some []api.Expectation, err error) {
+	source, err := conntrack.NetlinkOf(h.rundir)
 	if err != nil {
 		return nil, err
 	}

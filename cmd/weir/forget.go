@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 
 	"weir/api"
@@ -10,7 +9,6 @@ import (
 	"weir/conntrack"
 	"weir/intent"
 	"weir/ofproto"
-	"weir/ofproto/ofconn"
 	"weir/quirk"
 )
 
@@ -45,7 +43,7 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 	if err != nil {
 		return k, err
 	}
-	bridges := d.bridgesByDatapath(t)
+	bridges := d.bridgesOn(t)
 	by, fates := d.fates(ctx, bridges, all)
 	for _, fate := range fates {
 		if fate.Why == "" {
@@ -92,23 +90,6 @@ func (d *desk) matching(ctx context.Context, f api.Filter, t *intent.Tenant, n p
 	return some, err
 }
 
-// bridgesByDatapath returns a bridge of the tenant on each datapath that it has some on.
-func (d *desk) bridgesByDatapath(t *intent.Tenant) (bridges []string) {
-	s := d.snapshot.Load()
-	if s == nil {
-		return nil
-	}
-	seen := map[string]bool{}
-	for _, b := range d.inForce.Load().model.Bridges() {
-		have, there := s.Bridges[b.Name]
-		if kind := conntrack.Kind(have.DatapathType); there && onBridge(t, b.Name) && !seen[kind] {
-			seen[kind] = true
-			bridges = append(bridges, b.Name)
-		}
-	}
-	return bridges
-}
-
 // fates says what becomes of connections, and gives those that can be forgotten to each bridge,
 // by means. In which datapath one is nobody says: it is forgotten in each, or in none.
 func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
@@ -144,14 +125,18 @@ func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by ma
 
 // forget removes entries by their means: past the bridge, and through it, which is what flush does.
 func (d *desk) forget(ctx context.Context, bridge string, by map[quirk.Means][]ofproto.CTFlush, flush flusher) error {
+	p, found := d.at(bridge)
+	if !found && len(by) > 0 {
+		return errElsewhere(bridge)
+	}
 	if some := by[quirk.ByNetlink]; len(some) > 0 {
-		if err := d.reader.forget(ctx, keysOf(some)); err != nil {
+		if err := p.host.reader.forget(ctx, keysOf(some)); err != nil {
 			return err
 		}
 	}
 	if some := by[quirk.ByControl]; len(some) > 0 {
-		kind := conntrack.Kind(d.snapshot.Load().Bridges[bridge].DatapathType)
-		if err := conntrack.NewDatapath(d.flags.rundir, kind).Forget(ctx, keysOf(some)...); err != nil {
+		kind := conntrack.Kind(p.row.DatapathType)
+		if err := conntrack.NewDatapath(p.host.rundir, kind).Forget(ctx, keysOf(some)...); err != nil {
 			return err
 		}
 	}
@@ -176,7 +161,7 @@ func keysOf(some []ofproto.CTFlush) (keys []conntrack.Key) {
 
 // flush removes entries through a bridge.
 func (d *desk) flush(ctx context.Context, bridge string, some []ofproto.CTFlush) error {
-	conn, err := ofconn.Dial(ctx, "unix:"+filepath.Join(d.flags.rundir, bridge+".mgmt"), ofconn.Config{})
+	conn, err := d.management(ctx, bridge)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -15,11 +14,11 @@ import (
 // guard looks at a bridge before it is given its first controller, which makes Open vSwitch
 // empty its flow tables. Flows that the operator wants kept, or wants to be told of, must not
 // be lost by that: the bridge is left alone, and the error says what to do.
-func (k *keeper) guard(ctx context.Context, bridge string, have ovsdb.Bridge) error {
+func (k *keeper) guard(ctx context.Context, bridge string, s *site, have ovsdb.Bridge) error {
 	if len(have.Controllers) > 0 || k.foreignFlows(bridge) == intent.ForeignRemove {
 		return nil
 	}
-	conn, err := ofconn.Dial(ctx, "unix:"+filepath.Join(k.desk.flags.rundir, bridge+".mgmt"), ofconn.Config{})
+	conn, err := ofconn.Dial(ctx, seat{host: s.at.host, name: s.name}.management(), ofconn.Config{})
 	if err != nil {
 		return fmt.Errorf("look at the flows of %s before it is attached: %w", bridge, err)
 	}

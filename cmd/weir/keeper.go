@@ -29,11 +29,9 @@ type keeper struct {
 	desk *desk
 	ward *warden
 	ctl  *controller.Controller
-	db   *ovsdb.Client
 	log  *logrus.Logger
 
-	snapshot ovsdb.Snapshot
-	seen     uint64           // counts the snapshots
+	bases    []*base          // the hosts
 	model    *intent.Model    // in force
 	next     *reading         // the newest, until it is in force; nil: it is
 	sites    map[string]*site // by bridge: those of the model
@@ -41,11 +39,13 @@ type keeper struct {
 	arrivals chan arrival
 	features chan observed
 	warned   map[said]bool
-	times    timekeeper
 }
 
 // A site is what the keeper knows of one bridge.
 type site struct {
+	at       *base              // where the bridge is; nil: nowhere yet
+	name     string             // of the bridge, there
+	lost     error              // why it is not known where it is; nil: it is
 	door     *door              // nil: none yet, or the bridges share one
 	session  *session           // the last one; it may be over
 	features *pipeline.Features // nil: not known yet
@@ -57,6 +57,8 @@ type site struct {
 	truce    time.Time          // when what is fought over will be repaired
 	quirks   []quirk.Quirk      // of its switch
 }
+
+func newSite() *site { return &site{fights: controller.Fights{}} }
 
 // An arrival is a bridge that has shaken hands.
 type arrival struct {
@@ -72,19 +74,17 @@ type observed struct {
 	err      error
 }
 
-func newKeeper(d *desk, ward *warden, ctl *controller.Controller, db *ovsdb.Client, log *logrus.Logger) *keeper {
+func newKeeper(d *desk, ward *warden, ctl *controller.Controller, bases []*base, log *logrus.Logger) *keeper {
 	return &keeper{
-		desk: d, ward: ward, ctl: ctl, db: db, log: log, sites: map[string]*site{},
+		desk: d, ward: ward, ctl: ctl, bases: bases, log: log, sites: map[string]*site{},
 		arrivals: make(chan arrival), features: make(chan observed), warned: map[said]bool{},
-		times: timekeeper{left: times{}, fights: controller.Fights{}},
 	}
 }
 
-// run keeps the bridges until ctx is done. known is the database as far as it is
-// known already.
-func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan ovsdb.Snapshot, readings <-chan *reading) error {
+// run keeps the bridges until ctx is done. It is told when a database has said something.
+func (k *keeper) run(ctx context.Context, news <-chan struct{}, readings <-chan *reading) error {
 	defer k.close()
-	k.observe(known)
+	k.hear()
 	retry := time.NewTimer(retryAfter)
 	defer retry.Stop()
 	for {
@@ -97,8 +97,8 @@ func (k *keeper) run(ctx context.Context, known ovsdb.Snapshot, snapshots <-chan
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case s := <-snapshots:
-			k.observe(s)
+		case <-news:
+			k.hear()
 		case r := <-readings:
 			if err := k.take(ctx, r); err != nil {
 				return err
@@ -134,13 +134,13 @@ func (k *keeper) close() {
 	}
 }
 
-func (k *keeper) observe(s ovsdb.Snapshot) {
-	if s.Connected != k.snapshot.Connected {
-		k.log.WithFields(logrus.Fields{"ovsdb": k.desk.flags.ovsdb, "version": s.OVSVersion, "connected": s.Connected}).Info("database")
+func (k *keeper) observe(b *base, s ovsdb.Snapshot) {
+	if s.Connected != b.snapshot.Connected {
+		k.log.WithFields(logrus.Fields{"ovsdb": b.target, "version": s.OVSVersion, "connected": s.Connected}).Info("database")
 	}
-	k.snapshot = s
-	k.seen++
-	k.desk.snapshot.Store(&s)
+	b.snapshot = s
+	b.seen++
+	b.host.snapshot.Store(&s)
 }
 
 // take gives the controller a model that was read, or says why it is none.
@@ -191,14 +191,13 @@ func (k *keeper) settle(ctx context.Context) error {
 	if err := k.openShared(ctx); err != nil {
 		return err
 	}
-	k.timeouts(ctx)
+	k.locate()
+	for _, b := range k.bases {
+		k.timeouts(ctx, b)
+	}
 	zones := zonesOf(k.model, k.ctl.Status())
 	for _, b := range k.model.Bridges() {
 		s := k.sites[b.Name]
-		if s == nil {
-			s = &site{fights: controller.Fights{}}
-			k.sites[b.Name] = s
-		}
 		k.judge(b, s)
 		k.say(b.Name, s, k.attach(ctx, b.Name, s, zones))
 		if err := k.tell(ctx, b.Name, s); err != nil {
@@ -234,15 +233,18 @@ func (k *keeper) troubles() *map[string]string {
 
 // attach makes the bridge look for us, and remember its zones.
 func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[string]map[string]string) error {
-	have, ok := k.snapshot.Bridges[bridge]
-	if !k.snapshot.Connected {
+	if s.lost != nil {
+		return s.lost
+	}
+	have, ok := s.row()
+	if !s.at.snapshot.Connected {
 		return nil // the status says that the database is away
 	}
 	if !ok {
-		return errNoBridge(bridge)
+		return errNoBridge(s.name)
 	}
 	if s.door == nil && k.shared == nil {
-		l, err := listenBridge(k.desk.flags.rundir, bridge)
+		l, err := listenBridge(s.at.rundir, s.name)
 		if err != nil {
 			return err
 		}
@@ -252,7 +254,7 @@ func (k *keeper) attach(ctx context.Context, bridge string, s *site, zones map[s
 	if b := k.named(bridge); b != nil && b.Certificate != "" && !k.secretly() {
 		return errNoTLS(b)
 	}
-	if s.wrote == k.seen || changing(have) {
+	if s.wrote == s.at.seen || changing(have) {
 		return nil // the next snapshot shows what became of it
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
@@ -271,35 +273,35 @@ func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.B
 	}
 	if len(remove) > 0 { // with them goes the memory that a zone was ours
 		k.ward.ready(ctx)
-		if k.times.trouble != "" {
+		if s.at.times.trouble != "" {
 			remove = nil // what was to go for it may not have gone
 		}
 	}
-	if err := k.db.SetExternalIDs(ctx, bridge, set, remove); err != nil {
+	if err := s.at.db.SetExternalIDs(ctx, s.name, set, remove); err != nil {
 		return err
 	}
-	s.wrote = k.seen
+	s.wrote = s.at.seen
 	return nil
 }
 
 // secure makes the database say who the bridge's controller is, and that it is not to do
 // without one. A bridge that was ours already is one that somebody has changed.
 func (k *keeper) secure(ctx context.Context, bridge string, s *site, have ovsdb.Bridge) error {
-	target := k.target(bridge)
+	target := k.target(s.name)
 	wrong := astray(have, target)
 	if len(wrong) == 0 {
 		s.attached = true
 		return nil
 	}
 	if !s.attached || k.foreignFlows(bridge) == intent.ForeignKeep {
-		if err := k.guard(ctx, bridge, have); err != nil {
+		if err := k.guard(ctx, bridge, s, have); err != nil {
 			return err
 		}
 	}
 	if err := k.reattach(ctx, bridge, s, target, wrong); err != nil {
 		return err
 	}
-	s.wrote = k.seen
+	s.wrote = s.at.seen
 	return nil
 }
 
@@ -319,7 +321,7 @@ func (b errNoBridge) Error() string {
 	return "Open vSwitch has no bridge " + string(b) + " (ovs-vsctl add-br " + string(b) + ")"
 }
 
-// target is the controller that a bridge is given.
+// target is the controller that a bridge is given, by its name on its host.
 func (k *keeper) target(bridge string) string {
 	if k.shared != nil {
 		return advertised(k.desk.flags, k.shared.listener.Addr())
@@ -336,7 +338,7 @@ func changing(b ovsdb.Bridge) bool {
 // tell gives the controller the facts of a bridge, once all are known and whenever
 // they change.
 func (k *keeper) tell(ctx context.Context, bridge string, s *site) error {
-	have, ok := k.snapshot.Bridges[bridge]
+	have, ok := s.row()
 	if !ok || s.features == nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"weir/ofproto/ofconn"
@@ -64,10 +65,10 @@ func advertised(f serveFlags, at net.Addr) string {
 	return kind + ":" + net.JoinHostPort(hostIn(f.advertise), port)
 }
 
-// openShared opens the door that all bridges share, if there is one, once the database has said which
+// openShared opens the door that all bridges share, if there is one, once a database has said which
 // bridges there are: one that came before could not be told from a stranger.
 func (k *keeper) openShared(ctx context.Context) error {
-	if k.desk.flags.listen == "" || k.shared != nil || !k.snapshot.Connected {
+	if k.desk.flags.listen == "" || k.shared != nil || !slices.ContainsFunc(k.bases, func(b *base) bool { return b.snapshot.Connected }) {
 		return nil
 	}
 	kind, addr, err := splitListen(k.desk.flags.listen)

@@ -22,10 +22,11 @@ type flusher func(ctx context.Context, some []ofproto.CTFlush) error
 // forgetting returns that of a bridge, as it is now. What is not known of its version is taken to be the worst.
 func (d *desk) forgetting(ctx context.Context, bridge string) forgetting {
 	w := forgetting{userspace: true}
-	if s := d.snapshot.Load(); s != nil {
-		w.userspace = !onKernel(*s, bridge)
+	p, found := d.at(bridge)
+	if found {
+		w.userspace = userspace(p.row)
 	}
-	w.netlink = !w.userspace && d.reader != nil && d.reader.usable(ctx)
+	w.netlink = !w.userspace && p.host.reader != nil && p.host.reader.usable(ctx)
 	w.quirks = quirk.InForce(quirk.Version{}, w.userspace)
 	if all := d.quirks.Load(); all != nil && len((*all)[bridge]) > 0 { // each version has some
 		w.quirks = (*all)[bridge]
@@ -87,7 +88,7 @@ func (f forgetful) FlushConnections(ctx context.Context, flushes []ofproto.CTFlu
 // FlushZone implements controller.Conn. A zone of the kernel's table is emptied without ovs-vswitchd; where
 // that cannot be, through the bridge.
 func (f forgetful) FlushZone(ctx context.Context, zone uint16) error {
-	if s := f.desk.snapshot.Load(); f.desk.reader != nil && s != nil && onKernel(*s, f.bridge) && f.desk.reader.flushZone(ctx, zone) == nil {
+	if p, found := f.desk.at(f.bridge); found && !userspace(p.row) && p.host.reader != nil && p.host.reader.flushZone(ctx, zone) == nil {
 		return nil
 	}
 	return f.Conn.FlushZone(ctx, zone)

@@ -26,6 +26,7 @@ type post struct {
 
 // A tracker is what is known of the connection tracker of one datapath.
 type tracker struct {
+	host       *host
 	Kind       string
 	Count, Max uint64                     // connections of all zones; zero: not known
 	Alarm      alarm                      // of the tracker
@@ -42,12 +43,15 @@ type zoneDrift struct {
 	bridge string
 }
 
-func newPost(rundir, kind string) *post {
+func newPost(h *host, kind string) *post {
 	return &post{
-		datapath: conntrack.NewDatapath(rundir, kind), fights: controller.Fights{}, gauges: map[uint16]*gauge{},
-		shown: tracker{Kind: kind},
+		datapath: conntrack.NewDatapath(h.rundir, kind), fights: controller.Fights{}, gauges: map[uint16]*gauge{},
+		shown: tracker{host: h, Kind: kind},
 	}
 }
+
+// name is how the datapath is called, with its host if there may be several.
+func (p *post) name() string { return p.shown.host.of(p.shown.Kind) }
 
 // settle makes the limits of the datapath what they should be, and returns those that
 // somebody else had changed.
@@ -195,8 +199,8 @@ func (d *desk) fills(s *api.Status) {
 	}
 	for _, t := range *all {
 		shown := api.Tracker{Datapath: t.Kind, Fill: t.fill(), Error: t.Err}
-		if t.Kind == conntrack.Kernel && d.reader != nil {
-			if why := d.reader.kernel.Load(); why != nil {
+		if t.Kind == conntrack.Kernel && t.host.reader != nil {
+			if why := t.host.reader.kernel.Load(); why != nil {
 				shown.Through = *why
 			}
 		}

@@ -7,7 +7,8 @@ import (
 
 // warn says, once for each version, what it gets wrong.
 func (k *keeper) warn(bridge string, s *site, v quirk.Version) {
-	s.quirks = quirk.InForce(v, userspace(k.snapshot.Bridges[bridge]))
+	row, _ := s.row()
+	s.quirks = quirk.InForce(v, userspace(row))
 	for _, q := range s.quirks {
 		once := said{v, q.ID}
 		if k.warned[once] {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weir/conntrack"
-	"weir/ovsdb"
 )
 
 // A reader reads connections where the datapaths of the bridges keep them: those of the kernel's
@@ -155,10 +154,4 @@ func (r *reader) usable(ctx context.Context) bool {
 	}
 	_, _, err = source.Fill(ctx)
 	return err == nil
-}
-
-// onKernel reports whether a bridge is there, and on the kernel's datapath.
-func onKernel(s ovsdb.Snapshot, bridge string) bool {
-	b, there := s.Bridges[bridge]
-	return there && !userspace(b)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,19 +26,23 @@ func (d *desk) rights() (missing []api.Reason) {
 			missing = append(missing, api.Reason{ID: path, Why: why})
 		}
 	}
-	if db, ok := strings.CutPrefix(d.flags.ovsdb, "unix:"); ok {
-		want(db, "the database cannot be read")
-	}
-	if d.flags.listen == "" {
-		want(d.flags.rundir, "no bridge can find its controller, whose socket has to be there (or let bridges connect with --listen)")
-	}
-	if ctl, err := unixctl.Find(d.flags.rundir, "ovs-vswitchd"); err == nil {
-		want(ctl, "ovs-vswitchd cannot be asked for connections, and traces nothing")
+	for _, h := range d.hosts {
+		if db, ok := strings.CutPrefix(h.target, "unix:"); ok {
+			want(db, "the database cannot be read")
+		}
+		if d.flags.listen == "" {
+			want(h.rundir, "no bridge can find its controller, whose socket has to be there (or let bridges connect with --listen)")
+		}
+		if ctl, err := unixctl.Find(h.rundir, "ovs-vswitchd"); err == nil {
+			want(ctl, "ovs-vswitchd cannot be asked for connections, and traces nothing")
+		}
 	}
 	for _, b := range d.inForce.Load().model.Bridges() {
-		want(filepath.Join(d.flags.rundir, b.Name+".mgmt"), "nothing of this bridge can be explained")
+		if p, there := d.at(b.Name); there {
+			want(strings.TrimPrefix(p.management(), "unix:"), "nothing of this bridge can be explained")
+		}
 	}
-	if slices.Contains(d.kinds(), conntrack.Kernel) && !capable(unix.CAP_NET_ADMIN) {
+	if slices.ContainsFunc(d.hosts, func(h *host) bool { return slices.Contains(d.kinds(h), conntrack.Kernel) }) && !capable(unix.CAP_NET_ADMIN) {
 		missing = append(missing, api.Reason{ID: "CAP_NET_ADMIN", Why: "the kernel does not show its connections, and they are read through ovs-vswitchd, which waits for that: give it to the daemon"})
 	}
 	return missing

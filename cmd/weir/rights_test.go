@@ -70,7 +70,7 @@ func TestWhatIsClosedIsSaid(t *testing.T) {
 		}
 		defer l.Close()
 	}
-	d := &desk{flags: serveFlags{ovsdb: "unix:" + filepath.Join(dir, "db.sock"), rundir: dir}}
+	d := &desk{hosts: []*host{{target: "unix:" + filepath.Join(dir, "db.sock"), rundir: dir}}}
 	d.inForce.Store(&reading{model: &intent.Model{}})
 	const advice = ", for it is root's: give the daemon CAP_DAC_OVERRIDE, as weir.service does, or run it as the user of Open vSwitch"
 	for _, c := range []struct {

@@ -94,7 +94,7 @@ func (d *desk) admitted(ctx context.Context, zone uint16, uses map[uint32]use) e
 	if zone == 0 { // no number yet, and so no connection
 		return nil
 	}
-	all, err := d.trackedIn(ctx, zone)
+	all, err := d.trackedIn(ctx, "", zone)
 	for _, c := range all {
 		admit(uses, c)
 	}

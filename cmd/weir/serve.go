@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -21,7 +23,6 @@ import (
 	"weir/apps/lb"
 	"weir/apps/nat"
 	"weir/apps/pipeline"
-	"weir/conntrack"
 	"weir/controller"
 	"weir/metrics"
 	"weir/ofproto/ofconn"
@@ -32,8 +33,6 @@ import (
 // A serveFlags is where the daemon finds everything.
 type serveFlags struct {
 	path      string // of the model
-	ovsdb     string
-	rundir    string // of Open vSwitch
 	state     string
 	socket    string // control socket
 	listen    string // "tcp:ADDR:PORT", "ssl:ADDR:PORT", or empty: a unix socket for each bridge
@@ -56,7 +55,7 @@ leave bridges and flows as they are: see "weir detach" for the way back.`,
 	}
 	path := fileFlag(cmd)
 	flags := cmd.Flags()
-	ovsdbFlags(cmd, &f.ovsdb, &f.rundir)
+	hosts := hostFlags(cmd)
 	flags.StringVar(&f.state, "state-dir", "/var/lib/weir", "where the numbers given to intents are kept")
 	flags.StringVar(&f.socket, "socket", defaultSocket, "the control socket")
 	flags.StringVar(&f.listen, "listen", "", "let bridges connect to ssl:ADDR:PORT or tcp:ADDR:PORT (default: to RUNDIR/BRIDGE.controller)")
@@ -70,15 +69,21 @@ leave bridges and flows as they are: see "weir detach" for the way back.`,
 		if err != nil {
 			return err
 		}
-		return serve(cmd, f, log)
+		all, err := hosts()
+		if err != nil {
+			return err
+		}
+		return serve(cmd, f, all, log)
 	}
 	return cmd
 }
 
-// ovsdbFlags adds the flags that say where Open vSwitch is.
-func ovsdbFlags(cmd *cobra.Command, target, rundir *string) {
-	cmd.Flags().StringVar(target, "ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH, ssl:ADDR:PORT or tcp:ADDR:PORT")
-	cmd.Flags().StringVar(rundir, "ovs-rundir", "/run/openvswitch", "the run directory of ovs-vswitchd")
+// hostFlags adds the flags that say where Open vSwitch is, and returns what reads them: one host or more.
+func hostFlags(cmd *cobra.Command) func() ([]*host, error) {
+	flags := cmd.Flags()
+	target := flags.String("ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH, ssl:ADDR:PORT or tcp:ADDR:PORT")
+	rundir := flags.String("ovs-rundir", "/run/openvswitch", "the run directory of ovs-vswitchd")
+	return func() ([]*host, error) { return hostsOf(nil, *target, *rundir) }
 }
 
 func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
@@ -103,18 +108,18 @@ func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
 // serve runs the daemon until the command's context is done:
 //
 //	modelWatch ──reading──┐
-//	ovsdb.Watch ─snapshot─┤
+//	ovsdb.Watch ─snapshot─┤  one for each host
 //	listeners ──session───┼──> keeper ──model, facts──> controller.Run, and a
 //	                      │    (bridges)                controller.Serve per session
 //	controller ──status───┘
 //	HTTP requests ──> desk (reads what the others publish; owns nothing)
-func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
+func serve(cmd *cobra.Command, f serveFlags, hosts []*host, log *logrus.Logger) error {
 	syscall.Umask(0o077) // what we create is ours alone, sockets from the first moment on
 	collectGarbage()
 	if err := checkListen(f); err != nil {
 		return err
 	}
-	keys, err := openKeys(f.keys, f.listen, f.ovsdb)
+	keys, err := openKeys(f.keys, append(targetsOf(hosts), f.listen)...)
 	if err != nil {
 		return err
 	}
@@ -135,27 +140,27 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 	defer control.Close()
 
 	group, ctx := errgroup.WithContext(cmd.Context())
-	d := &desk{flags: f, log: log, looks: make(chan struct{}, 1), keys: keys, refusals: newRefusals()}
-	d.reader = newReader(f.rundir, d.kinds)
-	d.tracker = d.reader
-	d.turns = conntrack.NewTurns()
+	d := newDesk(f, hosts, keys, log)
 	d.last.Store(first)
 	d.inForce.Store(first)
 	d.metrics = metrics.New(d.Status, d.now)
-	snapshots := make(chan ovsdb.Snapshot, 1)
-	group.Go(func() error {
-		return ended(ctx, ovsdb.Watch(ctx, d.databaseAt(), func(s ovsdb.Snapshot) {
-			d.reached(s.Err)
-			latest(snapshots, s)
-		}))
-	})
+	news := make(chan struct{}, 1)
+	for _, h := range d.hosts {
+		group.Go(func() error {
+			return ended(ctx, ovsdb.Watch(ctx, d.databaseOf(h), func(s ovsdb.Snapshot) {
+				d.reached(h, s.Err)
+				h.heard.Store(&s)
+				poke(news)
+			}))
+		})
+	}
 	group.Go(func() error {
 		watchKeys(ctx, keys, log)
 		return nil
 	})
 	server := &http.Server{Handler: api.New(d, d.metrics), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
-	group.Go(func() error { return ended(ctx, d.drive(ctx, log, snapshots, watch)) })
+	group.Go(func() error { return ended(ctx, d.drive(ctx, log, news, watch)) })
 	log.WithFields(logrus.Fields{"model": f.path, "contents": census(first.model), "socket": f.socket}).Info("weir " + version() + " serves")
 	if err := notify("READY=1"); err != nil {
 		log.WithError(err).Warn("the service manager was not told that we are ready")
@@ -168,8 +173,8 @@ func serve(cmd *cobra.Command, f serveFlags, log *logrus.Logger) error {
 }
 
 // drive opens the numbers and runs the controller and the keeper of the bridges.
-func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovsdb.Snapshot, watch modelWatch) error {
-	numbers, known, err := d.openNumbers(ctx, log, snapshots)
+func (d *desk) drive(ctx context.Context, log *logrus.Logger, news chan struct{}, watch modelWatch) error {
+	numbers, err := d.openNumbers(ctx, log, news)
 	if err != nil {
 		return err
 	}
@@ -196,7 +201,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 		Log: log.WithField("part", "controller"),
 	})
 	d.ctl.Store(ctl)
-	db, err := ovsdb.Open(ctx, d.databaseAt())
+	bases, err := d.bases(ctx)
 	if err != nil {
 		return err
 	}
@@ -233,40 +238,62 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, snapshots chan ovs
 	ward := newWarden(d, ctl, log)
 	group.Go(func() error { return ended(ctx, ward.run(ctx)) })
 	group.Go(func() error {
-		return ended(ctx, newKeeper(d, ward, ctl, db, log).run(ctx, known, snapshots, readings))
+		return ended(ctx, newKeeper(d, ward, ctl, bases, log).run(ctx, news, readings))
 	})
 	return group.Wait()
 }
 
 // openNumbers opens the numbers. If there are none yet, the zones that the bridges
-// remember are kept, so it waits for the database and returns what it learned.
-func (d *desk) openNumbers(ctx context.Context, log *logrus.Logger, snapshots <-chan ovsdb.Snapshot) (*store.Numbers, ovsdb.Snapshot, error) {
+// remember are kept, so it waits for the databases.
+func (d *desk) openNumbers(ctx context.Context, log *logrus.Logger, news <-chan struct{}) (*store.Numbers, error) {
 	path := filepath.Join(d.flags.state, "numbers.json")
-	var known ovsdb.Snapshot
+	hints := map[string]uint16{}
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		log.WithField("ovsdb", d.flags.ovsdb).Info("no numbers yet: looking for zones in the database")
-		if known, err = firstConnected(ctx, snapshots); err != nil {
-			return nil, known, err
+		log.WithField("ovsdb", strings.Join(targetsOf(d.hosts), " ")).Info("no numbers yet: looking for zones in the database")
+		if err := firstConnected(ctx, d.hosts, news, log); err != nil {
+			return nil, err
+		}
+		for _, h := range d.hosts {
+			if s := h.heard.Load(); s != nil {
+				maps.Copy(hints, zoneHints(*s))
+			}
 		}
 	}
-	numbers, err := store.Open(path, zoneHints(known))
+	numbers, err := store.Open(path, hints)
 	if err != nil {
-		return nil, known, err
+		return nil, err
 	}
-	numbers.InUse = func(zone uint16) (map[uint8]bool, error) { return epochsInUse(ctx, d.tracker, zone) }
-	return numbers, known, nil
+	numbers.InUse = func(zone uint16) (map[uint8]bool, error) { return d.epochsInUse(ctx, zone) }
+	return numbers, nil
 }
 
-// firstConnected waits for a snapshot of a database that is there.
-func firstConnected(ctx context.Context, snapshots <-chan ovsdb.Snapshot) (ovsdb.Snapshot, error) {
+// othersWait is how long the databases of further hosts are waited for, once one has been reached: who is
+// away must not keep the others from being served.
+const othersWait = 5 * time.Second
+
+// firstConnected waits until the databases of hosts have been reached.
+func firstConnected(ctx context.Context, hosts []*host, news <-chan struct{}, log *logrus.Logger) error {
+	var enough <-chan time.Time
 	for {
+		var missing []string
+		for _, h := range hosts {
+			if s := h.heard.Load(); s == nil || !s.Connected {
+				missing = append(missing, h.String())
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		if enough == nil && len(missing) < len(hosts) {
+			enough = time.After(othersWait)
+		}
 		select {
 		case <-ctx.Done():
-			return ovsdb.Snapshot{}, ctx.Err()
-		case s := <-snapshots:
-			if s.Connected {
-				return s, nil
-			}
+			return ctx.Err()
+		case <-news:
+		case <-enough:
+			log.WithField("hosts", strings.Join(missing, " ")).Warn("not reached: the zones that their bridges remember are not known, and are given anew")
+			return nil
 		}
 	}
 }
@@ -304,6 +331,14 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
+}
+
+// poke says through a channel with one place that there is something new.
+func poke(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
 }
 
 // latest puts v into a channel with one place, instead of what waits there. There is

@@ -52,6 +52,8 @@ func (d *door) close() {
 // A session is a bridge that is being served.
 type session struct {
 	bridge string
+	at     *base  // its host
+	name   string // of the bridge, there
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the session is over
 	conn   *ofconn.Conn
@@ -63,11 +65,15 @@ type session struct {
 // bridge that comes again has given up the old one.
 func (k *keeper) welcome(ctx context.Context, a arrival) {
 	if a.bridge == "" {
-		a.bridge = bridgeOf(k.snapshot, a.conn.Features().DatapathID)
+		var err error
+		if a.bridge, err = k.whose(a.conn); err != nil {
+			k.turnAway(a.conn, unknownBridge, err)
+			return
+		}
 	}
 	s := k.sites[a.bridge]
 	if s == nil {
-		k.turnAway(a.conn, unknownBridge, fmt.Errorf("datapath %016x is no bridge of the model", a.conn.Features().DatapathID))
+		k.turnAway(a.conn, unknownBridge, fmt.Errorf("bridge %s is no longer in the model", a.bridge))
 		return
 	}
 	if err := proves(k.named(a.bridge), a.conn); err != nil {
@@ -79,7 +85,7 @@ func (k *keeper) welcome(ctx context.Context, a arrival) {
 		before.cancel()
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s.session = &session{bridge: a.bridge, cancel: cancel, done: make(chan struct{}), conn: a.conn}
+	s.session = &session{bridge: a.bridge, at: s.at, name: s.name, cancel: cancel, done: make(chan struct{}), conn: a.conn}
 	k.publishProven()
 	go k.serve(ctx, s.session, before, a.conn)
 }
@@ -130,16 +136,6 @@ func (k *keeper) publishProven() {
 	k.desk.proven.Store(&all)
 }
 
-// bridgeOf finds a bridge by its datapath id; "" if there is none.
-func bridgeOf(s ovsdb.Snapshot, id uint64) string {
-	for name, b := range s.Bridges {
-		if b.DatapathID == fmt.Sprintf("%016x", id) {
-			return name
-		}
-	}
-	return ""
-}
-
 // serve runs one session to its end, once the one before it is over.
 func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Conn) {
 	defer close(s.done)
@@ -157,9 +153,9 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 	}()
 	version := k.version(ctx, s.bridge, conn)
 	if version.Has(quirk.FirstBackoff, true) {
-		k.manners(ctx, s.bridge)
+		k.manners(ctx, s)
 	}
-	k.probe(ctx, s.bridge, version)
+	k.probe(ctx, s, version)
 	k.ward.ready(ctx) // packets will come when the flows do
 	err := k.ctl.Serve(ctx, s.bridge, forgetful{conn, k.desk, s.bridge})
 	_ = conn.Close() // what matters is in err, and in conn.Err
@@ -185,21 +181,21 @@ func (k *keeper) version(ctx context.Context, bridge string, conn *ofconn.Conn) 
 }
 
 // manners has the bridge come back soon, should it lose us, and not flood us.
-func (k *keeper) manners(ctx context.Context, bridge string) {
+func (k *keeper) manners(ctx context.Context, s *session) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	if err := k.db.Manners(ctx, bridge); err != nil {
-		k.log.WithField("bridge", bridge).WithError(err).Warn("max_backoff and controller_rate_limit were not written again: after a loss it may take the bridge 8 s to come back")
+	if err := s.at.db.Manners(ctx, s.name); err != nil {
+		k.log.WithField("bridge", s.bridge).WithError(err).Warn("max_backoff and controller_rate_limit were not written again: after a loss it may take the bridge 8 s to come back")
 	}
 }
 
 // probe asks ovs-vswitchd what the bridge's datapath can do, and tells the keeper.
-func (k *keeper) probe(ctx context.Context, bridge string, version quirk.Version) {
-	if v, err := vswitchVersion(ctx, k.desk.flags.rundir); err == nil {
-		k.desk.version.Store(&v)
+func (k *keeper) probe(ctx context.Context, s *session, version quirk.Version) {
+	if v, err := vswitchVersion(ctx, s.at.rundir); err == nil {
+		s.at.version.Store(&v)
 	}
-	said, err := ovsdb.Features(ctx, k.desk.flags.rundir, bridge)
-	o := observed{bridge: bridge, version: version, err: err}
+	said, err := ovsdb.Features(ctx, s.at.rundir, s.name)
+	o := observed{bridge: s.bridge, version: version, err: err}
 	o.features.NDExtension = said["IPv6 ND Extension"] == "Yes"
 	select {
 	case k.features <- o:
@@ -228,7 +224,8 @@ func (k *keeper) note(o observed) {
 	}
 	if s := k.sites[o.bridge]; s != nil {
 		features := o.features
-		inUserspace := userspace(k.snapshot.Bridges[o.bridge])
+		row, _ := s.row()
+		inUserspace := userspace(row)
 		features.NullNAT = !o.version.Has(quirk.IdentityNAT, inUserspace)
 		features.LateNAT, features.HashUDP = !inUserspace, !inUserspace
 		features.SCTPPorts = !o.version.Has(quirk.SCTPPorts, inUserspace)

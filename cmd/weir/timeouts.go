@@ -12,7 +12,7 @@ import (
 	"weir/ovsdb"
 )
 
-// A timekeeper is what the keeper knows of how long connections live.
+// A timekeeper is what the keeper knows of how long the connections of a host live.
 type timekeeper struct {
 	wrote   uint64 // the snapshot that the last change was based on
 	left    times  // as the database had them when they were right
@@ -23,40 +23,40 @@ type timekeeper struct {
 // times are the timeouts of zones, by type of datapath.
 type times map[string]map[uint16]ovsdb.CTZone
 
-// timeouts makes the database say how long the connections of each tenant live, and takes
+// timeouts makes a host's database say how long the connections of each tenant live, and takes
 // away what it says for tenants that are gone.
-func (k *keeper) timeouts(ctx context.Context) {
-	if !k.snapshot.Connected || k.times.wrote == k.seen {
+func (k *keeper) timeouts(ctx context.Context, b *base) {
+	if !b.snapshot.Connected || b.times.wrote == b.seen {
 		return // the next snapshot shows what became of it
 	}
 	trouble := ""
-	for kind, wards := range wardsOf(k.model, k.desk.ours(k.snapshot), k.ctl.Status()) {
-		if err := k.keepTimes(ctx, kind, wards); err != nil {
+	for kind, wards := range wardsOf(k.model, k.desk.ours(b.host), k.ctl.Status()) {
+		if err := k.keepTimes(ctx, b, kind, wards); err != nil {
 			trouble = err.Error()
 		}
 	}
-	if trouble != "" && trouble != k.times.trouble {
-		k.log.WithField("problem", trouble).Error("timeouts of connections are not as they should be; trying again")
+	if trouble != "" && trouble != b.times.trouble {
+		k.log.WithField("ovsdb", b.target).WithField("problem", trouble).Error("timeouts of connections are not as they should be; trying again")
 	}
-	k.times.trouble = trouble
-	k.desk.times.Store(&trouble)
+	b.times.trouble = trouble
+	b.host.times.Store(&trouble)
 }
 
 // keepTimes does this for one datapath.
-func (k *keeper) keepTimes(ctx context.Context, kind string, wards map[uint16]ward) error {
-	want, have := wantedTimes(k.model, wards), k.snapshot.Zones[kind]
-	put, drop, taken := timeChanges(wards, want, have, k.times.left[kind])
-	found := k.driftedTimes(kind, wards, want, have)
-	if len(found) > 0 && time.Now().Before(k.times.fights.Due(zonesOfDrift(found))) {
+func (k *keeper) keepTimes(ctx context.Context, b *base, kind string, wards map[uint16]ward) error {
+	want, have := wantedTimes(k.model, wards), b.snapshot.Zones[kind]
+	put, drop, taken := timeChanges(wards, want, have, b.times.left[kind])
+	found := b.times.drifted(kind, wards, want, have)
+	if len(found) > 0 && time.Now().Before(b.times.fights.Due(zonesOfDrift(found))) {
 		return fmt.Errorf("somebody changes %q again as soon as it is repaired: it is repaired less and less often, down to every 10 s", found[0].Was)
 	}
 	if len(put)+len(drop) > 0 {
-		if err := k.writeTimes(ctx, kind, put, drop, found); err != nil {
+		if err := k.writeTimes(ctx, b, kind, put, drop, found); err != nil {
 			return err
 		}
 	}
 	maps.DeleteFunc(want, func(zone uint16, _ ovsdb.CTZone) bool { return slices.Contains(taken, zone) })
-	k.times.left[kind] = want
+	b.times.left[kind] = want
 	if len(taken) > 0 {
 		return fmt.Errorf("zones %v of %s have timeouts of somebody else (ovs-vsctl list-zone-tp %s): take them away, or give the tenants other zones", taken, kind, kind)
 	}
@@ -64,19 +64,19 @@ func (k *keeper) keepTimes(ctx context.Context, kind string, wards map[uint16]wa
 }
 
 // writeTimes changes the database, and tells what somebody else had changed.
-func (k *keeper) writeTimes(ctx context.Context, kind string, put map[uint16]ovsdb.CTZone, drop []uint16, found []zoneDrift) error {
+func (k *keeper) writeTimes(ctx context.Context, b *base, kind string, put map[uint16]ovsdb.CTZone, drop []uint16, found []zoneDrift) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	began := time.Now()
-	changed, err := k.db.SetZones(ctx, kind, put, drop)
+	changed, err := b.db.SetZones(ctx, kind, put, drop)
 	if err != nil {
 		return err
 	}
-	k.times.wrote = k.seen
+	b.times.wrote = b.seen
 	if !changed { // the snapshot was out of date
 		return nil
 	}
-	k.times.fights.Repaired(zonesOfDrift(found), began)
+	b.times.fights.Repaired(zonesOfDrift(found), began)
 	for _, d := range found {
 		d.At, d.After = began, time.Since(began)
 		_ = k.ctl.Drifted(ctx, d.bridge, d.Drift) // it fails only if nobody is there any more to be told
@@ -122,10 +122,10 @@ func timeChanges(wards map[uint16]ward, want, have, left map[uint16]ovsdb.CTZone
 	return put, drop, taken
 }
 
-// driftedTimes returns the timeouts that somebody else has changed since they were right.
-func (k *keeper) driftedTimes(kind string, wards map[uint16]ward, want, have map[uint16]ovsdb.CTZone) (found []zoneDrift) {
-	for _, zone := range slices.Sorted(maps.Keys(k.times.left[kind])) {
-		was, is := k.times.left[kind][zone], have[zone]
+// drifted returns the timeouts that somebody else has changed since they were right.
+func (t *timekeeper) drifted(kind string, wards map[uint16]ward, want, have map[uint16]ovsdb.CTZone) (found []zoneDrift) {
+	for _, zone := range slices.Sorted(maps.Keys(t.left[kind])) {
+		was, is := t.left[kind][zone], have[zone]
 		if !was.Equal(want[zone]) || was.Equal(is) {
 			continue
 		}

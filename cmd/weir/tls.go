@@ -168,22 +168,22 @@ func certificateText(c api.Certificate) string {
 	return "the certificate of the switch of " + c.Bridge + " (" + name + ")"
 }
 
-// databaseAt is where the database is.
-func (d *desk) databaseAt() ovsdb.Database {
-	return ovsdb.Database{Target: d.flags.ovsdb, TLS: configOf(d.keys)}
+// databaseOf is where the database of a host is.
+func (d *desk) databaseOf(h *host) ovsdb.Database {
+	return ovsdb.Database{Target: h.target, TLS: configOf(d.keys)}
 }
 
-// reached notes why the database cannot be reached; nil: it can. It is said before there is a keeper: that
-// waits for the database.
-func (d *desk) reached(err error) {
+// reached notes why the database of a host cannot be reached; nil: it can. It is said before there is a
+// keeper: that waits for the databases.
+func (d *desk) reached(h *host, err error) {
 	if err == nil {
-		d.away.Store(nil)
+		h.away.Store(nil)
 		return
 	}
 	why := err.Error()
-	d.away.Store(&why)
-	if strings.HasPrefix(d.flags.ovsdb, "ssl:") && ofconn.ReasonOf(err) != ofconn.Other {
-		d.refuse(ovsdbAddr(d.flags.ovsdb), err)
+	h.away.Store(&why)
+	if strings.HasPrefix(h.target, "ssl:") && ofconn.ReasonOf(err) != ofconn.Other {
+		d.refuse(ovsdbAddr(h.target), err)
 	}
 }
 

@@ -35,8 +35,9 @@ func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrac
 // meanwhile. A line that makes no sense costs the connection that it is about; any other error is the
 // end.
 func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntrack.Entry, error] {
-	s := conntrack.Spread{Source: d.tracker, Few: d.few}
-	if d.reader != nil && d.reader.direct() {
+	h := d.hosts[0]
+	s := conntrack.Spread{Source: h.tracker, Few: func() bool { return d.few(h) }}
+	if h.direct() {
 		s.Share = 1
 	}
 	return func(yield func(conntrack.Entry, error) bool) {
@@ -54,21 +55,28 @@ func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntr
 }
 
 // turn waits until one more zone may be read for the controller. Who reads the kernel's table holds nobody.
-func (d *desk) turn(ctx context.Context) (done func(), err error) {
-	if d.reader != nil && d.reader.direct() {
+func (d *desk) turn(ctx context.Context, _ string) (done func(), err error) {
+	h := d.hosts[0]
+	if h.direct() {
 		return func() {}, nil
 	}
-	return d.turns.Wait(ctx)
+	return h.turns.Wait(ctx)
 }
 
-// few reports whether it is known that the trackers have few connections.
-func (d *desk) few() bool {
+// direct reports whether reading the connections of a host holds its ovs-vswitchd in nothing.
+func (h *host) direct() bool { return h.reader != nil && h.reader.direct() }
+
+// few reports whether it is known that the trackers of a host have few connections.
+func (d *desk) few(h *host) bool {
 	all := d.trackers.Load()
 	if all == nil {
 		return false
 	}
 	var sum uint64
 	for _, t := range *all {
+		if t.host != h {
+			continue
+		}
 		if t.Max == 0 {
 			return false
 		}
@@ -78,7 +86,7 @@ func (d *desk) few() bool {
 }
 
 // trackedIn reads the connections of a zone for the controller.
-func (d *desk) trackedIn(ctx context.Context, zone uint16) (all []pipeline.Connection, err error) {
+func (d *desk) trackedIn(ctx context.Context, _ string, zone uint16) (all []pipeline.Connection, err error) {
 	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
 		all = append(all, trackedOf(e))
 	})

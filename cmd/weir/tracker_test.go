@@ -28,10 +28,10 @@ func TestATupleFlushEndsOneConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	d := &desk{tracker: conntrack.NewUnixctl(box.RunDir())}
+	d := &desk{hosts: []*host{{tracker: conntrack.NewUnixctl(box.RunDir())}}}
 	in := func(zone uint16) (all []string) {
 		t.Helper()
-		connections, err := d.trackedIn(t.Context(), zone)
+		connections, err := d.trackedIn(t.Context(), "", zone)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestATupleFlushEndsOneConnection(t *testing.T) {
 	if len(left) != 8 {
 		t.Fatalf("%d connections: %v", len(left), left)
 	}
-	connections, err := d.trackedIn(t.Context(), 5)
+	connections, err := d.trackedIn(t.Context(), "", 5)
 	if err != nil {
 		t.Fatal(err)
 	}

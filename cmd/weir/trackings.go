@@ -24,7 +24,7 @@ func (d *desk) Trackings(ctx context.Context) ([]api.Tracking, error) {
 	}
 	all := []api.Tracking{}
 	for _, t := range *trackers {
-		all = append(all, tracking(ctx, conntrack.NewDatapath(d.flags.rundir, t.Kind), t, ids))
+		all = append(all, tracking(ctx, conntrack.NewDatapath(t.host.rundir, t.Kind), t, ids))
 	}
 	return all, nil
 }

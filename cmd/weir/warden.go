@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -32,7 +33,7 @@ type warden struct {
 	ctl    *controller.Controller
 	log    *logrus.Logger
 	asks   chan chan struct{} // who waits until it has looked
-	posts  map[string]*post   // by type of datapath
+	posts  []*post            // by host, and type of datapath
 	filled time.Time          // when the trackers were asked how full they are
 }
 
@@ -44,7 +45,7 @@ type ward struct {
 }
 
 func newWarden(d *desk, ctl *controller.Controller, log *logrus.Logger) *warden {
-	return &warden{desk: d, ctl: ctl, log: log, asks: make(chan chan struct{}), posts: map[string]*post{}}
+	return &warden{desk: d, ctl: ctl, log: log, asks: make(chan chan struct{})}
 }
 
 // run keeps the limits until ctx is done.
@@ -88,28 +89,39 @@ func (w *warden) ready(ctx context.Context) {
 // is wanted than before.
 func (w *warden) look(ctx context.Context, audit bool) {
 	fill := audit && time.Since(w.filled) >= fillAudit
-	snapshot := w.desk.snapshot.Load()
-	if snapshot == nil {
+	if w.desk.seats.Load() == nil {
 		return
 	}
-	for kind, wards := range wardsOf(w.desk.inForce.Load().model, w.desk.ours(*snapshot), w.ctl.Status()) {
-		p := w.posts[kind]
-		if p == nil {
-			p = newPost(w.desk.flags.rundir, kind)
-			w.posts[kind] = p
-		}
-		p.shown.Zones = wards
-		if audit || !maps.Equal(wards, p.wards) {
-			w.keep(ctx, p, wards)
-		}
-		if fill {
-			w.fill(ctx, p)
+	for _, h := range w.desk.hosts {
+		for kind, wards := range wardsOf(w.desk.inForce.Load().model, w.desk.ours(h), w.ctl.Status()) {
+			p := w.post(h, kind)
+			p.shown.Zones = wards
+			if audit || !maps.Equal(wards, p.wards) {
+				w.keep(ctx, p, wards)
+			}
+			if fill {
+				w.fill(ctx, p)
+			}
 		}
 	}
 	if fill {
 		w.filled = time.Now()
 	}
 	w.publish()
+}
+
+// post returns that of a datapath.
+func (w *warden) post(h *host, kind string) *post {
+	i := slices.IndexFunc(w.posts, func(p *post) bool { return p.shown.host == h && p.shown.Kind == kind })
+	if i >= 0 {
+		return w.posts[i]
+	}
+	p := newPost(h, kind)
+	w.posts = append(w.posts, p)
+	slices.SortFunc(w.posts, func(a, b *post) int {
+		return cmp.Or(cmp.Compare(a.shown.host.name, b.shown.host.name), cmp.Compare(a.shown.Kind, b.shown.Kind))
+	})
+	return p
 }
 
 // keep makes the limits of one datapath what they should be.
@@ -122,7 +134,7 @@ func (w *warden) keep(ctx context.Context, p *post, wards map[uint16]ward) {
 		text = err.Error()
 	}
 	if err != nil && text != p.shown.Err {
-		w.log.WithField("datapath", p.shown.Kind).WithError(err).Error("limits of connections are not as they should be; trying again")
+		w.log.WithField("datapath", p.name()).WithError(err).Error("limits of connections are not as they should be; trying again")
 	}
 	p.shown.Err = text
 	for _, d := range found {
@@ -154,12 +166,12 @@ func (w *warden) fill(ctx context.Context, p *post) {
 	defer cancel()
 	count, most, err := p.datapath.Fill(ctx)
 	if err != nil {
-		w.log.WithField("datapath", p.shown.Kind).WithError(err).Debug("how full the connection tracker is cannot be learned")
+		w.log.WithField("datapath", p.name()).WithError(err).Debug("how full the connection tracker is cannot be learned")
 	}
 	changed := p.full.read(count, most)
 	p.shown.Count, p.shown.Max, p.shown.Alarm = count, most, p.full.alarm
 	if changed {
-		l := w.log.WithField("datapath", p.shown.Kind).WithField("connections", count).WithField("limit", most)
+		l := w.log.WithField("datapath", p.name()).WithField("connections", count).WithField("limit", most)
 		tellAlarm(l, p.full.alarm, "the connection tracker has %s as many connections as it can have; over that, new connections of all tenants are dropped",
 			"the connection tracker is no longer nearly full")
 	}
@@ -167,8 +179,8 @@ func (w *warden) fill(ctx context.Context, p *post) {
 
 func (w *warden) publish() {
 	all := []tracker{}
-	for _, kind := range slices.Sorted(maps.Keys(w.posts)) {
-		all = append(all, w.posts[kind].shown)
+	for _, p := range w.posts {
+		all = append(all, p.shown)
 	}
 	w.desk.trackers.Store(&all)
 }
