@@ -17,98 +17,17 @@ import (
 const maxRequest = 64 << 20
 
 // New returns the handler of all paths; metrics answers /metrics.
-func New(d Daemon, metrics http.Handler) http.Handler { return withProblems(newMux(d, metrics)) }
-
-func newMux(d Daemon, metrics http.Handler) *http.ServeMux {
+func New(d Daemon, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
 	})
-	mux.HandleFunc("GET /v1/status", answer(func(*http.Request) (any, error) { return d.Status(), nil }))
-	mux.HandleFunc("GET /v1/connections", connections(d))
-	mux.HandleFunc("GET /v1/connections/changes", changes(d))
-	mux.HandleFunc("DELETE /v1/connections", answer(func(r *http.Request) (any, error) {
-		f, plan, err := readKill(d, r)
-		if err != nil {
-			return nil, err
-		}
-		return d.Kill(r.Context(), f, plan)
-	}))
-	mux.HandleFunc("DELETE /v1/connections/{ref}", answer(func(r *http.Request) (any, error) {
-		plan, err := truth(r, "plan")
-		if err != nil {
-			return nil, err
-		}
-		return d.Kill(r.Context(), Filter{Ref: r.PathValue("ref")}, plan)
-	}))
-	mux.HandleFunc("GET /v1/balancers", answer(func(r *http.Request) (any, error) {
-		list, err := d.Balancers(r.Context(), r.URL.Query().Get("tenant"))
-		if list == nil {
-			list = []Balancer{}
-		}
-		return list, err
-	}))
-	mux.HandleFunc("GET /v1/top", answer(func(r *http.Request) (any, error) { return d.Top(r.Context()) }))
-	mux.HandleFunc("GET /v1/conntrack", answer(func(r *http.Request) (any, error) { return d.Trackings(r.Context()) }))
-	mux.HandleFunc("GET /v1/conntrack/expectations", answer(func(r *http.Request) (any, error) { return d.Expected(r.Context()) }))
-	mux.HandleFunc("GET /v1/observations", answer(func(r *http.Request) (any, error) {
-		q, err := readObservationQuery(r)
-		if err != nil {
-			return nil, err
-		}
-		list, err := d.Observations(r.Context(), q)
-		if list == nil {
-			list = []Observation{}
-		}
-		return list, err
-	}))
-	mux.HandleFunc("GET /v1/observations/{ref}/explain", answer(func(r *http.Request) (any, error) {
-		return d.ExplainObservation(r.Context(), r.PathValue("ref"))
-	}))
-	mux.HandleFunc("GET /v1/bridges/{bridge}/flows", answer(func(r *http.Request) (any, error) {
-		q, err := readFlowQuery(r)
-		if err != nil {
-			return nil, err
-		}
-		list, err := d.Flows(r.Context(), r.PathValue("bridge"), q)
-		if list == nil {
-			list = []Flow{}
-		}
-		return list, err
-	}))
-	mux.HandleFunc("GET /v1/connections/{ref}/explain", answer(func(r *http.Request) (any, error) {
-		return d.ExplainConnection(r.Context(), r.PathValue("ref"))
-	}))
-	mux.HandleFunc("GET /v1/rules", answer(func(r *http.Request) (any, error) {
-		unused, err := truth(r, "unused")
-		if err != nil {
-			return nil, err
-		}
-		list, err := d.Rules(r.Context(), RuleQuery{r.URL.Query().Get("tenant"), unused})
-		if list == nil {
-			list = []Rule{}
-		}
-		return list, err
-	}))
-	mux.HandleFunc("POST /v1/explain", answer(func(r *http.Request) (any, error) {
-		body := json.NewDecoder(r.Body)
-		body.DisallowUnknownFields()
-		var q Question
-		if err := body.Decode(&q); err != nil {
-			return nil, badRequest("not a question: %w", err)
-		}
-		return d.Explain(r.Context(), q)
-	}))
-	mux.HandleFunc("POST /v1/plan", answer(func(r *http.Request) (any, error) {
-		sources, err := readSources(r)
-		if err != nil {
-			return nil, err
-		}
-		return d.Plan(r.Context(), sources)
-	}))
-	return mux
+	for _, r := range routes(d) {
+		mux.HandleFunc(r.pattern, r.checked())
+	}
+	return withProblems(mux)
 }
 
 // answer makes a handler of a function that returns the value to send.
@@ -177,14 +96,10 @@ func badRequest(format string, args ...any) error {
 }
 
 // withProblems turns the plain-text errors of mux (no such path, wrong method) into
-// Problems, and refuses parameters that a path has not.
+// Problems.
 func withProblems(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := mux.Handler(r); pattern != "" {
-			if p := unknownParameter(pattern, r.URL.Query()); p != nil {
-				p.write(w)
-				return
-			}
 			mux.ServeHTTP(w, r)
 			return
 		}

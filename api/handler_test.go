@@ -347,14 +347,3 @@ func TestAParameterThatAPathHasNotIsRefused(t *testing.T) {
 		}
 	}
 }
-
-// TestEveryPatternWithParametersIsThere sees that parameters names no path that New has not.
-func TestEveryPatternWithParametersIsThere(t *testing.T) {
-	mux := newMux(fake{}, http.NotFoundHandler())
-	for pattern := range parameters {
-		method, path, _ := strings.Cut(pattern, " ")
-		if _, found := mux.Handler(httptest.NewRequest(method, strings.NewReplacer("{", "", "}", "").Replace(path), nil)); found != pattern {
-			t.Errorf("%s is answered by %q", pattern, found)
-		}
-	}
-}

@@ -26,15 +26,11 @@ import (
 // Flows returns the flows that are installed in a bridge.
 func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api.Flow, error) {
 	numbers, model := d.numbers.Load(), d.inForce.Load().model
-	switch {
-	case numbers == nil:
+	if numbers == nil {
 		return nil, errStarting
-	case !slices.ContainsFunc(model.Bridges(), func(b *intent.Bridge) bool { return b.Name == bridge }):
-		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no bridge %q in the model", bridge)}
-	case q.Tenant != "" && model.Tenant(q.Tenant) == nil:
-		return nil, api.UnknownTenant(q.Tenant)
-	case q.Table != "" && !isTable(q.Table):
-		return nil, &api.Problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("table=%s: want a name, as POL_IN, or a number up to 255", q.Table)}
+	}
+	if err := checkFlowQuery(model, bridge, q); err != nil {
+		return nil, err
 	}
 	conn, err := d.management(ctx, bridge)
 	if err != nil {
@@ -51,11 +47,37 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 			return nil, err
 		}
 	}
-	ours := slices.DeleteFunc(slices.Clone(flows), func(f ofproto.FlowStats) bool {
+	list := wantedFlows(bridge, flows, groups, d.hits.note(bridge, ofPolicy(flows), time.Now()), explain.Scene{Model: model, Numbers: numbers}, q)
+	if len(list) == 0 && q.Intent != "" && !served(flows, model, numbers, q.Intent) {
+		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no intent %q: weir flows %s lists those that have flows", q.Intent, bridge)}
+	}
+	return list, nil
+}
+
+// checkFlowQuery returns an error if the model has not what is asked for.
+func checkFlowQuery(model *intent.Model, bridge string, q api.FlowQuery) error {
+	switch {
+	case !slices.ContainsFunc(model.Bridges(), func(b *intent.Bridge) bool { return b.Name == bridge }):
+		return &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no bridge %q in the model", bridge)}
+	case q.Tenant != "" && model.Tenant(q.Tenant) == nil:
+		return api.UnknownTenant(q.Tenant)
+	case q.Table != "" && !isTable(q.Table):
+		return &api.Problem{Status: http.StatusBadRequest, Detail: fmt.Sprintf("table=%s: want a name, as POL_IN, or a number up to 255", q.Table)}
+	}
+	return nil
+}
+
+// ofPolicy returns the flows of ours whose hits are kept.
+func ofPolicy(flows []ofproto.FlowStats) []ofproto.FlowStats {
+	return slices.DeleteFunc(slices.Clone(flows), func(f ofproto.FlowStats) bool {
 		_, owned := pipeline.TagOf(f.Cookie)
 		return !owned || !slices.Contains(policyTables, f.Table)
 	})
-	hits := d.hits.note(bridge, ours, time.Now())
+}
+
+// wantedFlows describes the flows that q means: by table and from the highest priority down, or what is
+// in the way of hardware by what it has counted.
+func wantedFlows(bridge string, flows []ofproto.FlowStats, groups map[uint32]ofproto.Group, hits map[ofproto.FlowKey]tallied, c explain.Scene, q api.FlowQuery) []api.Flow {
 	slices.SortStableFunc(flows, func(a, b ofproto.FlowStats) int {
 		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority))
 	})
@@ -64,10 +86,9 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 		if q.Table != "" && !isNamed(f.Table, q.Table) { // most of the work is to write them down
 			continue
 		}
-		v := flowOf(bridge, f, explain.Scene{Model: model, Numbers: numbers})
-		v.LastHit = hits[f.Key()].hit.UTC()
-		if hits[f.Key()].hit.IsZero() {
-			v.LastHit = time.Time{}
+		v := flowOf(bridge, f, c)
+		if hit := hits[f.Key()].hit; !hit.IsZero() {
+			v.LastHit = hit.UTC()
 		}
 		if q.Offload {
 			v.Obstacles = explain.Obstacles(f.Flow, groups)
@@ -76,13 +97,10 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 			list = append(list, v)
 		}
 	}
-	if len(list) == 0 && q.Intent != "" && !served(flows, model, numbers, q.Intent) {
-		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no intent %q: weir flows %s lists those that have flows", q.Intent, bridge)}
-	}
 	if q.Offload {
 		slices.SortStableFunc(list, func(a, b api.Flow) int { return cmp.Compare(b.Packets, a.Packets) })
 	}
-	return list, nil
+	return list
 }
 
 // served reports whether an intent is in the model, or has flows; its tenant may be left out.
