@@ -25,6 +25,7 @@ type Snapshot struct {
 	Err        error  // why it cannot be reached
 	OVSVersion string // of ovs-vswitchd
 	Bridges    map[string]Bridge
+	Keys       bool                         // it was told with what it speaks TLS (table SSL); its daemons may have been, besides, by flags
 	Zones      map[string]map[uint16]CTZone // by type of datapath
 }
 
@@ -64,6 +65,7 @@ type (
 		OVSVersion *string           `ovsdb:"ovs_version"`
 		Bridges    []string          `ovsdb:"bridges"`
 		Datapaths  map[string]string `ovsdb:"datapaths"`
+		SSL        *string           `ovsdb:"ssl"`
 	}
 	bridgeRow struct {
 		UUID         string            `ovsdb:"_uuid"`
@@ -161,7 +163,7 @@ func monitorOf(c client.Client) *client.Monitor {
 		t    policyRow
 	)
 	return c.NewMonitor(
-		client.WithTable(&root, &root.OVSVersion, &root.Bridges, &root.Datapaths),
+		client.WithTable(&root, &root.OVSVersion, &root.Bridges, &root.Datapaths, &root.SSL),
 		client.WithTable(&b, &b.Name, &b.DatapathType, &b.DatapathID, &b.FailMode, &b.Protocols, &b.Controller, &b.Ports, &b.ExternalIDs),
 		client.WithTable(&p, &p.Name, &p.Interfaces),
 		client.WithTable(&i, &i.Name, &i.OFPort, &i.MACInUse, &i.Error, &i.ExternalIDs),

@@ -133,7 +133,7 @@ func snapshot(ctx context.Context, c client.Client) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Connected: true, OVSVersion: deref(r.root.OVSVersion), Bridges: make(map[string]Bridge, len(r.bridges)), Zones: r.zones()}
+	s := Snapshot{Connected: true, OVSVersion: deref(r.root.OVSVersion), Keys: r.root.SSL != nil, Bridges: make(map[string]Bridge, len(r.bridges)), Zones: r.zones()}
 	for _, b := range r.bridges {
 		s.Bridges[b.Name] = r.bridge(b)
 	}

@@ -32,11 +32,12 @@ var advice = map[ofconn.Reason]string{
 	ofconn.BadSignature:  "have it signed anew",
 	ofconn.RefusesUs:     "look at --certificate, and at the authority that the switch was given (ovs-vsctl get-ssl): it has to be the one that has signed it",
 	ofconn.NoTLS:         "if it is a switch, its controller has to begin with ssl:, as weir serve sets it",
+	ofconn.SpeaksTLS:     "if it is a switch, its controller has to begin with tcp:, as weir serve sets it; for TLS: weir serve --listen ssl:ADDR:PORT",
 	ofconn.OldTLS:        "TLS 1.2 or 1.3 is needed",
 	ofconn.NoOpenFlow:    "if it is a switch, it has to speak OpenFlow13",
 	ofconn.Late:          "if it is a switch, look at the network between",
 	ofconn.Crowded:       "find out who opens so many connections, and keep them off",
-	ofconn.Gone:          "if it is a switch, look at its log",
+	ofconn.Gone:          "if it is a switch, it may have no key, certificate or CA that it can read (ovs-vsctl get-ssl); its log says more",
 	ofconn.Other:         "the log says more",
 	otherSwitch:          "if the switch is to serve the bridge, change spec.certificate of the Bridge",
 	unknownBridge:        "add the bridge to the model, or have it look for another controller",
@@ -172,6 +173,19 @@ func (r *refusals) of(certificate string) *api.Refusal {
 		return nil
 	}
 	return &found.Refusal
+}
+
+// hungUp returns who has hung up lately before it said anything; nil: nobody has.
+func (r *refusals) hungUp() *api.Refusal {
+	since := r.now().Add(-lately)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range slices.Backward(r.all) {
+		if ofconn.Reason(b.Reason) == ofconn.Gone && b.Peer != ovsdbPeer && b.Last.After(since) {
+			return &b.Refusal
+		}
+	}
+	return nil
 }
 
 // ovsdbPeer is the peer of refusals between us and the database.

@@ -255,8 +255,21 @@ func (d *desk) refusalOf(bridge string) string {
 	if r := d.refusals.of(d.certificates()[bridge]); r != nil {
 		return sentence(r)
 	}
+	s := d.snapshot.Load()
+	if !strings.HasPrefix(d.flags.listen, "ssl:") || s == nil || !s.Connected {
+		return ""
+	}
+	if !s.Keys {
+		return errNoKeys
+	}
+	if r := d.refusals.hungUp(); r != nil { // so does Open vSwitch when it cannot read a file
+		return "TLS: a peer at " + r.Peer + " hangs up at once; " + r.Do
+	}
 	return ""
 }
+
+// errNoKeys is what is wrong with the bridges of an Open vSwitch that cannot speak TLS. It connects all the same, and hangs up.
+const errNoKeys = "TLS: the database has no keys for Open vSwitch: ovs-vsctl set-ssl KEY CERTIFICATE CA (weir cert sign --switch makes them)"
 
 // proves says what is wrong with who has come for a bridge.
 func proves(b *intent.Bridge, conn *ofconn.Conn) error {

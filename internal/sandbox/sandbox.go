@@ -20,10 +20,11 @@ import (
 // Config is what a Sandbox is made from. The zero Config is the userspace datapath with
 // real hosts, for which one has to be root.
 type Config struct {
-	Datapath string // "netdev", the default, or "system": the kernel's
-	Dummy    bool   // neither root nor real ports are needed; hosts cannot be added
-	Dir      string // for its files; zero: a new one, which Close removes
-	Image    string // of a container in which Open vSwitch runs, by the docker command; zero: beside us
+	Datapath string   // "netdev", the default, or "system": the kernel's
+	Dummy    bool     // neither root nor real ports are needed; hosts cannot be added
+	Dir      string   // for its files; zero: a new one, which Close removes
+	Flags    []string // of ovs-vswitchd, besides those that it needs: "--ssl-protocols=TLSv1.1"
+	Image    string   // of a container in which Open vSwitch runs, by the docker command; zero: beside us
 }
 
 // A Sandbox is a running Open vSwitch. One goroutine at a time may change it.
@@ -172,7 +173,7 @@ func (s *Sandbox) StartVswitchd(ctx context.Context) (err error) {
 	case s.config.Datapath == "netdev":
 		args = append(args, "--disable-system")
 	}
-	if s.vswitch, err = s.run("ovs-vswitchd", args...); err != nil {
+	if s.vswitch, err = s.run("ovs-vswitchd", append(args, s.config.Flags...)...); err != nil {
 		return err
 	}
 	return s.vswitch.waitFor(ctx, s.path(fmt.Sprintf("ovs-vswitchd.%d.ctl", s.vswitch.number)))

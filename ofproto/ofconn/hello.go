@@ -55,13 +55,23 @@ func (c *Conn) greet(ctx context.Context, f *framer) error {
 	return nil
 }
 
-var errNoHello = errors.New("not with HELLO")
+var (
+	errNoHello   = errors.New("not with HELLO")
+	errSpeaksTLS = errors.New("peer began with a handshake of TLS, which is not spoken here")
+)
+
+// How a record of TLS begins that has a handshake in it (RFC 8446, 5.1): its type, and the first half of a version
+// that no peer has left behind.
+const tlsHandshake, tlsMajor = 22, 3
 
 // first reads the message with which a peer begins. One that is something else altogether
 // is seen by its first bytes, whatever length they say.
 func first(f *framer) (xid uint32, m ofproto.Message, err error) {
 	if err := f.fill(ofproto.HeaderLen); err != nil {
 		return 0, nil, err
+	}
+	if f.b[f.from] == tlsHandshake && f.b[f.from+1] == tlsMajor {
+		return 0, nil, errSpeaksTLS
 	}
 	if typ := f.b[f.from+1]; typ != typeHello && typ != typeError {
 		return 0, nil, fmt.Errorf("peer began with a message of type %d, %w", typ, errNoHello)

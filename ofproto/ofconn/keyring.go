@@ -93,6 +93,9 @@ func (r *Keyring) takePair(c contents, now time.Time) error {
 		return err
 	}
 	pair, err := tls.X509KeyPair(c.certificate, c.key)
+	if err == nil && len(pair.Certificate) < bytes.Count(c.certificate, beginsCertificate) {
+		err = errCutOff // those between it and its authority
+	}
 	if err != nil {
 		return fmt.Errorf("%s and %s are no certificate and its key: %w", r.files.Certificate, r.files.PrivateKey, err)
 	}
@@ -123,6 +126,12 @@ func (r *Keyring) takeRoots(c contents, now time.Time) error {
 	return nil
 }
 
+// beginsCertificate is the line with which each certificate in a file begins (RFC 7468, 5.1).
+var beginsCertificate = []byte("-----BEGIN CERTIFICATE-----")
+
+// errCutOff is that of a file that is being written: encoding/pem leaves out what has no end.
+var errCutOff = errors.New("a certificate in it has no end: is it being written?")
+
 // certificatesIn reads certificates in PEM; one that cannot be read is an error, as is none.
 func certificatesIn(b []byte) (all []*x509.Certificate, err error) {
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
@@ -135,7 +144,10 @@ func certificatesIn(b []byte) (all []*x509.Certificate, err error) {
 		}
 		all = append(all, c)
 	}
-	if len(all) == 0 {
+	switch begun := bytes.Count(b, beginsCertificate); {
+	case len(all) < begun:
+		return nil, errCutOff
+	case len(all) == 0:
 		return nil, errors.New("no certificate is in it")
 	}
 	return all, nil

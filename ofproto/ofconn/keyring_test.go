@@ -1,6 +1,7 @@
 package ofconn
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -183,6 +184,31 @@ func TestFilesAreTakenWhenTheyFit(t *testing.T) {
 		}
 		if s := r.Refresh(); s.Error != nil {
 			t.Errorf("%s, and back again: %v", name, s.Error)
+		}
+	}
+}
+
+// Who writes a file in place may be read at each byte. That a certificate is missing cannot be seen; that one has no end can.
+func TestAFileOfSeveralCertificatesThatIsBeingWrittenIsNotTaken(t *testing.T) {
+	k := newKeychain(t)
+	files := k.ours.read()
+	several := append(files.ca, newKeychain(t).ours.read().ca...)
+	for path, whole := range map[string][]byte{k.ours.CA: several, k.ours.Certificate: append(files.certificate, several...)} {
+		r := k.open(k.ours)
+		refused := 0
+		for n := 0; n < len(whole); n += 7 {
+			if bytes.Count(whole[:n], beginsCertificate) == bytes.Count(whole[:n], []byte("-----END CERTIFICATE-----")) {
+				continue
+			}
+			must(t, os.WriteFile(path, whole[:n], 0o600))
+			if s := r.Refresh(); s.Error == nil || len(s.CAs) != 1 && path == k.ours.CA {
+				t.Fatalf("%d bytes of %d of %s are taken", n, len(whole), path)
+			}
+			refused++
+		}
+		must(t, os.WriteFile(path, whole, 0o600))
+		if s := r.Refresh(); s.Error != nil || refused < 100 {
+			t.Errorf("all of %s: %v; %d parts of it were refused", path, s.Error, refused)
 		}
 	}
 }

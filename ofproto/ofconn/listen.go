@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -14,8 +15,9 @@ import (
 )
 
 // maxPending is how many peers of a Listener may be shaking hands, or have shaken them and
-// wait for Accept. When one more comes, the one that has waited longest is given up: peers
-// that stall cannot keep out one that does not.
+// wait for Accept. When one more comes, one is given up: of those from where most have come, the one that
+// has waited longest. Peers that stall cannot keep out one that does not, and whoever opens any number of
+// connections takes places from himself.
 const maxPending = 256
 
 // A Listener waits for switches that connect to us.
@@ -33,9 +35,26 @@ type Listener struct {
 }
 
 // A pending is a peer that is shaking hands.
-type pending struct{ giveUp context.CancelCauseFunc }
+type pending struct {
+	giveUp context.CancelCauseFunc
+	from   netip.Prefix // whom it counts for: an address of IPv4, a network of IPv6; zero: whoever can open our unix socket
+}
 
-var errGivenUp = errors.New("too many peers shake hands, and this one has waited longest")
+// ownNetwork is how much of an address of IPv6 does not say who somebody is: all addresses of a /64 may be one
+// host's (RFC 8981).
+const ownNetwork = 64
+
+func from(peer net.Addr) netip.Prefix {
+	tcp, ok := peer.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	p, _ := ip.Prefix(min(ip.BitLen(), ownNetwork)) // as many bits as it has, at most
+	return p
+}
+
+var errGivenUp = errors.New("too many peers shake hands, and of those from its address this one has waited longest")
 
 // Listen listens on "ptcp:[PORT][:HOST]", "pssl:[PORT][:HOST]" or "punix:PATH", as Open
 // vSwitch writes it. Without a PORT it is 6653, with 0 any that is free; without a HOST it
@@ -121,7 +140,7 @@ func (ln *Listener) accept() {
 			continue
 		}
 		ctx, giveUp := context.WithCancelCause(ln.ctx)
-		p := &pending{giveUp}
+		p := &pending{giveUp, from(nc.RemoteAddr())}
 		ln.admit(p)
 		ln.tasks.Go(func() {
 			defer ln.dismiss(p)
@@ -164,10 +183,21 @@ func (ln *Listener) admit(p *pending) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if len(ln.pending) == maxPending {
-		ln.pending[0].giveUp(errGivenUp)
-		ln.pending = slices.Delete(ln.pending, 0, 1)
+		i := slowest(ln.pending)
+		ln.pending[i].giveUp(errGivenUp)
+		ln.pending = slices.Delete(ln.pending, i, i+1)
 	}
 	ln.pending = append(ln.pending, p)
+}
+
+// slowest returns which of those that are pending is given up for one more.
+func slowest(all []*pending) int {
+	n, most := make(map[netip.Prefix]int), 0
+	for _, p := range all {
+		n[p.from]++
+		most = max(most, n[p.from])
+	}
+	return slices.IndexFunc(all, func(p *pending) bool { return n[p.from] == most })
 }
 
 func (ln *Listener) dismiss(p *pending) {

@@ -324,3 +324,56 @@ func TestASwitchThatIsToldToSpeakAnotherVersionIsTurnedAway(t *testing.T) {
 	defer c.Close()
 	use(t, c)
 }
+
+// dialFrom connects to a listener from one of the addresses of loopback.
+func dialFrom(t *testing.T, own string, to net.Addr) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(own)}}
+	nc, err := d.DialContext(t.Context(), "tcp", to.String())
+	must(t, err)
+	t.Cleanup(func() { nc.Close() })
+	return nc
+}
+
+func TestWhoOpensManyConnectionsTakesNobodyElsesPlace(t *testing.T) {
+	givenUp := make(chan net.Addr, 1000)
+	l := listenOn(t, "ptcp:0:127.0.0.1", Config{Refused: func(peer net.Addr, err error) {
+		if errors.Is(err, errGivenUp) {
+			givenUp <- peer
+		}
+	}})
+	slow := dialFrom(t, "127.0.0.1", l.Addr()) // came first, and says nothing yet
+	for range maxPending + 100 {
+		dialFrom(t, "127.0.0.2", l.Addr())
+	}
+	for range 101 {
+		if peer := <-givenUp; !strings.HasPrefix(peer.String(), "127.0.0.2:") {
+			t.Fatalf("%v was given up", peer)
+		}
+	}
+	go peer(slow, ofproto.Hello{}, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // before it is late
+	defer cancel()
+	c, err := l.Accept(ctx)
+	must(t, err)
+	c.Close()
+}
+
+func TestForWhomAPeerCounts(t *testing.T) {
+	for _, c := range []struct {
+		a, b net.IP
+		same bool
+	}{
+		{net.IPv4(10, 0, 0, 1), net.IPv4(10, 0, 0, 1).To16(), true},
+		{net.IPv4(10, 0, 0, 1), net.IPv4(10, 0, 0, 2), false},
+		{net.ParseIP("2001:db8::1"), net.ParseIP("2001:db8::ffff:2"), true},
+		{net.ParseIP("2001:db8::1"), net.ParseIP("2001:db8:0:1::1"), false},
+	} {
+		if same := from(&net.TCPAddr{IP: c.a, Port: 1}) == from(&net.TCPAddr{IP: c.b, Port: 2}); same != c.same {
+			t.Errorf("%v and %v: %v", c.a, c.b, same)
+		}
+	}
+	if from(&net.UnixAddr{Name: "/s"}) != from(&net.UnixAddr{}) {
+		t.Error("sockets of the machine are told apart")
+	}
+}

@@ -28,6 +28,7 @@ const (
 
 	RefusesUs  Reason = "refuses-us"  // our certificate is not good for the peer
 	NoTLS      Reason = "no-tls"      // it speaks something else
+	SpeaksTLS  Reason = "tls"         // and we do not
 	OldTLS     Reason = "old-tls"     // no version, or no cipher, that both speak
 	NoOpenFlow Reason = "no-openflow" // or another version
 	Late       Reason = "late"        // has not shaken hands in time
@@ -102,6 +103,8 @@ func ReasonOf(err error) Reason {
 		return NoTLS
 	case errors.As(err, &op) && op.Op == "remote error":
 		return RefusesUs
+	case errors.Is(err, errSpeaksTLS):
+		return SpeaksTLS
 	case errors.As(err, &said), errors.Is(err, ofproto.OFPHFC_INCOMPATIBLE), errors.Is(err, errNoHello):
 		return NoOpenFlow
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
