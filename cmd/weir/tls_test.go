@@ -33,6 +33,12 @@ type secured struct {
 func newSecured(t *testing.T, model string) *secured {
 	t.Helper()
 	t.Parallel()
+	return newSecuredAlone(t, model)
+}
+
+// newSecuredAlone is newSecured for a test beside which no other runs.
+func newSecuredAlone(t *testing.T, model string) *secured {
+	t.Helper()
 	w := newWorld(t, model)
 	s := &secured{world: w, Folder: pki.Folder(w.path("tls"))}
 	s.cert("init", "--days", "3650")

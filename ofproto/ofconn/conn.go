@@ -122,11 +122,18 @@ func newConn(nc net.Conn, config Config) *Conn {
 	config = config.withDefaults()
 	c := &Conn{
 		config: config, nc: nc, started: time.Now(), limit: maxMultipart, large: large,
-		packetIns: make(chan ofproto.PacketIn, config.PacketIns), packetIn2s: make(chan ofproto.PacketIn2, config.PacketIns),
-		events: make(chan ofproto.Message, config.Events), waiting: map[uint32]receiver{}, done: make(chan struct{}),
+		waiting: map[uint32]receiver{}, done: make(chan struct{}),
 	}
 	c.out.init()
 	return c
+}
+
+// makeQueues makes the queues that the reader fills. A peer that has not said HELLO is not worth them: they are most of what
+// a session takes.
+func (c *Conn) makeQueues() {
+	c.packetIns = make(chan ofproto.PacketIn, c.config.PacketIns)
+	c.packetIn2s = make(chan ofproto.PacketIn2, c.config.PacketIns)
+	c.events = make(chan ofproto.Message, c.config.Events)
 }
 
 // Features returns what the switch said of itself.

@@ -30,6 +30,7 @@ func FuzzPeer(f *testing.F) {
 		ours, theirs := net.Pipe()
 		defer theirs.Close()
 		c := newConn(ours, Config{PacketIns: 1, Events: 1})
+		c.makeQueues()
 		c.monitor = &Monitor{c: c, ready: make(answer, 1), stray: make(answer, 1), news: make(chan struct{}, 1)}
 		_, forget := c.span(2, 2)
 		defer forget()

@@ -26,6 +26,7 @@ func (c *Conn) shake(ctx context.Context) error {
 	err := c.greet(ctx, f)
 	if err == nil {
 		c.hear()
+		c.makeQueues()
 		c.tasks.Go(func() { c.end(c.read(f)) })
 		err = c.introduce(ctx)
 	}

@@ -20,6 +20,10 @@ import (
 // connections takes places from himself.
 const maxPending = 256
 
+// maxOpen is how many connections there may be besides those that were accepted: those that are pending, and those that
+// were given up and are being closed. With as many nobody is let in until one is gone.
+const maxOpen = 2 * maxPending
+
 // A Listener waits for switches that connect to us.
 type Listener struct {
 	config  Config
@@ -29,6 +33,7 @@ type Listener struct {
 	ctx     context.Context // of all handshakes
 	stop    context.CancelFunc
 	tasks   sync.WaitGroup
+	open    chan struct{} // has as many in it as connections are open that were not accepted
 
 	mu      sync.Mutex
 	pending []*pending // the one that came first stands first
@@ -81,7 +86,7 @@ func Listen(target string, c Config) (*Listener, error) {
 func ListenOn(l net.Listener, c Config) *Listener { return accepting(l, nil, c) }
 
 func accepting(l net.Listener, secret *tls.Config, c Config) *Listener {
-	ln := &Listener{config: c.withDefaults(), secret: secret, l: l, arrived: make(chan *Conn)}
+	ln := &Listener{config: c.withDefaults(), secret: secret, l: l, arrived: make(chan *Conn), open: make(chan struct{}, maxOpen)}
 	ln.ctx, ln.stop = context.WithCancel(context.Background())
 	ln.tasks.Go(ln.accept)
 	return ln
@@ -126,27 +131,44 @@ func (ln *Listener) Close() error {
 }
 
 func (ln *Listener) accept() {
-	for {
+	for ln.room() {
 		nc, err := ln.l.Accept()
-		if errors.Is(err, net.ErrClosed) {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil { // out of descriptors, perhaps: that passes
+		case err != nil: // out of descriptors, perhaps: that passes
 			ln.refused(ln.l.Addr(), err)
 			select {
 			case <-time.After(100 * time.Millisecond):
 			case <-ln.ctx.Done():
 			}
-			continue
+			<-ln.open
+		default:
+			ln.begin(nc)
 		}
-		ctx, giveUp := context.WithCancelCause(ln.ctx)
-		p := &pending{giveUp, from(nc.RemoteAddr())}
-		ln.admit(p)
-		ln.tasks.Go(func() {
-			defer ln.dismiss(p)
-			ln.receive(ctx, nc)
-		})
 	}
+}
+
+// room waits until there may be one more connection, which it counts; false: nobody is to come any more.
+func (ln *Listener) room() bool {
+	select {
+	case ln.open <- struct{}{}:
+		return true
+	case <-ln.ctx.Done():
+		return false
+	}
+}
+
+// begin shakes hands with a peer, beside all others.
+func (ln *Listener) begin(nc net.Conn) {
+	ctx, giveUp := context.WithCancelCause(ln.ctx)
+	p := &pending{giveUp, from(nc.RemoteAddr())}
+	ln.admit(p)
+	ln.tasks.Go(func() {
+		defer func() { <-ln.open }()
+		defer ln.dismiss(p)
+		ln.receive(ctx, nc)
+	})
 }
 
 // receive shakes hands with a peer, and hands the session over.
