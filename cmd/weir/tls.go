@@ -255,11 +255,11 @@ func (d *desk) refusalOf(bridge string) string {
 	if r := d.refusals.of(d.certificates()[bridge]); r != nil {
 		return sentence(r)
 	}
-	s := d.snapshot.Load()
-	if !strings.HasPrefix(d.flags.listen, "ssl:") || s == nil || !s.Connected {
+	p, found := d.at(bridge)
+	if !found || !strings.HasPrefix(d.flags.listen, "ssl:") {
 		return ""
 	}
-	if !s.Keys {
+	if s := p.host.snapshot.Load(); s != nil && s.Connected && !s.Keys {
 		return errNoKeys
 	}
 	if r := d.refusals.hungUp(); r != nil { // so does Open vSwitch when it cannot read a file
