@@ -78,7 +78,7 @@ func (r rows) zones() map[string]map[uint16]CTZone {
 	return all
 }
 
-// SetZones gives zones of a type of datapath their timeouts, whoever had set them before,
+// SetZones gives zones of a type of datapath their timeouts, or none, whoever had set them before,
 // and takes away what Weir has set for those in drop. Other zones stay. It reports whether
 // there was anything to do.
 func (c *Client) SetZones(ctx context.Context, kind string, put map[uint16]CTZone, drop []uint16) (changed bool, err error) {
@@ -147,11 +147,7 @@ func (e *zoneEdit) open(needed bool) {
 
 // put gives a zone its timeouts.
 func (e *zoneEdit) put(zone uint16, z CTZone) {
-	policy := &policyRow{UUID: fmt.Sprintf("policy%d", zone), Timeouts: map[string]int{}}
-	for state, seconds := range z.Timeouts {
-		policy.Timeouts[state] = int(seconds)
-	}
-	e.add(e.db.Create(policy))
+	policy := e.policy(zone, z.Timeouts)
 	if uuid, there := e.row.Zones[int(zone)]; there && !e.made {
 		row := e.rows.ctZones[uuid]
 		ids := maps.Clone(row.ExternalIDs)
@@ -159,11 +155,11 @@ func (e *zoneEdit) put(zone uint16, z CTZone) {
 			ids = map[string]string{}
 		}
 		ids[tenantKey] = z.Tenant
-		next := zoneRow{UUID: row.UUID, Policy: &policy.UUID, ExternalIDs: ids}
+		next := zoneRow{UUID: row.UUID, Policy: policy, ExternalIDs: ids}
 		e.add(e.db.Where(&row).Update(&next, &next.Policy, &next.ExternalIDs))
 		return
 	}
-	row := &zoneRow{UUID: fmt.Sprintf("zone%d", zone), Policy: &policy.UUID, ExternalIDs: map[string]string{tenantKey: z.Tenant}}
+	row := &zoneRow{UUID: fmt.Sprintf("zone%d", zone), Policy: policy, ExternalIDs: map[string]string{tenantKey: z.Tenant}}
 	e.add(e.db.Create(row))
 	e.left++
 	if e.made {
@@ -171,6 +167,19 @@ func (e *zoneEdit) put(zone uint16, z CTZone) {
 		return
 	}
 	e.add(e.db.Where(e.row).Mutate(e.row, model.Mutation{Field: &e.row.Zones, Mutator: ovsdb.MutateOperationInsert, Value: map[int]string{int(zone): row.UUID}}))
+}
+
+// policy makes the row of timeouts, and returns its name; nil: there are none, of which there is no row.
+func (e *zoneEdit) policy(zone uint16, t Timeouts) *string {
+	if len(t) == 0 {
+		return nil
+	}
+	row := &policyRow{UUID: fmt.Sprintf("policy%d", zone), Timeouts: map[string]int{}}
+	for state, seconds := range t {
+		row.Timeouts[state] = int(seconds)
+	}
+	e.add(e.db.Create(row))
+	return &row.UUID
 }
 
 // drop takes away what Weir has set for a zone.

@@ -1,22 +1,24 @@
 package test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"weir/conntrack"
 	"weir/internal/sandbox"
 	"weir/test/ovstest"
 )
 
 // shortLived and longLived are how long the entries of O-F13 are waited for, in each way.
 const (
-	shortLived = 6 * time.Second
+	shortLived = 10 * time.Second
 	longLived  = 20 * time.Second
 )
 
-// TestOF13TimeoutsPerTenant has t's connections forgotten after a second, and not u's.
+// TestOF13TimeoutsPerTenant has t's connections forgotten after three seconds, and not u's.
 func TestOF13TimeoutsPerTenant(t *testing.T) {
 	n := ovstest.New(t)
 	var hosts [4]*sandbox.Host
@@ -26,11 +28,11 @@ func TestOF13TimeoutsPerTenant(t *testing.T) {
 	model := func(spec string) string {
 		return fourHosts(map[string]string{"t": spec, "u": ""})
 	}
-	const short = "timeouts: {udpFirst: 1s, udpSingle: 1s, icmpFirst: 1s, icmpReply: 1s}"
+	const short = "timeouts: {udpFirst: 3s, udpSingle: 3s, icmpFirst: 3s, icmpReply: 3s}"
 	n.Run(model(short))
 	ovstest.Eventually(t, "Open vSwitch has the timeouts", func() error {
 		text, err := n.Vsctl("list-zone-tp", n.Datapath())
-		if err == nil && !strings.Contains(text, "udp_single=1") {
+		if err == nil && !strings.Contains(text, "udp_single=3") {
 			err = fmt.Errorf("%q", text)
 		}
 		return err
@@ -63,6 +65,41 @@ func TestOF13TimeoutsPerTenant(t *testing.T) {
 	})
 	says(t, hosts[0], "10.1.1.2:7")
 	outlives(t, n, "t")
+}
+
+// TestTimeoutsAfterARestartOfOpenVSwitch has ovs-vswitchd killed: what is sent afterwards is forgotten as soon as before.
+func TestTimeoutsAfterARestartOfOpenVSwitch(t *testing.T) {
+	n := ovstest.New(t)
+	var hosts [4]*sandbox.Host
+	for i := range hosts {
+		hosts[i] = n.Host(fmt.Sprintf("h%d", i+1), mac(i+1), []string{fmt.Sprintf("10.1.1.%d/24", i%2+1)})
+	}
+	n.Run(fourHosts(map[string]string{"t": "timeouts: {udpFirst: 1s, udpSingle: 1s}", "u": ""}))
+	n.RestartVswitchd()
+	n.Weir.Programmed(1)
+	d := conntrack.NewDatapath(n.RunDir(), n.Datapath())
+	ovstest.Eventually(t, "Open vSwitch has taken the timeouts", func() error {
+		taken, err := d.TakenTimeouts(t.Context(), n.Bridge, n.Weir.Zone("t"))
+		if err == nil && !taken {
+			err = errors.New("it has not")
+		}
+		return err
+	})
+	ovstest.Eventually(t, "t's entry is there", func() error {
+		says(t, hosts[0], "10.1.1.2:7")
+		if all := ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "udp"); len(all) == 0 {
+			return errors.New("nothing has come through yet")
+		}
+		return nil
+	})
+	says(t, hosts[2], "10.1.1.2:7")
+	ovstest.Eventually(t, "t's entry is gone", func() error {
+		if all := n.Entries(n.Weir.Zone("t")); len(all) > 0 {
+			return fmt.Errorf("%+v", all)
+		}
+		return nil
+	})
+	outlives(t, n, "u")
 }
 
 // fourHosts is a model of tenants of two hosts each, with what their specs say, that let

@@ -314,7 +314,7 @@ func (d *desk) bases(ctx context.Context) (all []*base, err error) {
 		if err != nil {
 			return nil, h.trouble(err)
 		}
-		all = append(all, &base{host: h, db: db, times: timekeeper{left: times{}, fights: controller.Fights{}}})
+		all = append(all, &base{host: h, db: db, times: timekeeper{left: times{}, fights: controller.Fights{}, taken: map[string]*takenBy{}}})
 	}
 	return all, nil
 }

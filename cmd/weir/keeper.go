@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -39,6 +40,8 @@ type keeper struct {
 	arrivals chan arrival
 	features chan observed
 	warned   map[said]bool
+	offers   chan *offer    // that are over
+	tasks    sync.WaitGroup // that make offers
 }
 
 // A site is what the keeper knows of one bridge.
@@ -77,7 +80,7 @@ type observed struct {
 func newKeeper(d *desk, ward *warden, ctl *controller.Controller, bases []*base, log *logrus.Logger) *keeper {
 	return &keeper{
 		desk: d, ward: ward, ctl: ctl, bases: bases, log: log, sites: map[string]*site{},
-		arrivals: make(chan arrival), features: make(chan observed), warned: map[said]bool{},
+		arrivals: make(chan arrival), features: make(chan observed), offers: make(chan *offer), warned: map[said]bool{},
 	}
 }
 
@@ -107,6 +110,8 @@ func (k *keeper) run(ctx context.Context, news <-chan struct{}, readings <-chan 
 			k.welcome(ctx, a)
 		case o := <-k.features:
 			k.note(o)
+		case o := <-k.offers:
+			k.offered(o)
 		case <-changed: // numbers may have been given
 		case <-retry.C:
 		}
@@ -124,8 +129,9 @@ func (k *keeper) patience() time.Duration {
 	return least
 }
 
-// close ends all sessions and listeners, and waits for them.
+// close ends all sessions and listeners, and waits for them and for what else was begun.
 func (k *keeper) close() {
+	k.tasks.Wait()
 	for _, s := range k.sites {
 		k.shut(s)
 	}

@@ -17,7 +17,8 @@ type timekeeper struct {
 	wrote   uint64 // the snapshot that the last change was based on
 	left    times  // as the database had them when they were right
 	fights  controller.Fights
-	trouble string // what was logged last, so that it is said once
+	trouble string              // what was logged last, so that it is said once
+	taken   map[string]*takenBy // by type of datapath
 }
 
 // times are the timeouts of zones, by type of datapath.
@@ -31,6 +32,12 @@ func (k *keeper) timeouts(ctx context.Context, b *base) {
 	}
 	trouble := ""
 	for kind, wards := range wardsOf(k.model, k.desk.ours(b.host), k.ctl.Status()) {
+		if t := b.times.takenBy(kind); t.busy { // it is looked at when that is over
+			if t.failed != nil {
+				trouble = t.failed.Error()
+			}
+			continue
+		}
 		if err := k.keepTimes(ctx, b, kind, wards); err != nil {
 			trouble = err.Error()
 		}
@@ -57,6 +64,10 @@ func (k *keeper) keepTimes(ctx context.Context, b *base, kind string, wards map[
 	}
 	maps.DeleteFunc(want, func(zone uint16, _ ovsdb.CTZone) bool { return slices.Contains(taken, zone) })
 	b.times.left[kind] = want
+	b.times.takenBy(kind).forget(want, put)
+	if err := k.assure(ctx, b, kind, wards, want); err != nil {
+		return err
+	}
 	if len(taken) > 0 {
 		return fmt.Errorf("zones %v of %s have timeouts of somebody else (ovs-vsctl list-zone-tp %s): take them away, or give the tenants other zones", taken, kind, kind)
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,9 +30,12 @@ func (w *world) zoneRows() string {
 func (w *world) zones(what string, want ...string) {
 	w.t.Helper()
 	w.status(what, func(api.Status) bool {
-		text := ""
-		if vsctl(w.t, w.box, "get", "Open_vSwitch", ".", "datapaths") != "{}" {
-			text = vsctl(w.t, w.box, "list-zone-tp", "dummy")
+		text, err := w.box.Vsctl("list-zone-tp", "dummy")
+		if err != nil && strings.Contains(err.Error(), "datapath: dummy record not found") {
+			text, err = "", nil
+		}
+		if err != nil {
+			w.t.Fatal(err)
 		}
 		for _, line := range want {
 			if !strings.Contains(text, line) {
@@ -68,6 +72,40 @@ func TestTimeoutsAreKept(t *testing.T) {
 	if n := driftsOf("timeouts", w.status("programmed", programmed(3))); n != 2 {
 		t.Errorf("timeouts were changed %d times by somebody else; it was twice", n)
 	}
+}
+
+// TestTimeoutsAreTaken has ovs-vswitchd asked whether it has heeded what the database says: of a zone that is
+// new, after it was started anew, of a change, and when there are none any more. It is no drift, whatever had to be written for that.
+func TestTimeoutsAreTaken(t *testing.T) {
+	w := newWorld(t, withTimeouts("timeouts: {udpFirst: 9s}"))
+	d := conntrack.NewDatapath(w.box.RunDir(), "dummy")
+	taken := func(what string, want bool, policies ...string) {
+		t.Helper()
+		w.zones(what, policies...)
+		w.status(what, func(s api.Status) bool {
+			is, err := d.TakenTimeouts(t.Context(), "br0", ours)
+			return err == nil && is == want && s.Database.Error == ""
+		})
+		w.zones(what+", and the database says so", policies...)
+	}
+	w.start()
+	taken("new", true, "Zone:4096, Timeout Policies: udp_first=9")
+	if err := w.box.KillVswitchd(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.StartVswitchd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	taken("after another start", true, "Zone:4096, Timeout Policies: udp_first=9")
+	vsctl(t, w.box, "del-zone-tp", "dummy", "zone=4096")
+	taken("after somebody took it away", true, "Zone:4096, Timeout Policies: udp_first=9")
+	write(t, w.dir, "m.yaml", withTimeouts("timeouts: {udpFirst: 8s}"))
+	taken("changed", true, "Zone:4096, Timeout Policies: udp_first=8")
+	write(t, w.dir, "m.yaml", twoHosts)
+	taken("none any more", false)
+	write(t, w.dir, "m.yaml", withTimeouts("timeouts: {udpFirst: 7s}"))
+	taken("again", true, "Zone:4096, Timeout Policies: udp_first=7")
+	w.status("told", func(s api.Status) bool { return driftsOf("timeouts", s) == 1 })
 }
 
 // policyOf is the UUID of the row that has some timeouts.

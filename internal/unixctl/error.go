@@ -17,6 +17,11 @@ func (e *Error) Error() string { return e.Method + ": " + e.Text }
 // Unknown reports whether the daemon has no command of that name: another version may have it.
 func (e *Error) Unknown() bool { return strings.Contains(e.Text, "is not a valid command") }
 
+// NoBridge reports whether the daemon has no bridge of the name that it was given: it may be about to make it.
+func (e *Error) NoBridge() bool {
+	return strings.Contains(e.Text, "nknown bridge") || strings.Contains(e.Text, "no such bridge")
+}
+
 // An Unreachable is a daemon that cannot be asked.
 type Unreachable struct {
 	Path string // what was tried: the control socket, or the file that would say which it is
