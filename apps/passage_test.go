@@ -73,6 +73,9 @@ spec:
     nextHops: [{address: 203.0.113.1, mac: "02:00:00:00:ff:01"}, {address: "2001:db8::1", mac: "02:00:00:00:ff:01"}]
 `
 
+// publicBridge is crossedBridge with the network of the tenants routed to it.
+var publicBridge = strings.Replace(crossedBridge, "    subnets:", "    prefixes: [10.1.0.0/24]\n    subnets:", 1)
+
 // crossingTenant has hosts 10.1.0.11 and fd00:1::11, and so on, in one network.
 func crossingTenant(name, spec string, hosts int) string {
 	s := "---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: " + name + "}\nspec: {" + spec + "}\n" +

@@ -25,3 +25,17 @@ func TestWhoSaysFromOutsideThatItIsInside(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyOutsideSpeaksForAnEndpoint has endpoints speak to each other, directly and by a floating IP, and somebody outside
+// send segments of these connections: in a public network, and to the floating IP, they would be taken for theirs.
+func TestNobodyOutsideSpeaksForAnEndpoint(t *testing.T) {
+	p := passageOn(t, publicBridge, crossingTenant("blue", "defaults: {ingress: allow, invalid: allow}", 2), crossingObject("blue", "FloatingIP", "ip", "address: 203.0.113.20, endpoint: h2"))
+	for _, dst := range []string{"10.1.0.12", "203.0.113.20"} {
+		if trace := p.says("blue-h1", "10.1.0.11", dst, 40000); !p.comesBy(trace, "blue-h2") {
+			t.Fatalf("h1 does not come to h2 by %s: %v\n%s", dst, delivered(trace), stepsOf(trace))
+		}
+		if trace := p.comes("10.1.0.11", dst, 40000); len(delivered(trace)) > 0 {
+			t.Errorf("from outside, as h1 to %s: comes to %v\n%s", dst, delivered(trace), stepsOf(trace))
+		}
+	}
+}

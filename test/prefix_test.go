@@ -2,10 +2,13 @@ package test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gopacket/gopacket/layers"
 
 	"weir/internal/sandbox"
 	"weir/test/ovstest"
@@ -175,4 +178,48 @@ func TestRevocationOfPublicNetworks(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestALoadBalancerInAPublicNetwork has somebody outside ask it: who answers is the address that was asked.
+func TestALoadBalancerInAPublicNetwork(t *testing.T) {
+	n, h1, p1, _, out := routedTo(t, prefixModel(prefixes, balancer("vip", "address: 198.51.100.4, ports: [{port: 81, protocol: tcp, targetPort: 80}], backends: [{endpoint: p1}]")))
+	serve(t, p1, "198.51.100.3:80", "p1")
+	gets(t, out, "198.51.100.4:81", "p1")
+	gets(t, h1, "198.51.100.4:81", "p1")
+	gets(t, out, "198.51.100.3:80", "p1")
+	wantTuples(t, n, "tcp 203.0.113.1>198.51.100.4 198.51.100.3>203.0.113.1", "tcp 10.1.1.11>198.51.100.4 198.51.100.3>10.1.1.11", "tcp 203.0.113.1>198.51.100.3 198.51.100.3>203.0.113.1")
+}
+
+// TestNobodyOutsideSpeaksForAnEndpoint has an endpoint speak to another one, directly and by a floating IP, and somebody outside send
+// what would be of these connections.
+func TestNobodyOutsideSpeaksForAnEndpoint(t *testing.T) {
+	n, h1, p1, _, out := routedTo(t, prefixModel(prefixes, floatingIP("p1-ip", "203.0.113.20", "p1")))
+	echo(t, p1, "198.51.100.3:80")
+	router, err := net.ParseMAC(routerMAC(t, out, "203.0.113.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside, inside := wire(t, out), wire(t, p1)
+	serial := uint16(7000)
+	for _, address := range []string{"198.51.100.3", "203.0.113.20"} {
+		c := opened(t, h1, address+":80")
+		before := spoofed(n)
+		serial++
+		from := layers.TCPPort(c.LocalAddr().(*net.TCPAddr).Port)
+		if err := outside.Send(tcp(9, 2, from, 80, "A").between("10.1.1.11", address, router).frame(t, serial)); err != nil {
+			t.Fatal(err)
+		}
+		ovstest.Eventually(t, "it is counted as spoofed", func() error {
+			if got := spoofed(n) - before; got != 1 {
+				return fmt.Errorf("%d packets are, for %s", got, address)
+			}
+			return nil
+		})
+		if err := say(c, "hello", ovstest.Patience); err != nil {
+			t.Errorf("the connection to %s: %v", address, err)
+		}
+	}
+	if sees(inside, func(f []byte) bool { return carries(7001)(f) || carries(7002)(f) }) {
+		t.Error("what somebody outside has sent as h1 came to p1")
+	}
 }

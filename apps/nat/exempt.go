@@ -56,17 +56,18 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 		zone = append(zone, pipeline.InNet(b.Numbers.Group(s.Network.ID())))
 	}
 	for _, p := range insiders(b, t, s, four) {
-		if hop, ok := hopOf(b, x, p); ok { // answers of another tenant of the bridge
-			once(s.ID(), pipeline.Neigh, others+uint16(p.Bits()), goesTo(hop, p), x.ToTenants()...)
+		if !x.Routed(p) { // of a public network more than answers comes in
+			answersTo(b, t, x, s.ID(), p, once)
 		}
-		once(s.ID(), pipeline.ExtIn, answersOnly+uint16(p.Bits()), []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)},
-			slices.Insert(t.EnterTenant(), 0, ofproto.Action(ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(t.ID())))))...)
 		who := ofproto.InPrefix(pipeline.IPSrc(p.Addr()), p)
 		for _, where := range destinations {
 			conds := append(append(where, who, ip), zone...)
 			once(serves, pipeline.SNATSel, sources-ofOne*uint16(rank), append(conds[:len(conds):len(conds)], leavesBy(x)), out...)
 		}
 		for _, where := range stillTo(exemptOf(s), four) {
+			if isPublic(b, p) { // it may leave so, wherever it goes
+				break
+			}
 			once(s.ID(), pipeline.SNATSel, again, append(append(append(where, who, ip), zone...), pipeline.Remembered(), pipeline.Related.IsNot()),
 				pipeline.ToOutside.Clear(), ofproto.GotoTable(pipeline.Commit))
 		}
@@ -75,6 +76,15 @@ func exempted(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSi
 		}
 	}
 	b.Translate(t, pipeline.Translation{Of: s.ID(), Conds: []ofproto.Cond{ip, pipeline.SNAT.Is(), ofproto.Is(pipeline.RegSNAT, tag), leavesBy(x)}, Sure: true})
+}
+
+// answersTo has what is for p come to t by x, or from another tenant of the bridge, marked as what can only be an answer.
+func answersTo(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, id intent.ID, p netip.Prefix, once func(intent.ID, ofproto.Table, uint16, []ofproto.Cond, ...ofproto.Action)) {
+	if hop, ok := hopOf(b, x, p); ok {
+		once(id, pipeline.Neigh, others+uint16(p.Bits()), goesTo(hop, p), x.ToTenants()...)
+	}
+	once(id, pipeline.ExtIn, answersOnly+uint16(p.Bits()), []ofproto.Cond{cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)},
+		slices.Insert(t.EnterTenant(), 0, ofproto.Action(ofproto.Set(pipeline.RegSNAT.Whole(), uint64(b.Numbers.Tag(t.ID())))))...)
 }
 
 // notBegun drops what comes to an address inside that is no answer. The connection that it would

@@ -95,11 +95,15 @@ func first(done map[netip.Addr]bool, e pipeline.EndpointSite, a netip.Addr) bool
 	return !slices.ContainsFunc(e.IPs, func(o netip.Addr) bool { return o != a && o.Is4() == a.Is4() && done[o] })
 }
 
-// notSpoofed drops what comes from outside and says that it comes from the inside.
+// inside is the priority in CtIn of what says that it comes from there.
+const inside = 115
+
+// notSpoofed drops what comes from outside and says that it comes from the inside, before the tracker is asked: it
+// could be taken for a packet of a connection between endpoints.
 func notSpoofed(b *pipeline.Builder, t *pipeline.TenantSite) {
 	for _, n := range t.Tenant.Networks {
 		for _, s := range n.Subnets {
-			b.Flow(n.ID(), pipeline.IDSrc, 200, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.FromOutside.Is(),
+			b.Flow(n.ID(), pipeline.CtIn, inside, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.FromOutside.Is(),
 				ofproto.InPrefix(pipeline.IPSrc(s.CIDR.Addr()), s.CIDR)), pipeline.ToDrop(pipeline.Spoofed)...)
 		}
 	}

@@ -2,6 +2,7 @@ package nat
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/apps/pipeline"
 	"weir/intent"
@@ -21,7 +22,8 @@ const (
 
 // public has the networks of a tenant that lie in a prefix of an outside reached by their own
 // addresses, and leave with them: the prefix is routed to the bridge by others. So both ends of
-// such a connection are as they are, and it is remembered with the network.
+// such a connection are as they are, and it is remembered with the network. What a load balancer in one has given to a backend
+// is remembered with that.
 func public(b *pipeline.Builder, t *pipeline.TenantSite) {
 	for _, n := range t.Networks {
 		versions := map[bool]bool{}
@@ -34,9 +36,14 @@ func public(b *pipeline.Builder, t *pipeline.TenantSite) {
 			}
 		}
 		for four := range versions {
-			b.Translate(t, pipeline.Translation{Of: n.ID(), Conds: []ofproto.Cond{pipeline.IPVersion(four), isOf(b, n)}, Sure: true})
+			b.Translate(t, pipeline.Translation{Of: n.ID(), Conds: []ofproto.Cond{pipeline.IPVersion(four), isOf(b, n), pipeline.DNAT.IsNot()}, Sure: true})
 		}
 	}
+}
+
+// isPublic reports whether p, which is of a network that has a gateway, is reached by some outside as it is.
+func isPublic(b *pipeline.Builder, p netip.Prefix) bool {
+	return slices.ContainsFunc(b.Externals, func(x pipeline.ExternalSite) bool { return x.Routed(p) })
 }
 
 // reached lets what is for p in by x, and what is from there out, if no SNAT translates it.
