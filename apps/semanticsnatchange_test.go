@@ -249,6 +249,11 @@ func drawEditOfNAT(t *rapid.T, text string) string {
 	if len(at) == 0 || kind == 9 {
 		return drawEdit(t, text)
 	}
+	if routed := strings.Index(text, "    prefixes: ["); routed > 0 && kind == 8 {
+		line := text[routed : routed+strings.Index(text[routed:], "\n")+1]
+		less := rapid.SampledFrom([]string{"", "    prefixes: [192.0.2.0/24]\n", "    prefixes: [10.0.1.0/24]\n", "    prefixes: [10.0.0.0/24, \"fd00:0::/64\"]\n"}).Draw(t, "prefixes then")
+		return strings.Replace(text, line, less, 1)
+	}
 	i := rapid.SampledFrom(at).Draw(t, "object")
 	if kind%3 == 0 {
 		return strings.Join(slices.Delete(docs, i, i+1), "---\n")

@@ -2,13 +2,14 @@ package apps
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"weir/apps/pipeline"
+	"weir/intent"
 	"weir/internal/drawn"
 	"weir/internal/flowsim"
 	"weir/internal/reference"
@@ -96,13 +97,15 @@ func (w *world) choosing(c crossing, want crossedOpinion) *flowsim.Switch {
 // knownAcross reports whether another tenant that a packet has come to has a way back to its sender:
 // who is exempt from translation keeps an address that the other may have no route to.
 func (w *world) knownAcross(c crossing, first reference.Way) bool {
-	return first.Then == nil || !strings.HasSuffix(string(first.As), "/exempt") || w.router().Finds(first.Out, c.Src)
+	return first.Then == nil || !reference.AsItself(first.As) || w.router().Finds(first.Out, c.Src)
 }
 
 // answerable reports whether there is a way back to who sends c, and the tracker sees it.
 func (w *world) answerable(c crossing, way reference.Way) bool {
 	switch {
 	case way.Result == reference.Untracked:
+		return false
+	case c.From == nil && w.isTenants(c.by, c.Src): // to whom answers would go
 		return false
 	case c.From == nil:
 		return w.router().Finds(c.by, c.Src)
@@ -113,6 +116,14 @@ func (w *world) answerable(c crossing, way reference.Way) bool {
 	p.SrcPort, p.DstPort = way.Seen.DstPort, c.SrcPort
 	p.Type = p.Reversed().Type
 	return w.tracks(c, way, p)
+}
+
+// isTenants reports whether what is sent to an address, by an outside, may come to a tenant of the bridge.
+func (w *world) isTenants(x *intent.External, a netip.Addr) bool {
+	return slices.ContainsFunc(w.model.Tenants(), func(t *intent.Tenant) bool {
+		exempts := slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return len(s.Exempt) > 0 })
+		return reference.PublicAt(t, x, a) != nil || exempts && reference.Inside(t, a)
+	})
 }
 
 // tracks reports whether what the receiver sends to who has opened a connection is tracked:

@@ -38,6 +38,9 @@ func drawOutside(t *rapid.T) string {
 	if hops != nil {
 		s += "    nextHops: [" + strings.Join(hops, ", ") + "]\n"
 	}
+	if routed := drawPrefixes(t); routed != "" {
+		s += "    prefixes: [" + routed + "]\n"
+	}
 	return s + one("another outside", "", "", `  - network: partner
     port: out2
     subnets: [{cidr: 100.64.0.0/24, gateway: 100.64.0.1}]
@@ -46,12 +49,26 @@ func drawOutside(t *rapid.T) string {
 `)
 }
 
+// drawPrefixes draws what is routed to the bridge by others, or nothing: tenants' networks, and addresses for NAT.
+func drawPrefixes(t *rapid.T) string {
+	if rapid.Bool().Draw(t, "nothing routed here") {
+		return ""
+	}
+	all := []string{"10.0.0.0/24", "10.0.1.0/24", "10.0.0.0/22", "\"fd00:0::/64\"", "\"fd00:1::/64\"", "192.0.2.0/24", "\"2001:db8:2::/48\""}
+	some := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 1, 4, rapid.ID[string]).Draw(t, "routed here")
+	if slices.Contains(some, all[2]) { // which has the first two
+		some = slices.DeleteFunc(some, func(p string) bool { return p == all[0] || p == all[1] })
+	}
+	return strings.Join(some, ", ")
+}
+
 // drawTranslations draws objects of NAT, and adds those that the model so far can have.
 func drawTranslations(t *rapid.T, text string, names []string, endpoints map[string][]string) string {
 	for i, name := range names {
 		var s strings.Builder
 		d := &dice{T: t, s: &s, tenant: name, endpoints: endpoints[name]}
-		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:"), strings.Contains(text, "{cidr: 100.")}
+		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:"), strings.Contains(text, "{cidr: 100."),
+			strings.Contains(text, "192.0.2.0/24]") || strings.Contains(text, "192.0.2.0/24, "), strings.Contains(text, "2001:db8:2::/48")}
 		for n := range rapid.IntRange(4, 12).Draw(t, "translations") {
 			s.Reset()
 			d.translation(n, where)
@@ -67,6 +84,7 @@ func drawTranslations(t *rapid.T, text string, names []string, endpoints map[str
 type outsideOf struct {
 	base            int
 	v4, v6, partner bool
+	far, far6       bool // in a prefix, and on no link
 }
 
 // some returns those of addresses, given by their last bytes, or ranges, that there are.
@@ -82,6 +100,8 @@ func (o outsideOf) some(hosts ...[2]int) (all []string) {
 		add(o.v4, "203.0.113.%d", h[0], h[1])
 		add(o.v6, "2001:db8::%x", h[0], h[1])
 		add(o.partner, "100.64.0.%d", h[0], h[1])
+		add(o.far, "192.0.2.%d", h[0], h[1])
+		add(o.far6, "2001:db8:2::%x", h[0], h[1])
 	}
 	return all
 }
@@ -203,7 +223,7 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	} else {
 		sources = slices.Concat(c.From.IPs, c.From.IPs, c.From.IPs, ownAddresses(c.From), addresses("10.0.0.99"))
 	}
-	mapped = mappings(m.Tenants(), c.From)
+	mapped = append(publicOf(m, c.From), mappings(m.Tenants(), c.From)...)
 	if rapid.IntRange(0, 7).Draw(t, "who cannot be there") == 7 {
 		sources = slices.Concat(martians, addresses("203.0.113.2"), mapped)
 	}
@@ -218,8 +238,8 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	c.Src = rapid.SampledFrom(sources).Draw(t, "source")
 	possible := func(a netip.Addr) bool {
-		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a)                                                                                                         // which nobody sends to a router
-		others := c.From != nil && !reference.Inside(m.Tenant(c.From.Tenant), a) && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return reference.Inside(t, a) }) // which is exempt, or leaves
+		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a)                                                                                                                               // which nobody sends to a router
+		others := c.From != nil && !reference.Inside(m.Tenant(c.From.Tenant), a) && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return reference.Inside(t, a) && !isPublic(m, t, a) }) // which is exempt, or leaves
 		return a.Is4() == c.Src.Is4() && a != c.Src && !a.IsLinkLocalUnicast() && !itself && !others
 	}
 	targets := hostsOutside
@@ -245,13 +265,36 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	return c, !pingsRouter(m, c.Packet)
 }
 
+// isPublic reports whether an address is of a public network of t.
+func isPublic(m *intent.Model, t *intent.Tenant, a netip.Addr) bool {
+	return slices.ContainsFunc(m.Bridges()[0].Externals, func(x *intent.External) bool { return reference.PublicAt(t, x, a) != nil })
+}
+
+// publicOf are addresses in public networks, of whomever but a sender's tenant: endpoints', gateways' and nobody's.
+func publicOf(m *intent.Model, from *intent.Endpoint) (all []netip.Addr) {
+	for _, t := range m.Tenants() {
+		if from != nil && from.Tenant == t.Name {
+			continue
+		}
+		own := addresses("10.0.0.200", "10.0.1.200", "fd00::c8", "fd00:1::c8")
+		for _, e := range t.Endpoints {
+			own = append(own, slices.Repeat(e.IPs, 4)...)
+		}
+		for _, l := range t.LoadBalancers {
+			own = append(own, l.Address)
+		}
+		all = append(all, slices.DeleteFunc(own, func(a netip.Addr) bool { return !isPublic(m, t, a) })...)
+	}
+	return all
+}
+
 // martians are addresses that nobody has who sends to a router.
 var martians = addresses("0.0.0.0", "0.0.0.7", "127.0.0.1", "224.0.0.5", "240.0.0.1", "255.255.255.255", "::", "::1", "ff02::5", "::ffff:203.0.113.5")
 
 // Where packets come from and go to outside: hosts on the link that are known and one that is
 // not, behind next hops, and what nobody should have.
 var (
-	sourcesOutside = addresses("203.0.113.5", "203.0.113.5", "100.64.0.5", "172.16.0.7", "198.51.100.7", "10.77.0.1", "2001:db8::5", "2001:db8::5", "2001:db8:77::1", "10.0.0.127", "fd00::7f")
+	sourcesOutside = addresses("203.0.113.5", "203.0.113.5", "100.64.0.5", "172.16.0.7", "198.51.100.7", "10.77.0.1", "2001:db8::5", "2001:db8::5", "2001:db8:77::1", "10.0.0.127", "fd00::7f", "10.0.1.128", "192.0.2.9")
 	hostsOutside   = addresses("203.0.113.5", "203.0.113.5", "203.0.113.5", "203.0.113.1", "100.64.0.5", "172.16.0.7", "203.0.113.6", "203.0.113.99", "198.51.100.7", "192.0.2.9", "10.77.0.1", "10.0.1.200", "203.0.113.2",
 		"2001:db8::5", "2001:db8::5", "2001:db8::6", "2001:db8:77::1", "2001:db8:77::1", "fd00:1::c8")
 )

@@ -23,7 +23,6 @@ const (
 	notServed = 50 // for an address, and for no port of it
 	pieces    = 51
 	fragments = pipeline.Balancing + 1
-	spoofed   = pipeline.Balancing + 2
 )
 
 // balancer adds a load balancer.
@@ -151,9 +150,6 @@ func (s service) choose() {
 		s.b.Flow(s.l.ID(), pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), actions...)
 	}
 	s.b.Flow(s.l.ID(), pipeline.LBVIP, fragments, ofproto.MatchOn(append(asked, pipeline.IsFragment)...), pipeline.ToDrop(pipeline.WhoseFragment)...)
-	if s.rejects() && !s.l.Inside() {
-		s.notSpoofed(asked)
-	}
 	if !s.bySlots() {
 		s.group()
 	}
@@ -198,20 +194,6 @@ func (s service) nobody(asked []ofproto.Cond) {
 		return
 	}
 	s.b.Flow(s.l.ID(), pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), pipeline.ToDrop(pipeline.NoBackend)...)
-}
-
-// notSpoofed drops what asks from outside and says that it comes from the inside, before it is
-// answered: whom it names has not asked. It does so also while somebody serves, so that a backend more
-// or less takes nothing back.
-func (s service) notSpoofed(asked []ofproto.Cond) {
-	for _, n := range s.t.Tenant.Networks {
-		for _, sub := range n.Subnets {
-			if sub.CIDR.Addr().Is4() == s.l.Address.Is4() {
-				from := ofproto.InPrefix(pipeline.IPSrc(sub.CIDR.Addr()), sub.CIDR)
-				s.b.Flow(s.l.ID(), pipeline.LBVIP, spoofed, ofproto.MatchOn(slices.Concat(asked, []ofproto.Cond{pipeline.FromOutside.Is(), from})...), pipeline.ToDrop(pipeline.Spoofed)...)
-			}
-		}
-	}
 }
 
 // stay lets what is judged again go on if it was opened to s. With which backend is not asked: if

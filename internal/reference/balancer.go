@@ -15,11 +15,19 @@ import (
 // are none if p is not for a load balancer, or for one that nobody serves.
 func (r Router) Backends(p Packet, x *intent.External) (all []intent.Backend) {
 	for _, t := range r.Model.Tenants() {
-		if l, _ := r.serving(t, p); l != nil && (!l.Inside() || p.From != nil && p.From.Tenant == t.Name) {
+		if l, _ := r.serving(t, p); l != nil && (!l.Inside() || p.From != nil && p.From.Tenant == t.Name || r.reached(t, p, x)) {
 			all = append(all, usable(l)...)
 		}
 	}
 	return all
+}
+
+// reached reports whether p comes to an address of a public network of t from somebody who is not in t.
+func (r Router) reached(t *intent.Tenant, p Packet, x *intent.External) bool {
+	if p.From != nil {
+		x, _ = r.wayOf(p)
+	}
+	return x != nil && PublicAt(t, x, p.Dst) != nil
 }
 
 // usable are the backends that get new connections.

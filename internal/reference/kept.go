@@ -65,8 +65,12 @@ func (r Router) stands(t *intent.Tenant, p Packet, m Mapping) Way {
 	return w
 }
 
-// mayBe reports whether something translates who sends p, which is for whom it has been given to, to an address.
+// mayBe reports whether something translates who sends p, which is for whom it has been given to, to an address, or
+// lets it leave with its own.
 func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
+	if as == p.Src && slices.ContainsFunc(r.Bridge.Externals, func(x *intent.External) bool { return PublicAt(t, x, as) != nil }) {
+		return true
+	}
 	if slices.ContainsFunc(t.FloatingIPs, func(f *intent.FloatingIP) bool { return f.IP == p.Src && f.Address == as }) {
 		return true
 	}

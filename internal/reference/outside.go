@@ -122,6 +122,9 @@ func (r Router) forward(p Packet, x *intent.External, s State) Way {
 	}
 	q := p
 	q.To, q.Dst, q.DstPort = owner(t, w.Seen.Dst), w.Seen.Dst, w.Seen.DstPort
+	if x != nil && w.As == "" && s != Invalid && PublicAt(t, x, p.Dst) != nil {
+		w.As = PublicAt(t, x, p.Dst).ID()
+	}
 	switch {
 	case q.To != nil && w.Link.CIDR.IsValid() && (p.From == nil || p.From.Network != q.To.Network || !w.Link.CIDR.Contains(p.Src) && !p.Src.IsLinkLocalUnicast()): // nobody there could answer
 		w.Verdict = Verdict{Result: Astray}
@@ -132,7 +135,7 @@ func (r Router) forward(p Packet, x *intent.External, s State) Way {
 	case q.To != nil:
 		w.To = q.To
 		w.Verdict = r.judge(t, q, p, s)
-		if w.As != "" && w.Result == Known { // what is not remembered is not translated
+		if w.As != "" && !AsItself(w.As) && w.Result == Known { // what is not remembered is not translated
 			w.Verdict = Verdict{Result: Denied}
 		}
 		w.mirror(t, q)
@@ -161,10 +164,10 @@ func (r Router) judge(t *intent.Tenant, q, p Packet, s State) Verdict {
 
 // leave sends a packet outside: one that has come from there by the outside by which it came.
 func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s State) Way {
-	if w.Out, w.Lost = r.wayTo(p.Dst); x != nil {
+	if w.Out, w.Lost = r.wayOf(p); x != nil {
 		w.Out, w.Lost = r.by(x).wayTo(p.Dst)
 	}
-	there := r.whoHas(w.Out, p.Dst)
+	there := r.whoseIs(w.Out, p.Dst)
 	if w.Lost = w.Lost && there == nil; there == t { // and nobody is behind it
 		w.Out = nil
 	}
@@ -187,7 +190,7 @@ func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s S
 	}
 	if w.by == nil {
 		w.As = as
-	} else if !strings.HasSuffix(string(as), "/exempt") {
+	} else if !AsItself(as) {
 		w.Leaves = as
 	}
 	if p.From == nil && w.Result == Admitted { // whoever has published the address has said that it may
@@ -234,9 +237,10 @@ func tracked(r Result) bool { return r == Admitted || r == Audited }
 
 func hasPorts(protocol uint8) bool { return protocol == TCP || protocol == UDP || protocol == SCTP }
 
-// asWhom returns what p leaves as: by its own floating IP, or by the first SNAT that matches.
+// asWhom returns what p leaves as: by its own floating IP, by the first SNAT that matches, or, from a public network,
+// as it is.
 func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.ID, []intent.AddrRange, intent.PortRange) {
-	if p.Src.IsLinkLocalUnicast() || slices.ContainsFunc(r.Bridge.Externals, func(x *intent.External) bool { return onLink(x, p.Src) }) { // nobody inside is there
+	if p.Src.IsLinkLocalUnicast() || slices.ContainsFunc(r.Bridge.Externals, func(x *intent.External) bool { return onLink(x, p.Src) || Has(t, x, p.Src) }) { // nobody inside is there
 		return "", nil, intent.PortRange{}
 	}
 	for _, f := range t.FloatingIPs {
@@ -257,6 +261,9 @@ func (r Router) asWhom(t *intent.Tenant, p Packet, x *intent.External) (intent.I
 				return s.ID(), pool.Ranges, s.Ports
 			}
 		}
+	}
+	if n := PublicAt(t, x, p.Src); n != nil {
+		return n.ID(), []intent.AddrRange{{Lo: p.Src, Hi: p.Src}}, intent.PortRange{}
 	}
 	return "", nil, intent.PortRange{}
 }
@@ -285,6 +292,12 @@ func senderAt(p Packet) *intent.Endpoint {
 		return p.From
 	}
 	return nil
+}
+
+// AsItself reports whether what something lets leave has its own address there: it is exempt, or of a
+// public network.
+func AsItself(as intent.ID) bool {
+	return strings.HasSuffix(string(as), "/exempt") || strings.Contains(string(as), "/network/")
 }
 
 // aim says for whom a packet is: what a floating IP or a forwarded port stands for, or whom it
@@ -383,7 +396,34 @@ func (r Router) tenantOf(p Packet, x *intent.External) *intent.Tenant {
 	if p.From != nil {
 		return r.Model.Tenant(p.From.Tenant)
 	}
-	return r.whoHas(x, p.Dst)
+	return r.whoseIs(x, p.Dst)
+}
+
+// whoseIs returns the tenant that an address outside leads to: one that has it there, or in a public network.
+func (r Router) whoseIs(x *intent.External, a netip.Addr) *intent.Tenant {
+	if t := r.whoHas(x, a); t != nil {
+		return t
+	}
+	for _, t := range r.Model.Tenants() {
+		if x != nil && PublicAt(t, x, a) != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// PublicAt returns the network of a tenant that has an address, if that is reached by an outside as it is: it has
+// a gateway, and lies in a prefix that is routed there.
+func PublicAt(t *intent.Tenant, x *intent.External, a netip.Addr) *intent.Network {
+	for _, n := range t.Networks {
+		for _, s := range n.Subnets {
+			within := func(p netip.Prefix) bool { return p.Bits() <= s.CIDR.Bits() && p.Contains(s.CIDR.Addr()) }
+			if t.Mode != intent.Off && s.Gateway.IsValid() && s.CIDR.Contains(a) && slices.ContainsFunc(x.Prefixes, within) {
+				return n
+			}
+		}
+	}
+	return nil
 }
 
 // whoHas returns the tenant that has an address outside.
@@ -426,6 +466,16 @@ func (r Router) wayTo(a netip.Addr) (out *intent.External, lost bool) {
 		}
 	}
 	return out, lost
+}
+
+// wayOf is wayTo for what an endpoint sends: from an address of an outside it leaves by that, or not at all.
+func (r Router) wayOf(p Packet) (out *intent.External, lost bool) {
+	for _, x := range r.Bridge.Externals {
+		if x.Has(p.Src) {
+			return r.by(x).wayTo(p.Dst)
+		}
+	}
+	return r.wayTo(p.Dst)
 }
 
 // by is a router that has one outside.
