@@ -18,7 +18,8 @@
 //	POST /v1/explain               what becomes of a packet by the flows that are installed: Question -> Explanation
 //	GET  /v1/connections/REF/explain
 //	                               why a connection is there, and what becomes of it: KnownExplanation
-//	GET  /v1/bridges/BRIDGE/flows  installed flows with their intents; ?tenant= &table= &intent= &unused=true: [Flow]
+//	GET  /v1/bridges/BRIDGE/flows  installed flows with their intents; ?tenant= &table= &intent= &unused=true &offload=true: [Flow];
+//	                               with Accept: application/x-ndjson one on each line
 //	GET  /v1/rules?tenant=T        rules and defaults, and how much they are used; &unused=true: [Rule]
 //	GET  /v1/top                   what goes on: bridges, tenants, rules, backends, who has most connections: Top
 //	POST /v1/plan                  what a model would change, without changing it: PlanRequest -> Plan
@@ -72,8 +73,8 @@ type Daemon interface {
 	// ExplainObservation says more of what a rule has reported.
 	ExplainObservation(ctx context.Context, ref string) (ObservationExplanation, error)
 	// Flows returns the flows that are installed in a bridge, by table and from the highest
-	// priority down.
-	Flows(ctx context.Context, bridge string, q FlowQuery) ([]Flow, error)
+	// priority down, described one by one as they are asked for.
+	Flows(ctx context.Context, bridge string, q FlowQuery) (iter.Seq[Flow], error)
 	// Rules returns the rules of a tenant, or of all tenants if tenant is empty, in the order in
 	// which they are asked. The error is an UnknownTenant if there is no such tenant.
 	Rules(ctx context.Context, q RuleQuery) ([]Rule, error)

@@ -20,7 +20,7 @@ type ConnectionChange struct {
 
 // stream writes changes as they come, each on a line.
 func stream(w http.ResponseWriter, r *http.Request, f Filter, changes iter.Seq[ConnectionChange]) {
-	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Content-Type", ndjson)
 	out, lines := http.NewResponseController(w), json.NewEncoder(w)
 	if out.Flush() != nil {
 		return

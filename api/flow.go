@@ -48,6 +48,29 @@ func (q FlowQuery) Matches(f Flow) bool {
 // under reports whether an intent is another one, or a part of it.
 func under(id, of string) bool { return id == of || strings.HasPrefix(id, of+"/") }
 
+// flows answers GET /v1/bridges/BRIDGE/flows: each is sent when it is described, for that is most of the work.
+func flows(d Daemon) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		q, err := readFlowQuery(r)
+		if err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		all, err := d.Flows(r.Context(), r.PathValue("bridge"), q)
+		if err != nil {
+			problemOf(err).write(w)
+			return
+		}
+		out := newSender(w, r)
+		for f := range all {
+			if !out.send(f) {
+				return // nobody listens
+			}
+		}
+		out.end()
+	}
+}
+
 func readFlowQuery(r *http.Request) (q FlowQuery, err error) {
 	values := r.URL.Query()
 	q = FlowQuery{Tenant: values.Get("tenant"), Table: values.Get("table"), Intent: strings.TrimSuffix(values.Get("intent"), "/")}

@@ -84,8 +84,9 @@ func (f fake) ExplainConnection(_ context.Context, ref string) (KnownExplanation
 func (f fake) ExplainObservation(_ context.Context, ref string) (ObservationExplanation, error) {
 	return ObservationExplanation{Observation: Observation{Ref: ref}}, nil
 }
-func (f fake) Flows(_ context.Context, bridge string, q FlowQuery) ([]Flow, error) {
-	return f.flows(bridge, q)
+func (f fake) Flows(_ context.Context, bridge string, q FlowQuery) (iter.Seq[Flow], error) {
+	all, err := f.flows(bridge, q)
+	return slices.Values(all), err
 }
 func (f fake) Rules(_ context.Context, q RuleQuery) ([]Rule, error)    { return f.rules(q) }
 func (f fake) Plan(_ context.Context, s []intent.Source) (Plan, error) { return f.plan(s) }

@@ -39,7 +39,7 @@ func routes(d Daemon) []route {
 		{"GET /v1/conntrack/expectations", nil, answer(a.expected)},
 		{"GET /v1/observations", []string{"tenant", "verdict", "after", "explain"}, answer(a.observations)},
 		{"GET /v1/observations/{ref}/explain", nil, answer(a.explainObservation)},
-		{"GET /v1/bridges/{bridge}/flows", []string{"tenant", "table", "intent", "unused", "offload"}, answer(a.flows)},
+		{"GET /v1/bridges/{bridge}/flows", []string{"tenant", "table", "intent", "unused", "offload"}, flows(d)},
 		{"GET /v1/rules", []string{"tenant", "unused"}, answer(a.rules)},
 		{"POST /v1/explain", nil, answer(a.explain)},
 		{"POST /v1/plan", nil, answer(a.plan)},
@@ -106,14 +106,6 @@ func (a asked) observations(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return list(a.d.Observations(r.Context(), q))
-}
-
-func (a asked) flows(r *http.Request) (any, error) {
-	q, err := readFlowQuery(r)
-	if err != nil {
-		return nil, err
-	}
-	return list(a.d.Flows(r.Context(), r.PathValue("bridge"), q))
 }
 
 func (a asked) rules(r *http.Request) (any, error) {

@@ -92,6 +92,27 @@ func (c *client) open(ctx context.Context, path string) (*http.Response, error) 
 	return resp, nil
 }
 
+// eachOf goes through the values of an answer as the daemon sends them.
+func eachOf[T any](ctx context.Context, c *client, path string, each func(T) error) error {
+	resp, err := c.open(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	for lines := json.NewDecoder(resp.Body); ; {
+		var one T
+		switch err := lines.Decode(&one); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("the daemon's answer ends early: %w", err)
+		}
+		if err := each(one); err != nil {
+			return err
+		}
+	}
+}
+
 // unreachable says why the daemon cannot be asked, and what to do.
 func (c *client) unreachable(err error) error {
 	var op *net.OpError

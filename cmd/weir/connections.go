@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -82,8 +81,8 @@ func listConnections(ctx context.Context, w io.Writer, c *client, query url.Valu
 		})
 	}
 	if format == "json" && sort == "" {
-		out := jsonList{w: w}
-		if err := c.eachConnection(ctx, query, func(one api.Connection) error { return out.add(one) }); err != nil {
+		out := newJSONList(w)
+		if err := eachOf(ctx, c, connectionsPath(query), out.add); err != nil {
 			return err
 		}
 		return out.end()
@@ -108,24 +107,10 @@ func listConnections(ctx context.Context, w io.Writer, c *client, query url.Valu
 
 // eachConnection goes through connections as the daemon reads them.
 func (c *client) eachConnection(ctx context.Context, query url.Values, each func(api.Connection) error) error {
-	resp, err := c.open(ctx, "/v1/connections?"+query.Encode())
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	for lines := json.NewDecoder(resp.Body); ; {
-		var one api.Connection
-		switch err := lines.Decode(&one); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return fmt.Errorf("the daemon's answer ends early: %w", err)
-		}
-		if err := each(one); err != nil {
-			return err
-		}
-	}
+	return eachOf(ctx, c, connectionsPath(query), each)
 }
+
+func connectionsPath(query url.Values) string { return "/v1/connections?" + query.Encode() }
 
 // listAddresses prints how full addresses outside are.
 func listAddresses(ctx context.Context, w io.Writer, c *client, query url.Values, format string) error {

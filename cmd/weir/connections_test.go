@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -40,9 +42,12 @@ func TestAListOneByOneIsTheList(t *testing.T) {
 	all := []api.Connection{{Tenant: "a<b>", Other: map[string]string{"x": "y"}}, {}, {Tenant: "c"}}
 	for n := range len(all) + 1 {
 		var one, once strings.Builder
-		l := jsonList{w: &one}
+		l := newJSONList(&one)
 		for _, c := range all[:n] {
-			if err := l.add(c); err != nil {
+			var text bytes.Buffer
+			e := json.NewEncoder(&text)
+			e.SetEscapeHTML(false) // as the daemon sends them
+			if err := errors.Join(e.Encode(c), l.add(bytes.TrimSpace(text.Bytes()))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,7 +25,7 @@ import (
 )
 
 // Flows returns the flows that are installed in a bridge.
-func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api.Flow, error) {
+func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) (iter.Seq[api.Flow], error) {
 	numbers, model := d.numbers.Load(), d.inForce.Load().model
 	if numbers == nil {
 		return nil, errStarting
@@ -47,11 +48,15 @@ func (d *desk) Flows(ctx context.Context, bridge string, q api.FlowQuery) ([]api
 			return nil, err
 		}
 	}
-	list := wantedFlows(bridge, flows, groups, d.hits.note(bridge, ofPolicy(flows), time.Now()), explain.Scene{Model: model, Numbers: numbers}, q)
-	if len(list) == 0 && q.Intent != "" && !served(flows, model, numbers, q.Intent) {
+	hits := d.hits.note(bridge, ofPolicy(flows), time.Now())
+	if q.Intent != "" && !served(flows, model, numbers, q.Intent) {
 		return nil, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("there is no intent %q: weir flows %s lists those that have flows", q.Intent, bridge)}
 	}
-	return list, nil
+	wanted := wantedFlows(bridge, flows, groups, hits, explain.Scene{Model: model, Numbers: numbers}, q)
+	if !q.Offload {
+		return wanted, nil
+	}
+	return slices.Values(slices.SortedStableFunc(wanted, func(a, b api.Flow) int { return cmp.Compare(b.Packets, a.Packets) })), nil
 }
 
 // checkFlowQuery returns an error if the model has not what is asked for.
@@ -75,32 +80,28 @@ func ofPolicy(flows []ofproto.FlowStats) []ofproto.FlowStats {
 	})
 }
 
-// wantedFlows describes the flows that q means: by table and from the highest priority down, or what is
-// in the way of hardware by what it has counted.
-func wantedFlows(bridge string, flows []ofproto.FlowStats, groups map[uint32]ofproto.Group, hits map[ofproto.FlowKey]tallied, c explain.Scene, q api.FlowQuery) []api.Flow {
+// wantedFlows describes the flows that q means, by table and from the highest priority down.
+func wantedFlows(bridge string, flows []ofproto.FlowStats, groups map[uint32]ofproto.Group, hits map[ofproto.FlowKey]tallied, c explain.Scene, q api.FlowQuery) iter.Seq[api.Flow] {
 	slices.SortStableFunc(flows, func(a, b ofproto.FlowStats) int {
 		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(b.Priority, a.Priority))
 	})
-	list := []api.Flow{}
-	for _, f := range flows {
-		if q.Table != "" && !isNamed(f.Table, q.Table) { // most of the work is to write them down
-			continue
-		}
-		v := flowOf(bridge, f, c)
-		if hit := hits[f.Key()].hit; !hit.IsZero() {
-			v.LastHit = hit.UTC()
-		}
-		if q.Offload {
-			v.Obstacles = explain.Obstacles(f.Flow, groups)
-		}
-		if q.Matches(v) {
-			list = append(list, v)
+	return func(yield func(api.Flow) bool) {
+		for _, f := range flows {
+			if q.Table != "" && !isNamed(f.Table, q.Table) { // most of the work is to write them down
+				continue
+			}
+			v := flowOf(bridge, f, c)
+			if hit := hits[f.Key()].hit; !hit.IsZero() {
+				v.LastHit = hit.UTC()
+			}
+			if q.Offload {
+				v.Obstacles = explain.Obstacles(f.Flow, groups)
+			}
+			if q.Matches(v) && !yield(v) {
+				return
+			}
 		}
 	}
-	if q.Offload {
-		slices.SortStableFunc(list, func(a, b api.Flow) int { return cmp.Compare(b.Packets, a.Packets) })
-	}
-	return list
 }
 
 // served reports whether an intent is in the model, or has flows; its tenant may be left out.
@@ -195,21 +196,38 @@ TC flower (hw-offload of the kernel's datapath).`,
 				args = append(args, b.Name)
 			}
 		}
-		list := []api.Flow{}
-		for _, b := range args {
-			var some []api.Flow
-			query := url.Values{"tenant": {q.Tenant}, "table": {q.Table}, "intent": {q.Intent}, "unused": {strconv.FormatBool(q.Unused)}, "offload": {strconv.FormatBool(q.Offload)}}
-			if err := c.get(cmd.Context(), "/v1/bridges/"+url.PathEscape(b)+"/flows", query, &some); err != nil {
+		query := url.Values{"tenant": {q.Tenant}, "table": {q.Table}, "intent": {q.Intent}, "unused": {strconv.FormatBool(q.Unused)}, "offload": {strconv.FormatBool(q.Offload)}}
+		if *format == "json" {
+			out := newJSONList(cmd.OutOrStdout())
+			if err := eachFlow(cmd.Context(), c, args, query, out.add); err != nil {
 				return err
 			}
-			list = append(list, some...)
+			return out.end()
 		}
-		if l := flowsListing(list); !q.Offload {
-			return l.print(cmd.OutOrStdout(), *format)
+		list := []api.Flow{}
+		err := eachFlow(cmd.Context(), c, args, query, func(f api.Flow) error {
+			list = append(list, f)
+			return nil
+		})
+		switch {
+		case err != nil:
+			return err
+		case q.Offload:
+			return offloadListing(list).print(cmd.OutOrStdout(), *format)
 		}
-		return offloadListing(list).print(cmd.OutOrStdout(), *format)
+		return flowsListing(list).print(cmd.OutOrStdout(), *format)
 	}
 	return cmd
+}
+
+// eachFlow goes through the flows of some bridges as the daemon describes them.
+func eachFlow[T any](ctx context.Context, c *client, bridges []string, query url.Values, each func(T) error) error {
+	for _, b := range bridges {
+		if err := eachOf(ctx, c, "/v1/bridges/"+url.PathEscape(b)+"/flows?"+query.Encode(), each); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func flowsListing(list []api.Flow) listing {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -81,29 +82,30 @@ func widthOf(w io.Writer) int {
 	return width
 }
 
-// A jsonList prints values one by one as listing.print prints a list of them.
+// A jsonList prints the values of an answer one by one, as listing.print prints a list of them. They are
+// not read: that would be most of the work.
 type jsonList struct {
-	w    io.Writer
+	out  *bufio.Writer
 	some bool
+	text bytes.Buffer // of one value
 }
 
-func (l *jsonList) add(v any) error {
-	var b bytes.Buffer
-	b.WriteString(map[bool]string{false: "[\n  ", true: ",\n  "}[l.some])
+func newJSONList(w io.Writer) *jsonList { return &jsonList{out: bufio.NewWriterSize(w, 64<<10)} }
+
+func (l *jsonList) add(v json.RawMessage) error {
+	l.text.Reset()
+	l.text.WriteString(map[bool]string{false: "[\n  ", true: ",\n  "}[l.some])
 	l.some = true
-	e := json.NewEncoder(&b)
-	e.SetIndent("  ", "  ")
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	if err := json.Indent(&l.text, v, "  ", "  "); err != nil {
 		return err
 	}
-	_, err := l.w.Write(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	_, err := l.out.Write(l.text.Bytes())
 	return err
 }
 
 func (l *jsonList) end() error {
-	_, err := io.WriteString(l.w, map[bool]string{false: "[]\n", true: "\n]\n"}[l.some])
-	return err
+	_, _ = l.out.WriteString(map[bool]string{false: "[]\n", true: "\n]\n"}[l.some]) // an error stays
+	return l.out.Flush()
 }
 
 // printYAML goes by way of JSON, so that both formats have the same names.
