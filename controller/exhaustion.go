@@ -41,7 +41,7 @@ func (s *session) countPorts(ctx context.Context) error {
 		behind, err = s.conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.SharedOut})
 		stats = append(stats, behind...)
 	}
-	if err == nil && s.job.input.Facts.Features.SCTPPorts { // the kernel's datapath
+	if err == nil && s.job.input.Facts.Features.LateNAT { // the kernel's datapath
 		var tried []ofproto.FlowStats
 		tried, err = s.conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.Commit})
 		stats = append(stats, tried...)

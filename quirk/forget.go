@@ -49,7 +49,7 @@ func Forget(quirks []Quirk, userspace bool, t Target) (Means, error) {
 		return "", fmt.Errorf("removing one of ICMPv6 kills this version of ovs-vswitchd (%s)", FlushICMPv6)
 	case userspace && !reversible(t):
 		return "", fmt.Errorf("removing one of ICMP type %d kills ovs-vswitchd (%s)", t.ICMPType, FlushICMPType)
-	case (t.SrcPort == 0 || t.DstPort == 0) && t.hasPorts(userspace):
+	case (t.SrcPort == 0 || t.DstPort == 0) && t.hasPorts(userspace, has(SCTPPorts)):
 		return "", fmt.Errorf("a port of zero stands for any: others would go with it (%s)", FlushPortZero)
 	case !userspace && !slices.Contains([]uint8{icmp, icmpv6, tcp, udp}, t.Protocol):
 		return "", fmt.Errorf("Open vSwitch removes none of IP protocol %d from the kernel's table", t.Protocol)
@@ -60,11 +60,11 @@ func Forget(quirks []Quirk, userspace bool, t Target) (Means, error) {
 }
 
 // hasPorts reports whether the tracker tells connections apart by ports. That of the userspace
-// datapath knows those of TCP and UDP; of SCTP it has one connection between two hosts, of which
-// both ports are zero.
-func (t Target) hasPorts(userspace bool) bool {
+// datapath knows those of TCP and UDP; of SCTP it has, in versions with SCTPPorts, one connection between two
+// hosts, of which both ports are zero.
+func (t Target) hasPorts(userspace, portless bool) bool {
 	if userspace && t.SrcPort == 0 && t.DstPort == 0 {
-		return t.Protocol == tcp || t.Protocol == udp
+		return t.Protocol == tcp || t.Protocol == udp || t.Protocol == sctp && !portless
 	}
 	return slices.Contains([]uint8{tcp, udp, dccp, sctp, udplite}, t.Protocol)
 }

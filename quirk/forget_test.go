@@ -24,6 +24,8 @@ func TestOneConnectionIsForgottenBySafeMeansOnly(t *testing.T) {
 		"a protocol without ports of the kernel": {"3.1.0", false, Target{Protocol: 47}, "", "IP protocol 47"},
 		"sctp of the kernel":                     {"3.7.0", false, Target{Protocol: sctp, SrcPort: 1, DstPort: 2}, "", "IP protocol 132"},
 		"sctp of the userspace datapath":         {"3.1.0", true, Target{Protocol: sctp}, ByOpenFlow, ""},
+		"sctp of it, once it knows ports":        {"3.2.0", true, Target{Protocol: sctp, SrcPort: 1, DstPort: 2}, ByOpenFlow, ""},
+		"sctp of it with ports of zero":          {"3.2.0", true, Target{Protocol: sctp}, "", "port of zero"},
 		"sctp with one port":                     {"3.1.0", true, Target{Protocol: sctp, SrcPort: 1}, "", "port of zero"},
 		"a ping":                                 {"3.1.0", true, Target{Protocol: icmp, ICMPType: 8}, ByOpenFlow, ""},
 		"a type without answers":                 {"3.7.1", true, Target{Protocol: icmp, ICMPType: 3}, "", "ICMP type 3 kills"},

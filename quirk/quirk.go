@@ -108,7 +108,7 @@ var All = []Quirk{
 	{MonitorError, "the error about a flow monitor has a header of random bytes: it is known by its place among the answers", nil, false},
 	{SixRounds, "a packet that is looked up a seventh time is dropped: no path has more than five", nil, true},
 	{LaterFragments, "later fragments do not match ports: a large UDP packet that opens a connection to a forwarded port is lost, where not all of the address go to one endpoint", versions("3.5.0"), true},
-	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", nil, true},
+	{SCTPPorts, "the connection tracker does not know the ports of SCTP, all of which is one connection between two hosts: they are forwarded as they are, to one endpoint, or not at all", versions("3.2.0"), true},
 	{NATByHash, "selection: random of an SNAT chooses as hash does, by a hash of the connection and of a number that ovs-vswitchd has drawn", nil, true},
 	{ICMPv6Quotes, "of an ICMPv6 error about a TCP segment to an address that stands for another one, the first bytes of the source that it quotes are changed, and who has sent the segment does not believe it: path MTU is not found over IPv6 to load balancers from where they are", nil, true},
 }

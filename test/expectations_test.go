@@ -53,7 +53,11 @@ func TestExpectationsAreListed(t *testing.T) {
 	} else {
 		data.Close()
 	}
-	if out, err := n.Weir.Tool("conntrack", "expectations", "-o", "name"); err != nil || out != "" {
-		t.Errorf("%s%v; want none: it has come", out, err)
+	left := 0
+	if text, err := n.Appctl("dpctl/dump-conntrack-exp"); !n.Kernel() && err == nil {
+		left = strings.Count(text, "tcp,") // the userspace datapath goes on waiting until the connection that has announced it ends
+	}
+	if out, err := n.Weir.Tool("conntrack", "expectations", "-o", "name"); err != nil || strings.Count(out, "/tcp/") != left {
+		t.Errorf("%s%v; want %d: it has come", out, err, left)
 	}
 }

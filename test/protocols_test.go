@@ -12,6 +12,7 @@ import (
 
 	"weir/apps/pipeline"
 	"weir/ofproto"
+	"weir/quirk"
 )
 
 // A sent packet, and whether it is to arrive.
@@ -42,7 +43,7 @@ func TestProtocols(t *testing.T) {
 				"{name: ospf, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: 89}",
 				"{name: ping, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: icmp, types: [echo-request]}",
 				"{name: ping6, direction: ingress, action: allow, from: {endpoints: [h1]}, protocol: icmpv6, types: [echo-request]}")))
-			l.deliver(protocolsOf(six, l.Kernel()))
+			l.deliver(protocolsOf(six, l.Has(quirk.SCTPPorts)))
 			for _, c := range l.Weir.Connections("t") {
 				t.Logf("%-7s %s -> %s:%d %s", c.Protocol, c.Orig.Src, c.Orig.Dst, c.Orig.Dport, c.Ingress)
 			}
@@ -50,14 +51,14 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-func protocolsOf(six, kernel bool) []sent {
+func protocolsOf(six, portless bool) []sent {
 	v := func(p packet) packet { p.six = six; return p }
 	ospf := []byte{2, 1, 0, 24, 1, 1, 1, 1, 0, 0, 0, 0, 0xfa, 0xe5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 	all := []sent{
 		{"SCTP to another port", v(sctp(1, 2, 1000, 3869)), false},
 		{"SCTP to its port", v(sctp(1, 2, 1000, 3868)), true},
-		{"SCTP the other way", v(sctp(2, 1, 1001, 3868)), !kernel}, // one connection for each pair of hosts
-		{"SCTP to another port, after that", v(sctp(1, 2, 1000, 3869)), !kernel},
+		{"SCTP the other way", v(sctp(2, 1, 1001, 3868)), portless}, // one connection for each pair of hosts
+		{"SCTP to another port, after that", v(sctp(1, 2, 1000, 3869)), portless},
 		{"DCCP", v(dccp(1, 2, 1000, 5001, six)), true},
 		{"GRE", v(raw(1, 2, layers.IPProtocolGRE, 0, 0, 0x08, 0, 0x45, 0, 0, 0)), true},
 		{"OSPF, by its number", v(raw(1, 2, layers.IPProtocolOSPF, ospf...)), true},

@@ -95,16 +95,28 @@ func prohibitedPing(t *testing.T, h *sandbox.Host, address string) {
 	}
 }
 
-// resetsFrom counts the TCP resets that have come to a host so far, from port 80 of an
-// address.
-func resetsFrom(w *sandbox.Wire, from, to string) (n int) {
+// resetsFrom counts the resets of an address's port 80 that have come to own, and waits for the first: who was refused may know it
+// before who listens to the wire.
+func resetsFrom(w *sandbox.Wire, from, own string) (n int) {
+	over := time.After(ovstest.Patience)
+	count := func(f []byte) {
+		p, ok := frame.Parse(f)
+		if ok && p.Protocol == 6 && p.SrcPort == 80 && p.Src == ovstest.Addr(from) && p.Dst == ovstest.Addr(own) {
+			n++
+		}
+	}
+	for n == 0 {
+		select {
+		case f := <-w.Frames():
+			count(f)
+		case <-over:
+			return 0
+		}
+	}
 	for {
 		select {
 		case f := <-w.Frames():
-			p, ok := frame.Parse(f)
-			if ok && p.Protocol == 6 && p.SrcPort == 80 && p.Src == ovstest.Addr(from) && p.Dst == ovstest.Addr(to) {
-				n++
-			}
+			count(f)
 		default:
 			return n
 		}

@@ -13,18 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir/internal/sandbox"
+	"weir/quirk"
 	"weir/test/ovstest"
 )
 
-// TestForwardOfSCTP sends an INIT to forwarded ports, and an answer back. The userspace
-// datapath's tracker does not know the ports of SCTP: there one that would be another is not
+// TestForwardOfSCTP sends an INIT to forwarded ports, and an answer back. Where the
+// tracker does not know the ports of SCTP one that would be another is not
 // forwarded, and status says so.
 func TestForwardOfSCTP(t *testing.T) {
 	n := ovstest.New(t)
 	h1, h2 := n.Host("h1", mac(1), nil), n.Host("h2", mac(2), nil) // their own stacks are silent
 	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
 	n.Run(natModel())
-	if !n.Kernel() {
+	portless := n.Has(quirk.SCTPPorts)
+	if portless {
 		n.Weir.LeftOut = 4
 	}
 	model := natModel(snat("all", "addresses: [203.0.113.10]"),
@@ -43,7 +45,7 @@ func TestForwardOfSCTP(t *testing.T) {
 		address    string
 		port, then layers.SCTPPort
 		to         *sandbox.Host
-		userspace  bool // it arrives there as well
+		portless   bool // it arrives there as well
 	}{
 		{"a port", "203.0.113.20", 36412, 36412, h1, true},
 		{"a range", "203.0.113.20", 36423, 36423, h1, true},
@@ -58,7 +60,7 @@ func TestForwardOfSCTP(t *testing.T) {
 		if err := wires[out].Send(init); err != nil {
 			t.Fatal(err)
 		}
-		if c.to == nil || !n.Kernel() && !c.userspace {
+		if c.to == nil || portless && !c.portless {
 			for _, h := range []*sandbox.Host{h1, h2} {
 				if heardSCTP(wires[h], from, 0, 300*time.Millisecond) != nil {
 					t.Errorf("%s: an INIT comes to %s", c.name, h.Name)
@@ -111,7 +113,7 @@ func TestForwardOfSCTPBetweenHosts(t *testing.T) {
 	if err := sctpEcho(out, 36412); err != nil {
 		t.Error(err)
 	}
-	if !n.Kernel() { // to which it is the same connection
+	if n.Has(quirk.SCTPPorts) { // to which it is the same connection
 		return
 	}
 	n.Weir.Apply(natModel(portForward("s1", "address: 203.0.113.20, port: 36413, protocol: sctp, to: {endpoint: h1, port: 36412}"), rules))
@@ -255,6 +257,11 @@ func sctpInit(typ layers.SCTPChunkType) *layers.SCTPInit {
 // heardSCTP waits for an SCTP packet between two ports, with a right checksum; to may be zero,
 // for any. It returns nil if none comes in time.
 func heardSCTP(w *sandbox.Wire, from, to layers.SCTPPort, patience time.Duration) gopacket.Packet {
+	return sctpThat(w, patience, func(s *layers.SCTP) bool { return s.SrcPort == from && (to == 0 || s.DstPort == to) })
+}
+
+// sctpThat returns the next packet of SCTP that is wanted, if one comes. What is damaged is passed over.
+func sctpThat(w *sandbox.Wire, patience time.Duration, wanted func(*layers.SCTP) bool) gopacket.Packet {
 	for over := time.After(patience); ; {
 		select {
 		case f := <-w.Frames():
@@ -263,7 +270,7 @@ func heardSCTP(w *sandbox.Wire, from, to layers.SCTPPort, patience time.Duration
 			if err, bad := p.VerifyChecksums(); !ok || err != nil || len(bad) > 0 {
 				continue
 			}
-			if s.SrcPort == from && (to == 0 || s.DstPort == to) {
+			if wanted(s) {
 				return p
 			}
 		case <-over:
@@ -275,4 +282,39 @@ func heardSCTP(w *sandbox.Wire, from, to layers.SCTPPort, patience time.Duration
 // sender returns the MAC address that a packet has come from.
 func sender(p gopacket.Packet) string {
 	return p.Layer(layers.LayerTypeEthernet).(*layers.Ethernet).SrcMAC.String()
+}
+
+// TestSCTPLeavesByABlockOfPorts has two tenants with the same addresses send an INIT from the same port, as one address outside:
+// each leaves from its own ports, and gets its own answer.
+func TestSCTPLeavesByABlockOfPorts(t *testing.T) {
+	n := ovstest.New(t)
+	h1, h2 := n.Host("h1", mac(1), nil), n.Host("h2", mac(2), nil) // their own stacks are silent
+	out := n.Host("out", mac(9), []string{"203.0.113.1/24"}, "203.0.113.2")
+	n.Run(blocksModel())
+	if n.Has(quirk.SCTPPorts) {
+		t.Skip("this tracker does not know the ports of SCTP: none of it leaves by a block")
+	}
+	wires := map[*sandbox.Host]*sandbox.Wire{h1: wire(t, h1), h2: wire(t, h2), out: wire(t, out)}
+	router := routerMAC(t, out, "203.0.113.2")
+	const inside = "02:77:65:69:72:01"
+	for i, h := range []*sandbox.Host{h1, h2} {
+		if err := wires[h].Send(sctpFrame(t, h.MAC, inside, "10.1.1.11", "203.0.113.1", &layers.SCTP{SrcPort: 5000, DstPort: 36412}, sctpInit(1))); err != nil {
+			t.Fatal(err)
+		}
+		first := layers.SCTPPort(20000 + 1000*i)
+		from := layers.SCTPPort(0)
+		got := sctpThat(wires[out], ovstest.Patience, func(s *layers.SCTP) bool {
+			from = s.SrcPort
+			return s.DstPort == 36412
+		})
+		if got == nil || from < first || from > first+999 {
+			t.Fatalf("of %s comes %v, from port %d", h.Name, got, from)
+		}
+		if err := wires[out].Send(sctpFrame(t, out.MAC, router, "203.0.113.1", "203.0.113.10", &layers.SCTP{SrcPort: 36412, DstPort: from, VerificationTag: 1}, sctpInit(2))); err != nil {
+			t.Fatal(err)
+		}
+		if heardSCTP(wires[h], 36412, 5000, ovstest.Patience) == nil {
+			t.Errorf("%s hears no answer", h.Name)
+		}
+	}
 }

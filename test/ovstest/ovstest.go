@@ -30,6 +30,7 @@ import (
 	"weir/internal/sandbox"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
+	"weir/quirk"
 )
 
 // Patience is how long a condition may take to come true: generous, for a guest in which
@@ -66,7 +67,7 @@ func New(t *testing.T) *Net {
 		t.Fatal(err)
 	}
 	n := &Net{Sandbox: s, T: t, Bridge: "br0", dir: filepath.Join(s.RunDir(), "weir"), vswitchPID: s.VswitchdPID(), hosts: map[string]*sandbox.Host{}, late: map[string]bool{}, bridges: map[string]string{}}
-	n.seen.sctp = n.Kernel()
+	n.seen.sctp = !n.Has(quirk.SCTPPorts)
 	t.Cleanup(n.close)
 	if err := os.Mkdir(n.dir, 0o700); err != nil { // with the sandbox's files, which are removed even if we are killed
 		t.Fatal(err)
@@ -95,6 +96,21 @@ func need(t *testing.T) {
 
 // Kernel reports whether the datapath is the kernel's.
 func (n *Net) Kernel() bool { return n.Datapath() == "system" }
+
+// Has reports whether the Open vSwitch that runs is said to have a quirk on this datapath.
+func (n *Net) Has(id quirk.ID) bool {
+	n.T.Helper()
+	text, err := n.Appctl("version") // "ovs-vswitchd (Open vSwitch) 3.1.0"
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	first, _, _ := strings.Cut(text, "\n")
+	v, err := quirk.Parse(first[strings.LastIndex(first, " ")+1:])
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	return v.Has(id, !n.Kernel())
+}
 
 // Rounds returns how often a test does something: full times, and a fifth of that in a guest,
 // which is much slower, unless WEIR_LONG asks for all.
