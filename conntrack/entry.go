@@ -60,6 +60,8 @@ type Entry struct {
 	ZoneOrig, ZoneReply   uint16 // of one direction alone; Zone is zero then
 	Uses                  uint32 // of the entry in the kernel
 	Other                 Other  // what this version does not know
+
+	Host string // whose tracker it is in, where those of several hosts are read; no source says it
 }
 
 // Over reports whether e is of a TCP connection that both ends have closed, or one has reset.

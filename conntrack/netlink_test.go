@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"golang.org/x/sys/unix"
+	"net"
 
 	"io/fs"
 	"os"
@@ -269,5 +270,18 @@ func TestTheKernelsTableOfADaemon(t *testing.T) {
 	box := sandboxtest.Rootless(t, "br")
 	if n, err := NetlinkOf(box.RunDir()); err != nil || n.Netns != "" {
 		t.Errorf("%v, %v; want our own namespace", n, err)
+	}
+	// The same number in the run directory of an ovs-vswitchd of another pid namespace is not that process.
+	pid := strconv.Itoa(box.VswitchdPID())
+	if err := os.WriteFile(filepath.Join(dir, "ovs-vswitchd.pid"), []byte(pid), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, err := net.Listen("unix", filepath.Join(dir, "ovs-vswitchd."+pid+".ctl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if n, err := NetlinkOf(dir); err == nil {
+		t.Errorf("%+v is taken for that of somebody else", n)
 	}
 }

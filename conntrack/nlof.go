@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +32,7 @@ func NetlinkOf(rundir string) (*Netlink, error) {
 		return nil, fmt.Errorf("%s.pid in %s has no process id", daemon, rundir)
 	}
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	if err != nil || !strings.HasPrefix(string(name), daemon) {
+	if err != nil || !strings.HasPrefix(string(name), daemon) || !listensAt(path, pid) {
 		return nil, fmt.Errorf("process %d is no %s here: it runs in another container, or not at all, and its network namespace cannot be found", pid, daemon)
 	}
 	same, err := inOurNetns(pid)
@@ -40,6 +43,35 @@ func NetlinkOf(rundir string) (*Netlink, error) {
 		return &Netlink{}, nil // which takes one right less
 	}
 	return &Netlink{Netns: fmt.Sprintf("/proc/%d/ns/net", pid)}, nil
+}
+
+// listening are the control sockets, by path, that were seen to be of the process that their names say.
+var listening sync.Map
+
+// listensAt reports whether a process of ours is the one that listens at a unix socket (unix(7), SO_PEERCRED). A
+// process id that is in a file may be of another pid namespace, and that of quite another ovs-vswitchd here.
+func listensAt(path string, pid int) bool {
+	if _, seen := listening.Load(path); seen {
+		return true
+	}
+	const patience = time.Second // one that stands still may have no place for us to wait in
+	c, err := net.DialTimeout("unix", path, patience)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	var peer *unix.Ucred
+	var why error
+	err = raw.Control(func(fd uintptr) { peer, why = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if err != nil || why != nil || int(peer.Pid) != pid {
+		return false
+	}
+	listening.Store(path, true)
+	return true
 }
 
 // inOurNetns reports whether a process is in our network namespace. /proc/PID/ns tells that only who
