@@ -308,10 +308,20 @@ func isWord(s string) bool {
 	return s != "" && len(s) <= maxWord && !strings.ContainsFunc(s, odd)
 }
 
-// bridge reads the name of a bridge, which is also that of a file.
+// isFile reports whether a word can be the name of a file.
+func isFile(s string) bool {
+	return s != "" && len(s) <= maxName && !strings.Contains(s, "/") && s != "." && s != ".."
+}
+
+// bridge reads the name of a bridge, which is also that of a file; or HOST/BRIDGE, where several hosts may have
+// a bridge of that name.
 func (r *reader) bridge(n ast.Node, path string) (v value[string]) {
 	v = r.device(n, path)
-	if v.set && (len(v.v) > maxName || strings.Contains(v.v, "/") || v.v == "." || v.v == "..") {
+	host, bridge, of := strings.Cut(v.v, "/")
+	if !of {
+		host, bridge = "", host
+	}
+	if v.set && (!isFile(bridge) || of && !isFile(host)) {
 		r.bad(n, path, "", "%q is no name of a bridge", v.v)
 		return value[string]{}
 	}
