@@ -92,13 +92,14 @@ func (t UnknownTenant) Error() string { return `there is no tenant "` + string(t
 
 // Status is what a daemon drives, and how far it has come.
 type Status struct {
-	Version  string    `json:"version"`  // of the daemon
-	Model    Model     `json:"model"`    // what it works from
-	Database Database  `json:"database"` // where it learns of bridges and ports
-	Bridges  []Bridge  `json:"bridges"`  // of the model, by name
-	Tenants  []Tenant  `json:"tenants"`  // of the model, by name
-	Trackers []Tracker `json:"trackers"` // by type of datapath
-	Rights   []Reason  `json:"rights"`   // that the daemon lacks: what is closed to it, and what to do
+	Version  string    `json:"version"`         // of the daemon
+	Model    Model     `json:"model"`           // what it works from
+	Database Database  `json:"database"`        // where it learns of bridges and ports; of several hosts: all of them
+	Hosts    []Host    `json:"hosts,omitempty"` // that it serves, if they have names
+	Bridges  []Bridge  `json:"bridges"`         // of the model, by name
+	Tenants  []Tenant  `json:"tenants"`         // of the model, by name
+	Trackers []Tracker `json:"trackers"`        // by type of datapath
+	Rights   []Reason  `json:"rights"`          // that the daemon lacks: what is closed to it, and what to do
 
 	Backends  []BackendHealth `json:"backends"`  // of load balancers that ask them how they are, in the order of the model
 	Balancers []BalancerState `json:"balancers"` // that nobody serves, or has served at some time since the daemon began; by their ids
@@ -115,6 +116,15 @@ type Model struct {
 	Revision uint64   `json:"revision"`        // 1 for the first model; zero: none yet
 	Error    string   `json:"error,omitempty"` // why the last load was refused; the model before it is still in force
 	Held     []string `json:"held,omitempty"`  // what the last load would end, for which it is not taken; the model before it is still in force
+}
+
+// A Host is one of several Open vSwitches that a daemon serves.
+type Host struct {
+	Name     string   `json:"name"`
+	Database Database `json:"database"`
+	// Unanswered is why its ovs-vswitchd cannot be asked: neither are connections there read then, nor packets
+	// explained. Empty: it can.
+	Unanswered string `json:"unanswered,omitempty"`
 }
 
 // A Database is an Open vSwitch configuration database.
@@ -255,7 +265,8 @@ type Fill struct {
 
 // A Tracker is the connection tracker of a datapath.
 type Tracker struct {
-	Datapath string `json:"datapath"` // its type: "netdev", "system"
+	Host     string `json:"host,omitempty"` // whose; empty: of the only one
+	Datapath string `json:"datapath"`       // its type: "netdev", "system"
 	Fill
 	Error   string `json:"error,omitempty"`   // why the limits of tenants are not as they should be
 	Through string `json:"through,omitempty"` // of the kernel's: why it is read through ovs-vswitchd, which is slower; empty: it is read from the kernel
@@ -264,6 +275,7 @@ type Tracker struct {
 // A Connection is one entry of a tenant's conntrack zone.
 type Connection struct {
 	Tenant   string `json:"tenant"`
+	Host     string `json:"host,omitempty"` // in whose tracker it is; empty: of the only one
 	Zone     uint16 `json:"zone"`
 	Protocol string `json:"protocol"` // "tcp", "icmp", or the number if it has no common name
 	Orig     Tuple  `json:"orig"`     // as the one who opened it sent

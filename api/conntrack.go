@@ -3,7 +3,8 @@ package api
 // A Tracking is what a connection tracker has, beside the connections themselves: how many of what
 // there are, zone by zone of those that are Weir's, and how near to their limits they are.
 type Tracking struct {
-	Datapath string `json:"datapath"` // its type: "netdev", "system"
+	Host     string `json:"host,omitempty"` // whose tracker; empty: of the only one
+	Datapath string `json:"datapath"`       // its type: "netdev", "system"
 	Fill
 	Protocols map[string]uint64 `json:"protocols"` // connections of all zones, somebody else's too: "tcp"
 	TCPStates map[string]uint64 `json:"tcpStates"` // of those of TCP: "ESTABLISHED"

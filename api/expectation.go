@@ -2,6 +2,7 @@ package api
 
 // An Expected is what the helpers of a connection tracker wait for.
 type Expected struct {
+	Host         string        `json:"host,omitempty"`  // whose tracker; empty: of the only one
 	Datapath     string        `json:"datapath"`        // its type: "netdev", "system"
 	Expectations []Expectation `json:"expectations"`    // in zones of Weir
 	Error        string        `json:"error,omitempty"` // why they, or some of them, are not known

@@ -221,6 +221,7 @@ var (
 // terms make a condition of an operator and a value.
 var terms = map[string]func(op, value string) (func(Connection) bool, error){
 	"tenant":   is(func(c Connection) string { return c.Tenant }),
+	"on":       is(func(c Connection) string { return c.Host }),
 	"protocol": is(func(c Connection) string { return c.Protocol }),
 	"state":    is(func(c Connection) string { return c.State }),
 	"id":       is(func(c Connection) string { return c.Ref }),

@@ -28,9 +28,10 @@ type Set struct {
 	errors   *prometheus.CounterVec
 }
 
-// New returns the metrics of a daemon. status returns what it says of itself, and now what its
+// New returns the metrics of a daemon, with a label for the host where that is asked for: it serves several, with
+// names. status returns what it says of itself, and now what its
 // controller does, which is nil before there is one; they are called by each scrape.
-func New(status func() api.Status, now func() *controller.Status) *Set {
+func New(hosts bool, status func() api.Status, now func() *controller.Status) *Set {
 	m := &Set{
 		registry: prometheus.NewRegistry(),
 		parts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -40,7 +41,7 @@ func New(status func() api.Status, now func() *controller.Status) *Set {
 		punts:  counter("weir_packet_ins_total", "Packets that flows sent to the controller, by what they were for.", "bridge", "reason"),
 		errors: counter("weir_openflow_errors_total", "Errors that switches have said, by their names in the standard.", "error"),
 	}
-	m.registry.MustRegister(m.parts, m.punts, m.errors, scrape{status, now}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.parts, m.punts, m.errors, scrape{status, now, hosts}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

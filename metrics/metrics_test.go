@@ -62,7 +62,7 @@ func told(t *testing.T) *metrics.Set {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set := metrics.New(everything, func() *controller.Status {
+	set := metrics.New(false, everything, func() *controller.Status {
 		return &controller.Status{
 			Model: m, Backends: map[intent.ID][]controller.BackendState{"t/loadbalancer/web": {{Weight: 6, Open: 5}}},
 			Balancers: map[intent.ID]controller.BalancerState{"t/loadbalancer/web": {Usable: 1, Lost: 2}},

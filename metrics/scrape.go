@@ -16,6 +16,7 @@ import (
 type scrape struct {
 	status func() api.Status
 	now    func() *controller.Status
+	hosts  bool // have names
 }
 
 // A series is a metric whose values are known when somebody asks.
@@ -42,6 +43,21 @@ func newSeries(kind prometheus.ValueType, name, help string, labels []string) se
 	return s
 }
 
+// A hostSeries is one whose values are those of hosts. They have a label for it if hosts have names.
+type hostSeries struct{ only, named series }
+
+// hostSeriesOf are they all, for Describe.
+var hostSeriesOf []hostSeries
+
+func hostGauge(name, help string, labels ...string) hostSeries {
+	of := func(labels []string) series {
+		return series{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+	}
+	s := hostSeries{of(labels), of(append([]string{"host"}, labels...))}
+	hostSeriesOf = append(hostSeriesOf, s)
+	return s
+}
+
 // The series. Those that end in _total begin anew with the daemon, and what a bridge has
 // counted, with its session.
 var (
@@ -49,7 +65,7 @@ var (
 	modelRevision = gauge("weir_model_revision", "Models taken since the daemon began.")
 	modelRefused  = gauge("weir_model_refused", "Whether the last reading of the model had a mistake, and the one before is in force.")
 	modelHeld     = gauge("weir_model_held", "Whether the last model is held for what it would end.")
-	ovsdbUp       = gauge("weir_ovsdb_connected", "Whether the Open vSwitch database is reached.")
+	ovsdbUp       = hostGauge("weir_ovsdb_connected", "Whether the Open vSwitch database is reached.")
 
 	handshakesRefused = total("weir_handshakes_refused_total", "Peers that did not become a session.", "reason", "peer")
 	certificateExpiry = gauge("weir_certificate_expiry_timestamp_seconds", "When a certificate expires; of authorities, the first that does.", "of", "bridge")
@@ -69,8 +85,8 @@ var (
 	meterDropped  = total("weir_meter_dropped_packets_total", "Packets that were over the rate of an intent.", "bridge", "intent")
 	noPortDropped = total("weir_nat_no_port_packets_total", "Packets dropped because an SNAT had no port left.", "bridge", "tenant", "snat")
 
-	tracked        = gauge("weir_conntrack_connections", "Connections in the tracker of a datapath.", "datapath")
-	trackedMax     = gauge("weir_conntrack_limit", "Connections that the tracker of a datapath may have.", "datapath")
+	tracked        = hostGauge("weir_conntrack_connections", "Connections in the tracker of a datapath.", "datapath")
+	trackedMax     = hostGauge("weir_conntrack_limit", "Connections that the tracker of a datapath may have.", "datapath")
 	tenantTracked  = gauge("weir_tenant_connections", "Connections of a tenant that has a limit, since it has it.", "tenant")
 	tenantMax      = gauge("weir_tenant_connections_limit", "Connections that a tenant may have.", "tenant")
 	tenantEnded    = total("weir_tenant_ended_connections_total", "Connections ended because policy no longer admits them.", "tenant")
@@ -85,9 +101,16 @@ var (
 )
 
 // Describe names the series.
-func (scrape) Describe(ch chan<- *prometheus.Desc) {
+func (s scrape) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range allSeries {
 		ch <- d
+	}
+	for _, of := range hostSeriesOf {
+		if s.hosts {
+			ch <- of.named.desc
+		} else {
+			ch <- of.only.desc
+		}
 	}
 }
 
@@ -98,12 +121,25 @@ func (s sink) put(of series, value float64, labels ...string) {
 	s <- prometheus.MustNewConstMetric(of.desc, of.kind, value, labels...)
 }
 
-func (s sink) is(of series, yes bool, labels ...string) {
-	value := 0.0
-	if yes {
-		value = 1
+// putFor takes the value of a host, which has a name or is the only one.
+func (s sink) putFor(of hostSeries, host string, value float64, labels ...string) {
+	if host == "" {
+		s.put(of.only, value, labels...)
+		return
 	}
-	s.put(of, value, labels...)
+	s.put(of.named, value, append([]string{host}, labels...)...)
+}
+
+func (s sink) is(of series, yes bool, labels ...string) {
+	s.put(of, truth(yes), labels...)
+}
+
+// truth is 1, or 0 for what is not so.
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // Collect says what there is to say of everything now.
@@ -113,15 +149,15 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	to.put(modelRevision, float64(now.Model.Revision))
 	to.is(modelRefused, now.Model.Error != "")
 	to.is(modelHeld, len(now.Model.Held) > 0)
-	to.is(ovsdbUp, now.Database.Connected)
+	to.databases(now)
 	to.tls(now)
 	for _, b := range now.Bridges {
 		to.bridge(b)
 	}
 	for _, t := range now.Trackers {
 		if t.Max > 0 {
-			to.put(tracked, float64(t.Connections), t.Datapath)
-			to.put(trackedMax, float64(t.Max), t.Datapath)
+			to.putFor(tracked, t.Host, float64(t.Connections), t.Datapath)
+			to.putFor(trackedMax, t.Host, float64(t.Max), t.Datapath)
 		}
 	}
 	for _, t := range now.Tenants {
@@ -135,6 +171,16 @@ func (s scrape) Collect(ch chan<- prometheus.Metric) {
 	if ctl := s.now(); ctl != nil {
 		to.weights(ctl)
 		to.tables(ctl)
+	}
+}
+
+// databases says which are reached.
+func (s sink) databases(now api.Status) {
+	if len(now.Hosts) == 0 {
+		s.putFor(ovsdbUp, "", truth(now.Database.Connected))
+	}
+	for _, h := range now.Hosts {
+		s.putFor(ovsdbUp, h.Name, truth(h.Database.Connected))
 	}
 }
 

@@ -15,10 +15,13 @@ import (
 	"weir/intent"
 )
 
-// refOf names a connection as long as it lasts: by its zone, its protocol and how it was opened.
+// refOf names a connection as long as it lasts: by its host, if that has a name, its zone, its protocol and how it was opened.
 func refOf(e conntrack.Entry) string {
 	h := fnv.New64a()
 	fmt.Fprintln(h, e.Zone, uint8(e.Protocol), e.Orig)
+	if e.Host != "" {
+		fmt.Fprintln(h, e.Host)
+	}
 	return fmt.Sprintf("%010x", h.Sum64()>>24)
 }
 
@@ -73,8 +76,8 @@ func (d *desk) find(ctx context.Context, m *intent.Model, n pipeline.Numbers, re
 				of, found = t, e
 			}
 		})
-		if err != nil || of != nil {
-			return of, found, err
+		if of != nil || asFarAsReached(err) != nil {
+			return of, found, asFarAsReached(err)
 		}
 	}
 	return nil, found, &api.Problem{Status: http.StatusNotFound, Detail: fmt.Sprintf("no tenant has a connection %q now: weir connections -o wide lists them with their ids", ref)}

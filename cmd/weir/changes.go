@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"sync"
 	"time"
 
 	"weir/api"
@@ -27,10 +28,13 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 	if err != nil {
 		return nil, err
 	}
+	var mu sync.Mutex // watchers of several hosts ask again
 	var trouble error // in learning whose the zones are by now
 	asked := time.Now()
 	again := func() []uint16 {
 		now, more, err := d.tellers(ctx, tenant)
+		mu.Lock()
+		defer mu.Unlock()
 		if trouble = err; err == nil {
 			zones = now
 			maps.Copy(tell, more) // who has gone is told of still: the connections have ended
@@ -38,19 +42,25 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 		asked = time.Now()
 		return zones
 	}
+	tellerOf := func(zone uint16) (func(conntrack.Entry) api.Connection, bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		was := trouble
+		trouble = nil
+		return tell[zone], time.Since(asked) > tellAgain, was
+	}
 	w := d.watcher(ctx, again)
 	return func(yield func(api.ConnectionChange) bool) {
 		for c, err := range w.Watch(ctx, conntrack.Filter{}) {
-			if tell[c.Entry.Zone] == nil && err == nil && time.Since(asked) > tellAgain {
+			teller, old, trouble := tellerOf(c.Entry.Zone)
+			if teller == nil && old && err == nil {
 				again()
+				teller, _, trouble = tellerOf(c.Entry.Zone)
 			}
-			if err := errors.Join(trouble, err); err != nil {
-				if !yield(api.ConnectionChange{At: time.Now().UTC(), Error: err.Error()}) {
-					return
-				}
-				trouble = nil
+			if err := errors.Join(trouble, err); err != nil && !yield(api.ConnectionChange{At: time.Now().UTC(), Error: err.Error()}) {
+				return
 			}
-			if teller := tell[c.Entry.Zone]; err == nil && teller != nil && !yield(changeOf(c, teller)) {
+			if err == nil && teller != nil && !yield(changeOf(c, teller)) {
 				return
 			}
 		}
@@ -59,12 +69,15 @@ func (d *desk) Changes(ctx context.Context, tenant string) (iter.Seq[api.Connect
 
 // watcher tells what becomes of connections in zones.
 func (d *desk) watcher(ctx context.Context, zones func() []uint16) conntrack.Watcher {
-	h := d.hosts[0]
-	looks := &conntrack.Looks{Source: h.tracker, Zones: zones, Few: func() bool { return d.few(h) }, Turn: h.looks}
-	if h.reader == nil {
-		return looks
+	w := watchers{hosts: d.hosts}
+	for _, h := range d.hosts {
+		looks := &conntrack.Looks{Source: h.tracker, Zones: zones, Few: func() bool { return d.few(h) }, Turn: h.looks}
+		w.each = append(w.each, h.reader.watcher(ctx, looks))
 	}
-	return h.reader.watcher(ctx, looks)
+	if d.hosts[0].name == "" {
+		return w.each[0]
+	}
+	return w
 }
 
 func changeOf(c conntrack.Change, tell func(conntrack.Entry) api.Connection) api.ConnectionChange {

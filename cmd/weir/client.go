@@ -71,7 +71,10 @@ func (c *client) do(ctx context.Context, method, path string, body io.Reader, v 
 	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
 		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
 	}
-	return nil
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil { // trailers come behind it
+		return fmt.Errorf("the daemon's answer to %s: %w", path, err)
+	}
+	return unreadIn(resp)
 }
 
 // open asks for path, and returns the answer to be read as it comes, a value on each line.
@@ -103,7 +106,7 @@ func eachOf[T any](ctx context.Context, c *client, path string, each func(T) err
 		var one T
 		switch err := lines.Decode(&one); {
 		case errors.Is(err, io.EOF):
-			return nil
+			return unreadIn(resp)
 		case err != nil:
 			return fmt.Errorf("the daemon's answer ends early: %w", err)
 		}
@@ -132,4 +135,12 @@ func problemIn(resp *http.Response) error {
 		return fmt.Errorf("the daemon answered %s", resp.Status)
 	}
 	return p
+}
+
+// unreadIn says which hosts' connections an answer lacks that has been read to its end.
+func unreadIn(resp *http.Response) error {
+	if why := resp.Trailer.Get(api.UnreadTrailer); why != "" {
+		return api.Unread{Why: why}
+	}
+	return nil
 }

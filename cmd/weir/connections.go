@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,27 +83,28 @@ func listConnections(ctx context.Context, w io.Writer, c *client, query url.Valu
 	}
 	if format == "json" && sort == "" {
 		out := newJSONList(w)
-		if err := eachOf(ctx, c, connectionsPath(query), out.add); err != nil {
+		unread := eachOf(ctx, c, connectionsPath(query), out.add)
+		if err := asFarAsReached(unread); err != nil {
 			return err
 		}
-		return out.end()
+		return cmp.Or(out.end(), unread)
 	}
 	by, there := orders[sort]
 	if sort != "" && !there {
 		return fmt.Errorf("--sort %s: must be one of %s", sort, strings.Join(orderNames(), ", "))
 	}
 	list := []api.Connection{}
-	err := c.eachConnection(ctx, query, func(one api.Connection) error {
+	unread := c.eachConnection(ctx, query, func(one api.Connection) error {
 		list = append(list, one)
 		return nil
 	})
-	if err != nil {
+	if err := asFarAsReached(unread); err != nil {
 		return err
 	}
 	if there {
 		slices.SortStableFunc(list, by)
 	}
-	return connectionsListing(list).print(w, format)
+	return cmp.Or(connectionsListing(list).print(w, format), unread)
 }
 
 // eachConnection goes through connections as the daemon reads them.
@@ -169,6 +171,10 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 	if translated {
 		head = append(head, "TRANSLATED", "BY")
 	}
+	hosts := slices.ContainsFunc(list, func(c api.Connection) bool { return c.Host != "" })
+	if hosts {
+		head = append(head, "HOST")
+	}
 	if wide {
 		head = append(head, "SENDER", "RECEIVER", "ZONE", "EPOCH", "CLASS", "MARK", "LABEL", "ID")
 	}
@@ -177,6 +183,9 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 		cells := []any{c.Tenant, c.Protocol, source(c), target(c), stateText(c), short(c, c.Egress), short(c, c.Ingress)}
 		if translated {
 			cells = append(cells, translation(c), short(c, c.NAT))
+		}
+		if hosts {
+			cells = append(cells, c.Host)
 		}
 		if wide {
 			cells = append(cells, lastPart(c.From), lastPart(c.To), c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)

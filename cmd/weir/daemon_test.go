@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +86,7 @@ type world struct {
 	box    *sandbox.Sandbox
 	dir    string
 	more   []string // arguments of weir serve
+	args   []string // those that say where Open vSwitch is; nil: in box
 	cancel context.CancelFunc
 	ended  chan error
 	log    *bytes.Buffer // read it only when the daemon has ended
@@ -99,8 +101,12 @@ func newWorld(t *testing.T, model string) *world {
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) serveArgs(state, socket string) []string {
-	return append([]string{"serve", "-f", w.path("m.yaml"), "--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir(),
-		"--state-dir", w.path(state), "--socket", w.path(socket), "--log-format", "json"}, w.more...)
+	where := w.args
+	if where == nil {
+		where = []string{"--ovsdb", w.box.DB(), "--ovs-rundir", w.box.RunDir()}
+	}
+	return slices.Concat([]string{"serve", "-f", w.path("m.yaml")}, where, []string{
+		"--state-dir", w.path(state), "--socket", w.path(socket), "--log-format", "json"}, w.more)
 }
 
 // start runs the daemon until stop.

@@ -44,7 +44,6 @@ type desk struct {
 	survey   surveyor
 	metrics  *metrics.Set
 	quirks   atomic.Pointer[map[string][]quirk.Quirk] // by bridge; nil: none is known yet
-	trackers atomic.Pointer[[]tracker]                // nil: none is known yet
 	keys     *ofconn.Keyring                          // nil: nothing is spoken to over TLS
 	refusals *refusals
 	proven   atomic.Pointer[map[string]*x509.Certificate] // by bridge: what its switch has shown; nil: nothing yet
@@ -65,7 +64,7 @@ var errStarting = errors.New("the daemon waits for the Open vSwitch database")
 
 // Status returns what the daemon drives, and how far it has come.
 func (d *desk) Status() api.Status {
-	s := api.Status{Version: version(), Model: d.model(), Database: d.hosts[0].database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}, Rights: append([]api.Reason{}, d.rights()...)}
+	s := api.Status{Version: version(), Model: d.model(), Database: d.database(), Bridges: []api.Bridge{}, Tenants: []api.Tenant{}, Trackers: []api.Tracker{}, Rights: append([]api.Reason{}, d.rights()...)}
 	var now *controller.Status
 	if ctl := d.ctl.Load(); ctl != nil {
 		now = ctl.Status()
@@ -80,6 +79,7 @@ func (d *desk) Status() api.Status {
 	s.Tenants, s.Backends = tenantStatuses(d.inForce.Load().model, now), backendHealth(now)
 	s.Balancers = balancerStates(now)
 	d.fills(&s)
+	s.Hosts = d.hostStates()
 	s.TLS = d.tls()
 	s.Refusals, s.RefusalCounts = d.refusals.told()
 	return s
@@ -113,6 +113,38 @@ func (d *desk) model() api.Model {
 		m.Error = last.err.Error()
 	}
 	return m
+}
+
+// database is that of the only host, or what is to be said of those of all.
+func (d *desk) database() api.Database {
+	all := d.hosts[0].database()
+	for _, h := range d.hosts[1:] {
+		one := h.database()
+		all.Target += " " + one.Target
+		all.Connected = all.Connected && one.Connected
+		if all.OVSVersion != one.OVSVersion {
+			all.OVSVersion = "" // each host says its own
+		}
+	}
+	if len(d.hosts) > 1 {
+		all.Away, all.Error = "", "" // likewise
+	}
+	return all
+}
+
+// hostStates returns the hosts that have names.
+func (d *desk) hostStates() (all []api.Host) {
+	for _, h := range d.hosts {
+		if h.name == "" {
+			continue
+		}
+		state := api.Host{Name: h.name, Database: h.database()}
+		if why := h.unanswered.Load(); why != nil {
+			state.Unanswered = *why
+		}
+		all = append(all, state)
+	}
+	return all
 }
 
 // database is that of a host.
@@ -252,7 +284,7 @@ func (d *desk) Connections(ctx context.Context, tenant string) (iter.Seq2[api.Co
 	if err != nil {
 		return nil, err
 	}
-	if len(zones) > 1 && d.few(d.hosts[0]) { // else zones come one after another
+	if len(zones) > 1 && !slices.ContainsFunc(d.hosts, func(h *host) bool { return !d.few(h) }) { // else zones come one after another
 		return d.fewConnections(ctx, zones, tell), nil
 	}
 	return func(yield func(api.Connection, error) bool) {
@@ -272,7 +304,8 @@ func (d *desk) Connections(ctx context.Context, tenant string) (iter.Seq2[api.Co
 func (d *desk) fewConnections(ctx context.Context, zones []uint16, tell map[uint16]func(conntrack.Entry) api.Connection) iter.Seq2[api.Connection, error] {
 	return func(yield func(api.Connection, error) bool) {
 		by := map[uint16][]api.Connection{}
-		if err := d.entriesIn(ctx, zones, func(e conntrack.Entry) { by[e.Zone] = append(by[e.Zone], tell[e.Zone](e)) }); err != nil {
+		err := d.entriesIn(ctx, zones, func(e conntrack.Entry) { by[e.Zone] = append(by[e.Zone], tell[e.Zone](e)) })
+		if asFarAsReached(err) != nil {
 			yield(api.Connection{}, err)
 			return
 		}
@@ -282,6 +315,9 @@ func (d *desk) fewConnections(ctx context.Context, zones []uint16, tell map[uint
 					return
 				}
 			}
+		}
+		if err != nil {
+			yield(api.Connection{}, err)
 		}
 	}
 }
@@ -340,7 +376,7 @@ func connectionOf(tenant string, e conntrack.Entry, n pipeline.Numbers) api.Conn
 	a := explain.Connection(e.Label, e.Mark, n)
 	nat, _ := n.Origin(pipeline.ObjectOf(e.Label, e.Mark))
 	c := api.Connection{
-		Tenant: tenant, Ref: refOf(e), NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol.String(),
+		Tenant: tenant, Host: e.Host, Ref: refOf(e), NAT: string(nat), Zone: e.Zone, Protocol: e.Protocol.String(),
 		Orig: tupleOf(e.Orig), Reply: tupleOf(e.Reply), State: e.State.String(),
 		Mark: e.Mark, Class: a.Class, Label: e.Label.String(),
 		Epoch: a.Epoch, Blocked: a.Blocked, Audited: a.Audited, Egress: string(a.Egress), Ingress: string(a.Ingress),

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,7 +46,7 @@ it, or take the bridge out of the model.`,
 		if err != nil {
 			return err
 		}
-		removed, err := detach(cmd.Context(), f, all[0], args[0])
+		removed, err := detach(cmd.Context(), f, all, args[0])
 		if err != nil {
 			return err
 		}
@@ -56,11 +58,15 @@ it, or take the bridge out of the model.`,
 
 // detach removes our flows while the bridge still speaks OpenFlow 1.3, then restores
 // what the bridge was. It returns how many flows it removed.
-func detach(ctx context.Context, f detachFlags, h *host, bridge string) (removed int, err error) {
+func detach(ctx context.Context, f detachFlags, hosts []*host, bridge string) (removed int, err error) {
 	if err := undriven(ctx, f.socket, bridge); err != nil {
 		return 0, err
 	}
-	keys, err := openKeys(f.keys, h.target)
+	keys, err := openKeys(f.keys, targetsOf(hosts)...)
+	if err != nil {
+		return 0, err
+	}
+	h, bridge, err := hostWith(ctx, hosts, configOf(keys), bridge)
 	if err != nil {
 		return 0, err
 	}
@@ -82,6 +88,34 @@ func detach(ctx context.Context, f detachFlags, h *host, bridge string) (removed
 		}
 	}
 	return removed, db.Detach(ctx, bridge)
+}
+
+// hostWith returns the host that has a bridge, and what it is called there.
+func hostWith(ctx context.Context, hosts []*host, keys *tls.Config, bridge string) (*host, string, error) {
+	if len(hosts) == 1 && hosts[0].name == "" {
+		return hosts[0], bridge, nil
+	}
+	var all []*base
+	for _, h := range hosts {
+		if of, _, qualified := strings.Cut(bridge, "/"); qualified && of != h.name {
+			all = append(all, &base{host: h})
+			continue
+		}
+		db, err := ovsdb.Open(ctx, ovsdb.Database{Target: h.target, TLS: keys})
+		if err != nil {
+			return nil, "", h.trouble(err)
+		}
+		s, err := db.Snapshot(ctx)
+		if err != nil {
+			return nil, "", h.trouble(err)
+		}
+		all = append(all, &base{host: h, snapshot: s})
+	}
+	at, name, err := find(all, bridge, nil)
+	if err != nil {
+		return nil, "", err
+	}
+	return at.host, name, nil
 }
 
 // releaseZones takes the limits and timeouts of zones away.

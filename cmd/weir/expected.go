@@ -19,8 +19,9 @@ import (
 // Expected returns what the helpers of the trackers wait for, in zones of Weir. What is not known of
 // one tracker does not hide what another one says.
 func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
-	ctl, trackers := d.ctl.Load(), d.trackers.Load()
-	if ctl == nil || trackers == nil {
+	ctl := d.ctl.Load()
+	trackers, known := d.trackers()
+	if ctl == nil || !known {
 		return nil, errStarting
 	}
 	ids := map[uint16]intent.ID{}
@@ -28,8 +29,8 @@ func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
 		ids[zone] = id
 	}
 	all := []api.Expected{}
-	for _, t := range *trackers {
-		x := api.Expected{Datapath: t.Kind, Expectations: []api.Expectation{}}
+	for _, t := range trackers {
+		x := api.Expected{Host: t.host.name, Datapath: t.Kind, Expectations: []api.Expectation{}}
 		some, err := expectations(ctx, t.host, t.Kind, ids)
 		if err != nil {
 			x.Error = err.Error()
@@ -42,6 +43,9 @@ func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
 
 // expectations returns those of one datapath that are in some zones.
 func expectations(ctx context.Context, h *host, kind string, ids map[uint16]intent.ID) (some []api.Expectation, err error) {
+	if err := h.asked(ctx); err != nil {
+		return nil, err
+	}
 	if kind == conntrack.Kernel {
 		return kernelExpectations(ctx, h, ids)
 	}
@@ -153,7 +157,7 @@ func unknown(all []api.Expected) (err error) {
 		if x.Error == "" || len(x.Expectations) > 0 {
 			return nil
 		}
-		err = errors.Join(err, fmt.Errorf("%s: %s", x.Datapath, x.Error))
+		err = errors.Join(err, fmt.Errorf("%s: %s", onHost(x.Host, x.Datapath), x.Error))
 	}
 	return err
 }
@@ -162,7 +166,7 @@ func expectedListing(all []api.Expected) listing {
 	l := listing{value: all, table: func(w io.Writer, wide bool) { expectedTable(w, all, wide) }}
 	for _, x := range all {
 		for _, e := range x.Expectations {
-			l.names = append(l.names, fmt.Sprintf("%s/%s/%s/%s-%s", x.Datapath, placesText(e.Zones), e.Protocol, anyEnd(e.Orig.Src, e.Orig.Sport), anyEnd(e.Orig.Dst, e.Orig.Dport)))
+			l.names = append(l.names, fmt.Sprintf("%s/%s/%s/%s-%s", onHost(x.Host, x.Datapath), placesText(e.Zones), e.Protocol, anyEnd(e.Orig.Src, e.Orig.Sport), anyEnd(e.Orig.Dst, e.Orig.Dport)))
 		}
 	}
 	return l
@@ -180,7 +184,7 @@ func expectedTable(w io.Writer, all []api.Expected, wide bool) {
 			if e.Expires > 0 {
 				expires = fmt.Sprintf("%ds", e.Expires)
 			}
-			cells := []any{x.Datapath, e.Tenant, e.Protocol, anyEnd(e.Orig.Src, e.Orig.Sport), anyEnd(e.Orig.Dst, e.Orig.Dport), e.Helper, expires, e.Parent.From() + " -> " + e.Parent.To()}
+			cells := []any{onHost(x.Host, x.Datapath), e.Tenant, e.Protocol, anyEnd(e.Orig.Src, e.Orig.Sport), anyEnd(e.Orig.Dst, e.Orig.Dport), e.Helper, expires, e.Parent.From() + " -> " + e.Parent.To()}
 			if wide {
 				cells = append(cells, placesText(e.Zones), e.Ref)
 			}
@@ -189,7 +193,7 @@ func expectedTable(w io.Writer, all []api.Expected, wide bool) {
 	}
 	for _, x := range all {
 		if x.Error != "" {
-			fmt.Fprintf(w, "\n%s: %s\n", x.Datapath, x.Error)
+			fmt.Fprintf(w, "\n%s: %s\n", onHost(x.Host, x.Datapath), x.Error)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"weir/api"
@@ -39,8 +40,8 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 	if err != nil {
 		return k, err
 	}
-	all, err := d.matching(ctx, f, t, numbers, seen, pipeline.HalvesOf(numbers, t.ID(), model))
-	if err != nil {
+	all, unread := d.matching(ctx, f, t, numbers, seen, pipeline.HalvesOf(numbers, t.ID(), model))
+	if err := asFarAsReached(unread); err != nil {
 		return k, err
 	}
 	bridges := d.bridgesOn(t)
@@ -62,6 +63,9 @@ func (d *desk) Kill(ctx context.Context, f api.Filter, plan bool) (k api.Killed,
 		if err := d.forget(ctx, bridge, by[bridge], flush); err != nil {
 			return k, err
 		}
+	}
+	if unread != nil {
+		return k, fmt.Errorf("%d connections are forgotten, and none where they cannot be read: %w", k.Killed, unread)
 	}
 	return k, nil
 }
@@ -91,7 +95,7 @@ func (d *desk) matching(ctx context.Context, f api.Filter, t *intent.Tenant, n p
 }
 
 // fates says what becomes of connections, and gives those that can be forgotten to each bridge,
-// by means. In which datapath one is nobody says: it is forgotten in each, or in none.
+// by means. In which datapath of its host one is nobody says: it is forgotten in each, or in none.
 func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by map[string]map[quirk.Means][]ofproto.CTFlush, fates []api.Fate) {
 	by = map[string]map[quirk.Means][]ofproto.CTFlush{}
 	fates = []api.Fate{}
@@ -101,7 +105,10 @@ func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by ma
 	}
 	for _, c := range all {
 		fate, means := api.Fate{Connection: c.shown}, make([]quirk.Means, len(bridges))
-		for i := range bridges {
+		for i, bridge := range bridges {
+			if !d.isOn(bridge, c.shown.Host) {
+				continue
+			}
 			var err error
 			if means[i], err = ways[i].means(c.entries); err != nil {
 				fate.Why = err.Error()
@@ -112,6 +119,9 @@ func (d *desk) fates(ctx context.Context, bridges []string, all []doomed) (by ma
 			fate.By = ""
 		} else {
 			for i, bridge := range bridges {
+				if !d.isOn(bridge, c.shown.Host) {
+					continue
+				}
 				if by[bridge] == nil {
 					by[bridge] = map[quirk.Means][]ofproto.CTFlush{}
 				}

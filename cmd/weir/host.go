@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
 
 	"weir/conntrack"
 	"weir/controller"
@@ -36,6 +39,9 @@ type host struct {
 	away     atomic.Pointer[string]         // why the database cannot be reached; nil: it can, or that is not known yet
 	version  atomic.Pointer[string]         // of ovs-vswitchd; nil: not asked yet
 	times    atomic.Pointer[string]         // why timeouts of connections are not as they should be; nil: they are
+
+	trackers   atomic.Pointer[[]tracker] // of its datapaths; nil: none is known yet
+	unanswered atomic.Pointer[string]    // why ovs-vswitchd, if it has a name, cannot be asked; nil: it can, or was not asked yet
 }
 
 // A seat is where a bridge of the model is.
@@ -89,12 +95,7 @@ func readHost(text string) (*host, error) {
 func (h *host) String() string { return cmp.Or(h.name, h.target) }
 
 // of puts the host's name before that of something of it: "b/netdev". What is of the only host stays as it is.
-func (h *host) of(what string) string {
-	if h.name == "" {
-		return what
-	}
-	return h.name + "/" + what
-}
+func (h *host) of(what string) string { return onHost(h.name, what) }
 
 // trouble says of which host an error is, if there may be several.
 func (h *host) trouble(err error) error {
@@ -158,6 +159,7 @@ type base struct {
 	snapshot ovsdb.Snapshot
 	seen     uint64 // counts the snapshots
 	times    timekeeper
+	ward     *warden
 }
 
 // hear takes what the databases have said since.
@@ -179,7 +181,7 @@ func (k *keeper) locate() {
 			s = newSite()
 			k.sites[b.Name] = s
 		}
-		at, name, err := k.find(b.Name, s)
+		at, name, err := find(k.bases, b.Name, s.at)
 		if s.at != nil && at != nil && at != s.at {
 			k.shut(s) // it has moved
 			*s = *newSite()
@@ -196,20 +198,25 @@ func (k *keeper) locate() {
 }
 
 // find returns the host that has a bridge, and what it is called there. HOST/BRIDGE says which host;
-// a bridge that has only its own name is where one of that name is.
-func (k *keeper) find(bridge string, s *site) (at *base, name string, err error) {
-	if len(k.bases) == 1 && k.bases[0].name == "" {
-		return k.bases[0], bridge, nil
+// a bridge that has only its own name is where one of that name is, or was, if it has gone.
+func find(bases []*base, bridge string, was *base) (at *base, name string, err error) {
+	of, name, qualified := strings.Cut(bridge, "/")
+	switch {
+	case bases[0].name != "":
+	case qualified:
+		return nil, "", fmt.Errorf("bridge %s is on host %s, and hosts have no names here: weir serve --host %s=RUNDIR, or leave the host out", name, of, of)
+	default:
+		return bases[0], bridge, nil
 	}
-	if of, name, qualified := strings.Cut(bridge, "/"); qualified {
-		i := slices.IndexFunc(k.bases, func(b *base) bool { return b.name == of })
+	if qualified {
+		i := slices.IndexFunc(bases, func(b *base) bool { return b.name == of })
 		if i < 0 {
-			return nil, "", fmt.Errorf("there is no host %s: weir serve has --host for %s", of, strings.Join(k.hostNames(), ", "))
+			return nil, "", fmt.Errorf("bridge %s is on host %s, and there is no --host of that name: there are %s", name, of, strings.Join(namesOf(bases), ", "))
 		}
-		return k.bases[i], name, nil
+		return bases[i], name, nil
 	}
 	var has []*base
-	for _, b := range k.bases {
+	for _, b := range bases {
 		if _, there := b.snapshot.Bridges[bridge]; there {
 			has = append(has, b)
 		}
@@ -220,17 +227,17 @@ func (k *keeper) find(bridge string, s *site) (at *base, name string, err error)
 	case len(has) > 1:
 		return nil, "", fmt.Errorf("hosts %s and %s have a bridge %s each: say which is meant, %s or %s",
 			has[0].name, has[1].name, bridge, has[0].of(bridge), has[1].of(bridge))
-	case s.at != nil:
-		return s.at, bridge, nil
+	case was != nil:
+		return was, bridge, nil
 	}
-	return nil, "", k.nowhere(bridge)
+	return nil, "", nowhere(bases, bridge)
 }
 
 // nowhere is of a bridge that no host has that is reached.
-func (k *keeper) nowhere(bridge string) error {
+func nowhere(bases []*base, bridge string) error {
 	text := "no host has a bridge " + bridge + " (ovs-vsctl add-br " + bridge + ")"
 	var away []string
-	for _, b := range k.bases {
+	for _, b := range bases {
 		if !b.snapshot.Connected {
 			away = append(away, b.name)
 		}
@@ -238,11 +245,11 @@ func (k *keeper) nowhere(bridge string) error {
 	if len(away) > 0 {
 		text += "; not reached: " + strings.Join(away, ", ")
 	}
-	return fmt.Errorf("%s", text)
+	return errors.New(text)
 }
 
-func (k *keeper) hostNames() (all []string) {
-	for _, b := range k.bases {
+func namesOf(bases []*base) (all []string) {
+	for _, b := range bases {
 		all = append(all, b.name)
 	}
 	return all
@@ -307,14 +314,30 @@ func targetsOf(hosts []*host) (all []string) {
 	return all
 }
 
+// trackers returns what is known of the trackers of all hosts; false: nothing yet.
+func (d *desk) trackers() (all []tracker, known bool) {
+	for _, h := range d.hosts {
+		if some := h.trackers.Load(); some != nil {
+			all, known = append(all, *some...), true
+		}
+	}
+	return all, known
+}
+
 // bases returns what the keeper begins with.
-func (d *desk) bases(ctx context.Context) (all []*base, err error) {
+func (d *desk) bases(ctx context.Context, ctl *controller.Controller, log *logrus.Logger) (all []*base, err error) {
 	for _, h := range d.hosts {
 		db, err := ovsdb.Open(ctx, d.databaseOf(h))
 		if err != nil {
 			return nil, h.trouble(err)
 		}
-		all = append(all, &base{host: h, db: db, times: timekeeper{left: times{}, fights: controller.Fights{}, taken: map[string]*takenBy{}}})
+		all = append(all, &base{host: h, db: db, ward: newWarden(d, h, ctl, log), times: timekeeper{left: times{}, fights: controller.Fights{}, taken: map[string]*takenBy{}}})
 	}
 	return all, nil
+}
+
+// isOn reports whether a bridge is on the host of a name.
+func (d *desk) isOn(bridge, name string) bool {
+	p, found := d.at(bridge)
+	return found && p.host.name == name
 }

@@ -28,7 +28,6 @@ const retryAfter = time.Second
 // all of its fields; other goroutines talk to it through channels.
 type keeper struct {
 	desk *desk
-	ward *warden
 	ctl  *controller.Controller
 	log  *logrus.Logger
 
@@ -77,9 +76,9 @@ type observed struct {
 	err      error
 }
 
-func newKeeper(d *desk, ward *warden, ctl *controller.Controller, bases []*base, log *logrus.Logger) *keeper {
+func newKeeper(d *desk, ctl *controller.Controller, bases []*base, log *logrus.Logger) *keeper {
 	return &keeper{
-		desk: d, ward: ward, ctl: ctl, bases: bases, log: log, sites: map[string]*site{},
+		desk: d, ctl: ctl, bases: bases, log: log, sites: map[string]*site{},
 		arrivals: make(chan arrival), features: make(chan observed), offers: make(chan *offer), warned: map[said]bool{},
 	}
 }
@@ -278,7 +277,7 @@ func (k *keeper) write(ctx context.Context, bridge string, s *site, have ovsdb.B
 		return nil
 	}
 	if len(remove) > 0 { // with them goes the memory that a zone was ours
-		k.ward.ready(ctx)
+		s.at.ward.ready(ctx)
 		if s.at.times.trouble != "" {
 			remove = nil // what was to go for it may not have gone
 		}

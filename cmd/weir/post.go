@@ -193,12 +193,9 @@ func (p *post) alarms() (zones []uint16) {
 // fills says how full the trackers are, and the zones of tenants: where one is in several
 // datapaths, the fullest.
 func (d *desk) fills(s *api.Status) {
-	all := d.trackers.Load()
-	if all == nil {
-		return
-	}
-	for _, t := range *all {
-		shown := api.Tracker{Datapath: t.Kind, Fill: t.fill(), Error: t.Err}
+	all, _ := d.trackers()
+	for _, t := range all {
+		shown := api.Tracker{Host: t.host.name, Datapath: t.Kind, Fill: t.fill(), Error: t.Err}
 		if t.Kind == conntrack.Kernel && t.host.reader != nil {
 			if why := t.host.reader.kernel.Load(); why != nil {
 				shown.Through = *why

@@ -50,7 +50,11 @@ func serveCommand() *cobra.Command {
 		Long: `serve reads a model, attaches its bridges and keeps them as the model says. It reads
 the model again when a file changes and on SIGHUP; a model with a mistake changes
 nothing, and "weir status" says what is wrong with it. SIGTERM and SIGINT end it and
-leave bridges and flows as they are: see "weir detach" for the way back.`,
+leave bridges and flows as they are: see "weir detach" for the way back.
+
+With --host NAME=RUNDIR[,OVSDB], given once for each, it serves the bridges of several Open vSwitches,
+whose run directories it sees. A bridge is found on the host that has one of its name; where several have, the
+model calls it HOST/BRIDGE. A host that is away costs only what is its own.`,
 		Args: cobra.NoArgs,
 	}
 	path := fileFlag(cmd)
@@ -83,7 +87,13 @@ func hostFlags(cmd *cobra.Command) func() ([]*host, error) {
 	flags := cmd.Flags()
 	target := flags.String("ovsdb", "unix:/run/openvswitch/db.sock", "the Open vSwitch database: unix:PATH, ssl:ADDR:PORT or tcp:ADDR:PORT")
 	rundir := flags.String("ovs-rundir", "/run/openvswitch", "the run directory of ovs-vswitchd")
-	return func() ([]*host, error) { return hostsOf(nil, *target, *rundir) }
+	said := flags.StringArray("host", nil, "one of several Open vSwitches, once for each: NAME=RUNDIR[,OVSDB] (default OVSDB: unix:RUNDIR/db.sock)")
+	return func() ([]*host, error) {
+		if len(*said) > 0 && (flags.Changed("ovsdb") || flags.Changed("ovs-rundir")) {
+			return nil, errors.New("--host says where everything is: leave --ovsdb and --ovs-rundir out, which are for the only one")
+		}
+		return hostsOf(*said, *target, *rundir)
+	}
 }
 
 func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
@@ -143,7 +153,7 @@ func serve(cmd *cobra.Command, f serveFlags, hosts []*host, log *logrus.Logger) 
 	d := newDesk(f, hosts, keys, log)
 	d.last.Store(first)
 	d.inForce.Store(first)
-	d.metrics = metrics.New(d.Status, d.now)
+	d.metrics = metrics.New(hosts[0].name != "", d.Status, d.now)
 	news := make(chan struct{}, 1)
 	for _, h := range d.hosts {
 		group.Go(func() error {
@@ -201,7 +211,7 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, news chan struct{}
 		Log: log.WithField("part", "controller"),
 	})
 	d.ctl.Store(ctl)
-	bases, err := d.bases(ctx)
+	bases, err := d.bases(ctx, ctl, log)
 	if err != nil {
 		return err
 	}
@@ -235,10 +245,11 @@ func (d *desk) drive(ctx context.Context, log *logrus.Logger, news chan struct{}
 		book.run(ctx)
 		return nil
 	})
-	ward := newWarden(d, ctl, log)
-	group.Go(func() error { return ended(ctx, ward.run(ctx)) })
+	for _, b := range bases {
+		group.Go(func() error { return ended(ctx, b.ward.run(ctx)) })
+	}
 	group.Go(func() error {
-		return ended(ctx, newKeeper(d, ward, ctl, bases, log).run(ctx, news, readings))
+		return ended(ctx, newKeeper(d, ctl, bases, log).run(ctx, news, readings))
 	})
 	return group.Wait()
 }

@@ -156,7 +156,7 @@ func (k *keeper) serve(ctx context.Context, s, before *session, conn *ofconn.Con
 		k.manners(ctx, s)
 	}
 	k.probe(ctx, s, version)
-	k.ward.ready(ctx) // packets will come when the flows do
+	s.at.ward.ready(ctx) // packets will come when the flows do
 	err := k.ctl.Serve(ctx, s.bridge, forgetful{conn, k.desk, s.bridge})
 	_ = conn.Close() // what matters is in err, and in conn.Err
 	if cut := conn.Err(); cut != nil {

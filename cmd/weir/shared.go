@@ -31,7 +31,7 @@ func (d *desk) published(ctx context.Context, tenant intent.ID, n pipeline.Numbe
 				all[half{e.Protocol, e.Orig.Src, e.Orig.Dst, e.Orig.SrcPort, e.Orig.DstPort, e.Orig.ICMPID}] = e.Reply
 			}
 		})
-		if err != nil {
+		if err = asFarAsReached(err); err != nil {
 			return nil, err
 		}
 	}

@@ -46,16 +46,15 @@ func statusListing(s api.Status) listing {
 }
 
 func statusTable(w io.Writer, s api.Status, wide bool) {
-	fmt.Fprintf(w, "weir %s   Open vSwitch %s   model %s, revision %d\n", s.Version, databaseText(s.Database), s.Model.Source, s.Model.Revision)
+	if len(s.Hosts) > 0 {
+		fmt.Fprintf(w, "weir %s   %s   model %s, revision %d\n", s.Version, count(len(s.Hosts), "host", "hosts"), s.Model.Source, s.Model.Revision)
+	} else {
+		fmt.Fprintf(w, "weir %s   Open vSwitch %s   model %s, revision %d\n", s.Version, databaseText(s.Database), s.Model.Source, s.Model.Revision)
+	}
 	if s.Model.Error != "" {
 		fmt.Fprintf(w, "the last change of the model was refused; revision %d stays in force:\n%s\n", s.Model.Revision, indent(s.Model.Error))
 	}
-	if s.Database.Away != "" {
-		fmt.Fprintf(w, "the database cannot be reached: %s\n", s.Database.Away)
-	}
-	if s.Database.Error != "" {
-		fmt.Fprintf(w, "timeouts of connections are not as they should be: %s\n", s.Database.Error)
-	}
+	databaseList(w, "", s.Database)
 	if len(s.Model.Held) > 0 {
 		which := "the last change of the model"
 		if s.Model.Error != "" { // it is the last one
@@ -64,6 +63,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 		fmt.Fprintf(w, "%s is held, and revision %d stays in force:\n%s\n", which, s.Model.Revision, indent(strings.Join(s.Model.Held, "\n")))
 	}
 	reasonList(w, "the daemon lacks rights", s.Rights, true)
+	hostList(w, s.Hosts)
 	fmt.Fprintln(w)
 	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
 	for _, b := range s.Bridges {
@@ -80,6 +80,49 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	healthList(w, s.Backends, wide)
 	reasons(w, s.Bridges, wide)
 	tlsList(w, s, wide)
+}
+
+// databaseList says what is wrong with a database.
+func databaseList(w io.Writer, before string, d api.Database) {
+	if d.Away != "" {
+		fmt.Fprintf(w, "%sthe database cannot be reached: %s\n", before, d.Away)
+	}
+	if d.Error != "" {
+		fmt.Fprintf(w, "%stimeouts of connections are not as they should be: %s\n", before, d.Error)
+	}
+}
+
+// hostList says how the hosts are.
+func hostList(w io.Writer, hosts []api.Host) {
+	if len(hosts) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	row(w, "HOST", "OPEN VSWITCH", "DATABASE")
+	for _, h := range hosts {
+		version := h.Database.OVSVersion
+		switch {
+		case !h.Database.Connected:
+			version = "not reached"
+		case h.Unanswered != "":
+			version = "not answering"
+		}
+		row(w, h.Name, version, h.Database.Target)
+	}
+	for _, h := range hosts {
+		databaseList(w, "host "+h.Name+": ", h.Database)
+		if h.Unanswered != "" {
+			fmt.Fprintf(w, "host %s: its connections are not read, and in no figure: %s\n", h.Name, h.Unanswered)
+		}
+	}
+}
+
+// onHost is what is of a host, with its name if it has one: "b/netdev".
+func onHost(host, what string) string {
+	if host == "" {
+		return what
+	}
+	return host + "/" + what
 }
 
 // zonesText is a tenant's zone, and that of its source translations, if it has one.
@@ -115,17 +158,17 @@ func trackerList(w io.Writer, trackers []api.Tracker) {
 		if t.Max > 0 {
 			calm := t.Fill
 			calm.Alarm = ""
-			fmt.Fprintf(w, "\nconnection tracker of %s: %s connections", t.Datapath, fillText(calm))
+			fmt.Fprintf(w, "\nconnection tracker of %s: %s connections", onHost(t.Host, t.Datapath), fillText(calm))
 			if t.Alarm != "" {
 				fmt.Fprintf(w, ": %s", alarmWords[t.Alarm])
 			}
 			fmt.Fprintln(w)
 		}
 		if t.Through != "" {
-			fmt.Fprintf(w, "\nconnections of %s are read through ovs-vswitchd, which waits for that: %s\n", t.Datapath, t.Through)
+			fmt.Fprintf(w, "\nconnections of %s are read through ovs-vswitchd, which waits for that: %s\n", onHost(t.Host, t.Datapath), t.Through)
 		}
 		if t.Error != "" {
-			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", t.Datapath, t.Error)
+			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", onHost(t.Host, t.Datapath), t.Error)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"hash/maphash"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -162,15 +163,18 @@ func (d *desk) surveyConnections(ctx context.Context, g *ground) error {
 	}
 	seen, begun := make(map[uint64]struct{}, len(s.seen)), map[intent.ID]uint64{}
 	err := d.entriesIn(ctx, g.zones, func(e conntrack.Entry) {
-		key := maphash.Comparable(s.seed, connectionKey{e.Zone, e.Protocol, e.Orig})
+		key := maphash.Comparable(s.seed, connectionKey{e.Host, e.Zone, e.Protocol, e.Orig})
 		if _, known := s.seen[key]; !known && !first {
 			begun[g.tenants[e.Zone].ID()]++
 		}
 		seen[key] = struct{}{}
 		g.note(e)
 	})
-	if err != nil {
+	if asFarAsReached(err) != nil {
 		return err
+	}
+	if err != nil { // what is on other hosts has not come when it is seen again
+		maps.Copy(seen, s.seen)
 	}
 	s.seen = seen // not before all are read: else some would be counted twice
 	for id, n := range begun {
@@ -184,6 +188,7 @@ func (d *desk) surveyConnections(ctx context.Context, g *ground) error {
 
 // A connectionKey tells a connection from all others that there are.
 type connectionKey struct {
+	host     string
 	zone     uint16
 	protocol conntrack.Protocol
 	orig     conntrack.Tuple

@@ -20,9 +20,13 @@ func (d *desk) entriesOf(ctx context.Context, zone uint16, each func(conntrack.E
 // takes 20 ms for that.
 const fewConnections = 2000
 
-// entriesIn goes through the connections of zones.
+// entriesIn goes through the connections of zones. An api.Unread comes when all others have.
 func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrack.Entry)) error {
-	for e, err := range d.entriesFrom(ctx, zones) {
+	return eachEntry(d.entriesFrom(ctx, zones), each)
+}
+
+func eachEntry(all iter.Seq2[conntrack.Entry, error], each func(conntrack.Entry)) error {
+	for e, err := range all {
 		if err != nil {
 			return err
 		}
@@ -35,7 +39,14 @@ func (d *desk) entriesIn(ctx context.Context, zones []uint16, each func(conntrac
 // meanwhile. A line that makes no sense costs the connection that it is about; any other error is the
 // end.
 func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntrack.Entry, error] {
-	h := d.hosts[0]
+	if only := d.hosts[0]; only.name == "" {
+		return d.entriesOn(ctx, only, zones)
+	}
+	return d.entriesOnAll(ctx, zones)
+}
+
+// entriesOn returns those of one host.
+func (d *desk) entriesOn(ctx context.Context, h *host, zones []uint16) iter.Seq2[conntrack.Entry, error] {
 	s := conntrack.Spread{Source: h.tracker, Few: func() bool { return d.few(h) }}
 	if h.direct() {
 		s.Share = 1
@@ -55,12 +66,24 @@ func (d *desk) entriesFrom(ctx context.Context, zones []uint16) iter.Seq2[conntr
 }
 
 // turn waits until one more zone may be read for the controller. Who reads the kernel's table holds nobody.
-func (d *desk) turn(ctx context.Context, _ string) (done func(), err error) {
-	h := d.hosts[0]
-	if h.direct() {
+// Nor does who has all of several hosts read: that would wait for each of them.
+func (d *desk) turn(ctx context.Context, bridge string) (done func(), err error) {
+	h := d.hostFor(bridge)
+	if h == nil || h.direct() {
 		return func() {}, nil
 	}
 	return h.turns.Wait(ctx)
+}
+
+// hostFor returns the host that has the connections of a bridge; nil: each may have some.
+func (d *desk) hostFor(bridge string) *host {
+	if p, found := d.at(bridge); found {
+		return p.host
+	}
+	if len(d.hosts) == 1 {
+		return d.hosts[0]
+	}
+	return nil
 }
 
 // direct reports whether reading the connections of a host holds its ovs-vswitchd in nothing.
@@ -68,15 +91,12 @@ func (h *host) direct() bool { return h.reader != nil && h.reader.direct() }
 
 // few reports whether it is known that the trackers of a host have few connections.
 func (d *desk) few(h *host) bool {
-	all := d.trackers.Load()
+	all := h.trackers.Load()
 	if all == nil {
 		return false
 	}
 	var sum uint64
 	for _, t := range *all {
-		if t.host != h {
-			continue
-		}
 		if t.Max == 0 {
 			return false
 		}
@@ -85,11 +105,20 @@ func (d *desk) few(h *host) bool {
 	return sum <= fewConnections
 }
 
-// trackedIn reads the connections of a zone for the controller.
-func (d *desk) trackedIn(ctx context.Context, _ string, zone uint16) (all []pipeline.Connection, err error) {
-	err = d.entriesOf(ctx, zone, func(e conntrack.Entry) {
+// trackedIn reads the connections of a zone for the controller, on the host of a bridge, or, if it is empty, on
+// all that are reached.
+func (d *desk) trackedIn(ctx context.Context, bridge string, zone uint16) (all []pipeline.Connection, err error) {
+	zones := []uint16{zone}
+	from := d.entriesFrom(ctx, zones)
+	if h := d.hostFor(bridge); h != nil {
+		from = d.entriesOn(ctx, h, zones)
+	}
+	err = eachEntry(from, func(e conntrack.Entry) {
 		all = append(all, trackedOf(e))
 	})
+	if bridge == "" {
+		err = asFarAsReached(err)
+	}
 	return all, err
 }
 

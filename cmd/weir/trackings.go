@@ -14,8 +14,9 @@ import (
 
 // Trackings counts what the connection trackers have, zone by zone.
 func (d *desk) Trackings(ctx context.Context) ([]api.Tracking, error) {
-	ctl, trackers := d.ctl.Load(), d.trackers.Load()
-	if ctl == nil || trackers == nil {
+	ctl := d.ctl.Load()
+	trackers, known := d.trackers()
+	if ctl == nil || !known {
 		return nil, errStarting
 	}
 	ids := map[uint16]intent.ID{}
@@ -23,7 +24,7 @@ func (d *desk) Trackings(ctx context.Context) ([]api.Tracking, error) {
 		ids[zone] = id
 	}
 	all := []api.Tracking{}
-	for _, t := range *trackers {
+	for _, t := range trackers {
 		all = append(all, tracking(ctx, conntrack.NewDatapath(t.host.rundir, t.Kind), t, ids))
 	}
 	return all, nil
@@ -31,7 +32,11 @@ func (d *desk) Trackings(ctx context.Context) ([]api.Tracking, error) {
 
 // tracking counts what one tracker has. What cannot be learned is left out, and said.
 func tracking(ctx context.Context, of conntrack.Datapath, t tracker, ids map[uint16]intent.ID) api.Tracking {
-	a := api.Tracking{Datapath: t.Kind, Fill: t.fill(), Zones: []api.TrackingZone{}}
+	a := api.Tracking{Host: t.host.name, Datapath: t.Kind, Fill: t.fill(), Zones: []api.TrackingZone{}}
+	if err := t.host.asked(ctx); err != nil {
+		a.Error = err.Error()
+		return a
+	}
 	if count, most, err := of.Fill(ctx); err == nil { // newer than what the warden has seen
 		a.Connections, a.Max = count, most
 	}

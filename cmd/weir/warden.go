@@ -1,8 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -24,16 +24,17 @@ const (
 	wardenWait = 2 * time.Second // for ovs-vswitchd, before others go on without it
 )
 
-// A warden keeps what a datapath has beside flows: the limits of the tenants' zones, which
+// A warden keeps what the datapaths of a host have beside flows: the limits of the tenants' zones, which
 // Open vSwitch before 3.3 keeps nowhere else and forgets when it is started anew. It also
 // watches how full the connection trackers are. Its run owns all of its fields; others see
 // what it publishes at the desk.
 type warden struct {
 	desk   *desk
+	host   *host
 	ctl    *controller.Controller
 	log    *logrus.Logger
 	asks   chan chan struct{} // who waits until it has looked
-	posts  []*post            // by host, and type of datapath
+	posts  map[string]*post   // by type of datapath
 	filled time.Time          // when the trackers were asked how full they are
 }
 
@@ -44,8 +45,8 @@ type ward struct {
 	max    uint32    // connections; zero: no limit
 }
 
-func newWarden(d *desk, ctl *controller.Controller, log *logrus.Logger) *warden {
-	return &warden{desk: d, ctl: ctl, log: log, asks: make(chan chan struct{})}
+func newWarden(d *desk, h *host, ctl *controller.Controller, log *logrus.Logger) *warden {
+	return &warden{desk: d, host: h, ctl: ctl, log: log, asks: make(chan chan struct{}), posts: map[string]*post{}}
 }
 
 // run keeps the limits until ctx is done.
@@ -92,16 +93,21 @@ func (w *warden) look(ctx context.Context, audit bool) {
 	if w.desk.seats.Load() == nil {
 		return
 	}
-	for _, h := range w.desk.hosts {
-		for kind, wards := range wardsOf(w.desk.inForce.Load().model, w.desk.ours(h), w.ctl.Status()) {
-			p := w.post(h, kind)
-			p.shown.Zones = wards
-			if audit || !maps.Equal(wards, p.wards) {
-				w.keep(ctx, p, wards)
-			}
-			if fill {
-				w.fill(ctx, p)
-			}
+	if fill {
+		w.greet(ctx)
+	}
+	for kind, wards := range wardsOf(w.desk.inForce.Load().model, w.desk.ours(w.host), w.ctl.Status()) {
+		p := w.posts[kind]
+		if p == nil {
+			p = newPost(w.host, kind)
+			w.posts[kind] = p
+		}
+		p.shown.Zones = wards
+		if audit || !maps.Equal(wards, p.wards) {
+			w.keep(ctx, p, wards)
+		}
+		if fill {
+			w.fill(ctx, p)
 		}
 	}
 	if fill {
@@ -110,18 +116,19 @@ func (w *warden) look(ctx context.Context, audit bool) {
 	w.publish()
 }
 
-// post returns that of a datapath.
-func (w *warden) post(h *host, kind string) *post {
-	i := slices.IndexFunc(w.posts, func(p *post) bool { return p.shown.host == h && p.shown.Kind == kind })
-	if i >= 0 {
-		return w.posts[i]
+// greet notes whether the ovs-vswitchd of a host that has a name can be asked.
+func (w *warden) greet(ctx context.Context) {
+	if w.host.name == "" {
+		return
 	}
-	p := newPost(h, kind)
-	w.posts = append(w.posts, p)
-	slices.SortFunc(w.posts, func(a, b *post) int {
-		return cmp.Or(cmp.Compare(a.shown.host.name, b.shown.host.name), cmp.Compare(a.shown.Kind, b.shown.Kind))
-	})
-	return p
+	ctx, cancel := context.WithTimeoutCause(ctx, wardenWait, fmt.Errorf("ovs-vswitchd has not answered for %v", wardenWait))
+	defer cancel()
+	if err := w.host.answers(ctx); err != nil {
+		why := err.Error()
+		w.host.unanswered.Store(&why)
+		return
+	}
+	w.host.unanswered.Store(nil)
 }
 
 // keep makes the limits of one datapath what they should be.
@@ -179,10 +186,10 @@ func (w *warden) fill(ctx context.Context, p *post) {
 
 func (w *warden) publish() {
 	all := []tracker{}
-	for _, p := range w.posts {
-		all = append(all, p.shown)
+	for _, kind := range slices.Sorted(maps.Keys(w.posts)) {
+		all = append(all, w.posts[kind].shown)
 	}
-	w.desk.trackers.Store(&all)
+	w.host.trackers.Store(&all)
 }
 
 // wardsOf returns our zones, by type of datapath: of those in the model, and of those that its
