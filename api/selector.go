@@ -245,6 +245,18 @@ var terms = map[string]func(op, value string) (func(Connection) bool, error){
 	"packets":  amount(func(c Connection) uint64 { return c.Orig.Packets + c.Reply.Packets }),
 }
 
+// SelectorTerms returns what terms may begin with, sorted: "dport=" with a value, "blocked" without.
+func SelectorTerms() (all []string) {
+	for name := range terms {
+		all = append(all, name+"=")
+	}
+	for name := range flags {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
 // is compares a text, in whatever case.
 func is(of func(Connection) string) func(op, value string) (func(Connection) bool, error) {
 	return func(_, value string) (func(Connection) bool, error) {

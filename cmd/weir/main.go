@@ -72,5 +72,6 @@ Exit codes: 0 ok, 1 error, 2 the plan has changes.`,
 		connectionsCommand(), conntrackCommand(), balancersCommand(), observeCommand(), detachCommand(), demoCommand(), ofpCommand(), versionCommand(),
 	)
 	root.AddCommand(certCommand(), explainCommand(), flowsCommand(), getCommand(), topCommand(), manualCommand())
+	completeNames(root)
 	return root
 }
