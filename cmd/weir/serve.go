@@ -108,7 +108,7 @@ func newLog(cmd *cobra.Command, f serveFlags) (*logrus.Logger, error) {
 	case "json":
 		log.SetFormatter(&logrus.JSONFormatter{})
 	case "text":
-		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+		log.SetFormatter(newFormatter(cmd.ErrOrStderr()))
 	default:
 		return nil, fmt.Errorf("--log-format %s: must be text or json", f.logFormat)
 	}
