@@ -22,7 +22,7 @@ until_true() {
 programmed() { [ "$(weir status -o json | python3 -c 'import json,sys; b=json.load(sys.stdin)["bridges"]; print(len(b) > 0 and all(x["programmed"] for x in b))')" = True ]; }
 pid() { systemctl show -p MainPID --value weir; }
 status_of() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(pid)/status"; }
-files() { find / -xdev \( -path /proc -o -path /sys -o -path /test -o -path /var/log/journal -o -path /tmp \) -prune -o -iname '*weir*' -print | sort; }
+files() { find / -xdev \( -path /proc -o -path /sys -o -path /test -o -path /var/log/journal -o -path /tmp -o -path /var/cache/man \) -prune -o -iname '*weir*' -print | sort; }
 
 before=$(files)
 apt_quiet() { DEBIAN_FRONTEND=noninteractive dpkg "$@" >>/test/dpkg.log 2>&1 || { cat /test/dpkg.log; die "dpkg $*"; }; }
@@ -59,6 +59,10 @@ apt_quiet -i weir_0~test1_amd64.deb
 ! systemctl -q is-active weir || die "it serves, and there is no model"
 ok "installed: without a model the unit is left out, and has not failed"
 
+mandoc -Tlint -Wwarning /usr/share/man/man1/weir.1.gz || die "mandoc warns of weir(1)"
+[ "$(man -w weir)" = /usr/share/man/man1/weir.1.gz ] || die "man finds $(man -w weir)"
+verified=$(systemd-analyze verify weir.service 2>&1) && [ -z "$verified" ] || die "systemd-analyze verify: $verified"
+
 cp model.yaml /etc/weir/blue.yaml
 systemctl start weir || die "does not start"
 until_true 30 programmed
@@ -72,7 +76,14 @@ for hidden in /etc/shadow /root /home/x /usr/bin/bash /var/log; do
   [ ! -e "/proc/$(pid)/root$hidden" ] || [ -z "$(ls -A "/proc/$(pid)/root$hidden")" ] || die "$hidden is there"
 done
 ok "it runs as weir, with CAP_DAC_OVERRIDE and CAP_NET_ADMIN, and sees nothing of the host but the model and Open vSwitch's sockets"
-echo "     systemd-analyze security: $(systemd-analyze security --no-pager weir | tail -n 1)"
+rights() { stat -c '%a %U:%G' "$1"; }
+[ "$(rights /var/lib/weir)" = "700 weir:weir" ] && [ "$(rights /var/lib/weir/numbers.json)" = "600 weir:weir" ] || die "state: $(rights /var/lib/weir), $(rights /var/lib/weir/numbers.json)"
+[ "$(rights /run/weir/weir.sock)" = "600 weir:weir" ] || die "control socket: $(rights /run/weir/weir.sock)"
+systemd-analyze security --no-pager --threshold=18 weir >security || die "systemd-analyze security: $(tail -n 1 security)"
+echo "     systemd-analyze security: $(tail -n 1 security)"
+! journalctl -u weir -o cat | grep -E '(time=|20[0-9]{2}-[0-9]{2}-[0-9]{2}T)' || die "the journal has times twice"
+journalctl -u weir -o cat | grep -q '^level=info msg=connected' || die "the journal does not have what is logged"
+ok "the state is the daemon's alone; the journal has each time once"
 
 cat >talk.py <<'PY'
 import socket, sys, os, ctypes
@@ -105,6 +116,19 @@ x=$(weir explain tcp a b:81)
 grep -q DENIED <<<"$x" || die "explain: $x"
 x=$(weir explain tcp a b:80)
 grep -q 'blue/policy/web/http' <<<"$x" || die "explain: $x"
+bash=/usr/share/bash-completion/bash_completion
+offers() { # WORD TYPED: each shell offers the word
+  ./complete.py "$1" ". $bash" "$2" bash --norc --noprofile -i || die "bash"
+  ./complete.py "$1" "autoload -Uz compinit && compinit -u -D" "$2" zsh -f -i || die "zsh"
+  local line=${2//$'\t'/}
+  fish -c "complete -C '$line'" | cut -f1 | grep -qF -- "${1}" || die "fish: $(fish -c "complete -C '$line'")"
+}
+offers connections $'weir connec\t'
+offers blue $'weir connections -t \t'
+offers br-test $'weir flows \t'
+offers dport= $'weir connections dp\t'
+ok "bash, zsh and fish complete commands, and what the daemon has"
+
 ok "programmed: port 80 is open and 81 is not; weir connections and weir explain name blue/policy/web/http"
 
 sed 's/ports: \[80\]/ports: [80, 82]/' model.yaml >/etc/weir/blue.yaml.new && mv /etc/weir/blue.yaml.new /etc/weir/blue.yaml
@@ -112,6 +136,25 @@ systemctl reload weir || die "does not reload"
 allowed() { weir explain tcp a b:82 | grep -q ALLOWED; }
 until_true 20 allowed
 say two
+
+# What is killed comes again, what is stopped does not, and neither changes anything.
+flows() { ovs-ofctl -O OpenFlow13 --no-stats dump-flows br-test | sed 's/^ *//' | sort; }
+sent() { weir status -o json | python3 -c 'import json,sys; print(json.load(sys.stdin)["bridges"][0]["flowModsSent"])'; }
+had=$(flows) first=$(pid)
+kill -9 "$first"
+say killed
+another() { [ "$(pid)" != 0 ] && [ "$(pid)" != "$first" ]; }
+until_true 20 another
+until_true 30 programmed
+[ "$(systemctl show -p NRestarts --value weir)" = 1 ] && [ "$(sent)" = 0 ] && [ "$(flows)" = "$had" ] || die "killed: $(sent) flow-mods were sent"
+systemctl stop weir
+! systemctl -q is-failed weir || die "stopped, and has failed"
+say stopped
+[ "$(flows)" = "$had" ] || die "stopped: other flows"
+systemctl start weir
+until_true 30 programmed
+[ "$(sent)" = 0 ] && [ "$(flows)" = "$had" ] || die "started: $(sent) flow-mods were sent"
+ok "killed, it comes again; stopped, it does not; the flows are the same all the while, and the connection goes on"
 
 numbers=$(cat /var/lib/weir/numbers.json)
 first=$(pid)
@@ -121,8 +164,7 @@ apt_quiet -i weir_0~test2_amd64.deb
 until_true 30 programmed
 [ "$(cat /var/lib/weir/numbers.json)" = "$numbers" ] || die "other numbers"
 [ -e /etc/weir/blue.yaml ] || die "the model is gone"
-sent=$(weir status -o json | python3 -c 'import json,sys; print(json.load(sys.stdin)["bridges"][0]["flowModsSent"])')
-[ "$sent" = 0 ] || die "$sent flow-mods were sent after the upgrade"
+[ "$(sent)" = 0 ] && [ "$(flows)" = "$had" ] || die "$(sent) flow-mods were sent after the upgrade"
 say three
 ok "upgraded: the numbers are the same, no flow was sent, and the connection goes on"
 

@@ -4,43 +4,67 @@
 #
 #   packaging/test.sh        as root; the system is made once, in a minute, and kept in the cache as it is then
 #
-# That system runs in namespaces, over a copy that is thrown away: nothing of the host is touched, and it ends with
-# this script.
+# That system runs in namespaces, over a copy in memory that is thrown away: nothing of the host is touched. Whatever ends
+# this script, and be it a kill -9, ends the system as well, and takes the files with it.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-[ "$(id -u)" = 0 ] || { echo "test.sh: must be root, to boot a system in namespaces" >&2; exit 1; }
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir/deb
-root=$cache/bookworm-1 # another number: another list of packages
-packages=systemd,systemd-sysv,dbus,openvswitch-switch,iproute2,procps,man-db
+die() { echo "test.sh: $*" >&2; exit 1; }
+[ "$(id -u)" = 0 ] || die "must be root, to boot a system in namespaces"
+for need in go:- git:git dpkg-buildpackage:dpkg-dev dh:debhelper lintian:lintian debootstrap:debootstrap systemd-nspawn:systemd-container setpriv:util-linux flock:util-linux; do
+  command -v "${need%:*}" >/dev/null || die "there is no ${need%:*}: $([ "${need#*:}" = - ] && echo "install it" || echo "apt-get install ${need#*:}, or make deb-test, which does that")"
+done
 
-if [ ! -d "$root" ]; then
-  echo "making a Debian to install into"
-  mkdir -p "$cache"
-  rm -rf "$root.new"
-  debootstrap --variant=minbase --include=$packages bookworm "$root.new" >"$cache/log" 2>&1 || { tail -n 20 "$cache/log" >&2; exit 1; }
-  mv "$root.new" "$root"
-fi
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/weir/deb
+root=$cache/bookworm-2 # another number: another list of packages
+packages=systemd,systemd-sysv,dbus,openvswitch-switch,iproute2,procps,man-db,mandoc,bash-completion,zsh,fish
 
 work=$(mktemp -d)
-system=
+# Who reads this pipe sees its end when nothing that was begun here is left.
+exec {alive}> >(trap '' INT TERM HUP QUIT && cat >/dev/null && rm -rf "$work")
+export TMPDIR=$work # of everything below
 end() {
-  if [ "$system" ]; then
-    kill "$system" 2>/dev/null && wait "$system" || :
-  fi
-  rm -rf "$work"
+  trap '' INT TERM HUP
+  local children
+  children=$(jobs -p)
+  # A system that is told once shuts down, one that is told twice ends.
+  for _ in 1 2; do [ -z "$children" ] || kill $children 2>/dev/null || :; done
+  exec {alive}>&-
+  wait # also for who removes the files
 }
 trap end EXIT
-mkdir "$work/test"
-WEIR_VERSION=0~test1 "$here/deb.sh" "$work/test" >/dev/null
-new=$(WEIR_VERSION=0~test2 "$here/deb.sh" "$work/test")
-gocache=$(go env GOCACHE) modules=$(go env GOMODCACHE)
-again=$(umask 077 && cd / && HOME=$work TZ=Asia/Tokyo LC_ALL=C WEIR_VERSION=0~test2 GOCACHE=$gocache GOMODCACHE=$modules "$here/deb.sh" "$work/again")
-cmp "$new" "$again"
-echo " OK  the same bytes twice: $(sha256sum <"$new" | cut -c1-16), $(stat -c %s "$new") bytes"
-lintian --allow-root --fail-on error,warning "$new"
-echo " OK  lintian"
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
-cp "$here/inside.sh" "$here/testdata/model.yaml" "$work/test"
+# Another run may be making it: one waits for the other.
+mkdir -p "$cache"
+exec {lock}>"$cache/lock"
+flock "$lock"
+if [ ! -d "$root" ]; then
+  echo "making a Debian to install into"
+  rm -rf "$root.new"
+  # Without the pipe and the lock, so that nothing waits for what might be left of it.
+  debootstrap --variant=minbase --include=$packages bookworm "$root.new" >"$cache/log" 2>&1 {lock}>&- & wait $! ||
+    { tail -n 20 "$cache/log" >&2; die "debootstrap has failed: it needs the archive of Debian, as apt does; all that it said is in $cache/log"; }
+  rm -rf "$root.new/var/cache/apt/archives" "$root.new/var/lib/apt/lists"
+  mv "$root.new" "$root"
+fi
+exec {lock}>&-
+
+# The second of a version is built as somebody else would.
+mkdir "$work/test"
+gocache=$(go env GOCACHE) modules=$(go env GOMODCACHE)
+WEIR_VERSION=0~test1 "$here/deb.sh" "$work/test" >/dev/null
+WEIR_VERSION=0~test2 "$here/deb.sh" "$work/test" >"$work/new" &
+one=$!
+(umask 077 && cd / && HOME=$work TZ=Asia/Tokyo LC_ALL=C WEIR_VERSION=0~test2 GOCACHE=$gocache GOMODCACHE=$modules exec "$here/deb.sh" "$work/again" >"$work/other") &
+wait $one && wait $! || die "the package cannot be built"
+new=$(cat "$work/new")
+cmp "$new" "$(cat "$work/other")"
+echo " OK  the same bytes twice: $(sha256sum <"$new" | cut -c1-16), $(stat -c %s "$new") bytes"
+lintian --allow-root --fail-on error,warning "$new" >"$work/lintian" 2>&1 &
+lintian=$!
+
+cp "$here/inside.sh" "$here/complete.py" "$here/testdata/model.yaml" "$work/test"
 cat >"$work/test/weir-test.service" <<'UNIT'
 [Unit]
 After=multi-user.target openvswitch-switch.service
@@ -58,19 +82,23 @@ TimeoutStartSec=180
 UNIT
 : >"$work/test/output"
 
-# The mounts are in a namespace of their own, which ends with the processes in it.
-mkdir "$work/upper" "$work/over" "$work/root"
-setpriv --pdeathsig TERM unshare --mount bash -euc '
-  mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/over" "$2/root"
-  mkdir -p "$2/root/etc/systemd/system/multi-user.target.wants"
-  cp "$2/test/weir-test.service" "$2/root/etc/systemd/system/"
-  ln -s ../weir-test.service "$2/root/etc/systemd/system/multi-user.target.wants/"
-  exec systemd-nspawn --quiet --boot --directory="$2/root" --machine=weir-test-$$ --register=no --keep-unit \
+# The mounts are in a namespace of their own, which ends with the processes in it. What the system writes stays in memory, where
+# dpkg need not wait for a disk, and an overlay can be also where /tmp is one.
+mkdir "$work/copy"
+setpriv --pdeathsig KILL unshare --mount bash -euc '
+  mount -t tmpfs -o size=1g tmpfs "$2/copy"
+  mkdir "$2/copy/upper" "$2/copy/over" "$2/copy/root"
+  mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/copy/upper,workdir=$2/copy/over" "$2/copy/root"
+  mkdir -p "$2/copy/root/etc/systemd/system/multi-user.target.wants"
+  cp "$2/test/weir-test.service" "$2/copy/root/etc/systemd/system/"
+  ln -s ../weir-test.service "$2/copy/root/etc/systemd/system/multi-user.target.wants/"
+  exec systemd-nspawn --quiet --boot --directory="$2/copy/root" --machine=weir-test-$$ --register=no --keep-unit \
     --private-network --bind="$2/test:/test" --console=pipe systemd.show_status=no
 ' - "$root" "$work" </dev/null >"$work/boot" 2>&1 &
-system=$!
 status=0
-wait "$system" || status=$?
-system=
+wait $! || status=$?
 cat "$work/test/output"
-[ "$status" = 0 ] || { tail -n 20 "$work/boot" >&2; echo "test.sh: failed" >&2; exit 1; }
+[ "$status" = 0 ] || { tail -n 20 "$work/boot" >&2; die "failed"; }
+wait $lintian || { cat "$work/lintian" >&2; die "lintian has something to say"; }
+cat "$work/lintian"
+echo " OK  lintian"
