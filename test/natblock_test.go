@@ -94,6 +94,31 @@ func TestTenantsWithBlocksOfPorts(t *testing.T) {
 	}
 }
 
+// TestABlockOfPortsBesideALoadBalancer has a tenant with a block of ports come to backends outside by load balancers: as its
+// block, like all else.
+func TestABlockOfPortsBesideALoadBalancer(t *testing.T) {
+	n, h1, h2, out := neighbours(t, blocksModel(balancer("far", "address: 10.1.1.64, ports: [{port: 81, protocol: tcp, targetPort: 80}], backends: [{address: 203.0.113.1}]"),
+		balancer("far-6", `address: "fd00:1::64", ports: [{port: 81, protocol: tcp, targetPort: 80}], backends: [{address: "2001:db8::9"}]`)))
+	whoAsks(t, out, "203.0.113.1:80")
+	whoAsks(t, out, "[2001:db8::9]:80")
+	echo(t, out, "203.0.113.1:7")
+	for address, as := range map[string]string{"10.1.1.64:81": "203.0.113.10", "[fd00:1::64]:81": "2001:db8::10", "203.0.113.1:80": "203.0.113.10"} {
+		if who := comesAs(t, h1, address); who.Addr().String() != as || who.Port() < 20000 || who.Port() > 20999 {
+			t.Errorf("h1 comes to %s as %v, want a port of 20000-20999", address, who)
+		}
+	}
+	if who := comesAs(t, h2, "203.0.113.1:80"); who.Port() < 21000 || who.Port() > 21999 {
+		t.Errorf("h2 comes as %v, want a port of 21000-21999", who)
+	}
+	n.Weir.Apply(strings.Replace(blocksModel(balancer("far", "address: 10.1.1.64, ports: [{port: 7, protocol: tcp}], backends: [{address: 203.0.113.1}]")), "spec:\n  external:", "spec:\n  allowDisruption: true\n  external:", 1))
+	c := opened(t, h1, "10.1.1.64:7")
+	for _, line := range []string{"one", "two", "three"} {
+		if err := say(c, line, ovstest.Patience); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestABlockThatAnotherTenantJoins has a second tenant come to an address, and go, under a live
 // connection of the first.
 func TestABlockThatAnotherTenantJoins(t *testing.T) {

@@ -294,5 +294,5 @@ func (as translating) second(priority uint16, of ofproto.Field) {
 	default:
 		c.Table = CommitCheck
 	}
-	as.b.Flow(as.Of, SNATLate, priority, ofproto.MatchOn(as.Conds...), append([]ofproto.Action{c}, then...)...)
+	as.b.Flow(as.Of, SNATLate, priority, ofproto.MatchOn(slices.Concat(as.Conds, as.Service)...), append([]ofproto.Action{c}, then...)...)
 }
