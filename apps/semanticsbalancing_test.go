@@ -43,9 +43,7 @@ func addBalancers(t *rapid.T, text string, names []string, endpoints map[string]
 		for n := range rapid.IntRange(0, 2).Draw(t, "load balancers") {
 			d.s = &strings.Builder{}
 			d.balancer(n, outsideOf{})
-			if _, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text + d.s.String())}); err == nil {
-				text += d.s.String()
-			}
+			text = withValid(text, d.s.String())
 		}
 	}
 	return text

@@ -199,16 +199,28 @@ func (w *world) tenantOf(e *intent.Endpoint) *intent.Tenant {
 func (w *world) stillMakes(k talk) bool {
 	way, r := k.want.first, w.router()
 	if way.Then == nil {
-		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both, Leaves: way.Leaves})
+		return r.Keeps(k.Packet, k.by, reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.As, Keep: way.Keep, Both: way.Both, Leaves: way.Leaves, Shared: way.Shared, Range: k.sharedRange()})
 	}
 	on, last := k.Packet, 0
-	if way.Leaves != "" { // which the second half says
+	if way.Leaves != "" || way.Shared { // which the second half says
 		last = 1
 	}
 	as := k.made[last].Reply // as it is known between the two
 	on.From, on.Src, on.SrcPort, on.Dst, on.DstPort = nil, as.Dst, as.DstPort, way.Seen.Dst, way.Seen.DstPort
-	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: on.Dst, DstPort: on.DstPort, As: way.As, Keep: way.Keep, Leaves: way.Leaves}) &&
+	return r.Keeps(k.Packet, k.by, reference.Mapping{Src: as.Dst, Dst: on.Dst, DstPort: on.DstPort, As: way.As, Keep: way.Keep, Leaves: way.Leaves, Shared: way.Shared, Range: k.sharedRange()}) &&
 		r.Keeps(on, w.model.Bridges()[0].External(way.Out.Network), reference.Mapping{Src: k.seen.Src, Dst: k.seen.Dst, DstPort: k.seen.DstPort, As: way.Then.As, Keep: way.Then.Keep, Both: way.Then.Both, Leaves: way.Then.Leaves})
+}
+
+// sharedRange is the one of the ranges as one of which k has left, which tenants share, that has its address.
+func (k *talk) sharedRange() (its intent.AddrRange) {
+	for _, c := range k.made {
+		for _, r := range k.want.first.Seen.Sources {
+			if k.want.first.Shared && r.Contains(c.Reply.Dst) {
+				its = r
+			}
+		}
+	}
+	return its
 }
 
 // drawChangeOfNAT draws a model and one that differs from it in an object or two.
@@ -227,6 +239,7 @@ func drawChangeOfNAT(t *rapid.T) (a, b *world, ok bool) {
 
 // editsOfNAT are what an operator may do to an object of NAT.
 var editsOfNAT = [][2]string{
+	{", shared: true", ""}, {", ports: ", ", shared: true, ports: "}, {"203.0.113.12\"", "203.0.113.13-203.0.113.14\""}, {"203.0.113.13-203.0.113.14\"", "203.0.113.12\""}, {"2001:db8::c\"", "2001:db8::10\""},
 	{"endpoint: e00", "endpoint: e01"}, {"endpoint: e01", "endpoint: e00"}, {"203.0.113.36", "203.0.113.37"}, {"203.0.113.37", "203.0.113.36"}, {"2001:db8::24", "2001:db8::25"},
 	{"203.0.113.16\"", "203.0.113.17\""}, {"203.0.113.16\"", "203.0.113.16-203.0.113.19\""}, {"203.0.113.16-203.0.113.19\"", "203.0.113.20\""}, {"203.0.113.16-203.0.113.19\"", "203.0.113.16\""},
 	{"2001:db8::10\"", "2001:db8::11\""}, {", port: 80,", ", port: 443,"}, {", port: 80}", ", port: 443}"}, {"protocol: tcp", "protocol: udp"}, {"priority: 1,", "priority: 200,"}, {"priority: 200,", "priority: 1,"},

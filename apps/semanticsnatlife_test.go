@@ -118,11 +118,15 @@ func (w *world) answerable(c crossing, way reference.Way) bool {
 	return w.tracks(c, way, p)
 }
 
+// byThePort reports whether tenants have ports of an address, to which ICMP errors have none.
+func (w *world) byThePort(a netip.Addr) bool {
+	return slices.ContainsFunc(w.model.Bridges()[0].Externals, func(x *intent.External) bool { return reference.CommonAt(w.model, x, a) == reference.ByThePort })
+}
+
 // isTenants reports whether what is sent to an address, by an outside, may come to a tenant of the bridge.
 func (w *world) isTenants(x *intent.External, a netip.Addr) bool {
 	return slices.ContainsFunc(w.model.Tenants(), func(t *intent.Tenant) bool {
-		exempts := slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return len(s.Exempt) > 0 })
-		return reference.PublicAt(t, x, a) != nil || exempts && reference.Inside(t, a)
+		return reference.PublicAt(t, x, a) != nil || exempts(t) && reference.Inside(t, a)
 	})
 }
 
@@ -203,7 +207,7 @@ func (k *talk) lives(t *rapid.T, when string, judged int) {
 	if k.want.way.Then != nil {
 		judged *= 2
 	}
-	if k.want.way.Twice() || k.want.first.Leaves != "" || k.want.way.Leaves != "" { // the other half is remembered each time
+	if k.want.way.Twice() || k.want.first.Leaves != "" || k.want.way.Leaves != "" || k.want.first.Shared { // the other half is remembered each time
 		judged = -1
 	}
 	for i, back := range []bool{false, true, false, true} {
@@ -229,7 +233,7 @@ func (k *talk) failsAt(t *rapid.T) {
 	if k.Src.Is6() {
 		says = reference.Packet{Protocol: reference.ICMPv6, Type: 2}
 	}
-	if k.From != nil && k.want.way.To == k.From || !k.w.tracks(k.crossing, k.want.way, says) { // nobody is between it and itself
+	if k.From != nil && k.want.way.To == k.From || !k.w.tracks(k.crossing, k.want.way, says) || k.w.byThePort(k.seen.Src) || k.w.byThePort(k.seen.Dst) || k.w.byThePort(k.Dst) { // nobody is between it and itself
 		return
 	}
 	f := k.answer

@@ -64,20 +64,30 @@ func drawPrefixes(t *rapid.T) string {
 
 // drawTranslations draws objects of NAT, and adds those that the model so far can have.
 func drawTranslations(t *rapid.T, text string, names []string, endpoints map[string][]string) string {
+	crowd := rapid.SampledFrom([]string{"", "", "", "shared: true", "shared: true, ports: 32768-40000", "a block"}).Draw(t, "crowd")
 	for i, name := range names {
 		var s strings.Builder
 		d := &dice{T: t, s: &s, tenant: name, endpoints: endpoints[name]}
 		where := outsideOf{16 + 64*i, strings.Contains(text, "{cidr: 203."), strings.Contains(text, "{cidr: \"2001:"), strings.Contains(text, "{cidr: 100."),
 			strings.Contains(text, "192.0.2.0/24]") || strings.Contains(text, "192.0.2.0/24, "), strings.Contains(text, "2001:db8:2::/48")}
+		if crowd != "" && rapid.IntRange(0, 5).Draw(t, "alone") > 0 {
+			text = withValid(text, d.behind(where, crowd))
+		}
 		for n := range rapid.IntRange(4, 12).Draw(t, "translations") {
 			s.Reset()
 			d.translation(n, where)
-			if _, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text + s.String())}); err == nil {
-				text += s.String()
-			}
+			text = withValid(text, s.String())
 		}
 	}
 	return text
+}
+
+// withValid is a model with one object more, if it can have that.
+func withValid(text, object string) string {
+	if _, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text + object)}); err != nil {
+		return text
+	}
+	return text + object
 }
 
 // An outsideOf says which addresses outside are a tenant's: those from base on.
@@ -106,6 +116,32 @@ func (o outsideOf) some(hosts ...[2]int) (all []string) {
 	return all
 }
 
+// common are addresses that tenants may have in common.
+func (o outsideOf) common() []string {
+	o.base = 0
+	return o.some([2]int{12, 12}, [2]int{12, 12}, [2]int{13, 14})
+}
+
+// block is ports that no other tenant has.
+func (o outsideOf) block() string {
+	return fmt.Sprintf(", ports: %d-%d", 30000+100*o.base, 30999+100*o.base)
+}
+
+// behind has all of a tenant leave as addresses that others may have in common with it, unless something comes first.
+func (d *dice) behind(where outsideOf, how string) string {
+	all := where.common()
+	pool := []string{all[rapid.SampledFrom([]int{0, 2}).Draw(d.T, "one, or two")]}
+	if last := all[len(all)-2]; len(all) > 3 {
+		pool = append(pool, last) // of another version of IP, or another outside
+	}
+	how = ", " + how
+	if how == ", a block" {
+		how = where.block()
+	}
+	d.object("SNAT", "common", "", " {priority: "+d.one("first", "1", "150")+how+", addresses: ["+strings.Join(quoted(pool), ", ")+"]}")
+	return d.s.String()
+}
+
 // translation draws an object of NAT.
 func (d *dice) translation(n int, where outsideOf) {
 	always := d.one("both ends", "", "", "", ", snat: always")
@@ -129,13 +165,20 @@ func (d *dice) translation(n int, where outsideOf) {
 			spec += ", to: {" + strings.Join(to, ", ") + "}"
 		}
 		spec += d.one("exempt", "", ", exempt: {cidrs: [203.0.113.5/32]}", "", ", exempt: {cidrs: [198.51.100.0/24]}", ", exempt: {cidrs: [\"2001:db8::/64\"]}", ", exempt: {cidrs: [0.0.0.0/0]}")
-		spec += d.one("ports", "", "", ", ports: 1024-65535", ", ports: 32768-40000", ", ports: 20000")
-		pool := d.some("pool", 1, 2, where.some([2]int{0, 0}, [2]int{0, 3}, [2]int{4, 9})...)
+		ports, pool := d.one("ports", "", "", ", ports: 1024-65535", ", ports: 32768-40000", ", ports: 20000"), where.some([2]int{0, 0}, [2]int{0, 3}, [2]int{4, 9})
+		switch d.one("in common", "", "", "", "shared", "a block") {
+		case "shared":
+			ports, pool = d.one("shared ports", ports, ", ports: 32768-40000")+", shared: true", append(pool, where.common()...)
+		case "a block":
+			ports, pool = where.block(), append(where.common(), pool...)
+		}
+		spec += ports
+		pool = d.some("pool", 1, 2, pool...)
 		d.object("SNAT", fmt.Sprint("s", n), "", spec+", addresses: ["+strings.Join(quoted(pool), ", ")+"]}")
 	case "FloatingIP":
 		d.object("FloatingIP", fmt.Sprint("f", n), "", fmt.Sprintf(" {address: %q, %s%s}", d.one("address", where.some([2]int{20, 20}, [2]int{21, 21}, [2]int{22, 22})...), to, always))
 	case "PortForward":
-		address := d.one("address", append(where.some([2]int{0, 0}, [2]int{1, 1}, [2]int{30, 30}), "203.0.113.2")...)
+		address := d.one("address", append(append(where.some([2]int{0, 0}, [2]int{1, 1}, [2]int{30, 30}), where.common()...), "203.0.113.2")...)
 		protocol, ranges := d.one("protocol", "tcp", "udp", "sctp"), []string{"80 80", "80 443", "443 1024", "1000 80", "1000-1003 1001-1004"}
 		if protocol != "tcp" { // what comes from a forwarded port of TCP, and is no SYN, is another story
 			ranges = append(ranges, "443-450 443-450", "1000-1024 1000-1024", "79-81 442-444")
@@ -238,8 +281,8 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	c.Src = rapid.SampledFrom(sources).Draw(t, "source")
 	possible := func(a netip.Addr) bool {
-		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a)                                                                                                                               // which nobody sends to a router
-		others := c.From != nil && !reference.Inside(m.Tenant(c.From.Tenant), a) && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return reference.Inside(t, a) && !isPublic(m, t, a) }) // which is exempt, or leaves
+		itself := c.From != nil && slices.Contains(ownAddresses(c.From), a)                                                                                                                                               // which nobody sends to a router
+		others := c.From != nil && !reference.Inside(m.Tenant(c.From.Tenant), a) && slices.ContainsFunc(m.Tenants(), func(t *intent.Tenant) bool { return reference.Inside(t, a) && (!isPublic(m, t, a) || exempts(t)) }) // which is exempt, or leaves
 		return a.Is4() == c.Src.Is4() && a != c.Src && !a.IsLinkLocalUnicast() && !itself && !others
 	}
 	targets := hostsOutside
@@ -256,6 +299,10 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 	}
 	c.Dst = rapid.SampledFrom(targets).Draw(t, "destination")
 	drawService(t, &c.Packet)
+	if common := portsInCommon(m, c.Dst); len(common) > 0 && rapid.Bool().Draw(t, "a port in common") {
+		c.Protocol, c.Type, c.Code = rapid.SampledFrom([]uint8{reference.TCP, reference.UDP}).Draw(t, "service"), 0, 0
+		c.SrcPort, c.DstPort = rapid.SampledFrom(edges).Draw(t, "source port"), rapid.SampledFrom(common).Draw(t, "port that is asked")
+	}
 	if services := askedAt(m, c.Dst); len(services) > 0 && rapid.IntRange(0, 3).Draw(t, "stray service") > 0 {
 		s := rapid.SampledFrom(services).Draw(t, "service")
 		c.Protocol, c.Type, c.Code = s.protocol, 0, 0
@@ -263,6 +310,11 @@ func drawCrossing(t *rapid.T, m *intent.Model) (c crossing, ok bool) {
 		c.DstPort = rapid.SampledFrom([]uint16{s.lo, s.hi}).Draw(t, "port that is asked")
 	}
 	return c, !pingsRouter(m, c.Packet)
+}
+
+// exempts reports whether an SNAT of t lets something leave as it is.
+func exempts(t *intent.Tenant) bool {
+	return slices.ContainsFunc(t.SNATs, func(s *intent.SNAT) bool { return len(s.Exempt) > 0 })
 }
 
 // isPublic reports whether an address is of a public network of t.
@@ -284,6 +336,20 @@ func publicOf(m *intent.Model, from *intent.Endpoint) (all []netip.Addr) {
 			own = append(own, l.Address)
 		}
 		all = append(all, slices.DeleteFunc(own, func(a netip.Addr) bool { return !isPublic(m, t, a) })...)
+	}
+	return all
+}
+
+// portsInCommon are the first and the last ports that SNATs have of an address.
+func portsInCommon(m *intent.Model, a netip.Addr) (all []uint16) {
+	for _, t := range m.Tenants() {
+		for _, s := range t.SNATs {
+			for _, p := range s.Pools {
+				if !s.Preserves() && slices.ContainsFunc(p.Ranges, func(r intent.AddrRange) bool { return r.Contains(a) }) {
+					all = append(all, s.Ports.Lo, s.Ports.Hi, s.Ports.Hi+1)
+				}
+			}
+		}
 	}
 	return all
 }

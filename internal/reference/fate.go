@@ -214,6 +214,8 @@ func (w *Fate) way(r Router, f Frame, v Way) {
 		w.may(NoNeighbour)
 	case v.Result == Denied && v.By != "":
 		w.denied(v.Verdict)
+	case v.Portless:
+		w.may(WithoutPorts)
 	case v.Result == Denied:
 		w.may(NotTranslated)
 	case v.Result == "":

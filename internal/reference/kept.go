@@ -12,10 +12,12 @@ type Mapping struct {
 	Src     netip.Addr // as its receiver sees it
 	Dst     netip.Addr
 	DstPort uint16
-	As      intent.ID // what its label says that it was opened to
-	Both    bool      // its receiver sees its gateway
-	Keep    bool      // its policy wants it to live on
-	Leaves  intent.ID // as what it leaves to a backend outside; empty: it does not go there, or leaves as itself
+	As      intent.ID        // what its label says that it was opened to
+	Both    bool             // its receiver sees its gateway
+	Keep    bool             // its policy wants it to live on
+	Shared  bool             // Src is an address that tenants share,
+	Range   intent.AddrRange // of these, which are told apart together
+	Leaves  intent.ID        // as what it leaves to a backend outside; empty: it does not go there, or leaves as itself
 }
 
 // Keeps reports whether a connection that p has opened is to go on: policy has nothing against
@@ -43,7 +45,7 @@ func (r Router) Keeps(p Packet, x *intent.External, m Mapping) bool {
 	case !r.judge(t, q, p, state).Passes():
 		return false
 	}
-	return q.To != nil || publishes(t, p.Dst, m.Src) || x == nil && r.mayBe(t, q, m.Src)
+	return q.To != nil || publishes(t, p.Dst, m.Src) || x == nil && r.mayBe(t, q, m)
 }
 
 // publishes reports whether what goes to backends outside by the load balancers of t at an address outside
@@ -67,7 +69,8 @@ func (r Router) stands(t *intent.Tenant, p Packet, m Mapping) Way {
 
 // mayBe reports whether something translates who sends p, which is for whom it has been given to, to an address, or
 // lets it leave with its own.
-func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
+func (r Router) mayBe(t *intent.Tenant, p Packet, m Mapping) bool {
+	as := m.Src
 	if as == p.Src && slices.ContainsFunc(r.Bridge.Externals, func(x *intent.External) bool { return PublicAt(t, x, as) != nil }) {
 		return true
 	}
@@ -78,8 +81,8 @@ func (r Router) mayBe(t *intent.Tenant, p Packet, as netip.Addr) bool {
 		if as == p.Src {
 			return translates(s, p) && exempts(t, s, p)
 		}
-		return translates(s, p) && slices.ContainsFunc(s.Pools, func(pool intent.Pool) bool {
-			return slices.ContainsFunc(pool.Ranges, func(r intent.AddrRange) bool { return r.Contains(as) })
+		return s.Shared == m.Shared && translates(s, p) && slices.ContainsFunc(s.Pools, func(pool intent.Pool) bool {
+			return slices.ContainsFunc(pool.Ranges, func(r intent.AddrRange) bool { return r.Contains(as) && (!m.Shared || r == m.Range) })
 		})
 	})
 }

@@ -31,6 +31,8 @@ type Way struct {
 	Mirrored bool             // its sender gets it, on a link without a gateway, and sees it as the load balancer's
 	Link     intent.Subnet    // without a gateway, on which a load balancer has given it to somebody; zero: it is routed
 	Leaves   intent.ID        // what it leaves as to a backend outside, beside As, which has chosen that; empty: as itself
+	Shared   bool             // it leaves as what tenants share, and is remembered there, too
+	Portless bool             // it has no port by which its answers would be this tenant's, and does not leave
 	Third    bool             // it is for a third tenant of the bridge, and goes nowhere
 	Back     bool             // the endpoint would get what it has sent itself, and gets nothing
 	Unserved bool             // it is for a load balancer's address, and nobody there takes it
@@ -167,8 +169,8 @@ func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s S
 	if w.Out, w.Lost = r.wayOf(p); x != nil {
 		w.Out, w.Lost = r.by(x).wayTo(p.Dst)
 	}
-	there := r.whoseIs(w.Out, p.Dst)
-	if w.Lost = w.Lost && there == nil; there == t { // and nobody is behind it
+	there, common := r.whoseIs(w.Out, p), w.Out != nil && CommonAt(r.Model, w.Out, p.Dst) != 0
+	if w.Lost = w.Lost && there == nil && !common; there == t && !common { // and nobody is behind it
 		w.Out = nil
 	}
 	if w.Out == nil || w.Lost {
@@ -184,7 +186,9 @@ func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s S
 		return w
 	}
 	as, pool, ports := r.leavesAs(t, p, w)
-	if as == "" || !tracked(w.Verdict.Result) { // nobody says as whom
+	how := r.commonTo(pool, w.Out, as)
+	w.Portless = as != "" && tracked(w.Verdict.Result) && how == ByThePort && !hasPorts(p.Protocol)
+	if as == "" || !tracked(w.Verdict.Result) || w.Portless { // nobody says as whom, or how to tell its answers
 		w.Audited, w.Verdict = w.By, Verdict{Result: Denied}
 		return w
 	}
@@ -196,17 +200,25 @@ func (r Router) leave(t *intent.Tenant, p Packet, x *intent.External, w Way, s S
 	if p.From == nil && w.Result == Admitted { // whoever has published the address has said that it may
 		w.Ingress = w.As
 	}
-	w.Seen.Sources, w.Seen.SourceTranslated = pool, true
+	w.Seen.Sources, w.Seen.SourceTranslated, w.Shared = pool, true, how == Shared
 	if ports != (intent.PortRange{}) && hasPorts(p.Protocol) {
 		w.Seen.SrcPorts = ports
 	}
 	switch {
-	case there != nil && r.across:
+	case (there != nil || common) && r.across:
 		w.Third = true
-	case there != nil:
+	case there != nil || common:
 		w.cross(r, p, s)
 	}
 	return w
+}
+
+// commonTo says how tenants have in common what something that translates has p leave as.
+func (r Router) commonTo(pool []intent.AddrRange, x *intent.External, as intent.ID) Common {
+	if len(pool) == 0 || !strings.Contains(string(as), "/snat/") || AsItself(as) {
+		return 0
+	}
+	return CommonAt(r.Model, x, pool[0].Lo)
 }
 
 // leavesAs returns as what p leaves, which w has found a way for.
@@ -396,11 +408,16 @@ func (r Router) tenantOf(p Packet, x *intent.External) *intent.Tenant {
 	if p.From != nil {
 		return r.Model.Tenant(p.From.Tenant)
 	}
-	return r.whoseIs(x, p.Dst)
+	return r.whoseIs(x, p)
 }
 
-// whoseIs returns the tenant that an address outside leads to: one that has it there, or in a public network.
-func (r Router) whoseIs(x *intent.External, a netip.Addr) *intent.Tenant {
+// whoseIs returns the tenant to which p comes by an outside: who has its destination there, or in a public network; of those
+// that have it in common the one that has its port.
+func (r Router) whoseIs(x *intent.External, p Packet) *intent.Tenant {
+	a := p.Dst
+	if x != nil && CommonAt(r.Model, x, a) != 0 {
+		return r.whosePort(x, p)
+	}
 	if t := r.whoHas(x, a); t != nil {
 		return t
 	}
