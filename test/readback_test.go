@@ -3,6 +3,7 @@ package test
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -91,6 +92,10 @@ func fieldsOf(line string) map[string]string {
 		rest = strings.TrimPrefix(value[end:], ",")
 	}
 	delete(fields, "timeout")
+	fields["status"] = cmp.Or(fields["status"], "0") // before Open vSwitch 3.1 no bits are nothing, here and in flags
+	if info := fields["protoinfo"]; info != "" {
+		fields["protoinfo"] = strings.NewReplacer("flags_orig=,", "flags_orig=0,", "flags_reply=)", "flags_reply=0)").Replace(info)
+	}
 	return fields
 }
 
@@ -157,6 +162,7 @@ func TestOC02SelectiveFlush(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, 4, twoZones())
 			session := l.Session()
+			openFlow, parts := l.flushes()
 			for way, flush := range map[string]func() error{
 				"unixctl": func() error {
 					_, err := l.Appctl(append([]string{"dpctl/flush-conntrack"}, c.unixctl...)...)
@@ -164,6 +170,10 @@ func TestOC02SelectiveFlush(t *testing.T) {
 				},
 				"OpenFlow": func() error { return session.FlushConnections(t.Context(), []ofproto.CTFlush{c.openflow}) },
 			} {
+				if way == "OpenFlow" && !openFlow || way == "unixctl" && !parts && c.openflow.Original != complete {
+					t.Logf("this Open vSwitch removes none in this way: %s", way)
+					continue
+				}
 				l.send(udp(1, 2, 1, 53))
 				l.send(udp(1, 2, 2, 53))
 				l.send(udp(3, 4, 1, 53))
@@ -179,6 +189,22 @@ func TestOC02SelectiveFlush(t *testing.T) {
 			}
 		})
 	}
+}
+
+// flushes asks Open vSwitch, about a connection that there is not, whether it removes single connections by OpenFlow
+// (NXT_CT_FLUSH), and whether it takes parts of a tuple by unixctl.
+func (l *lab) flushes() (openFlow, parts bool) {
+	l.T.Helper()
+	absent := ofproto.CTFlush{Proto: 17, Zone: 5, HasZone: true, Original: ofproto.CTTuple{SrcPort: 9}}
+	err := l.Session().FlushConnections(l.T.Context(), []ofproto.CTFlush{absent})
+	if err != nil && !errors.Is(err, ofproto.OFPBRC_BAD_SUBTYPE) {
+		l.T.Fatal(err)
+	}
+	_, partly := l.Appctl("dpctl/flush-conntrack", "zone=5", "ct_nw_proto=17,ct_tp_src=9")
+	if partly != nil && !strings.Contains(partly.Error(), "at least one of the conntrack 5-tuple fields is missing") {
+		l.T.Fatal(partly)
+	}
+	return err == nil, partly == nil
 }
 
 // udpEntries returns the connections of UDP, as zone and source port.
@@ -197,12 +223,13 @@ func (l *lab) udpEntries() []string {
 func TestOC03FlushingWhatIsNotThere(t *testing.T) {
 	l := newLab(t, 2, labModel("zone: 5", policy("t", "p", "{name: any, direction: ingress, action: allow}")))
 	text, err := l.Appctl("dpctl/flush-conntrack", "zone=5", "ct_nw_src=10.1.1.1,ct_nw_dst=10.1.1.2,ct_nw_proto=17,ct_tp_src=1,ct_tp_dst=53")
-	if err == nil || !strings.Contains(err.Error(), "failed to flush conntrack (No such file or directory)") {
+	if err == nil || !strings.Contains(err.Error(), "failed to flush conntrack") || !strings.Contains(err.Error(), "(No such file or directory)") {
 		t.Errorf("unixctl says %q, %v", text, err)
 	}
 	absent := ofproto.CTFlush{Proto: 17, Zone: 5, HasZone: true, Original: ofproto.CTTuple{
 		Src: ovstest.Addr("10.1.1.1"), Dst: ovstest.Addr("10.1.1.2"), SrcPort: 1, DstPort: 53}}
-	if err := l.Session().FlushConnections(t.Context(), []ofproto.CTFlush{absent}); err != nil {
+	openFlow, _ := l.flushes()
+	if err := l.Session().FlushConnections(t.Context(), []ofproto.CTFlush{absent}); openFlow && err != nil {
 		t.Errorf("OpenFlow: %v", err)
 	}
 	kill := func(want int, args ...string) error {
@@ -245,6 +272,9 @@ func (l *lab) planKill(killed, kept int) {
 		l.T.Errorf("planned %s, %v; want %d killed, %d kept", out, err, killed, kept)
 	}
 	by := quirk.ByOpenFlow
+	if openFlow, _ := l.flushes(); !openFlow {
+		by = quirk.ByControl
+	}
 	if os.Getenv("WEIR_DATAPATH") == conntrack.Kernel {
 		by = quirk.ByNetlink
 	}
