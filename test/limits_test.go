@@ -3,6 +3,7 @@ package test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -10,11 +11,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gopacket/gopacket/layers"
 
 	"weir/api"
 	"weir/apps/pipeline"
+	"weir/conntrack"
 	"weir/test/ovstest"
 )
 
@@ -56,6 +59,56 @@ func TestOF12ConnectionLimitPerTenant(t *testing.T) {
 		t.Error("without a limit a connection does not pass")
 	}
 	l.tracked(7000, 7001, 7002, 7006)
+}
+
+// TestWhatHasTimedOutDoesNotCountToALimit fills a limit with connections that live for two seconds, and has a new one wait until
+// they are off the tracker. Who can be told how often to look for such is told, and heeds that once it has looked: so from
+// the second time on it does not take long.
+func TestWhatHasTimedOutDoesNotCountToALimit(t *testing.T) {
+	const soon = 8 * time.Second // it is told to look every second, and would every 20
+	l := newLab(t, 2, labModel("limits: {connections: 3}, timeouts: {udpFirst: 2s, udpSingle: 2s}", policy("t", "p", udpRule)))
+	d := conntrack.NewDatapath(l.RunDir(), l.Datapath())
+	if _, err := d.Sweep(t.Context()); errors.Is(err, conntrack.ErrUnsupported) {
+		t.Skip("this tracker cannot be told how often to look for what has timed out")
+	}
+	ovstest.Eventually(t, "Open vSwitch has taken the timeouts", func() error {
+		taken, err := d.TakenTimeouts(t.Context(), l.Bridge, l.Weir.Zone("t"))
+		if err == nil && !taken {
+			err = errors.New("it has not")
+		}
+		return err
+	})
+	l.refills(7000)
+	if took := l.refills(8000); took > soon {
+		t.Errorf("it took %v until a new one was let in", took)
+	}
+}
+
+// refills fills t's limit of three, waits until those are no longer listed, and returns how long it takes then until another one is let in.
+func (l *lab) refills(port layers.UDPPort) time.Duration {
+	l.T.Helper()
+	ovstest.Eventually(l.T, "the limit is reached", func() error {
+		for i := range layers.UDPPort(3) {
+			l.send(udp(1, 2, port+i, 9))
+		}
+		if all := l.Entries(l.Weir.Zone("t")); len(all) < 3 {
+			return fmt.Errorf("%v", all)
+		}
+		return nil
+	})
+	ovstest.Eventually(l.T, "they are over", func() error {
+		if all := l.Entries(l.Weir.Zone("t")); len(all) > 0 {
+			return fmt.Errorf("%v", all)
+		}
+		return nil
+	})
+	over := time.Now()
+	for !l.send(udp(1, 2, port+9, 9)) {
+		if time.Since(over) > time.Minute {
+			l.T.Fatal("none is let in any more")
+		}
+	}
+	return time.Since(over)
 }
 
 // tracked fails unless the tenant's connections are those from some ports.

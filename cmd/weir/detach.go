@@ -134,7 +134,11 @@ func releaseZones(ctx context.Context, rundir string, db *ovsdb.Client, kind str
 			some = append(some, l.Zone)
 		}
 	}
-	return d.DeleteLimits(ctx, some...)
+	if err := d.DeleteLimits(ctx, some...); err != nil || len(some) == 0 || len(some) < len(limits) {
+		return err
+	}
+	_, err = sweepAnew(ctx, d, limitSweep, conntrack.DefaultSweep) // it was so for the limits, the last of which are gone
+	return err
 }
 
 // zonesLeftBy returns the zones that a bridge remembers, and no other on its datapath does.

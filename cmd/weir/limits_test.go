@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -287,4 +288,42 @@ spec: {address: 203.0.113.20, endpoint: a, snat: always}
 	if set, remove := zoneChanges(have.ExternalIDs, zonesOf(m, starting)["br0"], m); len(set) > 0 || !slices.Equal(remove, []string{zonePrefix + "red/zone/source"}) {
 		t.Errorf("at a start, %v is set and %v removed", set, remove)
 	}
+}
+
+// TestWhatHasTimedOutIsTakenAwayOftenWhereThereIsALimit is of versions that can be told how often: they are, while there is a limit,
+// also when they are started anew; what somebody else has said stays. The others have no such interval.
+func TestWhatHasTimedOutIsTakenAwayOftenWhereThereIsALimit(t *testing.T) {
+	w := newWorld(t, withLimit(5000))
+	d := conntrack.NewDatapath(w.box.RunDir(), "dummy")
+	if _, err := d.Sweep(t.Context()); errors.Is(err, conntrack.ErrUnsupported) {
+		t.Skip("this Open vSwitch takes away at once what has timed out")
+	}
+	every := func(what string, want time.Duration) {
+		t.Helper()
+		w.status(what, func(api.Status) bool {
+			is, err := d.Sweep(t.Context())
+			return err == nil && is == want
+		})
+	}
+	w.start()
+	every("a limit", limitSweep)
+	if err := w.box.KillVswitchd(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.box.StartVswitchd(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	every("another ovs-vswitchd", limitSweep)
+	write(t, w.dir, "m.yaml", twoHosts)
+	every("no limit any more", conntrack.DefaultSweep)
+	const theirs = 7 * time.Second
+	if err := d.SetSweep(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.dir, "m.yaml", withLimit(6000))
+	w.limits("again", conntrack.Limit{Zone: ours, Max: 6000})
+	every("what somebody else has said", theirs)
+	write(t, w.dir, "m.yaml", twoHosts)
+	w.limits("gone again")
+	every("what somebody else has said, without limits", theirs)
 }

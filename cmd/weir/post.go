@@ -19,6 +19,7 @@ type post struct {
 	wards    map[uint16]ward   // that were seen to last
 	left     map[uint16]uint32 // the limits that their zones were left with, zero for none; nil: not known
 	fights   controller.Fights // over limits
+	sweeping sweeping
 	gauges   map[uint16]*gauge // by zone
 	full     gauge             // of the tracker
 	shown    tracker
@@ -84,7 +85,7 @@ func (p *post) settle(ctx context.Context, wards map[uint16]ward) ([]zoneDrift, 
 	for i := range found {
 		found[i].At, found[i].After = began, time.Since(began)
 	}
-	return found, nil
+	return found, p.sweeping.hasten(ctx, p.datapath, process, len(p.shown.Limits) > 0)
 }
 
 func (p *post) limits(ctx context.Context) (map[uint16]conntrack.Limit, error) {
