@@ -122,8 +122,8 @@ type Model struct {
 type Host struct {
 	Name     string   `json:"name"`
 	Database Database `json:"database"`
-	// Unanswered is why its ovs-vswitchd cannot be asked: neither are connections there read then, nor packets
-	// explained. Empty: it can.
+	// Unanswered is why its ovs-vswitchd cannot be asked: connections are not read then, but for those that the
+	// kernel tells itself, and packets not explained. Empty: it can.
 	Unanswered string `json:"unanswered,omitempty"`
 }
 

@@ -43,9 +43,11 @@ func (d *desk) entriesOnAll(ctx context.Context, zones []uint16) iter.Seq2[connt
 // entriesOfHost returns those of a host that has a name, if it answers.
 func (d *desk) entriesOfHost(ctx context.Context, h *host, zones []uint16) iter.Seq2[conntrack.Entry, error] {
 	return func(yield func(conntrack.Entry, error) bool) {
-		if err := h.answers(ctx); err != nil {
-			yield(conntrack.Entry{}, h.trouble(err))
-			return
+		if !h.direct() { // else nobody is asked
+			if err := h.answers(ctx); err != nil {
+				yield(conntrack.Entry{}, h.trouble(err))
+				return
+			}
 		}
 		for e, err := range d.entriesOn(ctx, h, zones) {
 			e.Host = h.name
@@ -58,9 +60,6 @@ func (d *desk) entriesOfHost(ctx context.Context, h *host, zones []uint16) iter.
 
 // answers asks the host's ovs-vswitchd for something that costs nothing.
 func (h *host) answers(ctx context.Context) error {
-	if h.direct() {
-		return nil // it is not asked
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, answerWait, fmt.Errorf("ovs-vswitchd has not answered for %v", answerWait))
 	defer cancel()
 	c, err := unixctl.DialDaemon(ctx, h.rundir, "ovs-vswitchd")

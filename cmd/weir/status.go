@@ -112,7 +112,7 @@ func hostList(w io.Writer, hosts []api.Host) {
 	for _, h := range hosts {
 		databaseList(w, "host "+h.Name+": ", h.Database)
 		if h.Unanswered != "" {
-			fmt.Fprintf(w, "host %s: its connections are not read, and in no figure: %s\n", h.Name, h.Unanswered)
+			fmt.Fprintf(w, "host %s: what ovs-vswitchd alone knows, as connections in userspace, is in no figure: %s\n", h.Name, h.Unanswered)
 		}
 	}
 }

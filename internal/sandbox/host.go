@@ -83,6 +83,49 @@ func (s *Sandbox) wire(h *Host) error {
 	return nl.LinkSetUp(l)
 }
 
+// Join makes a cable between two sandboxes: a port on a bridge of each, of the same name.
+func (s *Sandbox) Join(bridge string, other *Sandbox, itsBridge, port string) error {
+	if s.net == nil || other.net == nil {
+		return errors.New("a dummy datapath has no cables")
+	}
+	nl, err := netlink.NewHandleAt(netns.NsHandle(s.net.fd), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = port
+	if err := nl.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: port, PeerNamespace: netlink.NsFd(other.net.fd)}); err != nil {
+		return err
+	}
+	for _, end := range []struct {
+		box    *Sandbox
+		bridge string
+	}{{s, bridge}, {other, itsBridge}} {
+		if err := end.box.connect(end.bridge, port); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connect sets a port up, and puts it on a bridge.
+func (s *Sandbox) connect(bridge, port string) error {
+	nl, err := netlink.NewHandleAt(netns.NsHandle(s.net.fd), unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer nl.Close()
+	l, err := nl.LinkByName(port)
+	if err == nil {
+		err = nl.LinkSetUp(l)
+	}
+	if err != nil {
+		return err
+	}
+	return s.plug(HostConfig{Bridge: bridge, Port: port})
+}
+
 // plug puts the port on the bridge, in one transaction.
 func (s *Sandbox) plug(c HostConfig) error {
 	args := []string{"add-port", c.Bridge, c.Port}

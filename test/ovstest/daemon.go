@@ -60,7 +60,7 @@ func (d *Daemon) Start() {
 	if err != nil {
 		d.n.T.Fatal(err)
 	}
-	args := []string{path, "serve", "-f", d.model, "--ovsdb", d.n.DB(), "--ovs-rundir", d.n.RunDir(), "--state-dir", d.StateDir(), "--socket", d.socket}
+	args := append([]string{path, "serve", "-f", d.model, "--state-dir", d.StateDir(), "--socket", d.socket}, d.n.where()...)
 	args = append(args, d.n.Serve...)
 	if d.n.Without != "" {
 		args = append([]string{"setpriv", "--bounding-set", "-" + d.n.Without, "--inh-caps", "-" + d.n.Without}, args...)
@@ -222,6 +222,13 @@ func (d *Daemon) Apply(model string) api.Status {
 
 // Model returns the file that the model is in.
 func (d *Daemon) Model() string { return d.model }
+
+// Write changes the model, and does not wait for what becomes of it.
+func (d *Daemon) Write(model string) {
+	d.n.T.Helper()
+	d.write(model)
+	d.cmd.Process.Signal(syscall.SIGHUP)
+}
 
 // Held changes the model, and returns why it is held.
 func (d *Daemon) Held(model string) (why []string) {

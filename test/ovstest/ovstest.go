@@ -48,6 +48,7 @@ type Net struct {
 	Without string   // a capability that the daemon does not have, as setpriv calls it; empty: it has all
 
 	dir        string
+	others     []*sandbox.Sandbox // hosts b, c and so on of the daemon
 	vswitchPID int
 	hosts      map[string]*sandbox.Host
 	late       map[string]bool   // hosts that have come after the daemon, or were away
@@ -136,9 +137,35 @@ func (n *Net) close() {
 	if !n.VswitchdRuns() || n.VswitchdPID() != n.vswitchPID {
 		n.T.Errorf("ovs-vswitchd is not the process that was started")
 	}
-	if err := n.Sandbox.Close(); err != nil {
-		n.T.Error(err)
+	for _, s := range append(n.others, n.Sandbox) {
+		if err := s.Close(); err != nil {
+			n.T.Error(err)
+		}
 	}
+}
+
+// Another starts a further Open vSwitch, which the daemon serves as well: its hosts are a, which is n's own, b, and so
+// on. It ends with n's.
+func (n *Net) Another() *sandbox.Sandbox {
+	n.T.Helper()
+	s, err := sandbox.Start(n.T.Context(), sandbox.Config{Datapath: os.Getenv("WEIR_DATAPATH"), Image: os.Getenv("WEIR_OVS_IMAGE")})
+	if err != nil {
+		n.T.Fatal(err)
+	}
+	n.others = append(n.others, s)
+	return s
+}
+
+// where are the arguments that tell the daemon where Open vSwitch is.
+func (n *Net) where() []string {
+	if len(n.others) == 0 {
+		return []string{"--ovsdb", n.DB(), "--ovs-rundir", n.RunDir()}
+	}
+	args := []string{"--host", "a=" + n.RunDir()}
+	for i, s := range n.others {
+		args = append(args, "--host", string(rune('b'+i))+"="+s.RunDir())
+	}
+	return args
 }
 
 // RestartVswitchd kills ovs-vswitchd (kill -9), and starts it again.
