@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestCompose starts docker-compose.yml, and has its controllers and switches lose each other in every way.
+// TestCompose starts docker-compose.yml, and has its controller and switches lose each other in every way.
 func TestCompose(t *testing.T) {
 	p := up(t)
 	t.Run("the switches have proven who they are", func(t *testing.T) { p.with(t).secret() })
@@ -19,6 +19,7 @@ func TestCompose(t *testing.T) {
 	t.Run("a controller that stands still is not missed", func(t *testing.T) { p.with(t).paused() })
 	t.Run("a network that is cut is not felt, and what changed meanwhile is caught up with", func(t *testing.T) { p.with(t).cut() })
 	t.Run("a controller that is killed sends nothing when it comes back", func(t *testing.T) { p.with(t).killed() })
+	t.Run("a host that stands still costs the other nothing", func(t *testing.T) { p.with(t).still() })
 	t.Run("a host that is started anew is programmed again", func(t *testing.T) { p.with(t).restarted() })
 }
 
@@ -69,14 +70,14 @@ func (p *project) traffic() {
 			p.t.Errorf("%s was answered by %s at %s, which no rule allows", denied[0], who, denied[1])
 		}
 	}
-	out, err := p.in("weir-a", "weir", "connections", "-t", "shop")
+	out, err := p.in("weir", "weir", "connections", "-t", "shop")
 	if err != nil || !strings.Contains(out, "policy/web/http") || !strings.Contains(out, "floatingip/web-1-ip") {
 		p.t.Errorf("weir connections names neither the rule nor the floating IP: %s %v", out, err)
 	}
 }
 
 func (p *project) powerless() {
-	text, err := docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}", p.container("weir-a"))
+	text, err := docker("inspect", "--format", "{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.CapAdd}}", p.container("weir"))
 	if err != nil || text != "65532:65532 true [ALL] []" {
 		p.t.Errorf("the controller's container is: %s %v", text, err)
 	}
@@ -156,20 +157,22 @@ func (c *talk) lives() {
 // paused has the controller stand still for longer than the bridges wait for it.
 func (p *project) paused() {
 	c := p.talk()
-	p.run("pause", "weir-a")
+	p.run("pause", "weir")
 	p.connected("ovs-a", "br-shop", "false")
+	p.connected("ovs-b", "br-desk", "false")
 	c.lives()
 	p.reaches("app-1", "203.0.113.30", "lab-1") // also what is new
-	p.run("unpause", "weir-a")
+	p.run("unpause", "weir")
 	p.connected("ovs-a", "br-shop", "true")
+	p.connected("ovs-b", "br-desk", "true")
 	p.unchanged(p.programmedAgain())
 	c.lives()
 }
 
-// programmedAgain waits until both bridges of host a are connected and programmed.
+// programmedAgain waits until all bridges are connected and programmed.
 func (p *project) programmedAgain() (sent uint64) {
 	p.t.Helper()
-	for _, b := range p.programmed("weir-a", 1).Bridges {
+	for _, b := range p.programmed("weir", 1).Bridges {
 		sent += b.FlowModsSent
 	}
 	return sent
@@ -185,7 +188,7 @@ func (p *project) unchanged(sent uint64) {
 // cut takes the network between the controller and its switch away, has the model change, and joins it again.
 func (p *project) cut() {
 	c := p.talk()
-	revision := p.programmed("weir-a", 1).Model.Revision
+	revision := p.programmed("weir", 1).Model.Revision
 	network := []string{p.name + "_control", p.container("ovs-a")}
 	if _, err := docker(append([]string{"network", "disconnect"}, network...)...); err != nil {
 		p.t.Fatal(err)
@@ -195,7 +198,7 @@ func (p *project) cut() {
 	c.lives()
 	p.edit("a", "from: {cidrs: [203.0.113.20/32, 203.0.113.10/32]}, protocol: tcp, ports: [7, 80]", "protocol: tcp, ports: [80]")
 	p.eventually("the controller has read the model", func() error {
-		s, err := p.status("weir-a")
+		s, err := p.status("weir")
 		if err == nil && s.Model.Revision == revision {
 			err = fmt.Errorf("%+v", s.Model)
 		}
@@ -208,17 +211,57 @@ func (p *project) cut() {
 		p.t.Fatal(err)
 	}
 	p.connected("ovs-a", "br-shop", "true")
-	p.programmed("weir-a", revision+1)
+	p.programmed("weir", revision+1)
 	p.reaches("internet", "203.0.113.30", "lab-1")
 	c.lives()
+}
+
+// still has host b stand still while the model changes. Host a gets the change, its connections are listed, and
+// it is said which are not.
+func (p *project) still() {
+	c := p.talk()
+	revision := p.programmed("weir", 1).Model.Revision
+	p.run("pause", "ovs-b")
+	paused := true
+	p.t.Cleanup(func() {
+		if paused {
+			docker("unpause", p.container("ovs-b")) // what follows needs it, also if this fails
+		}
+	})
+	p.eventually("host b is missed", func() error {
+		s, err := p.status("weir")
+		if err == nil && (len(s.Hosts) != 2 || s.Hosts[0].Unanswered != "" || s.Hosts[1].Unanswered == "") {
+			err = fmt.Errorf("%+v", s.Hosts)
+		}
+		return err
+	})
+	p.edit("a", "name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]", "name: http, direction: ingress, action: allow, protocol: tcp, ports: [80, 81]")
+	p.eventually("host a has the change", func() error {
+		s, err := p.status("weir")
+		for _, b := range s.Bridges {
+			if b.Name != "br-desk" && (!b.Programmed || b.Revision <= revision) {
+				return fmt.Errorf("%+v", b)
+			}
+		}
+		return err
+	})
+	c.lives()
+	out, err := p.in("weir", "weir", "connections", "-t", "shop", "dport=7")
+	if err == nil || !strings.Contains(out, "10.1.0.11:7") || !strings.Contains(out+err.Error(), "host b: ") {
+		p.t.Errorf("weir connections: %s %v", out, err)
+	}
+	p.run("unpause", "ovs-b")
+	paused = false
+	p.programmed("weir", revision+1)
+	p.reaches("desk-1", "203.0.113.20", "web-1")
 }
 
 // killed kills the controller (kill -9) and starts it again.
 func (p *project) killed() {
 	c := p.talk()
-	p.run("kill", "weir-a")
+	p.run("kill", "weir")
 	c.lives()
-	p.run("start", "weir-a")
+	p.run("start", "weir")
 	p.unchanged(p.programmedAgain())
 	p.connected("ovs-a", "br-shop", "true")
 	c.lives()
@@ -229,7 +272,7 @@ func (p *project) restarted() {
 	p.run("restart", "ovs-a")
 	p.eventually("ovs-a is healthy", func() error { return p.healthy("ovs-a") })
 	p.connected("ovs-a", "br-shop", "true")
-	p.programmed("weir-a", 1)
+	p.programmed("weir", 1)
 	p.reaches("app-1", "10.1.0.11", "web-1")
 	p.reaches("internet", "203.0.113.20", "web-1")
 	p.reaches("desk-1", "203.0.113.20", "web-1")
@@ -238,9 +281,9 @@ func (p *project) restarted() {
 
 // taken starts a controller where another listens already.
 func (p *project) taken() {
-	out, err := docker("run", "--rm", "--network", "container:"+p.container("weir-a"), "--volumes-from", p.container("weir-a"),
-		"--tmpfs", "/tmp:uid=65532", "weir:local", "serve", "-f", "/etc/weir", "--state-dir", "/tmp/state", "--socket", "/tmp/weir.sock",
-		"--listen", "ssl:weir-a:6653", "--private-key", "/tls/key.pem", "--certificate", "/tls/cert.pem", "--ca-cert", "/tls/ca.pem")
+	out, err := docker("run", "--rm", "--network", "container:"+p.container("weir"), "--volumes-from", p.container("weir"),
+		"--tmpfs", "/tmp:uid=65532", "weir:local", "serve", "-f", "/etc/weir", "--host", "a=/run/ovs-a", "--state-dir", "/tmp/state", "--socket", "/tmp/weir.sock",
+		"--listen", "ssl:weir:6653", "--private-key", "/tls/key.pem", "--certificate", "/tls/cert.pem", "--ca-cert", "/tls/ca.pem")
 	if err == nil || !strings.Contains(out, "6653: bind: address already in use") {
 		p.t.Errorf("a second controller on the same port: %v: %s", err, out)
 	}

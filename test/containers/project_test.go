@@ -37,11 +37,10 @@ func up(t *testing.T) *project {
 	if out, err := p.compose("up", "--detach", "--no-build"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, service := range []string{"ovs-a", "ovs-b", "weir-a", "weir-b", "web-1", "web-2", "app-1", "lab-1", "desk-1", "internet"} {
+	for _, service := range []string{"ovs-a", "ovs-b", "weir", "web-1", "web-2", "app-1", "lab-1", "desk-1", "internet"} {
 		p.eventually(service+" is healthy", func() error { return p.healthy(service) })
 	}
-	p.programmed("weir-a", 1)
-	p.programmed("weir-b", 1)
+	p.programmed("weir", 1)
 	return p
 }
 
@@ -169,7 +168,7 @@ func (p *project) reaches(from, address, want string) {
 // edit changes the model of a host.
 func (p *project) edit(host, old, new string) {
 	p.t.Helper()
-	path := filepath.Join(p.dir, "containers", host, "model.yaml")
+	path := filepath.Join(p.dir, "containers/model", host+".yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		p.t.Fatal(err)
