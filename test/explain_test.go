@@ -168,9 +168,6 @@ func TestWhatIsExplainedIsWhatHappens(t *testing.T) {
 func explainedNet(t *testing.T) (*ovstest.Net, map[int]*sandbox.Wire) {
 	t.Helper()
 	n := ovstest.New(t)
-	if _, err := n.Vsctl("set", "Open_vSwitch", ".", "other_config:max-revalidator=100"); err != nil {
-		t.Fatal(err)
-	}
 	wires := map[int]*sandbox.Wire{}
 	for i := 1; i <= 9; i++ {
 		name := fmt.Sprint("h", i)

@@ -2,6 +2,7 @@ package test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -52,6 +53,13 @@ func TestEveryFormatSaysTheSame(t *testing.T) {
 	opened(t, h1, "10.1.1.2:81")
 	shout(t, h1, "10.1.1.2:7")
 	o := reports(t, w, "t/policy/h2/no", 1)[0]
+	ovstest.Eventually(t, "what is read now and then has been read", func() error {
+		s, err := w.Status()
+		if err == nil && len(s.Bridges[0].Meters) == 0 {
+			err = fmt.Errorf("no meters")
+		}
+		return err
+	})
 	for _, c := range shown {
 		args := strings.Fields(c.verb)
 		for i := range args {

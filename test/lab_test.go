@@ -37,10 +37,6 @@ func newLab(t *testing.T, hosts int, model string) *lab {
 func idleLab(t *testing.T, hosts int) *lab {
 	t.Helper()
 	l := &lab{Net: ovstest.New(t)}
-	// The counters of flows are waited for, and brought up in every round of the revalidators.
-	if _, err := l.Vsctl("set", "Open_vSwitch", ".", "other_config:max-revalidator=100"); err != nil {
-		t.Fatal(err)
-	}
 	for i := range hosts {
 		l.wires = append(l.wires, wire(t, l.Host(fmt.Sprintf("h%d", i+1), mac(i+1), nil)))
 	}

@@ -60,10 +60,11 @@ func spreadModel(backends int) string {
 func backendIP(number int) string { return fmt.Sprintf("10.1.1.%d", 11+number) }
 
 // clientsOf is how many clients there are, each with an address of its own. The guest that has the
-// kernel's datapath is slow.
+// kernel's datapath is slow: 800 give the backend with the least weight 27, where chi-square wants 5, and weights that are not
+// heeded make it 360. That a share of a tenth be seen as 15 % is 4.7 standard deviations away.
 func clientsOf(n *ovstest.Net) int {
 	if n.Kernel() {
-		return 1500
+		return 800
 	}
 	return 6000
 }
@@ -138,7 +139,7 @@ func (s spreading) chiSquare(counts map[string]int, all int) (sum float64) {
 // whole numbers of slots, which is a part of it.
 const rare = 33.7
 
-// TestLoadIsSpreadAsWeightsSay has 6,000 clients connect by each algorithm, with equal weights and with others,
+// TestLoadIsSpreadAsWeightsSay has thousands of clients (clientsOf) connect by each algorithm, with equal weights and with others,
 // and then once more when one of ten backends has left.
 func TestLoadIsSpreadAsWeightsSay(t *testing.T) {
 	n := ovstest.New(t)
@@ -163,6 +164,9 @@ func TestLoadIsSpreadAsWeightsSay(t *testing.T) {
 		x := s.chiSquare(counts, len(by))
 		if t.Logf("%-10s %v: chi-square %.1f, %v", s.algorithm, s.weights, x, inOrderOf(counts)); x > rare {
 			t.Errorf("%s with weights %v: chi-square is %.1f", s.algorithm, s.weights, x)
+		}
+		if len(counts) != spreadBackends { // of few clients chi-square may not tell
+			t.Errorf("%s with weights %v: %d backends have clients", s.algorithm, s.weights, len(counts))
 		}
 	}
 	n.Weir.Apply(spreadModel(spreadBackends - 1))

@@ -66,7 +66,7 @@ func (c *container) namespace() (*namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("network namespace of container %s: %w", c.name, err)
 	}
-	return &namespace{fd}, nil
+	return &namespace{fd: fd}, nil
 }
 
 // close ends the container and returns when it is removed.

@@ -216,7 +216,7 @@ func (h *Host) Dial(ctx context.Context, network, address string) (c net.Conn, e
 // DialFrom connects from an address of the host. On a connection that says nothing there is
 // nothing: also no segment that keeps it alive, which would have it judged again.
 func (h *Host) DialFrom(ctx context.Context, local net.Addr, network, address string) (c net.Conn, err error) {
-	err = h.Do(func() (err error) {
+	err = h.net.visit(func() (err error) {
 		d := net.Dialer{LocalAddr: local, KeepAlive: -1, FallbackDelay: -1} // a race of two would leave the thread
 		c, err = d.DialContext(ctx, network, address)
 		return err
@@ -226,7 +226,7 @@ func (h *Host) DialFrom(ctx context.Context, local net.Addr, network, address st
 
 // Listen listens in the host. Nothing keeps its connections alive either.
 func (h *Host) Listen(network, address string) (l net.Listener, err error) {
-	err = h.Do(func() (err error) {
+	err = h.net.visit(func() (err error) {
 		c := net.ListenConfig{KeepAlive: -1}
 		l, err = c.Listen(context.Background(), network, address)
 		return err
@@ -236,7 +236,7 @@ func (h *Host) Listen(network, address string) (l net.Listener, err error) {
 
 // ListenPacket listens in the host for datagrams.
 func (h *Host) ListenPacket(network, address string) (c net.PacketConn, err error) {
-	err = h.Do(func() (err error) {
+	err = h.net.visit(func() (err error) {
 		c, err = net.ListenPacket(network, address)
 		return err
 	})

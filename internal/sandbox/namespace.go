@@ -3,13 +3,20 @@ package sandbox
 import (
 	"fmt"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // A namespace is a network namespace without a name: it is there as long as something
 // of this process is in it, or the file descriptor is open.
-type namespace struct{ fd int }
+type namespace struct {
+	fd int
+
+	mu     sync.Mutex
+	idle   []*thread // of visit
+	closed bool
+}
 
 // newNamespace makes a namespace on a thread that it spoils, and that ends.
 func newNamespace() (*namespace, error) {
@@ -31,10 +38,16 @@ func newNamespace() (*namespace, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	return &namespace{m.fd}, nil
+	return &namespace{fd: m.fd}, nil
 }
 
 func (n *namespace) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, t := range n.idle {
+		t.end()
+	}
+	n.idle, n.closed = nil, true
 	if n.fd >= 0 {
 		unix.Close(n.fd) // nothing can be done about an error, and nothing follows from it
 		n.fd = -1
@@ -50,6 +63,39 @@ func (n *namespace) do(f func() error) error {
 	}
 	defer t.end()
 	return t.do(f)
+}
+
+// visit runs f on a thread in the namespace, as do, but the thread may have run others, and may run more: f starts no process.
+// A test that opens thousands of connections is mostly about making threads else.
+func (n *namespace) visit(f func() error) error {
+	t, err := n.take()
+	if err != nil {
+		return err
+	}
+	defer n.give(t)
+	return t.do(f)
+}
+
+func (n *namespace) take() (t *thread, err error) {
+	n.mu.Lock()
+	if last := len(n.idle) - 1; last >= 0 {
+		t, n.idle = n.idle[last], n.idle[:last]
+	}
+	n.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	return newThread(n)
+}
+
+func (n *namespace) give(t *thread) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		t.end()
+		return
+	}
+	n.idle = append(n.idle, t)
 }
 
 // A thread runs functions, one after the other, on one thread of the operating system.

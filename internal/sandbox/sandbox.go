@@ -25,6 +25,7 @@ type Config struct {
 	Dir      string   // for its files; zero: a new one, which Close removes
 	Flags    []string // of ovs-vswitchd, besides those that it needs: "--ssl-protocols=TLSv1.1"
 	Image    string   // of a container in which Open vSwitch runs, by the docker command; zero: beside us
+	Settings []string // of the whole Open vSwitch, before it starts: "other_config:max-revalidator=100"
 }
 
 // A Sandbox is a running Open vSwitch. One goroutine at a time may change it.
@@ -129,7 +130,8 @@ func (s *Sandbox) start(ctx context.Context) error {
 	if err := s.db.waitFor(ctx, s.path("db.sock")); err != nil {
 		return err
 	}
-	if _, err := s.Vsctl("--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version="+s.version()); err != nil {
+	settings := append([]string{"--no-wait", "init", "--", "set", "Open_vSwitch", ".", "ovs_version=" + s.version()}, s.config.Settings...)
+	if _, err := s.Vsctl(settings...); err != nil {
 		return err
 	}
 	return s.StartVswitchd(ctx)

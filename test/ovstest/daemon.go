@@ -3,8 +3,11 @@ package ovstest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,12 +170,25 @@ func memoryOf(pid int) (bytes uint64, err error) {
 // Log returns what the daemon has said.
 func (d *Daemon) Log() string { return d.log.String() }
 
-// Status returns weir status.
+// Status returns what weir status -o json says. It asks for that itself: it is asked again and again, and in a guest it takes
+// longer to start a program than a daemon takes for most that is waited for.
 func (d *Daemon) Status() (s api.Status, err error) {
-	text, err := d.Tool("status", "-o", "json")
-	if err == nil {
-		err = decode(text, &s)
+	var dialer net.Dialer
+	c := http.Client{Timeout: Patience, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", d.socket)
+		},
+	}}
+	r, err := c.Get("http://weir/v1/status")
+	if err != nil {
+		return s, err
 	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("weir status: %s", r.Status)
+	}
+	err = json.NewDecoder(r.Body).Decode(&s)
 	return s, err
 }
 
@@ -208,7 +224,8 @@ func (d *Daemon) Programmed(revision uint64) (s api.Status) {
 	return s
 }
 
-// Apply changes the model, and returns when the new one is programmed.
+// Apply changes the model, and returns when the new one is programmed, and the datapath goes by it: until its flows have
+// been looked at again, that takes some milliseconds more.
 func (d *Daemon) Apply(model string) api.Status {
 	d.n.T.Helper()
 	s, err := d.Status()
@@ -217,7 +234,11 @@ func (d *Daemon) Apply(model string) api.Status {
 	}
 	d.write(model)
 	d.cmd.Process.Signal(syscall.SIGHUP)
-	return d.Programmed(s.Model.Revision + 1)
+	s = d.Programmed(s.Model.Revision + 1)
+	if _, err := d.n.Appctl("revalidator/wait"); err != nil {
+		d.n.T.Fatal(err)
+	}
+	return s
 }
 
 // Model returns the file that the model is in.

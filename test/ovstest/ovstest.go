@@ -28,6 +28,7 @@ import (
 
 	"weir/conntrack"
 	"weir/internal/sandbox"
+	"weir/internal/unixctl"
 	"weir/ofproto"
 	"weir/ofproto/ofconn"
 	"weir/quirk"
@@ -63,7 +64,10 @@ func New(t *testing.T) *Net {
 		t.Skip("real traffic: run it with make integration")
 	}
 	need(t)
-	s, err := sandbox.Start(t.Context(), sandbox.Config{Datapath: os.Getenv("WEIR_DATAPATH"), Image: os.Getenv("WEIR_OVS_IMAGE")})
+	s, err := sandbox.Start(t.Context(), sandbox.Config{
+		Datapath: os.Getenv("WEIR_DATAPATH"), Image: os.Getenv("WEIR_OVS_IMAGE"),
+		Settings: []string{"other_config:max-revalidator=100"}, // ms: what the datapath goes by is waited for again and again
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,6 +271,26 @@ func Protocol(entries []conntrack.Entry, protocol string) (some []conntrack.Entr
 		}
 	}
 	return some
+}
+
+// Appctl asks ovs-vswitchd, as ovs-appctl does, without starting that: the packets of a lab are each waited for so. A purge
+// waits for a round of the revalidators: Open vSwitch 3.1 aborts if a flow is purged that it is just putting into
+// the kernel ("Invalid ukey transition 5->4").
+func (n *Net) Appctl(args ...string) (string, error) {
+	if args[0] == "revalidator/purge" {
+		if text, err := n.Appctl("revalidator/wait"); err != nil {
+			return text, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // also when the test's own has ended
+	defer cancel()
+	c, err := unixctl.DialDaemon(ctx, n.RunDir(), "ovs-vswitchd")
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	text, err := c.Call(ctx, args[0], args[1:]...)
+	return strings.TrimSuffix(text, "\n"), err
 }
 
 // Session opens an OpenFlow session beside the daemon's, to look.
