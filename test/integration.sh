@@ -1,31 +1,41 @@
 #!/bin/bash
-# Runs the traffic tests on the userspace datapath, shared out: a process for every two processors here, two at most.
-# Each test has a switch, a database and namespaces of its own.
+# Runs the traffic tests on the userspace datapath, shared out: as many at a time as there are processors here, four at most.
+# They wait for most of their time. Each test has a switch, a database and namespaces of its own.
 #
 #   WEIR_BIN=... test/integration.sh [TEST-PATTERN]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=$(mktemp -d)
-shares=()
-trap 'kill "${shares[@]}" 2>/dev/null || :; wait || :; rm -rf "$dir"' EXIT
-cd "$here"
-go test -c -o "$dir/traffic.test" .
-mapfile -t tests < <("$dir/traffic.test" -test.list "${1:-.}")
-[ ${#tests[@]} -gt 0 ] || { echo "integration.sh: no test is called ${1:-.}" >&2; exit 1; }
+workers=()
+trap 'kill "${workers[@]}" 2>/dev/null || :; wait || :; rm -rf "$dir"' EXIT
+# Those that take longest begin first: the last to end is then a short one.
+first=(TestFragmentsToForwardedPorts TestNATOutlivesItsDaemon TestAnExhaustedSNATIsSeen TestRestart TestASlowStartIsSeen TestWeightsFollowWhatIsBegun)
 
-count=$(($(nproc) < 4 ? 1 : 2))
+mkdir "$dir/claimed" "$dir/output" "$dir/passed"
+(cd "$here" && go test -c -o "$dir/traffic.test" .)
+cp "$here/worker.sh" "$dir"
+"$dir/traffic.test" -test.list "${1:-.}" >"$dir/wanted"
+[ -s "$dir/wanted" ] || { echo "integration.sh: no test is called ${1:-.}" >&2; exit 1; }
+{
+  printf '%s\n' "${first[@]}" | grep -xFf "$dir/wanted" || :
+  printf '%s\n' "${first[@]}" | grep -vxFf - "$dir/wanted" || :
+} >"$dir/queue"
+mapfile -t tests <"$dir/queue"
+
+count=$(nproc)
+[ "$count" -le 4 ] || count=4
 for ((i = 0; i < count; i++)); do
-  share=
-  for ((k = i; k < ${#tests[@]}; k += count)); do share+="|${tests[k]}"; done
-  WEIR_INTEGRATION=1 setpriv --pdeathsig TERM "$dir/traffic.test" -test.timeout 45m -test.v -test.run "^(${share#|})\$" >"$dir/output.$i" 2>&1 &
-  shares+=($!)
+  (cd "$dir" && UNDER="setpriv --pdeathsig TERM" WEIR_INTEGRATION=1 exec setpriv --pdeathsig TERM ./worker.sh) &
+  workers+=($!)
 done
 
 failed=0
-for ((i = 0; i < count; i++)); do
-  wait "${shares[i]}" || failed=1
-  cat "$dir/output.$i"
+for w in "${workers[@]}"; do
+  wait "$w" || failed=1
 done
-logs=("$dir"/output.*)
-[ $# -gt 0 ] || go run ./scenarios "${logs[@]/#/userspace=}" || failed=1
+cat "$dir"/output/* | tee "$dir/log"
+for t in "${tests[@]}"; do
+  [ -e "$dir/passed/$t" ] || { echo "integration.sh: $t did not pass"; failed=1; }
+done
+[ $# -gt 0 ] || (cd "$here/.." && go run ./test/scenarios "userspace=$dir/log") || failed=1
 exit $failed
