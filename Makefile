@@ -36,8 +36,7 @@ test: deps            ## unit tests, in seconds, and what needs an Open vSwitch 
 
 integration: build    ## real traffic through the userspace datapath
 	@WEIR_BIN=$(BIN)/weir test/integration.sh
-	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m ./internal/sandbox ./cmd/weir ./ofproto ./controller ./apps ./test/bench
-	WEIR_INTEGRATION=1 $(GO) test -count=1 -timeout 5m ./ofproto/oftest
+	WEIR_INTEGRATION=1 WEIR_BIN=$(BIN)/weir $(GO) test -count=1 -timeout 20m ./internal/sandbox ./cmd/weir ./ofproto ./controller ./apps ./test/bench ./ofproto/oftest
 
 integration-kernel: build ## the same traffic through the Linux kernel's datapath, in a guest
 	@scripts/deps.sh kernel
