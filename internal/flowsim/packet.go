@@ -69,6 +69,10 @@ type Packet struct {
 	Inner   *Tuple // what an ICMP error is about
 	ICMPID  uint16 // the identifier of an echo
 
+	// Datagram is what a later fragment is of, which has no ports: the tracker of the userspace datapath puts a
+	// datagram together, and takes it apart again behind each lookup. Its addresses are the fragment's.
+	Datagram *Tuple
+
 	conn *Connection // as the last lookup has found it
 }
 

@@ -162,6 +162,10 @@ func TupleOf(p *Packet) (Tuple, bool) {
 	if !t.Src.IsValid() {
 		return t, false
 	}
+	if whole := p.Datagram; whole != nil {
+		t.Protocol, t.SrcPort, t.DstPort = whole.Protocol, whole.SrcPort, whole.DstPort
+		return t, true
+	}
 	if f, ok := ports[t.Protocol]; ok {
 		t.SrcPort, t.DstPort = uint16(p.Uint(f[0])), uint16(p.Uint(f[1]))
 		return t, true
@@ -198,6 +202,10 @@ func (c *Connection) translate(p *Packet) {
 func (t Tuple) Stamp(p *Packet) {
 	p.setAddr(ofproto.IPv4Src, ofproto.IPv6Src, t.Src)
 	p.setAddr(ofproto.IPv4Dst, ofproto.IPv6Dst, t.Dst)
+	if p.Datagram != nil {
+		p.Datagram = &t
+		return
+	}
 	if f, ok := ports[t.Protocol]; ok {
 		p.SetUint(f[0], uint64(t.SrcPort))
 		p.SetUint(f[1], uint64(t.DstPort))
@@ -231,6 +239,9 @@ func (p *Packet) show(zone uint16, c *Connection, state ofproto.CTStateBits) {
 	p.SetUint(ofproto.CTState, uint64(state))
 	p.SetUint(ofproto.CTZone, uint64(zone))
 	if p.conn = c; c == nil {
+		if p.Datagram != nil { // of what is new it says what it is
+			p.SetUint(ofproto.CTNwProto, uint64(p.Datagram.Protocol))
+		}
 		return
 	}
 	p.SetUint(ofproto.CTMark, uint64(c.Mark))
