@@ -140,7 +140,7 @@ func (w *world) stop() {
 		if err != nil {
 			w.t.Errorf("the daemon ended with: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		w.t.Error("the daemon does not end")
 	}
 	w.ended = nil
@@ -157,10 +157,13 @@ func (w *world) weir(args ...string) (out string, err error) {
 	return b.String(), err
 }
 
+// patience is how long a condition is waited for: long, for a machine may have much else to do.
+const patience = 30 * time.Second
+
 // status waits until the daemon's status is as wanted.
 func (w *world) status(what string, wanted func(api.Status) bool) api.Status {
 	w.t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

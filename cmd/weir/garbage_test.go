@@ -32,11 +32,11 @@ func TestGarbageIsCollectedWhenNothingChanges(t *testing.T) {
 	}
 	before := collected()
 	changes <- struct{}{}
-	patience, tick := time.After(10*time.Second), time.NewTicker(time.Millisecond)
+	ended, tick := time.After(patience), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for collected() == before {
 		select {
-		case <-patience:
+		case <-ended:
 			t.Fatal("it is not collected")
 		case <-tick.C:
 		}

@@ -38,7 +38,7 @@ type keeper struct {
 	shared   *door            // where all bridges connect, if --listen says so
 	arrivals chan arrival
 	features chan observed
-	warned   map[said]bool
+	saidOnce map[said]bool
 	offers   chan *offer    // that are over
 	tasks    sync.WaitGroup // that make offers
 }
@@ -79,7 +79,7 @@ type observed struct {
 func newKeeper(d *desk, ctl *controller.Controller, bases []*base, log *logrus.Logger) *keeper {
 	return &keeper{
 		desk: d, ctl: ctl, bases: bases, log: log, sites: map[string]*site{},
-		arrivals: make(chan arrival), features: make(chan observed), offers: make(chan *offer), warned: map[said]bool{},
+		arrivals: make(chan arrival), features: make(chan observed), offers: make(chan *offer), saidOnce: map[said]bool{},
 	}
 }
 

@@ -26,7 +26,7 @@ func withLimit(n int) string {
 func (w *world) limits(what string, want ...conntrack.Limit) {
 	w.t.Helper()
 	d := conntrack.NewDatapath(w.box.RunDir(), "dummy")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // lockState takes the state directory for this process, creating it if need be: two
@@ -20,7 +21,7 @@ func lockState(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(f, lockWait); err != nil {
 		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%s is in use by another weir serve%s: stop it, or give this one a --state-dir of its own", dir, holder(f))
@@ -28,6 +29,20 @@ func lockState(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
 	}
 	return f, note(f)
+}
+
+// lockWait is how long a lock is waited for: a process that has just ended may have left it, for a moment, to a child that
+// it was about to start.
+const lockWait = time.Second
+
+// flock locks f, for which it waits as long as somebody else has the lock.
+func flock(f *os.File, wait time.Duration) error {
+	for until := time.Now().Add(wait); ; time.Sleep(lockWait / 50) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 // note writes our process id into the lock file, for people.

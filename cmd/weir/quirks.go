@@ -5,17 +5,17 @@ import (
 	"weir/quirk"
 )
 
-// warn says, once for each version, what it gets wrong.
-func (k *keeper) warn(bridge string, s *site, v quirk.Version) {
+// tellQuirks says, once for each version, what it gets wrong: nothing is to be done about it.
+func (k *keeper) tellQuirks(bridge string, s *site, v quirk.Version) {
 	row, _ := s.row()
 	s.quirks = quirk.InForce(v, userspace(row))
 	for _, q := range s.quirks {
 		once := said{v, q.ID}
-		if k.warned[once] {
+		if k.saidOnce[once] {
 			continue
 		}
-		k.warned[once] = true
-		k.log.WithField("version", v.String()).WithField("quirk", string(q.ID)).Warn("Open vSwitch: " + q.What)
+		k.saidOnce[once] = true
+		k.log.WithField("version", v.String()).WithField("quirk", string(q.ID)).Info("Open vSwitch: " + q.What)
 	}
 	all := map[string][]quirk.Quirk{}
 	for name, s := range k.sites {
@@ -24,7 +24,7 @@ func (k *keeper) warn(bridge string, s *site, v quirk.Version) {
 	k.desk.quirks.Store(&all)
 }
 
-// A said is a warning that has been given.
+// A said is what has been said of a version.
 type said struct {
 	version quirk.Version
 	id      quirk.ID

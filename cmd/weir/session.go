@@ -230,7 +230,7 @@ func (k *keeper) note(o observed) {
 		features.LateNAT, features.HashUDP = !inUserspace, !inUserspace
 		features.SCTPPorts = !o.version.Has(quirk.SCTPPorts, inUserspace)
 		s.features = &features
-		k.warn(o.bridge, s, o.version)
+		k.tellQuirks(o.bridge, s, o.version)
 	}
 }
 

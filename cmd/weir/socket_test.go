@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestASocketOfAKilledProcessIsReplaced(t *testing.T) {
@@ -65,10 +66,12 @@ func TestTheStateDirectoryBelongsToOneDaemon(t *testing.T) {
 	if _, err := lockState(dir); err == nil || !strings.Contains(err.Error(), "another weir serve (process ") {
 		t.Errorf("the second daemon: %v", err)
 	}
-	if err := lock.Close(); err != nil {
+	ended := make(chan error, 1)
+	time.AfterFunc(lockWait/10, func() { ended <- lock.Close() })
+	again, err := lockState(dir) // waits for it
+	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	again, err := lockState(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -371,7 +371,7 @@ func TestRefusalsThatStrangersMakeAreBounded(t *testing.T) {
 func (s *secured) manager() string {
 	s.t.Helper()
 	vsctl(s.t, s.box, "set-manager", "pssl:0:127.0.0.1")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) { // each look takes a while
 		if port := strings.Trim(vsctl(s.t, s.box, "--if-exists", "get", "manager", "pssl:0:127.0.0.1", "status:bound_port"), `"`); port != "" {
 			return "ssl:127.0.0.1:" + port
