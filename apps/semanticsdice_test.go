@@ -26,11 +26,15 @@ func drawModel(t *rapid.T) string {
 func drawModelWith(t *rapid.T, outside string) string {
 	var s strings.Builder
 	s.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n" + outside)
-	names := []string{"blue", "red"}[:rapid.SampledFrom([]int{1, 1, 2}).Draw(t, "tenants")]
+	crowds := []int{1, 1, 1, 2}
+	if outside != "" { // what tenants have in common is there
+		crowds = crowds[1:]
+	}
+	names := []string{"blue", "red"}[:rapid.SampledFrom(crowds).Draw(t, "tenants")]
 	endpoints := map[string][]string{}
 	for i, name := range names {
 		d := &dice{T: t, s: &s, tenant: name}
-		if d.nets = []int{0, 1}[:rapid.IntRange(1, 2).Draw(t, "networks")]; len(names) > 1 && strings.Contains(outside, "prefixes:") { // what is public is one tenant's
+		if len(names) > 1 && strings.Contains(outside, "prefixes:") { // what is public is one tenant's
 			d.nets = []int{i}
 		}
 		d.model()
@@ -47,7 +51,7 @@ type dice struct {
 	*rapid.T
 	s         *strings.Builder
 	tenant    string
-	nets      []int // the numbers of its networks
+	nets      []int // the numbers of its networks, if that is not left to chance
 	endpoints []string
 	groups    []string // of endpoints only
 	mixed     []string // groups that may have CIDRs as well
@@ -73,6 +77,9 @@ func (d *dice) object(kind, name, labels, spec string) {
 func (d *dice) model() {
 	d.object("Tenant", d.tenant, "", fmt.Sprintf(" {%s mode: %s, defaults: {ingress: %s, egress: %s, invalid: %s}}", d.one("limits", "", "", "limits: {connections: 100},", "limits: {newPerSecond: 1000000},"),
 		d.one("mode", "enforce", "enforce", "enforce", "audit", "off"), d.one("ingress", "deny", "allow"), d.one("egress", "allow", "deny"), d.one("invalid", "drop", "allow")))
+	if d.nets == nil {
+		d.nets = []int{0, 1}[:rapid.IntRange(1, 2).Draw(d.T, "networks")]
+	}
 	for _, n := range d.nets {
 		d.network(n)
 	}
