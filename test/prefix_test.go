@@ -210,8 +210,8 @@ func TestNobodyOutsideSpeaksForAnEndpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 		ovstest.Eventually(t, "it is counted as spoofed", func() error {
-			if got := spoofed(n) - before; got != 1 {
-				return fmt.Errorf("%d packets are, for %s", got, address)
+			if spoofed(n) == before {
+				return fmt.Errorf("none is, for %s", address)
 			}
 			return nil
 		})

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"net/netip"
+	"slices"
 
 	"weir/intent"
 	"weir/ofproto"
@@ -21,14 +22,22 @@ const (
 // comeBack has what one tenant has sent to another by x come in as if it had left. What the
 // first has made of it is in the packet; nothing else of it goes with it, its own addresses
 // least of all, but whether these were translated in a common zone. What comes from an outside is not sent there, so that nothing goes in circles.
+//
+// What a commit of the kernel's datapath has translated without coming back (translating.late) has another source than the
+// flows see, an address of the outside: that is marked.
 func comeBack(b *Builder, x ExternalSite) {
 	actions := []ofproto.Action{ofproto.CTClear{}, ofproto.Load{Dst: regFlags.Range(0, uint16(Twice)-1)}, ofproto.Load{Dst: regFlags.Range(uint16(Twice)+1, 31)}}
 	for r := ofproto.Reg1; r <= ofproto.Reg15; r++ {
 		actions = append(actions, ofproto.Set(r.Whole(), 0))
 	}
-	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), flagsAre(1<<Across, 1<<FromOutside|1<<CameAcross)), append(actions,
-		ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), CameAcross.Set(), ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()),
-		ofproto.SetMAC(ofproto.EthDst, RouterMAC), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn})...)
+	actions = append(actions, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), CameAcross.Set(),
+		ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()), ofproto.SetMAC(ofproto.EthDst, RouterMAC))
+	enter := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn}
+	out := ofproto.Is(RegOut, uint64(x.Tag))
+	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(out, flagsAre(1<<Across, 1<<FromOutside|1<<CameAcross)), append(slices.Clip(actions), enter)...)
+	if b.Features.LateNAT {
+		b.Flow(x.ID(), Out, 111, ofproto.MatchOn(out, flagsAre(1<<Across|1<<SNAT, 1<<FromOutside|1<<CameAcross)), append(slices.Clip(actions), LateSource.Set(), enter)...)
+	}
 }
 
 // EnterTenant returns the actions that make what comes from outside a tenant's.
