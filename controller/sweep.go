@@ -282,7 +282,7 @@ func (s *session) swept(ctx context.Context, f found) error {
 	}
 	s.tellHeld(f)
 	s.waitFor(f)
-	if f.left {
+	if f.left || len(f.end)+len(f.revive) > 0 { // a packet that is under way may be stopped, and remembered, after the entry is gone
 		s.sweep.left[f.tenant] = true
 	} else {
 		delete(s.sweep.left, f.tenant)

@@ -100,6 +100,41 @@ func TestWhatASweepHasLeftIsLookedAtAgainWhenItsTenantChanges(t *testing.T) {
 	}
 }
 
+// TestWhatWasUnderWayWhenItWasEndedGoesOnOnceItIsAllowed has a packet be judged while its connection is removed: it is
+// stopped, and brings the entry back, which nobody would look at again.
+func TestWhatWasUnderWayWhenItWasEndedGoesOnOnceItIsAllowed(t *testing.T) {
+	virtual(t, func(r *rig) {
+		r.leaving()
+		var all atomic.Pointer[[]pipeline.Connection]
+		all.Store(&[]pipeline.Connection{tracked(6, 2, 1, 0)})
+		r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
+			if zone != 103 {
+				return nil, nil
+			}
+			return *all.Load(), nil
+		}
+		ruling := pipeline.Denied
+		r.config.Judge = func(*pipeline.Program, pipeline.Input, *intent.Tenant) func(pipeline.Connection) pipeline.Ruling {
+			now := ruling
+			return func(pipeline.Connection) pipeline.Ruling { return now }
+		}
+		s := r.newSwitch()
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		epoch := r.settled(edited(t, br0, deniesAll, "b")).Tenants[0].Epoch
+		if got := s.ended(); !slices.Equal(got, []uint16{2}) {
+			t.Fatalf("ended %v, want what is denied", got)
+		}
+		all.Store(&[]pipeline.Connection{tracked(6, 2, epoch, blocked)})
+		ruling = pipeline.Admitted
+		r.settled(edited(t, br0, deniesAll+","+andMore, "b"))
+		if got := s.ended(); !slices.Equal(got, []uint16{2, 2}) {
+			t.Errorf("ended %v; want the entry removed that would be stopped for ever", got)
+		}
+		all.Store(&[]pipeline.Connection{})
+	})
+}
+
 func TestChangesThatComeWhileAZoneIsReadAreOneSweep(t *testing.T) {
 	virtual(t, func(r *rig) {
 		_, read := r.leaving()
