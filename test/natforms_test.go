@@ -45,15 +45,17 @@ func TestEachFormOfNATTranslatesRealConnections(t *testing.T) {
 			zone := uint16(100 + i)
 			nat, ftp := translateAll(t, n, zone, form)
 			target := map[bool]string{true: "10.0.0.2", false: "fd00::2"}[nat.AddrMin.Is4()]
+			port := uint16(8000 + i%10) // a source that comes again must not meet the server's last words to a form before
 			if nat.Dst {
+				port = 8000
 				target = map[bool]string{true: "10.0.1.1", false: "fd00:1::1"}[nat.AddrMin.Is4()]
 			}
 			ours := map[uint16]bool{} // beside the last words of connections before
 			for range 16 {
-				c := opened(t, client, net.JoinHostPort(target, "8000"))
+				c := opened(t, client, net.JoinHostPort(target, fmt.Sprint(port)))
 				ours[c.LocalAddr().(*net.TCPAddr).AddrPort().Port()] = true
 			}
-			judgeTranslations(t, n, zone, nat, ours)
+			judgeTranslations(t, n, zone, nat, port, ours)
 			if ftp {
 				downloadsBothWays(t, client, target)
 				wantHelped(t, n.Entries(zone), nat)
@@ -135,13 +137,13 @@ func downloadsBothWays(t *testing.T, client *sandbox.Host, address string) {
 	}
 }
 
-// judgeTranslations looks at what the tracker has made of the connections in a zone. The kernel's
+// judgeTranslations looks at what the tracker has made of the connections to a port in a zone. The kernel's
 // draws a source port where a form says hash, whether it names ports or not.
-func judgeTranslations(t *testing.T, n *ovstest.Net, zone uint16, nat ofproto.NAT, ours map[uint16]bool) {
+func judgeTranslations(t *testing.T, n *ovstest.Net, zone uint16, nat ofproto.NAT, to uint16, ours map[uint16]bool) {
 	t.Helper()
 	addresses, ports, opened := map[netip.Addr]int{}, map[uint16]int{}, 0
 	for _, e := range n.Entries(zone) {
-		if e.Orig.DstPort != 8000 || !ours[e.Orig.SrcPort] {
+		if e.Orig.DstPort != to || !ours[e.Orig.SrcPort] {
 			continue
 		}
 		opened++

@@ -136,6 +136,9 @@ func (n *Net) holdReasons(flows []ofproto.FlowStats, verdicts map[reference.Fram
 		for _, c := range v.causes {
 			may[c] = true
 		}
+		if n.late[f.Port] { // its port may have no flows yet
+			may[reference.Unbound] = true
+		}
 		if !v.passes && len(v.causes) == 1 && f.Piece == 0 && !n.late[f.Port] {
 			must[v.causes[0]] += n.seen.sent[f].sure
 			example[v.causes[0]] = f
