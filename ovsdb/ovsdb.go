@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -114,6 +115,23 @@ type Database struct {
 
 // patience is how long a database may take to say what it has.
 const patience = 10 * time.Second
+
+// CheckTarget returns an error if target is not "unix:PATH", "tcp:ADDR:PORT" or "ssl:ADDR:PORT" (RFC 7047 is spoken at each).
+func CheckTarget(target string) error {
+	scheme, where, _ := strings.Cut(target, ":")
+	ok := false
+	switch scheme {
+	case "unix":
+		ok = where != ""
+	case "tcp", "ssl":
+		_, port, err := net.SplitHostPort(where)
+		ok = err == nil && port != ""
+	}
+	if !ok {
+		return fmt.Errorf("database %s: want unix:PATH, tcp:ADDR:PORT or ssl:ADDR:PORT", target)
+	}
+	return nil
+}
 
 // connect opens a connection and reads the tables.
 func connect(ctx context.Context, at Database, changed func()) (client.Client, error) {

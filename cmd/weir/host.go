@@ -57,6 +57,9 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
 // hostsOf returns the hosts that flags name: those of --host, or the only one, of --ovsdb and --ovs-rundir.
 func hostsOf(said []string, target, rundir string) ([]*host, error) {
 	if len(said) == 0 {
+		if err := ovsdb.CheckTarget(target); err != nil {
+			return nil, fmt.Errorf("--ovsdb: %w", err)
+		}
 		return []*host{{target: target, rundir: rundir}}, nil
 	}
 	var all []*host
@@ -88,7 +91,11 @@ func readHost(text string) (*host, error) {
 	case rundir == "":
 		return nil, fmt.Errorf("--host %s: want its run directory, as --host %s=/run/%s: connections are read, and packets explained, through the sockets there", text, name, name)
 	}
-	return &host{name: name, rundir: rundir, target: cmp.Or(target, "unix:"+filepath.Join(rundir, "db.sock"))}, nil
+	target = cmp.Or(target, "unix:"+filepath.Join(rundir, "db.sock"))
+	if err := ovsdb.CheckTarget(target); err != nil {
+		return nil, fmt.Errorf("--host %s: %w", text, err)
+	}
+	return &host{name: name, rundir: rundir, target: target}, nil
 }
 
 // String is how a host is named where there may be several.

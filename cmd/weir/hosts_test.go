@@ -257,17 +257,19 @@ func TestABridgeOfTwoHostsIsNotGuessed(t *testing.T) {
 
 func TestHostsAreRead(t *testing.T) {
 	for text, want := range map[string]string{
-		"a":              "want its run directory",
-		"a=":             "want its run directory",
-		"=/run/a":        "want NAME=RUNDIR",
-		"a/b=/run/a":     "want NAME=RUNDIR",
-		"one=/run/x":     "there is a host one already",
-		"two=/run/one/":  "that is the Open vSwitch of host one",
-		"two=/run/two,x": "",
+		"a":                    "want its run directory",
+		"a=":                   "want its run directory",
+		"=/run/a":              "want NAME=RUNDIR",
+		"a/b=/run/a":           "want NAME=RUNDIR",
+		"one=/run/x":           "there is a host one already",
+		"two=/x,foo:bar":       "database foo:bar: want unix:PATH",
+		"two=/x,tcp:h":         "database tcp:h: want unix:PATH",
+		"two=/run/one/":        "that is the Open vSwitch of host one",
+		"two=/run/two,unix:/x": "",
 	} {
 		all, err := hostsOf([]string{"one=/run/one", text}, "", "")
 		if want == "" {
-			if err != nil || all[0].target != "unix:/run/one/db.sock" || all[1].target != "x" {
+			if err != nil || all[0].target != "unix:/run/one/db.sock" || all[1].target != "unix:/x" {
 				t.Errorf("%s: %v", text, err)
 			}
 		} else if err == nil || !strings.Contains(err.Error(), want) {
