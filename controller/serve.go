@@ -101,7 +101,7 @@ type session struct {
 func (c *Controller) Serve(ctx context.Context, name string, conn Conn) error {
 	b := &bridge{name, make(latest[job], 1), make(chan uint16, 64), make(chan ask, 8)}
 	s := &session{Controller: c, bridge: b, conn: conn, changes: make(chan ofproto.TableChange), fights: Fights{}, exposed: map[intent.ID]uint8{}}
-	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}, waits: map[intent.ID]int{}}
+	s.sweep = sweeper{looked: make(chan found, 1), left: map[intent.ID]bool{}, waits: map[intent.ID]wait{}}
 	s.drain = newDrainer()
 	s.arrivals.looked = make(chan counters, 1)
 	unwatch := s.watch(ctx) // before the tables are read: what is changed meanwhile must not be missed

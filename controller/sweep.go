@@ -35,8 +35,8 @@ type sweeper struct {
 	busy   bool               // one is
 	doomed found              // what of it has not been flushed yet
 	left   map[intent.ID]bool // tenants with connections that a later change may settle
-	later  <-chan time.Time   // when those that wait are swept once more
-	waits  map[intent.ID]int  // tenants with connections that wait to be told that they are stopped, and how often that was so
+	later  <-chan time.Time   // when the first of those that wait is swept once more
+	waits  map[intent.ID]wait // tenants that are
 	unable bool               // the switch cannot flush single connections
 	model  *intent.Model      // that is in force; nil: not known
 
@@ -47,6 +47,13 @@ type sweeper struct {
 type sweepOf struct {
 	tenant intent.ID
 	before *intent.Model // that was in force before the change; nil: not known
+	again  bool          // there was no change
+}
+
+// A wait is what a tenant's next sweep without a change waits for.
+type wait struct {
+	n     int       // how often there was one already
+	until time.Time // zero: it has begun
 }
 
 // found is what a sweep has found in the zone of a tenant.
@@ -112,7 +119,7 @@ func (s *session) sweepAfter(plan ofproto.Plan, in pipeline.Input) {
 		zone := in.Numbers.Zone(t.ID())
 		_, raised := epochs[zone]
 		if t.Mode != intent.Off && (raised || s.sweep.left[t.ID()] && touched[zone]) && !s.sweep.isDue(t.ID()) {
-			s.sweep.due = append(s.sweep.due, sweepOf{t.ID(), before})
+			s.sweep.due = append(s.sweep.due, sweepOf{tenant: t.ID(), before: before})
 		}
 	}
 	if len(s.sweep.due)+len(s.sweep.orphans) > 0 && s.sweep.turn == nil {
@@ -137,35 +144,55 @@ func (s *sweeper) isDue(tenant intent.ID) bool {
 	return slices.ContainsFunc(s.due, func(d sweepOf) bool { return d.tenant == tenant })
 }
 
-// A connection that is to be told that it is stopped is told when it speaks. Its entry is left
-// for that: this long, then twice as long, and so on, until it has been so often.
+// A connection that is to be told that it is stopped is told when it speaks: its entry is left for
+// that. And one that was ended may come back, blocked, by a packet that was judged while the tracker
+// forgot it. A tenant that has such is swept once more after a while, then after twice as long,
+// and so on, until it has been so often.
 const (
 	firstWait = 250 * time.Millisecond
 	mostWaits = 8
 )
 
-// sweepAgain sweeps those that wait.
+// sweepAgain sweeps those that have waited.
 func (s *session) sweepAgain() {
-	s.sweep.later = nil
-	for id := range s.sweep.waits {
+	now := time.Now()
+	for id, w := range s.sweep.waits {
+		if w.until.IsZero() || w.until.After(now) {
+			continue
+		}
+		s.sweep.waits[id] = wait{n: w.n}
 		if !s.sweep.isDue(id) {
-			s.sweep.due = append(s.sweep.due, sweepOf{id, s.sweep.model})
+			s.sweep.due = append(s.sweep.due, sweepOf{id, s.sweep.model, true})
 		}
 	}
+	s.sweep.arm(now)
 	s.sweep.turn = time.After(0)
 }
 
-// waitFor has the connections of a tenant looked at later, if some are still to be told.
+// arm sets the time for the first of those that wait.
+func (s *sweeper) arm(now time.Time) {
+	s.later = nil
+	var first time.Time
+	for _, w := range s.waits {
+		if !w.until.IsZero() && (first.IsZero() || w.until.Before(first)) {
+			first = w.until
+		}
+	}
+	if !first.IsZero() {
+		s.later = time.After(first.Sub(now))
+	}
+}
+
+// waitFor has the connections of a tenant looked at later, if some are still to be told, or were
+// ended and may come back.
 func (s *session) waitFor(f found) {
-	if !f.waits {
+	n := s.sweep.waits[f.tenant].n
+	if comes := len(f.end) > 0 && !s.sweep.unable; !f.waits && !comes || n == mostWaits {
 		delete(s.sweep.waits, f.tenant)
-		return
+	} else {
+		s.sweep.waits[f.tenant] = wait{n + 1, time.Now().Add(firstWait << n)}
 	}
-	n := s.sweep.waits[f.tenant]
-	s.sweep.waits[f.tenant] = n + 1
-	if s.sweep.later == nil {
-		s.sweep.later = time.After(firstWait << n)
-	}
+	s.sweep.arm(time.Now())
 }
 
 // sweepOn goes on with what there is to sweep: it flushes some of what was found, or has the
@@ -191,10 +218,11 @@ func (s *session) readZone(ctx context.Context, of sweepOf) bool {
 	in, program := s.job.input, s.given
 	t := in.Model.Tenant(string(of.tenant))
 	if t == nil || t.Mode == intent.Off {
+		delete(s.sweep.waits, of.tenant)
 		s.sweep.turn = time.After(0)
 		return false
 	}
-	waits := s.sweep.waits[of.tenant] < mostWaits
+	waits := s.sweep.waits[of.tenant].n < mostWaits
 	go func() {
 		f := found{sweepOf: of, program: program}
 		var all []pipeline.Connection
@@ -282,9 +310,9 @@ func (s *session) swept(ctx context.Context, f found) error {
 	}
 	s.tellHeld(f)
 	s.waitFor(f)
-	if f.left || len(f.end)+len(f.revive) > 0 { // a packet that is under way may be stopped, and remembered, after the entry is gone
+	if f.left || len(f.end)+len(f.revive) > 0 { // what is under way for very long may still bring the entry back
 		s.sweep.left[f.tenant] = true
-	} else {
+	} else if !f.again {
 		delete(s.sweep.left, f.tenant)
 	}
 	if s.sweep.unable {

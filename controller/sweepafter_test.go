@@ -92,7 +92,7 @@ func TestWhatASweepHasLeftIsLookedAtAgainWhenItsTenantChanges(t *testing.T) {
 					t.Errorf("the zone of a tenant of which nothing was left was read %d times", n)
 				}
 				st := r.settled(edited(t, br0, c.after, "b"+andMore))
-				if got := s.ended(); !slices.Equal(got, []uint16{2}) || st.Tenants[0].Epoch != epoch {
+				if got := slices.Compact(s.ended()); !slices.Equal(got, []uint16{2}) || st.Tenants[0].Epoch != epoch {
 					t.Errorf("ended %v, epoch %d; want what was left, in epoch %d", got, st.Tenants[0].Epoch, epoch)
 				}
 			})
@@ -122,16 +122,50 @@ func TestWhatWasUnderWayWhenItWasEndedGoesOnOnceItIsAllowed(t *testing.T) {
 		r.connect("br0", s)
 		r.settled(edited(t, br0, "a", "b"))
 		epoch := r.settled(edited(t, br0, deniesAll, "b")).Tenants[0].Epoch
-		if got := s.ended(); !slices.Equal(got, []uint16{2}) {
-			t.Fatalf("ended %v, want what is denied", got)
+		time.Sleep(time.Hour) // virtual: by then nobody looks for what comes back
+		synctest.Wait()
+		before := s.ended()
+		if !slices.Equal(slices.Compact(slices.Clone(before)), []uint16{2}) {
+			t.Fatalf("ended %v, want what is denied", before)
 		}
 		all.Store(&[]pipeline.Connection{tracked(6, 2, epoch, blocked)})
 		ruling = pipeline.Admitted
 		r.settled(edited(t, br0, deniesAll+","+andMore, "b"))
-		if got := s.ended(); !slices.Equal(got, []uint16{2, 2}) {
-			t.Errorf("ended %v; want the entry removed that would be stopped for ever", got)
+		if got := s.ended()[len(before):]; !slices.Equal(got, []uint16{2}) {
+			t.Errorf("ended %v after that; want the entry removed that would be stopped for ever", got)
 		}
 		all.Store(&[]pipeline.Connection{})
+	})
+}
+
+// TestWhatComesBackWhileItIsEndedIsEndedOnceMore has the tracker know a connection again, twice, after it was removed, without
+// another change.
+func TestWhatComesBackWhileItIsEndedIsEndedOnceMore(t *testing.T) {
+	virtual(t, func(r *rig) {
+		_, read := r.leaving()
+		s := r.newSwitch()
+		r.config.Connections = func(_ context.Context, _ string, zone uint16) ([]pipeline.Connection, error) {
+			read.note(zone)
+			switch n := len(s.ended()); {
+			case zone != 103, n == 3:
+				return nil, nil
+			case n > 0:
+				return []pipeline.Connection{tracked(6, 2, 2, blocked)}, nil
+			}
+			return []pipeline.Connection{tracked(6, 2, 1, 0)}, nil
+		}
+		r.config.Judge = rulings(map[uint16]pipeline.Ruling{2: pipeline.Denied})
+		r.connect("br0", s)
+		r.settled(edited(t, br0, "a", "b"))
+		r.settled(edited(t, br0, deniesAll, "b"))
+		time.Sleep(time.Minute) // virtual
+		synctest.Wait()
+		before := read.of(103)
+		time.Sleep(time.Hour) // virtual
+		synctest.Wait()
+		if n := read.of(103) - before; !slices.Equal(s.ended(), []uint16{2, 2, 2}) || n > 0 {
+			t.Errorf("ended %v, and read its zone %d times after that; want it ended 3 times, and the zone read no more", s.ended(), n)
+		}
 	})
 }
 
