@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // TLS is how the daemon proves who it is, and who could not.
 type TLS struct {
@@ -23,6 +26,43 @@ type Certificate struct {
 	Names  []string  `json:"names"`            // its common name, DNS names, URIs
 	Until  time.Time `json:"until"`
 	Alarm  string    `json:"alarm,omitempty"` // "30 days", "7 days" before it expires, "expired"
+}
+
+// String names a certificate in the middle of a sentence.
+func (c Certificate) String() string {
+	name := strings.Join(c.Names, ", ")
+	switch c.Of {
+	case OfDaemon:
+		return "our certificate (" + name + ")"
+	case OfAuthority:
+		return "the certificate of the authority " + name
+	}
+	return "the certificate of the switch of " + c.Bridge + " (" + name + ")"
+}
+
+// ExpiryAlarm is how near a certificate is to its end: "30 days", "7 days", "expired", or nothing.
+func ExpiryAlarm(until, now time.Time) string {
+	const day = 24 * time.Hour
+	switch left := until.Sub(now); {
+	case left <= 0:
+		return "expired"
+	case left <= 7*day:
+		return "7 days"
+	case left <= 30*day:
+		return "30 days"
+	}
+	return ""
+}
+
+// ExpiryText is an ExpiryAlarm in words; empty of none.
+func ExpiryText(alarm string) string {
+	switch alarm {
+	case "":
+		return ""
+	case "expired":
+		return "HAS EXPIRED"
+	}
+	return "expires in less than " + alarm
 }
 
 // A Refusal is a peer that did not become a session. There is one for each reason and address.

@@ -1,28 +1,19 @@
 package main
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"weir/api"
-	"weir/controller"
-	"weir/intent"
 )
 
 func TestTheStatusListsBackendsThatAreNotAsTheyShouldBe(t *testing.T) {
-	l := &intent.LoadBalancer{Tenant: "t", Name: "web", Backends: []intent.Backend{
-		{IP: netip.MustParseAddr("10.0.0.1"), Weight: 100}, {IP: netip.MustParseAddr("10.0.0.2"), Port: 81, Weight: 100}, {IP: netip.MustParseAddr("10.0.0.3"), Weight: 100},
-	}}
-	states := []controller.BackendState{
-		{Health: controller.HealthUp, Weight: 100},
-		{Health: controller.HealthDown, Why: "connection was refused", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
-		{Health: controller.HealthUp, Weight: 40},
-	}
-	var all []api.BackendHealth
-	for i, s := range states {
-		all = append(all, healthOf(l, l.Backends[i], s))
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	all := []api.BackendHealth{
+		{Balancer: "t/loadbalancer/web", Backend: "10.0.0.1", Health: "up", Declared: 100, Weight: 100},
+		{Balancer: "t/loadbalancer/web", Backend: "10.0.0.2:81", Health: "down", Why: "connection was refused", Since: &since, Declared: 100},
+		{Balancer: "t/loadbalancer/web", Backend: "10.0.0.3", Health: "up", Declared: 100, Weight: 40},
 	}
 	var b strings.Builder
 	healthList(&b, all, false)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/internal/words"
 )
 
 func balancersCommand() *cobra.Command {
@@ -54,7 +55,7 @@ func balancersListing(list []api.Balancer, now time.Time) listing {
 func balancersTable(w io.Writer, list []api.Balancer, now time.Time) {
 	row(w, "TENANT", "BALANCER", "ADDRESS", "BACKEND", "WEIGHT", "IN FORCE", "HEALTH", "CONNECTIONS", "BEGUN", "STATE")
 	for _, b := range list {
-		name, address := lastPart(b.ID), b.Address+" "+strings.Join(b.Ports, " ")
+		name, address := api.LastPart(b.ID), b.Address+" "+strings.Join(b.Ports, " ")
 		if len(b.Backends) == 0 {
 			row(w, b.Tenant, name, address, "none", "", "", "", "", "", "")
 		}
@@ -75,15 +76,12 @@ func begunText(b api.Backend) string {
 	return fmt.Sprintf("%d, %.0f/s", b.Begun, b.PerSecond)
 }
 
-// lastPart is the name in an intent's.
-func lastPart(id string) string { return id[strings.LastIndexByte(id, '/')+1:] }
-
 // backendText names a backend by its endpoint, if it is one's, and its address.
 func backendText(b api.Backend) string {
 	if b.Endpoint == "" {
 		return b.Address
 	}
-	return lastPart(b.Endpoint) + " " + b.Address
+	return api.LastPart(b.Endpoint) + " " + b.Address
 }
 
 // backendStateText says what a backend is, and how long its connections may go on if it is to have none.
@@ -112,7 +110,7 @@ func balancersChart(w io.Writer, list []api.Balancer, now time.Time) {
 		for _, n := range b.Backends {
 			total, most, widest = total+n.Connections, max(most, n.Connections), max(widest, len(backendText(n)))
 		}
-		fmt.Fprintf(w, "%s  %s %s: %s\n", b.ID, b.Address, strings.Join(b.Ports, " "), count(total, "connection", "connections"))
+		fmt.Fprintf(w, "%s  %s %s: %s\n", b.ID, b.Address, strings.Join(b.Ports, " "), words.Count(total, "connection", "connections"))
 		for _, n := range b.Backends {
 			note := fmt.Sprintf("%d", n.Connections)
 			if n.State != "serving" {
@@ -137,7 +135,7 @@ func bar(n, most int) string {
 func drainingList(w io.Writer, bridge string, all []api.Draining, wide bool) {
 	var list []api.Reason
 	for _, b := range all {
-		why := fmt.Sprintf("%s, %s", b.State, count(b.Connections, "connection", "connections"))
+		why := fmt.Sprintf("%s, %s", b.State, words.Count(b.Connections, "connection", "connections"))
 		if b.Deadline != nil {
 			why += ", ended at " + b.Deadline.Local().Format(time.TimeOnly)
 		}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weir/api"
+	"weir/daemon"
 	"weir/internal/pki"
 )
 
@@ -162,7 +164,7 @@ func certShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			told := certificateOf("", c, time.Now())
+			told := daemon.CertificateOf("", c, time.Now())
 			all = append(all, proof{file, told.Names, c.Issuer.CommonName, c.NotBefore.UTC(), told.Until, told.Alarm})
 		}
 		return listing{value: all, names: files, table: func(w io.Writer, _ bool) { shownTable(w, all) }}.print(cmd.OutOrStdout(), *format)
@@ -173,6 +175,6 @@ func certShowCommand() *cobra.Command {
 func shownTable(w io.Writer, all []proof) {
 	row(w, "FILE", "NAMES", "SIGNED BY", "FROM", "UNTIL", "")
 	for _, s := range all {
-		row(w, s.File, strings.Join(s.Names, ","), s.SignedBy, s.From.Format(time.RFC3339), s.Until.Format(time.RFC3339), expiryWords(s.Until, time.Now()))
+		row(w, s.File, strings.Join(s.Names, ","), s.SignedBy, s.From.Format(time.RFC3339), s.Until.Format(time.RFC3339), api.ExpiryText(s.Alarm))
 	}
 }

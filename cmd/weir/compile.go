@@ -13,6 +13,7 @@ import (
 	"weir/apps"
 	"weir/apps/pipeline"
 	"weir/intent"
+	"weir/internal/words"
 	"weir/store"
 )
 
@@ -62,7 +63,7 @@ func compile(w io.Writer, stdin io.Reader, f compileFlags) error {
 	if err != nil {
 		return err
 	}
-	numbers, err := numbering{store: store.Mem()}.Assign(pipeline.WantsOf(m))
+	numbers, err := store.Mem().Assign(store.Wants(pipeline.WantsOf(m)))
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func compile(w io.Writer, stdin io.Reader, f compileFlags) error {
 func compileHeader(bridge string, f compileFlags, ports []pipeline.Port, p *pipeline.Program) string {
 	var s strings.Builder
 	flows, groups := p.Size()
-	fmt.Fprintf(&s, "# bridge %s: %s, %s; %s of a packet at most\n", bridge, count(flows, "flow", "flows"), count(groups, "group", "groups"), count(p.Rounds.N, "recirculation", "recirculations"))
+	fmt.Fprintf(&s, "# bridge %s: %s, %s; %s of a packet at most\n", bridge, words.Count(flows, "flow", "flows"), words.Count(groups, "group", "groups"), words.Count(p.Rounds.N, "recirculation", "recirculations"))
 	if len(p.Meters()) > 0 {
 		fmt.Fprintf(&s, "# ovs-ofctl -O OpenFlow13 add-meter %s METER, for each add-meter below; then\n", bridge)
 	}

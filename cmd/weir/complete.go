@@ -27,9 +27,9 @@ func completeNames(root *cobra.Command) {
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	flags := map[string]completer{
 		"tenant": tenantNames, "intent": ruleNames,
-		"output": words(formats...), "sort": words(orderNames()...), "table": words(slices.Sorted(maps.Values(pipeline.TableNames))...),
-		"verdict": words("allowed", "denied", "rejected", "audited"), "fragment": words("first", "later"), "datapath": words("netdev", "system"),
-		"log-format": words("text", "json"), "log-level": words("error", "warning", "info", "debug"), "protocol": words(askedProtocols...),
+		"output": oneOf(formats...), "sort": oneOf(orderNames()...), "table": oneOf(slices.Sorted(maps.Values(pipeline.TableNames))...),
+		"verdict": oneOf("allowed", "denied", "rejected", "audited"), "fragment": oneOf("first", "later"), "datapath": oneOf("netdev", "system"),
+		"log-format": oneOf("text", "json"), "log-level": oneOf("error", "warning", "info", "debug"), "protocol": oneOf(askedProtocols...),
 	}
 	for _, name := range []string{"filename", "certificate", "private-key", "ca-cert", "socket"} {
 		flags[name] = files(cobra.ShellCompDirectiveDefault)
@@ -38,7 +38,7 @@ func completeNames(root *cobra.Command) {
 		flags[name] = files(cobra.ShellCompDirectiveFilterDirs)
 	}
 	arguments := map[string]completer{
-		"weir flows": atFirst(bridgeNames), "weir detach": atFirst(databaseBridges), "weir explain": atFirst(words(askedProtocols...)),
+		"weir flows": atFirst(bridgeNames), "weir detach": atFirst(databaseBridges), "weir explain": atFirst(oneOf(askedProtocols...)),
 		"weir connections": terms, "weir connections kill": terms, "weir cert show": files(cobra.ShellCompDirectiveDefault),
 	}
 	var each func(*cobra.Command)
@@ -59,8 +59,8 @@ func completeNames(root *cobra.Command) {
 // askedProtocols are those that weir explain and --protocol are asked about mostly.
 var askedProtocols = []string{"tcp", "udp", "icmp", "icmpv6", "sctp"}
 
-// words completes what is known beforehand.
-func words(all ...string) completer {
+// oneOf completes what is known beforehand.
+func oneOf(all ...string) completer {
 	return cobra.FixedCompletions(all, cobra.ShellCompDirectiveNoFileComp)
 }
 

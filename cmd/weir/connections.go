@@ -84,7 +84,7 @@ func listConnections(ctx context.Context, w io.Writer, c *client, query url.Valu
 	if format == "json" && sort == "" {
 		out := newJSONList(w)
 		unread := eachOf(ctx, c, connectionsPath(query), out.add)
-		if err := asFarAsReached(unread); err != nil {
+		if err := api.AsFarAsReached(unread); err != nil {
 			return err
 		}
 		return cmp.Or(out.end(), unread)
@@ -98,7 +98,7 @@ func listConnections(ctx context.Context, w io.Writer, c *client, query url.Valu
 		list = append(list, one)
 		return nil
 	})
-	if err := asFarAsReached(unread); err != nil {
+	if err := api.AsFarAsReached(unread); err != nil {
 		return err
 	}
 	if there {
@@ -188,7 +188,7 @@ func connectionsTable(w io.Writer, list []api.Connection, wide bool) {
 			cells = append(cells, c.Host)
 		}
 		if wide {
-			cells = append(cells, lastPart(c.From), lastPart(c.To), c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)
+			cells = append(cells, api.LastPart(c.From), api.LastPart(c.To), c.Zone, c.Epoch, c.Class, fmt.Sprintf("0x%x", c.Mark), c.Label, c.Ref)
 		}
 		row(w, cells...)
 	}

@@ -62,13 +62,13 @@ func trackingListing(all []api.Tracking, table trackingTable) listing {
 		table(w, all, wide)
 		for _, t := range all {
 			if t.Error != "" {
-				fmt.Fprintf(w, "\n%s: %s\n", onHost(t.Host, t.Datapath), t.Error)
+				fmt.Fprintf(w, "\n%s: %s\n", api.OnHost(t.Host, t.Datapath), t.Error)
 			}
 		}
 	}}
 	for _, t := range all {
 		for _, z := range t.Zones {
-			l.names = append(l.names, fmt.Sprintf("%s/%d", onHost(t.Host, t.Datapath), z.Zone))
+			l.names = append(l.names, fmt.Sprintf("%s/%d", api.OnHost(t.Host, t.Datapath), z.Zone))
 		}
 	}
 	return l
@@ -81,7 +81,7 @@ func trackerRows(w io.Writer, all []api.Tracking, wide bool) {
 	}
 	row(w, head...)
 	for _, t := range all {
-		cells := []any{onHost(t.Host, t.Datapath), t.Connections, maxText(t.Max), usedText(t.Fill), t.Alarm, countsText(t.Protocols)}
+		cells := []any{api.OnHost(t.Host, t.Datapath), t.Connections, maxText(t.Max), usedText(t.Fill), t.Alarm, countsText(t.Protocols)}
 		if wide {
 			check := ""
 			if t.SequenceCheck != nil {
@@ -96,10 +96,10 @@ func trackerRows(w io.Writer, all []api.Tracking, wide bool) {
 func limitRows(w io.Writer, all []api.Tracking, _ bool) {
 	row(w, "DATAPATH", "OF", "CONNECTIONS", "MAX", "USED", "ALARM")
 	for _, t := range all {
-		row(w, onHost(t.Host, t.Datapath), "all zones", t.Connections, maxText(t.Max), usedText(t.Fill), t.Alarm)
+		row(w, api.OnHost(t.Host, t.Datapath), "all zones", t.Connections, maxText(t.Max), usedText(t.Fill), t.Alarm)
 		for _, z := range t.Zones {
 			if z.Limit != nil {
-				row(w, onHost(t.Host, t.Datapath), z.ID, z.Limit.Connections, z.Limit.Max, usedText(*z.Limit), z.Limit.Alarm)
+				row(w, api.OnHost(t.Host, t.Datapath), z.ID, z.Limit.Connections, z.Limit.Max, usedText(*z.Limit), z.Limit.Alarm)
 			}
 		}
 	}
@@ -113,7 +113,7 @@ func zoneRows(w io.Writer, all []api.Tracking, wide bool) {
 	row(w, head...)
 	for _, t := range all {
 		for _, z := range t.Zones {
-			cells := []any{onHost(t.Host, t.Datapath), z.Zone, z.ID, z.Connections, limitText(calmed(z.Limit)), "", ""}
+			cells := []any{api.OnHost(t.Host, t.Datapath), z.Zone, z.ID, z.Connections, limitText(calmed(z.Limit)), "", ""}
 			if z.Limit != nil {
 				cells[5], cells[6] = usedText(*z.Limit), z.Limit.Alarm
 			}

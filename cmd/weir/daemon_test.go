@@ -50,6 +50,15 @@ spec:
   - {name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}
 `
 
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // openVSwitch starts a private Open vSwitch with a bridge br0 that needs no root.
 func openVSwitch(t *testing.T) *sandbox.Sandbox {
 	t.Helper()
@@ -224,7 +233,7 @@ func TestTheDaemonKeepsABridge(t *testing.T) {
 		out, err := w.box.Vsctl("get", "bridge", "br0", "external_ids:weir-zone-blue")
 		return err == nil && strings.Trim(out, "\"\n ") == fmt.Sprint(zone)
 	})
-	for _, socket := range []string{w.path("weir.sock"), controllerPath(w.box.RunDir(), "br0")} {
+	for _, socket := range []string{w.path("weir.sock"), filepath.Join(w.box.RunDir(), "br0.controller")} {
 		if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s is for its owner only: %v, %v", socket, info, err)
 		}
@@ -234,7 +243,7 @@ func TestTheDaemonKeepsABridge(t *testing.T) {
 	w.second()
 	installed := w.flows()
 	w.stop()
-	for _, socket := range []string{w.path("weir.sock"), controllerPath(w.box.RunDir(), "br0")} {
+	for _, socket := range []string{w.path("weir.sock"), filepath.Join(w.box.RunDir(), "br0.controller")} {
 		if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left behind: %v", socket, err)
 		}
@@ -438,7 +447,7 @@ func TestABridgeThatLeavesTheModelIsLeftAsItIs(t *testing.T) {
 	if after := w.flows(); after != before {
 		t.Errorf("before:\n%s\nafter:\n%s", before, after)
 	}
-	if _, err := os.Stat(controllerPath(w.box.RunDir(), "br0")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(w.box.RunDir(), "br0.controller")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("nobody listens for br0 any more: %v", err)
 	}
 	write(t, w.dir, "m.yaml", twoHosts)

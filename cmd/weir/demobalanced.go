@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weir/api"
+	"weir/internal/words"
 )
 
 // The load balancer of the demo, its backends, and how many connections are opened to it.
@@ -104,7 +105,7 @@ func (d *demo) drained(ctx context.Context) error {
 			}
 			shown = left
 		case left != shown:
-			d.show(fmt.Sprintf("%s: %s, %s", backendText(n), count(n.Connections, "connection", "connections"), left))
+			d.show(fmt.Sprintf("%s: %s, %s", backendText(n), words.Count(n.Connections, "connection", "connections"), left))
 			shown = left
 		}
 		if !pause(ctx, 50*time.Millisecond) {

@@ -19,6 +19,7 @@ import (
 
 	"weir/api"
 	"weir/apps/pipeline"
+	"weir/internal/words"
 )
 
 // demoPatience is how long the demo waits for what has to happen.
@@ -69,7 +70,7 @@ func (d *demo) denied(ctx context.Context) error {
 	if after <= before {
 		return fmt.Errorf("web-1 did not reach db-1, but no drop was counted: %d before, %d after", before, after)
 	}
-	d.ok("denied: web-1 -> db-1:%s had no answer; %s counted as %q", demoPort, count(int(after-before), "packet was", "packets were"), reason)
+	d.ok("denied: web-1 -> db-1:%s had no answer; %s counted as %q", demoPort, words.Count(int(after-before), "packet was", "packets were"), reason)
 	return nil
 }
 

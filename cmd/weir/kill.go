@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/internal/words"
 )
 
 func killCommand() *cobra.Command {
@@ -59,13 +60,13 @@ func kill(cmd *cobra.Command, c *client, q url.Values, plan bool, format string)
 	case plan || k.Kept == 0:
 		return nil
 	}
-	return fmt.Errorf("%s left: %s", count(k.Kept, "connection is", "connections are"), k.Why)
+	return fmt.Errorf("%s left: %s", words.Count(k.Kept, "connection is", "connections are"), k.Why)
 }
 
 func killedListing(k api.Killed, tenant string) listing {
 	l := listing{value: k, table: func(w io.Writer, wide bool) {
 		if k.Plan == nil {
-			fmt.Fprintf(w, "%s of %s forgotten\n", count(k.Killed, "connection", "connections"), tenant)
+			fmt.Fprintf(w, "%s of %s forgotten\n", words.Count(k.Killed, "connection", "connections"), tenant)
 			return
 		}
 		row(w, "PROTOCOL", "FROM", "TO", "STATE", "ZONE", "BY")
@@ -76,7 +77,7 @@ func killedListing(k api.Killed, tenant string) listing {
 			}
 			row(w, c.Protocol, source(c), target(c), stateText(c), c.Zone, by)
 		}
-		fmt.Fprintf(w, "\n%s of %s would be forgotten, %d left\n", count(k.Killed, "connection", "connections"), tenant, k.Kept)
+		fmt.Fprintf(w, "\n%s of %s would be forgotten, %d left\n", words.Count(k.Killed, "connection", "connections"), tenant, k.Kept)
 	}}
 	for _, f := range k.Plan {
 		if f.Why == "" {

@@ -1,26 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"weir/intent"
+	"weir/internal/modelfiles"
 )
-
-// maxSource bounds what is read of one file, in bytes. It is more than intent takes,
-// so that a file which is merely too large is refused there, in the same words as a
-// file that arrives in another way.
-const maxSource = 32 << 20
-
-// stdinPath is the path that means standard input.
-const stdinPath = "-"
 
 // fileFlag adds -f to a command that reads a model.
 func fileFlag(cmd *cobra.Command) *string {
@@ -33,75 +20,10 @@ func fileFlag(cmd *cobra.Command) *string {
 
 // load reads and checks the model at path.
 func load(path string, stdin io.Reader) (*intent.Model, []intent.Source, error) {
-	sources, err := readSources(path, stdin)
+	sources, err := modelfiles.Sources(path, stdin)
 	if err != nil {
 		return nil, nil, err
 	}
 	m, err := intent.Read(sources...)
 	return m, sources, err
-}
-
-// readSources reads the files at path.
-func readSources(path string, stdin io.Reader) ([]intent.Source, error) {
-	return shelf{}.read(path, stdin)
-}
-
-// filesAt returns path itself, or the model files of a folder in alphabetical order.
-// Hidden files are left out: editors and configuration mounts keep their own there.
-func filesAt(path string) ([]string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.IsDir() {
-		return []string{path}, nil
-	}
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return nil, err
-	}
-	var files []string
-	for _, e := range entries {
-		ext := filepath.Ext(e.Name())
-		if (ext == ".yaml" || ext == ".yml") && !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
-			files = append(files, filepath.Join(path, e.Name()))
-		}
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: no *.yaml or *.yml file in this folder", path)
-	}
-	slices.Sort(files)
-	return files, nil
-}
-
-func readSource(name string, r io.Reader) (intent.Source, error) { return readInto(name, r, nil) }
-
-func readInto(name string, r io.Reader, into []byte) (intent.Source, error) {
-	b := bytes.NewBuffer(into[:0])
-	if _, err := b.ReadFrom(io.LimitReader(r, maxSource+1)); err != nil {
-		return intent.Source{}, fmt.Errorf("%s: %w", name, err)
-	}
-	data := b.Bytes()
-	if len(data) > maxSource {
-		return intent.Source{}, fmt.Errorf("%s: larger than %d MiB: this is no model", name, maxSource>>20)
-	}
-	return intent.Source{Name: name, Data: data}, nil
-}
-
-// fingerprint changes when the files at path do: their names and stamps. What cannot be read has a fingerprint, too: its error.
-func fingerprint(path string) string {
-	files, err := filesAt(path)
-	if err != nil {
-		return err.Error()
-	}
-	var s strings.Builder
-	for _, f := range files {
-		info, err := os.Stat(f)
-		if err != nil {
-			fmt.Fprintln(&s, err)
-			continue
-		}
-		fmt.Fprintln(&s, f, stampOf(info))
-	}
-	return s.String()
 }

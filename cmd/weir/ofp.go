@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"weir/internal/words"
 	"weir/ofproto"
 )
 
@@ -106,7 +107,7 @@ func convertLines(in io.Reader, out, errs io.Writer, asJSON bool, convert conver
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d of %s refused", refused, count(n, "line was", "lines were"))
+		return fmt.Errorf("%d of %s refused", refused, words.Count(n, "line was", "lines were"))
 	}
 	return nil
 }

@@ -82,11 +82,11 @@ func talks(all map[api.Talker]*api.Talker, k api.Talker, c api.Connection) {
 // talkersOf says who has to do with a connection.
 func talkersOf(c api.Connection) []api.Talker {
 	all := []api.Talker{
-		{Kind: "source", Tenant: c.Tenant, Name: c.Orig.Src, Endpoint: lastPart(c.From)},
+		{Kind: "source", Tenant: c.Tenant, Name: c.Orig.Src, Endpoint: api.LastPart(c.From)},
 		{Kind: "destination", Tenant: c.Tenant, Name: c.Orig.To()},
 	}
 	if c.Orig.Dst == c.Reply.Src {
-		all[1].Endpoint = lastPart(c.To)
+		all[1].Endpoint = api.LastPart(c.To)
 	}
 	for _, rule := range []string{c.Egress, c.Ingress} {
 		if rule != "" {
@@ -94,7 +94,7 @@ func talkersOf(c api.Connection) []api.Talker {
 		}
 	}
 	if strings.Contains(c.NAT, "/loadbalancer/") && c.TargetTo() != "" {
-		all = append(all, api.Talker{Kind: "backend", Tenant: c.Tenant, Name: c.Reply.From(), Endpoint: lastPart(c.To)})
+		all = append(all, api.Talker{Kind: "backend", Tenant: c.Tenant, Name: c.Reply.From(), Endpoint: api.LastPart(c.To)})
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/internal/modelfiles"
 )
 
 func planCommand() *cobra.Command {
@@ -20,7 +21,7 @@ shows the objects and flows that would change. It exits with 2 if there are any.
 	}
 	path, socket, format := fileFlag(cmd), socketFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		sources, err := readSources(*path, cmd.InOrStdin())
+		sources, err := modelfiles.Sources(*path, cmd.InOrStdin())
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weir/api"
+	"weir/internal/words"
 )
 
 func statusCommand() *cobra.Command {
@@ -47,7 +48,7 @@ func statusListing(s api.Status) listing {
 
 func statusTable(w io.Writer, s api.Status, wide bool) {
 	if len(s.Hosts) > 0 {
-		fmt.Fprintf(w, "weir %s   %s   model %s, revision %d\n", s.Version, count(len(s.Hosts), "host", "hosts"), s.Model.Source, s.Model.Revision)
+		fmt.Fprintf(w, "weir %s   %s   model %s, revision %d\n", s.Version, words.Count(len(s.Hosts), "host", "hosts"), s.Model.Source, s.Model.Revision)
 	} else {
 		fmt.Fprintf(w, "weir %s   Open vSwitch %s   model %s, revision %d\n", s.Version, databaseText(s.Database), s.Model.Source, s.Model.Revision)
 	}
@@ -67,7 +68,7 @@ func statusTable(w io.Writer, s api.Status, wide bool) {
 	fmt.Fprintln(w)
 	row(w, "BRIDGE", "STATE", "REVISION", "FLOWS", "GROUPS", "PENDING", "REFUSED", "FOREIGN", "SENT", "DRIFT")
 	for _, b := range s.Bridges {
-		row(w, b.Name, bridgeState(b), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent, drifts(b.Drift))
+		row(w, b.Name, b.State(), b.Revision, b.Flows, b.Groups, len(b.Pending), len(b.Refused), b.Foreign, b.FlowModsSent, drifts(b.Drift))
 	}
 	fmt.Fprintln(w)
 	row(w, "TENANT", "ZONE", "EPOCH", "LIMIT")
@@ -117,14 +118,6 @@ func hostList(w io.Writer, hosts []api.Host) {
 	}
 }
 
-// onHost is what is of a host, with its name if it has one: "b/netdev".
-func onHost(host, what string) string {
-	if host == "" {
-		return what
-	}
-	return host + "/" + what
-}
-
 // zonesText is a tenant's zone, and that of its source translations, if it has one.
 func zonesText(t api.Tenant) string {
 	if t.SourceZone == 0 {
@@ -158,17 +151,17 @@ func trackerList(w io.Writer, trackers []api.Tracker) {
 		if t.Max > 0 {
 			calm := t.Fill
 			calm.Alarm = ""
-			fmt.Fprintf(w, "\nconnection tracker of %s: %s connections", onHost(t.Host, t.Datapath), fillText(calm))
+			fmt.Fprintf(w, "\nconnection tracker of %s: %s connections", api.OnHost(t.Host, t.Datapath), fillText(calm))
 			if t.Alarm != "" {
 				fmt.Fprintf(w, ": %s", alarmWords[t.Alarm])
 			}
 			fmt.Fprintln(w)
 		}
 		if t.Through != "" {
-			fmt.Fprintf(w, "\nconnections of %s are read through ovs-vswitchd, which waits for that: %s\n", onHost(t.Host, t.Datapath), t.Through)
+			fmt.Fprintf(w, "\nconnections of %s are read through ovs-vswitchd, which waits for that: %s\n", api.OnHost(t.Host, t.Datapath), t.Through)
 		}
 		if t.Error != "" {
-			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", onHost(t.Host, t.Datapath), t.Error)
+			fmt.Fprintf(w, "\nlimits of connections in %s: %s\n", api.OnHost(t.Host, t.Datapath), t.Error)
 		}
 	}
 }
@@ -179,7 +172,7 @@ func endedList(w io.Writer, tenants []api.Tenant, wide bool) {
 		if t.Ended == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n%s: %s ended that its policy no longer admits; last:\n", t.Name, count(int(t.Ended), "connection was", "connections were"))
+		fmt.Fprintf(w, "\n%s: %s ended that its policy no longer admits; last:\n", t.Name, words.Count(int(t.Ended), "connection was", "connections were"))
 		for i, e := range t.RecentlyEnded {
 			if i == shownReasons && !wide {
 				fmt.Fprintf(w, "  and %d more (-o wide)\n", len(t.RecentlyEnded)-i)
@@ -311,20 +304,6 @@ func reasonList(w io.Writer, title string, list []api.Reason, wide bool) {
 		}
 		fmt.Fprintf(w, "  %s: %s\n", r.ID, r.Why)
 	}
-}
-
-func bridgeState(b api.Bridge) string {
-	switch {
-	case !b.Connected:
-		return "not connected"
-	case b.Programmed:
-		return "programmed"
-	case b.Error != "":
-		return "error"
-	case len(b.Refused) > 0:
-		return "degraded"
-	}
-	return "working"
 }
 
 func databaseText(d api.Database) string {

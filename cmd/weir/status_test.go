@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"weir/api"
+	"weir/conntrack"
 )
 
 func TestEndedConnectionsAreNamed(t *testing.T) {
@@ -57,5 +58,13 @@ func TestStatusIsShownAgainWhenItHasChanged(t *testing.T) {
 	const line = "  t/loadbalancer/web: since 2026-01-02T03:04:05Z, of 2 backends; what asks it: reject\n"
 	if s := out.String(); strings.Count(s, line) != 2 || strings.Count(s, "weir x") != 4 || strings.Count(s, "is away") != 1 {
 		t.Errorf("%s", s)
+	}
+}
+
+func TestWhatIsReadThroughOpenVSwitchIsSaid(t *testing.T) {
+	var text strings.Builder
+	trackerList(&text, []api.Tracker{{Datapath: conntrack.Kernel, Through: "CAP_NET_ADMIN is not there"}})
+	if !strings.Contains(text.String(), "connections of system are read through ovs-vswitchd") {
+		t.Error(text.String())
 	}
 }
