@@ -12,6 +12,7 @@ import (
 	"weir/controller"
 	"weir/intent"
 	"weir/internal/modelfiles"
+	"weir/internal/words"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
 	"weir/quirk"
@@ -156,7 +157,7 @@ func (k *keeper) take(ctx context.Context, r *modelfiles.Reading) error {
 		k.log.WithError(r.Err).Error("the model is refused, and the one before it stays in force")
 		return nil
 	}
-	k.log.WithField("contents", r.Model.Contents()).Info("model read")
+	k.log.WithField("contents", words.Contents(r.Model)).Info("model read")
 	if k.next = r; k.model == nil {
 		k.adopt()
 	}

@@ -26,6 +26,7 @@ import (
 	"weir/apps/pipeline"
 	"weir/controller"
 	"weir/internal/modelfiles"
+	"weir/internal/words"
 	"weir/metrics"
 	"weir/ofproto/ofconn"
 	"weir/ovsdb"
@@ -93,7 +94,7 @@ func Serve(ctx context.Context, stdin io.Reader, c Config, hosts []*Host, log *l
 	server := &http.Server{Handler: api.New(d, d.metrics), ReadHeaderTimeout: 10 * time.Second, ErrorLog: nil}
 	group.Go(func() error { return serveHTTP(ctx, server, control) })
 	group.Go(func() error { return ended(ctx, d.drive(ctx, log, news, watch)) })
-	log.WithFields(logrus.Fields{"model": c.Model, "contents": first.Model.Contents(), "socket": c.Socket}).Info("weir " + c.Version + " serves")
+	log.WithFields(logrus.Fields{"model": c.Model, "contents": words.Contents(first.Model), "socket": c.Socket}).Info("weir " + c.Version + " serves")
 	if err := notify("READY=1"); err != nil {
 		log.WithError(err).Warn("the service manager was not told that we are ready")
 	}

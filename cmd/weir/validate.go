@@ -29,7 +29,7 @@ they are printed on standard error, and validate succeeds.`,
 		for _, w := range warnings {
 			fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.Error())
 		}
-		text := "ok: " + m.Contents()
+		text := "ok: " + words.Contents(m)
 		if n := len(warnings); n > 0 {
 			text += "; " + words.Count(n, "warning", "warnings")
 		}

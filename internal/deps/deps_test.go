@@ -62,7 +62,7 @@ var rooms = map[string]room{
 	"internal/top":                 {may: []string{"api", "internal/columns"}},
 	"internal/columns":             {pure: true},
 	"internal/manual":              {},
-	"internal/words":               {pure: true},
+	"internal/words":               {pure: true, may: []string{"intent"}},
 	"internal/modelfiles":          {may: []string{"intent"}},
 	"internal/drawn":               {},
 	"test/ovstest":                 {may: []string{"*"}},

@@ -1,13 +1,13 @@
-package intent
+package words
 
 import (
 	"strings"
 
-	"weir/internal/words"
+	"weir/intent"
 )
 
 // Contents counts what is in a model: "1 bridge, 2 tenants, ...".
-func (m *Model) Contents() string {
+func Contents(m *intent.Model) string {
 	var networks, endpoints, groups, policies, rules int
 	for _, t := range m.Tenants() {
 		networks += len(t.Networks)
@@ -19,19 +19,19 @@ func (m *Model) Contents() string {
 		}
 	}
 	parts := []string{
-		words.Count(len(m.Bridges()), "bridge", "bridges"), words.Count(len(m.Tenants()), "tenant", "tenants"),
-		words.Count(networks, "network", "networks"), words.Count(endpoints, "endpoint", "endpoints"),
-		words.Count(policies, "policy", "policies"), words.Count(rules, "rule", "rules"),
+		Count(len(m.Bridges()), "bridge", "bridges"), Count(len(m.Tenants()), "tenant", "tenants"),
+		Count(networks, "network", "networks"), Count(endpoints, "endpoint", "endpoints"),
+		Count(policies, "policy", "policies"), Count(rules, "rule", "rules"),
 	}
 	if groups > 0 {
-		parts = append(parts, words.Count(groups, "group", "groups"))
+		parts = append(parts, Count(groups, "group", "groups"))
 	}
-	parts = append(parts, m.outside()...)
+	parts = append(parts, outside(m)...)
 	return strings.Join(parts, ", ")
 }
 
 // outside counts what a model says of the outside, and is empty if that is nothing.
-func (m *Model) outside() (parts []string) {
+func outside(m *intent.Model) (parts []string) {
 	var outsides, snats, floating, forwards, balancers int
 	for _, b := range m.Bridges() {
 		outsides += len(b.Externals)
@@ -45,7 +45,7 @@ func (m *Model) outside() (parts []string) {
 		one, many string
 	}{{outsides, "outside", "outsides"}, {snats, "SNAT", "SNATs"}, {floating, "floating IP", "floating IPs"}, {forwards, "port forward", "port forwards"}, {balancers, "load balancer", "load balancers"}} {
 		if c.n > 0 {
-			parts = append(parts, words.Count(c.n, c.one, c.many))
+			parts = append(parts, Count(c.n, c.one, c.many))
 		}
 	}
 	return parts
