@@ -129,9 +129,12 @@ func (n *Net) Rounds(full int) int {
 func (n *Net) close() {
 	n.hold()
 	n.holdDrops()
+	var why []string
 	if n.T.Failed() {
+		why = complaintsOf(printed(), n.T.Name(), Sources)
 		n.explain()
 	}
+	defer func() { n.repeat(why) }()
 	if n.Weir != nil {
 		n.Weir.Stop()
 		if refused := n.Weir.log.refusals(); len(refused) > 0 && !n.Weir.ExpectRefusals {

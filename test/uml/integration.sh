@@ -72,8 +72,6 @@ for ((i = 0; i < count; i++)); do
   wait "${guests[i]}" || failed=1
 done
 cat "$dir"/output/* | tee "$dir/log"
-for t in "${tests[@]}"; do
-  [ -e "$dir/passed/$t" ] || { echo "integration.sh: $t did not pass"; failed=1; }
-done
 [ "$pattern" != . ] || (cd "$here/../.." && go run ./test/scenarios "kernel=$dir/log") || failed=1
+"$here/../verdict.sh" "$dir" || failed=1
 exit $failed
