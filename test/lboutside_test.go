@@ -83,7 +83,7 @@ func TestBackendsOutside(t *testing.T) {
 		{h5, "203.0.113.65:8090", "203.0.113.65", true},
 		{h5, "[2001:db8::64]:8090", "2001:db8::64", false},
 	} {
-		by := served(t, c.from, c.to, 12)
+		by := served(t, c.from, c.to, 30)
 		t.Log(c.from.Name, c.to, by)
 		for said := range by {
 			if !strings.HasSuffix(said, " asked by "+c.as) {

@@ -79,7 +79,7 @@ func TestOL01AllBackendsServe(t *testing.T) {
 		balancer("web6", `address: "fd00:1::64", ports: [{port: 80, protocol: tcp}], backends: [{labels: {tier: web}}]`)))
 	for _, address := range []string{"10.1.1.64:80", "10.1.1.64:81", "[fd00:1::64]:80"} {
 		by := served(t, h1, address, 60)
-		if len(by) != 3 || by["h2"] < 8 || by["h3"] < 8 || by["h4"] < 8 {
+		if len(by) != 3 || by["h2"] < 4 || by["h3"] < 4 || by["h4"] < 4 { // once in a million times by chance
 			t.Errorf("%s: served by %v", address, by)
 		}
 		t.Log(address, by)
@@ -127,8 +127,8 @@ func chosenByGroups(t *testing.T, n *ovstest.Net) (sum int) {
 // TestOL02Weights leaves one backend out, and gives another three times as much as the third.
 func TestOL02Weights(t *testing.T) {
 	_, h1, _ := balanced(t, balancedModel(balancer("web", "address: 10.1.1.64, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h2, weight: 300}, {endpoint: h3}, {endpoint: h4, weight: 0}]")))
-	by := served(t, h1, "10.1.1.64:80", 60)
-	if t.Log(by); by["h4"] != 0 || by["h2"] < 36 || by["h2"] > 55 {
+	by := served(t, h1, "10.1.1.64:80", 200)
+	if t.Log(by); by["h4"] != 0 || by["h2"] < 120 || by["h2"] > 178 { // 150, and five standard deviations
 		t.Errorf("served by %v", by)
 	}
 }
