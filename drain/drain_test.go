@@ -144,6 +144,7 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 		return func(l *intent.LoadBalancer) { l.Stale = s }
 	}
 	forever := func(l *intent.LoadBalancer) { l.Drain = 0 }
+	reset := func(l *intent.LoadBalancer) { l.Drain, l.Stale = 0, intent.StaleReset }
 	opening := func(c *pipeline.Connection) { c.Opening = true }
 	all := []pipeline.Connection{to(tcp, 2, 1), to(tcp, 3, 2)}
 	well := services(nil, nil, backend(2, 100), backend(3, 100))
@@ -217,6 +218,12 @@ func TestWhatBecomesOfConnections(t *testing.T) {
 		},
 		"failed, reset: the clients of TCP are told": {
 			{0, services(stale(intent.StaleReset), failed(3), backend(2, 100), backend(3, 100)), append(all, to(udp, 3, 3)), "began failed 10.0.0.3 0/1, began failed 10.0.0.3 0/1, end 2, end 3, reset 2, over failed 10.0.0.3 0/1, over failed 10.0.0.3 0/1, next 1s"},
+		},
+		"removed, reset: a client whose answer has come to the backend that is gone is told once more": {
+			{0, services(reset, nil, backend(2, 100)), all, "began removed 10.0.0.3 0/1, end 2, reset 2, over removed 10.0.0.3 0/1, next 1s"},
+			{time.Second, services(reset, nil, backend(2, 100)), []pipeline.Connection{all[0], with(to(tcp, 3, 2), opening), with(to(tcp, 3, 3), opening)}, "began removed 10.0.0.3 0/2, end 2, end 3, reset 2, over removed 10.0.0.3 0/2, next 1s"},
+			{2 * time.Second, services(reset, nil, backend(2, 100)), all[:1], "next 1s"},
+			{4 * time.Second, services(reset, nil, backend(2, 100)), []pipeline.Connection{with(to(tcp, 3, 2), opening)}, "began removed 10.0.0.3 0/1, end 2, over removed 10.0.0.3 0/1, next 1s"},
 		},
 		"what has been closed, or stopped by policy, is no connection": {
 			{0, removed, []pipeline.Connection{with(to(tcp, 3, 2), func(c *pipeline.Connection) { c.Over = true }), with(to(tcp, 3, 3), func(c *pipeline.Connection) { c.Mark |= pipeline.MarkBlocked })}, ""},

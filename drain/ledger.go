@@ -2,6 +2,7 @@ package drain
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,6 +54,8 @@ type line struct {
 	ended int  // that were forgotten
 
 	unanswered, asked map[pipeline.CTTuple]time.Time // connections, since when; in the last look, and in this one
+
+	reset map[pipeline.CTTuple]time.Time // connections whose clients were to be told, when
 }
 
 // A Backend is one that is to have no more connections, and those that it has.
@@ -86,8 +89,9 @@ func (l *Ledger) Look(all []pipeline.Connection, s Services, now time.Time) (f F
 		if found[k] == nil {
 			found[k] = l.begin(k, state, now).as(k, s)
 		}
-		waits := c.Opening && l.lines[k].waits(c.Orig, now)
-		f.take(c, found[k], s.byID[k.Service].LoadBalancer, ends(c, found[k], s.byID[k.Service].Stale, waits, now) && (l.Stays == nil || !l.Stays(c)))
+		n := l.lines[k]
+		waits := c.Opening && n.waits(c.Orig, now)
+		f.take(c, found[k], n, s.byID[k.Service].LoadBalancer, ends(c, found[k], s.byID[k.Service].Stale, waits, now) && (l.Stays == nil || !l.Stays(c)), now)
 	}
 	l.close(found, &f, now)
 	l.recalled = nil
@@ -159,16 +163,23 @@ func (n *line) as(k Key, s Services) *Backend {
 	return b
 }
 
-// take takes a connection of a backend, which ends or goes on.
-func (f *Finding) take(c pipeline.Connection, b *Backend, l *intent.LoadBalancer, ends bool) {
+// take takes a connection of a backend, which ends or goes on. The client of one that is being opened would take what it is
+// told for an answer; but one that was told a moment ago is there again because what it has said to that went by flows
+// that the datapath had from before, and its backend took it: it is told once more.
+func (f *Finding) take(c pipeline.Connection, b *Backend, n *line, l *intent.LoadBalancer, ends bool, now time.Time) {
 	if !ends {
 		b.Connections++
 		return
 	}
 	b.Ended++
 	f.End = append(f.End, c)
-	if l.Stale == intent.StaleReset && c.Protocol == pipeline.ProtoTCP && !c.Opening {
+	at, again := n.reset[c.Orig]
+	if l.Stale == intent.StaleReset && c.Protocol == pipeline.ProtoTCP && (!c.Opening || again && now.Sub(at) < settle) {
 		f.Reset = append(f.Reset, c)
+		if n.reset == nil {
+			n.reset = map[pipeline.CTTuple]time.Time{}
+		}
+		n.reset[c.Orig] = now
 	}
 }
 
@@ -191,6 +202,7 @@ func (l *Ledger) close(found map[Key]*Backend, f *Finding, now time.Time) {
 		n := l.lines[k]
 		f.again(n.next(b, now))
 		n.unanswered, n.asked = n.asked, nil
+		maps.DeleteFunc(n.reset, func(_ pipeline.CTTuple, at time.Time) bool { return now.Sub(at) >= settle })
 		f.tell(n, b)
 		if b.Connections > 0 {
 			f.Backends = append(f.Backends, *b)
