@@ -11,8 +11,8 @@ import (
 )
 
 // replacements is how often the policy is replaced in TestPoliciesReplaced, and judged how
-// many connections feel it: not so many that a machine with other work loses their packets
-// before Open vSwitch gets them.
+// many connections feel it, and the restarts in TestRestart: not so many that a machine with other work loses
+// packets before Open vSwitch gets them.
 const (
 	replacements = 100
 	judged       = 50

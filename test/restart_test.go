@@ -15,11 +15,8 @@ import (
 	"weir/test/ovstest"
 )
 
-// restarts is how often the daemon is killed in TestRestart, and how many connections feel it.
-const (
-	restarts    = 20
-	connections = 200
-)
+// restarts is how often the daemon is killed in TestRestart.
+const restarts = 20
 
 // TestRestart kills the daemon again and again (kill -9) under connections that talk and a
 // ping every 2 ms: nothing breaks, nothing is lost, and nothing is sent when nothing has
@@ -28,7 +25,7 @@ func TestRestart(t *testing.T) {
 	n, h1, h2 := pair(t)
 	w := n.Run(pairModel("") + forH2(httpRule, "{name: ping, direction: ingress, action: allow, protocol: icmp}"))
 	restarts := n.Rounds(restarts)
-	talk := talkers(t, h1, h2, connections, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
+	talk := talkers(t, h1, h2, judged, func(c conn) error { return say(c, "still there?", ovstest.Patience) })
 	felt := true
 	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time
 		var sent uint64
@@ -40,7 +37,7 @@ func TestRestart(t *testing.T) {
 			}
 		})
 		t.Logf("%d restarts: %d lines over %d connections, %d connections broken, %d flow-mods sent; ping: %v",
-			restarts, talk.lines.Load(), connections, talk.broken.Load(), sent, ping)
+			restarts, talk.lines.Load(), judged, talk.broken.Load(), sent, ping)
 		if sent != 0 {
 			t.Errorf("%d flow-mods were sent, though nothing had changed", sent)
 		}

@@ -19,8 +19,11 @@ import (
 	"weir/test/ovstest"
 )
 
-// switchRestarts is how often ovs-vswitchd is killed under traffic.
-const switchRestarts = 10
+// switchRestarts is how often ovs-vswitchd is killed under traffic, and connections how many feel it.
+const (
+	switchRestarts = 10
+	connections    = 200
+)
 
 // TestSwitchKilled kills ovs-vswitchd again and again (kill -9) under connections that talk,
 // and under somebody who sends what policy denies. The connections survive, the flows are
