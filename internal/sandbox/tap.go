@@ -16,7 +16,11 @@ type Tap struct {
 	ring  []byte // shared with the kernel, block by block
 	done  chan struct{}
 	ended sync.WaitGroup
-	lost  uint32 // set before it has ended
+
+	mu          sync.Mutex // who reads the ring writes, and who asks how far that is
+	taken, seen uint64     // frames that the ring had room for, as far as the kernel has been asked, and of those that were seen
+	lost        uint32     // frames that it had none for
+	closed      bool       // the socket is
 }
 
 // Tapped is how much of a frame a Tap keeps: all headers, without what they carry.
@@ -78,6 +82,10 @@ func (t *Tap) tune() (err error) {
 }
 
 func (t *Tap) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count()
+	t.closed = true
 	if t.ring != nil {
 		unix.Munmap(t.ring) // it is one of ours
 	}
@@ -111,7 +119,6 @@ const adPacketType = 0xfffff000 + 4
 
 func (t *Tap) read(each func([]byte, bool)) {
 	defer t.close()
-	defer t.count()
 	var until time.Time // of what is sent for ever, so much is enough
 	for i := 0; until.IsZero() || time.Now().Before(until); {
 		if until.IsZero() && t.closes() {
@@ -160,15 +167,44 @@ func (t *Tap) handedOver(i int, each func([]byte, bool)) bool {
 		each(block[first:first+h.Snaplen:first+h.Snaplen], ll.Pkttype == unix.PACKET_OUTGOING)
 		at += h.Next_offset
 	}
+	frames := head.Num_pkts
 	atomic.StoreUint32(&head.Block_status, unix.TP_STATUS_KERNEL)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen += uint64(frames)
 	return true
 }
 
-// count asks how many frames there was no room for.
+// count asks how many frames there have been since it was asked last: the kernel begins anew each time. With t.mu held.
 func (t *Tap) count() {
-	if stats, err := unix.GetsockoptTpacketStatsV3(t.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
-		t.lost = stats.Drops
+	if t.closed { // the descriptor may be somebody else's by now
+		return
 	}
+	if stats, err := unix.GetsockoptTpacketStatsV3(t.fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+		t.taken += uint64(stats.Packets - stats.Drops)
+		t.lost += stats.Drops
+	}
+}
+
+// CatchUp returns when all that was sent, or had come, before it was called has been seen. The kernel hands that over within
+// milliseconds.
+func (t *Tap) CatchUp() {
+	t.mu.Lock()
+	t.count()
+	until := t.taken
+	t.mu.Unlock()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !t.reached(until) {
+		<-tick.C
+	}
+}
+
+// reached reports whether so many frames have been seen, or no more will be.
+func (t *Tap) reached(until uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.seen >= until || t.closed
 }
 
 // Close returns when all that was sent before has been seen. It returns how many frames were not, for want of room.

@@ -81,6 +81,12 @@ func TestATapSeesWhatIsSentAndWhatBegins(t *testing.T) {
 		}
 		to.Close()
 	}
+	taps[0].CatchUp()
+	mu.Lock()
+	if words != 2 {
+		t.Errorf("%d words have been seen as soon as the tap has caught up, want 2", words)
+	}
+	mu.Unlock()
 	if out, err := hosts[0].Exec(t.Context(), "ip", "link", "set", HostDevice, "down"); err != nil { // of which a socket is told
 		t.Fatal(out, err)
 	}

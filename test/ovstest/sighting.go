@@ -36,8 +36,10 @@ type count struct {
 	sure  int // since all flows were there
 }
 
-// learn has what is seen told apart as a model does.
+// learn has what is seen from now on told apart as a model does. What was sent, and has come, before is seen first: else
+// one tap would tell a packet apart as the models before it did, and another one as this does.
 func (s *sighting) learn(m *intent.Model) {
+	s.catchUp()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.classes.Learn(m)
@@ -69,9 +71,17 @@ func (s *sighting) settle(wait func()) {
 		return
 	}
 	wait()
+	s.catchUp() // what was sent before is not counted with what is sent from now on
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.since = time.Now()
+}
+
+// catchUp returns when all that hosts have sent and got so far is seen.
+func (s *sighting) catchUp() {
+	for _, t := range s.taps {
+		t.CatchUp()
+	}
 }
 
 // freeze counts no further: what is sent from now on may be in the counters of the switch, or not.
