@@ -283,22 +283,29 @@ func greeted(t *testing.T, from *sandbox.Host, name string, host int) net.Conn {
 // fates are how many connections live, and how many were reset.
 type fates struct{ live, reset int }
 
-// fatesOf speaks on connections, or only listens to those that are not reset, and says what they come to.
+// fatesOf speaks on all connections at once, or listens first which of them are reset, and says what they come to.
 func fatesOf(all []net.Conn, speak bool) (f fates) {
+	const listen = 3 * time.Second
+	told := make(chan error)
 	for _, c := range all {
-		c.SetDeadline(time.Now().Add(time.Second))
-		if !speak {
-			if _, err := c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) {
-				f.reset++
-				continue
+		go func() {
+			if !speak {
+				c.SetDeadline(time.Now().Add(listen))
+				if _, err := c.Read(make([]byte, 1)); errors.Is(err, syscall.ECONNRESET) {
+					told <- err
+					return
+				}
 			}
-			c.SetDeadline(time.Now().Add(time.Second))
-		}
-		_, err := c.Write([]byte("again"))
-		if err == nil {
-			_, err = io.ReadAtLeast(c, make([]byte, 100), len("again"))
-		}
-		switch {
+			c.SetDeadline(time.Now().Add(ovstest.Patience))
+			_, err := c.Write([]byte("again"))
+			if err == nil {
+				_, err = io.ReadAtLeast(c, make([]byte, 100), len("again"))
+			}
+			told <- err
+		}()
+	}
+	for range all {
+		switch err := <-told; {
 		case err == nil:
 			f.live++
 		case errors.Is(err, syscall.ECONNRESET):

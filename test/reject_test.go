@@ -154,6 +154,7 @@ func TestRejectsComeNoFasterThanTheirMeter(t *testing.T) {
 	to := &net.UDPAddr{IP: net.IP{10, 1, 1, 2}, Port: 90}
 	pace := time.NewTicker(time.Second / rate)
 	defer pace.Stop()
+	began := time.Now()
 	for i := range seconds * rate {
 		<-pace.C
 		if _, err := c.WriteTo([]byte("hello"), to); err != nil && !errors.Is(err, syscall.ECONNREFUSED) {
@@ -163,6 +164,7 @@ func TestRejectsComeNoFasterThanTheirMeter(t *testing.T) {
 			refusedUDP(t, hosts[2], "10.1.1.2:90") // the other tenant has its own share
 		}
 	}
+	took := max(seconds, int(time.Since(began)/time.Second)) // a busy machine is slow at times
 	stats, err := n.Session().MeterStats(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +176,8 @@ func TestRejectsComeNoFasterThanTheirMeter(t *testing.T) {
 		}
 	}
 	t.Logf("%d rejected, %d came to be answered", came, passed)
-	if came < seconds*rate*9/10 || passed > 50*(seconds+2)+10 || passed < 50*seconds {
-		t.Errorf("of %d datagrams in %d s, %d came to be answered; the rate is 50 a second", came, seconds, passed)
+	if came < seconds*rate*9/10 || passed > uint64(50*(took+2)+10) || passed < 50*seconds {
+		t.Errorf("of %d datagrams in %d s, %d came to be answered; the rate is 50 a second", came, took, passed)
 	}
 }
 

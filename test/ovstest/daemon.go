@@ -90,6 +90,9 @@ func (d *Daemon) Kill() { d.end(syscall.SIGKILL) }
 
 // runs reports whether the daemon has not ended.
 func (d *Daemon) runs() bool {
+	if d.done == nil { // it could not be started
+		return false
+	}
 	select {
 	case <-d.done:
 		return false
