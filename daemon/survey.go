@@ -142,11 +142,14 @@ func (d *desk) surveyBridge(ctx context.Context, bridge string, uses map[uint32]
 	}
 	noteUses(uses, flows, hits)
 	dropped, err := conn.FlowStatsOf(ctx, ofproto.FlowQuery{Table: pipeline.Drop, Cookie: pipeline.Owner, CookieMask: ^uint64(0xffffffff)})
+	by := map[pipeline.Reason]uint64{}
 	for _, f := range dropped {
-		i := slices.IndexFunc(f.Match, func(c ofproto.Cond) bool { return c.Field == pipeline.RegReason })
-		if i >= 0 && f.Packets > 0 {
-			drops = append(drops, api.DropCount{Reason: pipeline.Reasons[pipeline.Reason(f.Match[i].Value.Uint64())], Packets: f.Packets})
+		if r := pipeline.CountedBy(f.Flow); r != pipeline.NoReason && f.Packets > 0 {
+			by[r] += f.Packets
 		}
+	}
+	for r, packets := range by {
+		drops = append(drops, api.DropCount{Reason: pipeline.Reasons[r], Packets: packets})
 	}
 	slices.SortFunc(drops, func(a, b api.DropCount) int {
 		return cmp.Or(cmp.Compare(b.Packets, a.Packets), cmp.Compare(a.Reason, b.Reason))

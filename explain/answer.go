@@ -300,10 +300,8 @@ func (c Scene) stopped(x *Explanation, w *way, i int) {
 
 // reasonOf returns the reason that the flow of DROP counts, or that the packet has.
 func reasonOf(s Step, end flowsim.Packet) pipeline.Reason {
-	for _, c := range s.Flow.Match {
-		if c.Field == pipeline.RegReason {
-			return pipeline.Reason(c.Value.Uint64())
-		}
+	if r := pipeline.CountedBy(s.Flow.Flow); r != pipeline.NoReason {
+		return r
 	}
 	return pipeline.Reason(end.Uint(pipeline.RegReason))
 }

@@ -274,7 +274,7 @@ func reasonCalled(words string) pipeline.Reason {
 // droppedFor counts the packets that were dropped for a reason.
 func droppedFor(n *ovstest.Net, r pipeline.Reason) uint64 {
 	return n.Packets(func(f ofproto.Flow) bool {
-		return f.Table == pipeline.Drop && strings.Contains(f.Match.String()+",", fmt.Sprintf("reg11=%#x,", uint32(r)))
+		return f.Table == pipeline.Drop && pipeline.CountedBy(f) == r
 	})
 }
 

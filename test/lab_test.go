@@ -251,7 +251,7 @@ func (l *lab) stateHit() (hit uint16) {
 func (l *lab) dropped(r pipeline.Reason) uint64 {
 	l.T.Helper()
 	return l.Packets(func(f ofproto.Flow) bool {
-		return f.Table == pipeline.Drop && strings.Contains(f.Match.String(), fmt.Sprintf("reg11=%#x", uint32(r)))
+		return f.Table == pipeline.Drop && pipeline.CountedBy(f) == r
 	})
 }
 

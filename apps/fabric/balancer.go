@@ -8,7 +8,8 @@ import (
 	"weir/ofproto"
 )
 
-// balancer has the router answer for the address of a load balancer inside. Endpoints send there
+// balancer has the router answer for the address of a load balancer inside, pings before all else that
+// is for it: there may be thousands. Endpoints send there
 // what is for it, also from within its network, and the router sends it on to a backend.
 func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite) {
 	if !l.Inside() {
@@ -27,13 +28,14 @@ func balancer(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerS
 		return
 	}
 	if link != nil {
-		speak(b, t, l.ID(), link, l.Address)
+		resolve(b, l.ID(), link, l.Address)
 	}
 	if t.HasPlain() {
 		b.Reserve(t, l.ID(), l.Address)
 	}
-	ping, _ := pipeline.Echo(l.Address, pipeline.RouterMAC)
-	b.Flow(l.ID(), pipeline.LBVIP, 60, ofproto.MatchOn(append(ping, pipeline.InZone(t.Zone))...), ofproto.GotoTable(pipeline.IDSrc))
+	ping, reply := pipeline.Echo(l.Address, pipeline.RouterMAC)
+	b.Flow(l.ID(), pipeline.LBVIP, 60, ofproto.MatchOn(append(ping,
+		pipeline.InZone(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot())...), reply...)
 }
 
 // onLink sends what is for load balancers in a subnet without a gateway, and has been given to a backend,

@@ -108,6 +108,11 @@ func speak(b *pipeline.Builder, t *pipeline.TenantSite, id intent.ID, n *pipelin
 	ping, reply := pipeline.Echo(own, pipeline.RouterMAC)
 	b.Flow(id, pipeline.Route, pipeline.RouterItself, ofproto.MatchOn(append(ping,
 		pipeline.InVRF(t.Zone), ofproto.IsMAC(ofproto.EthDst, pipeline.RouterMAC), pipeline.FromOutside.IsNot())...), reply...)
+	resolve(b, id, n, own)
+}
+
+// resolve has the router say, in a network, that it has an address.
+func resolve(b *pipeline.Builder, id intent.ID, n *pipeline.NetworkSite, own netip.Addr) {
 	if own.Is4() {
 		answerARP(b, id, n, own)
 	} else {

@@ -21,8 +21,6 @@ var App = pipeline.App{Balancer: balancer}
 // Priorities in LBVIP beside that of what is new and for a port.
 const (
 	notServed = 50 // for an address, and for no port of it
-	pieces    = 51
-	fragments = pipeline.Balancing + 1
 )
 
 // balancer adds a load balancer.
@@ -67,14 +65,15 @@ func tagsOf(b *pipeline.Builder, l *pipeline.BalancerSite) (tags []uint32) {
 	return tags
 }
 
-// others drops what is for an address, and for no port of a load balancer's. Later fragments say
-// no port, and so not which backend has the first of them; no first one may come to wait for
-// them, either. (The kernel's datapath hands on whole packets.)
+// others drops what is for an address, and for no port of a load balancer's. Fragments are for none: later
+// ones say no port, and so not which backend has the first of them; no first one may come to wait for
+// them, either. DROP counts them by themselves. (The kernel's datapath hands on whole packets.)
 func others(b *pipeline.Builder, t *pipeline.TenantSite, l *pipeline.BalancerSite) {
 	here := []ofproto.Cond{pipeline.InZone(t.Zone), ofproto.IsAddr(pipeline.IPDst(l.Address), l.Address)}
 	b.Flow(l.ID(), pipeline.LBVIP, notServed, ofproto.MatchOn(here...), pipeline.ToDrop(pipeline.NotServed)...)
-	b.Flow(l.ID(), pipeline.Stateless, 65535, ofproto.MatchOn(here...), ofproto.GotoTable(pipeline.CtIn)) // it is translated, and so tracked
-	b.Flow(l.ID(), pipeline.LBVIP, pieces, ofproto.MatchOn(append(here, pipeline.IsLaterFragment)...), pipeline.ToDrop(pipeline.WhoseFragment)...)
+	if t.Untracks() { // what is translated is tracked
+		b.Flow(l.ID(), pipeline.Stateless, 65535, ofproto.MatchOn(here...), ofproto.GotoTable(pipeline.CtIn))
+	}
 }
 
 // A service is a port of a load balancer.
@@ -145,11 +144,10 @@ func (s service) to(to intent.Backend, next ofproto.Action) []ofproto.Action {
 
 // choose sends what is new to a backend.
 func (s service) choose() {
-	asked := append(s.is(s.port.Port), pipeline.InZone(s.t.Zone), ofproto.IsAddr(pipeline.IPDst(s.l.Address), s.l.Address))
+	asked := append(s.is(s.port.Port), pipeline.InZone(s.t.Zone), ofproto.IsAddr(pipeline.IPDst(s.l.Address), s.l.Address), pipeline.IsWhole)
 	new := func(actions ...ofproto.Action) {
 		s.b.Flow(s.l.ID(), pipeline.LBVIP, pipeline.Balancing, ofproto.MatchOn(asked...), actions...)
 	}
-	s.b.Flow(s.l.ID(), pipeline.LBVIP, fragments, ofproto.MatchOn(append(asked, pipeline.IsFragment)...), pipeline.ToDrop(pipeline.WhoseFragment)...)
 	if !s.bySlots() {
 		s.group()
 	}

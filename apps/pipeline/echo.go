@@ -19,7 +19,7 @@ func Echo(own netip.Addr, mac [6]byte) (ping []ofproto.Cond, reply []ofproto.Act
 	}
 	src, dst := IPSrc(own), IPDst(own)
 	ping = []ofproto.Cond{
-		IPVersion(own.Is4()), ofproto.Is(ofproto.IPProto, protocol), ofproto.Is(typ, asked), ofproto.Is(code, 0), ofproto.Is(ofproto.IPFrag, 0), ofproto.IsAddr(dst, own),
+		IPVersion(own.Is4()), ofproto.Is(ofproto.IPProto, protocol), ofproto.Is(typ, asked), ofproto.Is(code, 0), IsWhole, ofproto.IsAddr(dst, own),
 	}
 	return ping, []ofproto.Action{
 		ofproto.Move{Src: ofproto.EthSrc.Whole(), Dst: ofproto.EthDst.Whole()},

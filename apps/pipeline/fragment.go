@@ -11,9 +11,10 @@ const (
 	laterFragment = 3
 )
 
-// IsFragment is the condition that a packet is a fragment, and IsLaterFragment that it is not the
-// first.
+// IsWhole is the condition that a packet is no fragment, IsFragment that it is one, and IsLaterFragment
+// that it is not the first.
 var (
+	IsWhole         = ofproto.Is(ofproto.IPFrag, 0)
 	IsFragment      = ofproto.Masked(ofproto.IPFrag, firstFragment, firstFragment)
 	IsLaterFragment = ofproto.Is(ofproto.IPFrag, laterFragment)
 )

@@ -183,6 +183,7 @@ type TenantSite struct {
 
 	// Filled, as Classes, when the unit is made.
 	here       map[*intent.Endpoint]EndpointSite
+	untracks   bool                                          // a rule says "do not track"
 	identities map[ofproto.Field]map[*intent.Endpoint]uint32 // numbers of the classes
 }
 
@@ -386,6 +387,9 @@ func (in Input) place(s *TenantSite, ports map[binding]uint32) {
 	}
 }
 
+// Untracks reports whether a rule of t says that what it matches is not tracked.
+func (t *TenantSite) Untracks() bool { return t.untracks }
+
 // locate finds who is here.
 func (t *TenantSite) locate() {
 	if t.here != nil {
@@ -397,6 +401,9 @@ func (t *TenantSite) locate() {
 			t.here[e.Endpoint] = e
 		}
 	}
+	t.untracks = slices.ContainsFunc(t.Policies, func(p *intent.Policy) bool {
+		return slices.ContainsFunc(p.Rules, func(r *intent.Rule) bool { return r.Action == intent.Stateless })
+	})
 }
 
 // classify finds the classes of t's endpoints, and their numbers.

@@ -181,17 +181,7 @@ func dropped(flows []ofproto.FlowStats) (by map[pipeline.Reason]uint64, since ti
 		if at.After(since) {
 			since = at
 		}
-		by[reasonOf(f.Flow)] += f.Packets
+		by[pipeline.CountedBy(f.Flow)] += f.Packets
 	}
 	return by, since
-}
-
-// reasonOf returns the reason that a flow of the table DROP counts.
-func reasonOf(f ofproto.Flow) pipeline.Reason {
-	for _, c := range f.Match {
-		if c.Field == pipeline.RegReason {
-			return pipeline.Reason(c.Value.Uint64())
-		}
-	}
-	return pipeline.NoReason
 }
