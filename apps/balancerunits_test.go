@@ -223,3 +223,67 @@ spec: {address: 10.1.0.200, ports: [{port: 80, protocol: tcp}], backends: [{addr
 		}
 	}
 }
+
+// TestUnitsOfLoadBalancersThatAreNewAreToldAhead compiles 150 load balancers, then 200 of which one is another.
+func TestUnitsOfLoadBalancersThatAreNewAreToldAhead(t *testing.T) {
+	var reader intent.Reader
+	var cache pipeline.Cache
+	numbers := store.Mem()
+	for _, c := range []struct{ many, port, told int }{{50, 1, 0}, {150, 1, 100}, {150, 2, 0}, {300, 2, 150}, {300, 3, 0}} {
+		text := twoBackends(c.many, c.port)
+		m, err := reader.Read(intent.Source{Name: "f", Data: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := inputOf(m, numbers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var units chan *pipeline.Unit
+		cache.Ahead = func(most int) chan<- *pipeline.Unit {
+			units = make(chan *pipeline.Unit, most)
+			return units
+		}
+		p, err := Recompile(&cache, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := 0
+		if units != nil {
+			for u := range units {
+				told++
+				if i := slices.Index(p.Units, u); i < 0 || !usesItsOwnGroups(u) {
+					t.Errorf("unit %d of the program, %+v", i, u)
+				}
+			}
+		}
+		if told != c.told {
+			t.Errorf("%d load balancers, the first at port %d: %d told ahead, want %d", c.many, c.port, told, c.told)
+		}
+	}
+}
+
+// twoBackends is a model of load balancers with two backends each, of which the first is at a port.
+func twoBackends(many, port int) string {
+	var s strings.Builder
+	s.WriteString("apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br}\n---\napiVersion: weir/v1\nkind: Tenant\nmetadata: {name: blue}\n---\n" +
+		"apiVersion: weir/v1\nkind: Network\nmetadata: {name: n, tenant: blue}\nspec: {subnets: [{cidr: 10.0.0.0/8, gateway: 10.0.0.1}]}\n")
+	for i := range many {
+		fmt.Fprintf(&s, "---\napiVersion: weir/v1\nkind: LoadBalancer\nmetadata: {name: l%d, tenant: blue}\nspec: {address: 10.255.%d.%d, ports: [{port: %d, protocol: tcp}], backends: [{address: 10.1.0.1}, {address: 10.1.0.2}]}\n",
+			i, i/250, i%250+1, port)
+		port = 1
+	}
+	return s.String()
+}
+
+func usesItsOwnGroups(u *pipeline.Unit) bool {
+	for _, f := range u.Flows {
+		for _, a := range f.Actions {
+			g, is := a.(ofproto.ToGroup)
+			if is && !slices.ContainsFunc(u.Groups, func(h ofproto.Group) bool { return h.ID == uint32(g) }) {
+				return false
+			}
+		}
+	}
+	return true
+}

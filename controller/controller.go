@@ -38,6 +38,12 @@ type Conn interface {
 	// Apply carries out p, wholly or not at all. If the switch refuses part of p the
 	// error is an *ofproto.Rejected; if the outcome is unknown, it is not.
 	Apply(ctx context.Context, p ofproto.Plan) error
+	// Prepare sends part of the plan that will be applied next ahead. Nothing of it is in force before
+	// Apply, which goes without it if it is not part of that plan. One goroutine may prepare, and not while
+	// another applies or abandons.
+	Prepare(ctx context.Context, t ofproto.Tables)
+	// Abandon forgets what was prepared.
+	Abandon()
 	// FlushZone removes all connections of a zone and returns once that is done.
 	FlushZone(ctx context.Context, zone uint16) error
 	// FlushConnections removes single connections and returns once that is done. If the

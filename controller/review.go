@@ -17,7 +17,7 @@ import (
 // A new model that would do harm if it was a mistake is not taken: one that empties a bridge,
 // or ends connections. Each bridge that carries the model in force says what the new one
 // would do to it; if nobody objects the new one is in force, else the one before stays.
-// Nothing is sent before. Where there is one bridge alone, it goes on by itself if it has
+// Nothing is in force before. Where there is one bridge alone, it goes on by itself if it has
 // nothing to object to.
 
 // A review is what a job is told of a new model that is not in force yet.

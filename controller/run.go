@@ -294,6 +294,7 @@ func (s *state) job(bridge string) job {
 	j.input = pipeline.Input{Bridge: bridge, Model: s.model, Facts: s.facts[bridge], Numbers: s.numbers}
 	if s.next != nil && s.next.waiting[bridge] {
 		j.input.Model, j.input.Numbers, j.review, j.serial = s.next.model, s.next.numbers, proposed, s.next.serial
+		j.only = s.next.alone
 	}
 	if weights := s.weightsOf(j.input.Model, j.input.Numbers); len(weights) > 0 {
 		j.input.Facts.Weights = weights

@@ -27,6 +27,7 @@ type job struct {
 	alone    bool // the bridge had nothing of others in it, in the session before
 	review   review
 	serial   uint64 // of the review
+	only     bool   // ... which nobody else is asked for
 }
 
 // An ask wants to know what a model would change.
@@ -64,6 +65,7 @@ type session struct {
 	conn Conn
 	carried
 	cache   pipeline.Cache
+	ahead   *ahead // what is sent before all is known; nil: nothing
 	job     job
 	refused map[intent.ID]error
 	report  Bridge
@@ -287,6 +289,7 @@ func (s *session) strive(ctx context.Context) error {
 		return nil
 	}
 	s.retry = nil
+	defer s.abandon()
 	for {
 		again, err := s.step(ctx)
 		if again && err == nil {
@@ -326,7 +329,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	mode := s.mode(in)
 	var x change
 	began := time.Now()
-	program, err := s.config.Compile(&s.cache, in)
+	program, err := s.compile(ctx, in)
 	s.took(PartCompile, began)
 	if err == nil {
 		began = time.Now()
@@ -349,7 +352,7 @@ func (s *session) step(ctx context.Context) (again bool, err error) {
 	}
 	if !x.plan.Empty() {
 		began := time.Now()
-		err := s.conn.Apply(ctx, x.plan)
+		err := s.apply(ctx, x.plan)
 		if s.took(PartApply, began); err != nil {
 			s.doubt()
 			s.announcing.own = nil

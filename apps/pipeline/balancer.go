@@ -430,10 +430,14 @@ func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*Tenant
 			stale = append(stale, i)
 		}
 	}
+	tell, told := c.tellAhead(sites, stale)
 	err := inParts(stale, func(i int) (err error) {
-		units[i], err = balancerUnit(in, bridge, sites[i], apps)
+		if units[i], err = balancerUnit(in, bridge, sites[i], apps); err == nil {
+			tell(i, units[i])
+		}
 		return err
 	})
+	told()
 	if err != nil {
 		return nil, err
 	}
@@ -442,6 +446,28 @@ func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*Tenant
 		c.balancers[s.LoadBalancer] = made[*BalancerSite]{s, units[i]}
 	}
 	return units, nil
+}
+
+// many is how many load balancers are worth being told of before all of a program is known.
+const many = 100
+
+// tellAhead returns what tells Ahead of a unit, of those that are stale, if its load balancer was not there before; and
+// what is to be called when all are made.
+func (c *Cache) tellAhead(sites []*BalancerSite, stale []int) (tell func(int, *Unit), told func()) {
+	if c.Ahead == nil || len(stale) < many {
+		return func(int, *Unit) {}, func() {}
+	}
+	were := make(map[intent.ID]bool, len(c.balancers))
+	for l := range c.balancers {
+		were[l.ID()] = true
+	}
+	units := c.Ahead(len(stale))
+	tell = func(i int, u *Unit) {
+		if !were[sites[i].ID()] {
+			units <- u
+		}
+	}
+	return tell, func() { close(units) }
 }
 
 func balancerUnit(in Input, bridge *intent.Bridge, s *BalancerSite, apps []App) (*Unit, error) {

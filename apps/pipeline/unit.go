@@ -56,6 +56,10 @@ type Cache struct {
 	ports     []Port         // of which bound was made
 	bound     map[binding]uint32
 	worst     worst
+
+	// Ahead is asked, when many load balancers come that were not there before, for a channel with room for as many units. Build sends it
+	// theirs as they are made, before all else is compiled, and closes it. They use no groups but their own. If nil, nobody wants to know.
+	Ahead func(most int) chan<- *Unit
 }
 
 // Remember tells an empty Cache what the bridge has, so that what is compiled first keeps the

@@ -3,6 +3,7 @@ package ofconn
 import (
 	"context"
 	"errors"
+	"sort"
 
 	"weir/ofproto"
 )
@@ -47,7 +48,10 @@ func (c *Conn) Apply(ctx context.Context, p ofproto.Plan) error {
 }
 
 func (c *Conn) applyTables(ctx context.Context, p ofproto.Plan) error {
-	n := len(p.PutGroups) + len(p.PutFlows) + len(p.DeleteFlows) + len(p.DeleteGroups)
+	if done, err := c.applyPrepared(ctx, p); done {
+		return err
+	}
+	n := sizeOf(p)
 	if n == 0 {
 		return nil
 	}
@@ -61,7 +65,7 @@ func (c *Conn) applyTables(ctx context.Context, p ofproto.Plan) error {
 		}
 	}
 	if n == len(p.PutFlows)+len(p.DeleteFlows) && n == 1 {
-		return c.applyOne(ctx, messages{p})
+		return c.applyOne(ctx, messagesOf(p))
 	}
 	return c.ApplyAtomically(ctx, p)
 }
@@ -105,16 +109,38 @@ func rejectedMeter(m *ofproto.MeterConfig, err error) error {
 	return err
 }
 
-// messages are those that carry out the groups and flows of a plan, in its order.
-type messages struct{ plan ofproto.Plan }
-
-func (m messages) len() int {
-	return len(m.plan.PutGroups) + len(m.plan.PutFlows) + len(m.plan.DeleteFlows) + len(m.plan.DeleteGroups)
+// messages are those that carry out the groups and flows of plans, one after the other and each in its order.
+type messages struct {
+	plans []ofproto.Plan
+	first []int // of each, the place of its first message
+	n     int
 }
 
-// at returns the i-th message, and what of the plan it stands for.
+func messagesOf(p ofproto.Plan) (m messages) {
+	m.add(p)
+	return m
+}
+
+func (m *messages) add(p ofproto.Plan) {
+	m.plans, m.first = append(m.plans, p), append(m.first, m.n)
+	m.n += sizeOf(p)
+}
+
+func (m messages) len() int { return m.n }
+
+// sizeOf returns how many messages carry p out, without its meters.
+func sizeOf(p ofproto.Plan) int {
+	return len(p.PutGroups) + len(p.PutFlows) + len(p.DeleteFlows) + len(p.DeleteGroups)
+}
+
+// at returns the i-th message, and what of the plans it stands for.
 func (m messages) at(i int) (ofproto.Message, *ofproto.Flow, *ofproto.Group) {
-	p := &m.plan
+	k := len(m.plans) - 1
+	if i < m.first[k] { // mostly it is of the last
+		k = sort.SearchInts(m.first, i+1) - 1
+	}
+	p := &m.plans[k]
+	i -= m.first[k]
 	if i < len(p.PutGroups) {
 		g := &p.PutGroups[i]
 		return ofproto.GroupMod{Command: ofproto.GroupAddOrMod, Group: *g}, nil, g

@@ -36,7 +36,7 @@ func (c *Conn) ApplyInBatches(ctx context.Context, p ofproto.Plan) error {
 func (c *Conn) inBatches(ctx context.Context, p ofproto.Plan) (sent int, err error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	m := messages{p}
+	m := messagesOf(p)
 	s, forget := c.span(m.len(), (m.len()+batchSize-1)/batchSize)
 	defer forget()
 	b := &batched{span: s, messages: m}

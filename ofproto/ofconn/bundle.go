@@ -31,26 +31,32 @@ const (
 func (c *Conn) ApplyAtomically(ctx context.Context, p ofproto.Plan) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	m := messages{p}
+	m := messagesOf(p)
 	if m.len() == 0 {
 		return nil
 	}
 	s, forget := c.span(m.len(), bundleControls)
 	defer forget()
 	b := &bundle{span: s, id: s.first, messages: m}
-	if err := b.fill(ctx); err != nil {
+	if err := b.open(ctx); err != nil {
+		b.discard()
+		return err
+	}
+	return b.complete(ctx, 0)
+}
+
+// complete adds the members from the first on, and commits the bundle, or has the switch forget it.
+func (b *bundle) complete(ctx context.Context, first int) error {
+	if err := b.fill(ctx, first); err != nil {
 		b.discard()
 		return err
 	}
 	return b.commit(ctx)
 }
 
-// fill opens the bundle, fills it, and returns when the switch has taken all of it.
-func (b *bundle) fill(ctx context.Context) error {
-	if err := b.open(ctx); err != nil {
-		return err
-	}
-	for i := range b.messages.len() {
+// fill adds the members from the first on, and returns when the switch has taken all of them.
+func (b *bundle) fill(ctx context.Context, first int) error {
+	for i := first; i < b.messages.len(); i++ {
 		if err := b.add(ctx, i); err != nil {
 			return err
 		}

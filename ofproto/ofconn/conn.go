@@ -101,6 +101,8 @@ type Conn struct {
 	monitor *Monitor // nil: none
 	ended   error
 
+	ahead *ahead // of who prepares and applies; nil: nothing was prepared
+
 	done  chan struct{} // closed when the session has ended
 	tasks sync.WaitGroup
 }

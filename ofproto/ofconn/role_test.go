@@ -44,8 +44,9 @@ func TestWhoTakesTheRoleFencesTheOneThatHadIt(t *testing.T) {
 	late := flow(2) // is on its way when the role is taken
 	s, forget := old.span(1, bundleControls)
 	defer forget()
-	open := &bundle{span: s, id: s.first, messages: messages{late}}
-	must(t, open.fill(t.Context()))
+	open := &bundle{span: s, id: s.first, messages: messagesOf(late)}
+	must(t, open.open(t.Context()))
+	must(t, open.fill(t.Context(), 0))
 	take(t, young, 2)
 	if err := open.commit(t.Context()); !errors.Is(err, ofproto.OFPBRC_IS_SECONDARY) || errors.Is(err, ErrUnknownOutcome) {
 		t.Errorf("the commit of what was open: %v", err)
