@@ -391,6 +391,27 @@ func TestWhatIsCompiledIsTakenByOpenVSwitch(t *testing.T) {
 	}
 }
 
+// TestManyNewLoadBalancersAreInTheBridgeAsCompiled adds so many at once that they are sent while the rest is compiled.
+func TestManyNewLoadBalancersAreInTheBridgeAsCompiled(t *testing.T) {
+	w := newWorld(t, twoHosts)
+	vsctl(t, w.box, "add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1")
+	w.start()
+	w.status("programmed", programmed(1))
+	had := strings.Count(w.flows(), "cookie=")
+	var many strings.Builder
+	for i := range 150 {
+		fmt.Fprintf(&many, "---\napiVersion: weir/v1\nkind: LoadBalancer\nmetadata: {name: l%d, tenant: blue}\nspec: {address: 10.1.0.%d, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: web-1}, {endpoint: app-1, port: 8080}]}\n", i, 100+i)
+	}
+	write(t, w.dir, "m.yaml", twoHosts+many.String())
+	s := w.status("programmed with them", programmed(2))
+	if flows := strings.Count(w.flows(), "cookie="); flows != s.Bridges[0].Flows || flows < had+150*7 {
+		t.Errorf("%d flows are in the bridge, where it had %d; the daemon says %d", flows, had, s.Bridges[0].Flows)
+	}
+	if out, err := w.weir("plan", "-f", w.path("m.yaml"), "--socket", w.path("weir.sock")); err != nil || !strings.Contains(out, "nothing to change") {
+		t.Errorf("there is more to do: %v\n%s", err, out)
+	}
+}
+
 func TestABridgeIsProgrammedAgainWhenOpenVSwitchComesBack(t *testing.T) {
 	w := newWorld(t, twoHosts)
 	vsctl(t, w.box, "add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1")
