@@ -68,8 +68,20 @@ func TestEachFormOfNATTranslatesRealConnections(t *testing.T) {
 // that destinations become.
 func translatedPair(t *testing.T, n *ovstest.Net) (client *sandbox.Host) {
 	t.Helper()
+	client, server := translatedHosts(t, n)
+	for port := 8000; port <= 8010; port++ {
+		echo(t, server, fmt.Sprint(":", port))
+	}
+	serveFTP(t, server, "10.0.0.2")
+	serveFTP(t, server, "fd00::2")
+	return client
+}
+
+// translatedHosts are these, and nobody listens.
+func translatedHosts(t *testing.T, n *ovstest.Net) (client, server *sandbox.Host) {
+	t.Helper()
 	client = n.Host("client", mac(1), []string{"10.0.0.1/24", "fd00::1/64"})
-	server := n.Host("server", mac(2), []string{"10.0.0.2/24", "fd00::2/64"})
+	server = n.Host("server", mac(2), []string{"10.0.0.2/24", "fd00::2/64"})
 	for _, route := range []struct {
 		at *sandbox.Host
 		to string
@@ -82,12 +94,7 @@ func translatedPair(t *testing.T, n *ovstest.Net) (client *sandbox.Host) {
 			t.Fatal(err)
 		}
 	}
-	for port := 8000; port <= 8010; port++ {
-		echo(t, server, fmt.Sprint(":", port))
-	}
-	serveFTP(t, server, "10.0.0.2")
-	serveFTP(t, server, "fd00::2")
-	return client
+	return client, server
 }
 
 // translateAll has the bridge do what a form says with all that the client opens.

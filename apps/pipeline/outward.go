@@ -249,7 +249,7 @@ func (as translating) outward() {
 	known := append(conds, flagsAre(1<<Outward|1<<Established, 1<<DNAT|1<<Double|1<<CameAcross|1<<OneWay))
 	if as.NAT == (ofproto.NAT{}) {
 		as.b.Flow(as.Of, SNATLate, 110, ofproto.MatchOn(as.Conds...), ofproto.GotoTable(Out))
-		as.b.Flow(as.Of, SNATLate, 111, ofproto.MatchOn(known...), ofproto.ConnTrack{ZoneIn: Zone, Table: ofproto.NoTable, NAT: &ofproto.NAT{}}, ofproto.GotoTable(Out))
+		as.b.Flow(as.Of, SNATLate, 111, ofproto.MatchOn(known...), ofproto.ConnTrack{ZoneIn: Zone, Table: Out, NAT: &ofproto.NAT{}}) // it may have left as an alias, which Out is to see
 		return
 	}
 	as.second(110, RegSNAT)

@@ -23,7 +23,10 @@ func (r *run) do(p *Packet, actions []ofproto.Action, at ofproto.Table, depth in
 		case ofproto.ConnTrack:
 			r.track(p, a)
 		case ofproto.Clone:
-			r.apart(*p, a.Actions, at, depth)
+			was := *p
+			if r.apart(p, a.Actions, at, depth); slices.ContainsFunc(a.Actions, isConnTrack) {
+				*p = was
+			}
 		case ofproto.ToGroup:
 			r.group(p, uint32(a), at, depth)
 		default:
@@ -43,7 +46,9 @@ func (r *run) simple(p *Packet, a ofproto.Action) {
 	case ofproto.Controller:
 		r.output(p, ofproto.PortController)
 	case ofproto.CTClear:
-		p.forget()
+		if p.asked.shown { // else Open vSwitch leaves it out
+			p.forget()
+		}
 	case ofproto.Push:
 		r.stack = append(r.stack, p.part(ofproto.Subfield(a)))
 	case ofproto.Pop:
@@ -115,7 +120,8 @@ func (r *run) output(p *Packet, port uint32) {
 	case ofproto.PortInPort:
 		port = in
 	}
-	out := *p
+	out := p.settled()
+	out.asked = asked{} // which is no part of it
 	r.trace.Outputs = append(r.trace.Outputs, Output{port, &out})
 }
 
@@ -144,12 +150,29 @@ func (r *run) resubmit(p *Packet, a ofproto.Resubmit, at ofproto.Table, depth in
 const resubmitInPort = 0xfff8
 
 // apart does actions with a copy of the packet.
-func (r *run) apart(p Packet, actions []ofproto.Action, at ofproto.Table, depth int) {
-	stack := slices.Clone(r.stack)
-	if next, more := r.do(&p, actions, at, depth+1); more {
-		r.table(&p, next, depth+1)
+func (r *run) apart(p *Packet, actions []ofproto.Action, at ofproto.Table, depth int) {
+	stack, c := slices.Clone(r.stack), *p
+	if next, more := r.do(&c, actions, at, depth+1); more {
+		r.table(&c, next, depth+1)
 	}
 	r.stack = stack
+	p.leftBy(&c)
+}
+
+// leftBy has a packet be what the tracker has made of a copy of it. Open vSwitch has the datapath make a copy only for a clone in which
+// it sees that it takes one: not in a bucket, and it does not look behind a resubmit. What else has been written there it writes back.
+func (p *Packet) leftBy(c *Packet) {
+	if c.behind != nil {
+		p.behind = c.behind
+	}
+	shown := p.asked.shown
+	p.asked = c.asked
+	p.asked.shown = shown
+}
+
+func isConnTrack(a ofproto.Action) bool {
+	_, is := a.(ofproto.ConnTrack)
+	return is
 }
 
 // group gives each bucket of a group of type all a copy; of the other types one bucket
@@ -169,7 +192,7 @@ func (r *run) group(p *Packet, id uint32, at ofproto.Table, depth int) {
 		buckets = buckets[:1]
 	}
 	for _, b := range buckets {
-		r.apart(*p, inOrder(b.Actions), at, depth)
+		r.apart(p, inOrder(b.Actions), at, depth)
 	}
 }
 
@@ -181,63 +204,4 @@ func weighted(all []ofproto.Bucket) (some []ofproto.Bucket) {
 		}
 	}
 	return some
-}
-
-// track asks the tracker, tells it, and lets a copy go on at the action's table. The
-// packet itself goes on without knowing what the tracker has said.
-func (r *run) track(p *Packet, a ofproto.ConnTrack) {
-	zone := a.Zone
-	if a.ZoneIn.Bits != 0 {
-		zone = uint16(p.part(a.ZoneIn).lo)
-	}
-	c, state := r.ct.look(zone, p)
-	if a.Commit && state&ofproto.Inv == 0 && p.Inner == nil {
-		c = r.commit(p, a, zone, c, state)
-	}
-	switch {
-	case a.NAT == nil || c == nil || p.in(zone): // or it is done
-	case p.Inner != nil:
-		inner := *p.Inner
-		p.Inner = &inner
-		c.translateError(p)
-	default:
-		c.translate(p)
-	}
-	if a.Table == ofproto.NoTable {
-		if p.conn != nil && !p.in(zone) { // what was found elsewhere is not known any more
-			p.forget()
-		}
-		return
-	}
-	next := forked{*p, a.Table}
-	next.packet.show(zone, c, state)
-	r.waiting = append(r.waiting, next)
-}
-
-// commit remembers a connection, or writes the mark and label of one that is known.
-func (r *run) commit(p *Packet, a ofproto.ConnTrack, zone uint16, c *Connection, state ofproto.CTStateBits) *Connection {
-	if c != nil && a.Force && state&ofproto.Rpl != 0 {
-		r.ct.remove(c)
-		c = nil
-	}
-	fresh := c == nil
-	if fresh && r.ct.full(zone) {
-		return nil
-	}
-	if fresh {
-		orig, _ := TupleOf(p)
-		r.ct.Put(Connection{Zone: zone, Orig: orig, Reply: translated(orig, a.NAT)})
-		c = r.ct.byTuple[inZone{zone, orig}]
-	}
-	q := *p
-	q.SetUint(ofproto.CTMark, uint64(c.Mark))
-	q.Set(ofproto.CTLabel, c.Label)
-	for _, e := range a.Exec {
-		if !r.write(&q, e) {
-			r.odd("%v is not modelled in ct", e)
-		}
-	}
-	c.Mark, c.Label = uint32(q.Uint(ofproto.CTMark)), q.Get(ofproto.CTLabel)
-	r.trace.Commits = append(r.trace.Commits, Commit{*c, fresh})
-	return c
 }

@@ -27,6 +27,16 @@ type Switch struct {
 	tables [256]*table
 	groups map[uint32]ofproto.Group
 	choose func(n int) int
+	kernel bool
+}
+
+// OnKernel returns a switch like s with the datapath and the tracker of the Linux kernel (6.1). These translate what is new to
+// the tracker in a commit alone, also of a connection that is known, and hand on whole datagrams. Without it, it is the
+// userspace datapath.
+func (s *Switch) OnKernel() *Switch {
+	other := *s
+	other.kernel = true
+	return &other
 }
 
 // Choosing returns a switch like s that does not take the first of what a switch may choose, which
@@ -89,7 +99,7 @@ type Step struct {
 // An Output is a packet that leaves. Port may be ofproto.PortController.
 type Output struct {
 	Port   uint32
-	Packet *Packet
+	Packet *Packet // as it is then; what flows see may be behind
 }
 
 // A Commit is a connection as it was remembered.

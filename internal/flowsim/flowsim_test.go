@@ -76,6 +76,9 @@ func TestWhatFlowsDo(t *testing.T) {
 		"the tracker is asked, and the packet comes again":  {[]string{"ct_state=-trk,tcp,actions=ct(table=1,zone=5)", "table=1,ct_state=+new+trk,ct_zone=5,tcp,actions=ct(commit,zone=5,exec(set_field:7->ct_mark)),output:3"}, "port 3, commit zone 5 mark 0x7"},
 		"what the tracker said can be forgotten":            {[]string{"ct_state=-trk,tcp,actions=ct(table=1,zone=5)", "table=1,tcp,actions=ct_clear,goto_table:2", "table=2,ct_state=-trk,actions=3"}, "port 3"},
 		"a NAT shows in what is put out":                    {[]string{"tcp,actions=ct(commit,table=1,nat(dst=10.0.0.9:90))", "table=1,tcp,nw_dst=10.0.0.9,tp_dst=90,actions=3"}, "port 3, commit zone 0 mark 0x0"},
+		"but not to the flows of its pass":                  {[]string{"tcp,actions=ct(commit,nat(dst=10.0.0.9:90)),goto_table:1", "table=1,tcp,nw_dst=10.0.0.2,tp_dst=80,actions=3"}, "port 3, commit zone 0 mark 0x0"},
+		"nor does what the tracker has remembered":          {[]string{"tcp,actions=ct(commit,exec(set_field:7->ct_mark)),goto_table:1", "table=1,ct_state=-trk,ct_mark=0,tcp,actions=3"}, "port 3, commit zone 0 mark 0x7"},
+		"nor what it has said before that":                  {[]string{"ct_state=-trk,tcp,actions=ct(table=1)", "table=1,tcp,actions=ct(commit),goto_table:2", "table=2,ct_state=-trk,actions=3"}, "port 3, commit zone 0 mark 0x0"},
 		"two flows of one priority are a matter of chance":  {[]string{"tcp,actions=2", "ip,nw_src=10.0.0.1,actions=2"}, "port 2"},
 		"a group that is not there is said":                 {[]string{"actions=group:9"}, "there is no group 9"},
 		"what is not modelled is said":                      {[]string{"actions=learn(table=1),output:3"}, "port 3, learn(table=1) is not modelled"},
@@ -161,6 +164,81 @@ func TestAnswersAreTranslatedBack(t *testing.T) {
 	back, _ := TupleOf(s.Send(answer, &ct).Outputs[0].Packet)
 	if p := syn("10.0.0.2", 80); back.Dst != p.Src() || back.DstPort != 1000 {
 		t.Errorf("answered as %+v", back)
+	}
+}
+
+// TestWhatIsWrittenBehindATranslation looks at how packets leave that a flow writes to once they are translated.
+func TestWhatIsWrittenBehindATranslation(t *testing.T) {
+	const nat = "ct(commit,nat(src=192.0.2.1:5000))"
+	for what, c := range map[string]struct{ actions, want string }{
+		"nothing":                           {nat + ",2", "192.0.2.1:5000>10.0.0.2:80"},
+		"another value":                     {nat + ",set_field:192.0.2.9->ip_src,2", "192.0.2.9:5000>10.0.0.2:80"},
+		"the value that flows see":          {nat + ",set_field:10.0.0.1->ip_src,2", "192.0.2.1:5000>10.0.0.2:80"},
+		"another one, and that again":       {nat + ",set_field:192.0.2.9->ip_src,set_field:10.0.0.1->ip_src,2", "192.0.2.1:5000>10.0.0.2:80"},
+		"another one, and that once it has": {nat + ",set_field:192.0.2.9->ip_src,3,set_field:10.0.0.1->ip_src,2", "10.0.0.1:5000>10.0.0.2:80"},
+		"something else":                    {nat + ",set_field:81->tcp_dst,2", "192.0.2.1:5000>10.0.0.2:81"},
+		"something before":                  {"set_field:10.0.0.7->ip_dst," + nat + ",2", "192.0.2.1:5000>10.0.0.7:80"},
+		"and translated in another zone":    {nat + ",ct(commit,zone=7,nat(src=198.51.100.1)),2", "198.51.100.1:5000>10.0.0.2:80"},
+		"in a copy":                         {"clone(" + nat + "),2", "10.0.0.1:1000>10.0.0.2:80"},
+	} {
+		trace := bridge(t, "tcp,actions="+c.actions).Send(syn("10.0.0.2", 80), nil)
+		is, _ := TupleOf(trace.Outputs[len(trace.Outputs)-1].Packet)
+		if got := fmt.Sprintf("%v:%d>%v:%d", is.Src, is.SrcPort, is.Dst, is.DstPort); got != c.want || len(trace.Odd) > 0 {
+			t.Errorf("%s: leaves as %s, not as %s %v", what, got, c.want, trace.Odd)
+		}
+	}
+}
+
+// TestTheKernelTranslatesWhatIsNewInACommit looks at what the next flow sees, and what leaves, of a connection that nobody has
+// answered and then somebody has.
+func TestTheKernelTranslatesWhatIsNewInACommit(t *testing.T) {
+	s := bridge(t, "in_port=1,tcp,actions=ct(table=1,nat)", "in_port=2,tcp,actions=ct(table=4,nat)", "table=4,actions=1",
+		"table=1,tcp,nw_src=10.0.0.1,tp_dst=80,actions=ct(commit,nat(src=192.0.2.1)),2", "table=1,tcp,nw_src=10.0.0.1,tp_dst=81,actions=ct(commit,nat(dst=192.0.2.7)),2",
+		"table=1,tcp,nw_src=192.0.2.1,actions=3")
+	for datapath, c := range map[string]struct {
+		sim  *Switch
+		want [2]uint32 // the port by which the second leaves, and the third, which is answered
+	}{"userspace": {s, [2]uint32{3, 3}}, "kernel": {s.OnKernel(), [2]uint32{2, 3}}} {
+		var ct Tracker
+		send := func() Output { return c.sim.Send(syn("10.0.0.2", 80), &ct).Outputs[0] }
+		answer := *send().Packet
+		is, _ := TupleOf(&answer)
+		for i, want := range c.want {
+			o := send()
+			if o.Port != want || o.Packet.Src().String() != "192.0.2.1" {
+				t.Errorf("%s: packet %d leaves by %d as %v, not by %d as 192.0.2.1", datapath, i+1, o.Port, o.Packet.Src(), want)
+			}
+			is.Reversed().Stamp(&answer)
+			answer.SetUint(ofproto.InPort, 2)
+			if back := c.sim.Send(answer, &ct).Outputs; i == 0 && (len(back) != 1 || back[0].Packet.Dst().String() != "10.0.0.1") {
+				t.Errorf("%s: answered by %v", datapath, back)
+			}
+		}
+	}
+	var ct Tracker
+	kernel := s.OnKernel()
+	p := syn("10.0.0.2", 80)
+	tuple, _ := TupleOf(&p)
+	reply := tuple.Reversed()
+	reply.Dst = netip.MustParseAddr("192.0.2.1")
+	other := tuple
+	other.DstPort = 81
+	ct.Put(Connection{Orig: other, Reply: Tuple{6, other.Dst, reply.Dst, 81, 1000}})
+	if o := kernel.Send(syn("10.0.0.2", 81), &ct).Outputs[0]; o.Packet.Src().String() != "10.0.0.1" {
+		t.Errorf("a commit that names the other end translates to %v", o.Packet.Src())
+	}
+}
+
+// TestTheKernelHandsOnWholeDatagrams sends a later fragment through both datapaths.
+func TestTheKernelHandsOnWholeDatagrams(t *testing.T) {
+	s := bridge(t, "udp,actions=ct(table=1)", "table=1,udp,ip_frag=later,actions=2", "table=1,udp,ip_frag=no,tp_dst=80,actions=3")
+	p := Of(ofproto.Is(ofproto.InPort, 1), ofproto.IsAddr(ofproto.IPv4Src, netip.MustParseAddr("10.0.0.1")), ofproto.IsAddr(ofproto.IPv4Dst, netip.MustParseAddr("10.0.0.2")),
+		ofproto.Is(ofproto.IPProto, 17), ofproto.Is(ofproto.IPFrag, 3))
+	p.Datagram = &Tuple{17, p.Src(), p.Dst(), 1000, 80}
+	for sim, want := range map[*Switch]string{s: "port 2", s.OnKernel(): "port 3"} {
+		if got := said(sim.Send(p, nil)); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 

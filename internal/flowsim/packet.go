@@ -70,10 +70,13 @@ type Packet struct {
 	ICMPID  uint16 // the identifier of an echo
 
 	// Datagram is what a later fragment is of, which has no ports: the tracker of the userspace datapath puts a
-	// datagram together, and takes it apart again behind each lookup. Its addresses are the fragment's.
+	// datagram together, and takes it apart again behind each lookup; that of the kernel's hands on the whole. Its
+	// addresses are the fragment's.
 	Datagram *Tuple
+	Flags    uint16 // TCP's flags of that
 
-	conn *Connection // as the last lookup has found it
+	asked  asked   // what the datapath knows of it
+	behind *behind // how it is other than flows see it; nil: it is not
 }
 
 // Of returns a packet with some fields, each given as in a match: by Is, IsAddr, IsMAC.

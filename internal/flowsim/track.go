@@ -91,7 +91,7 @@ func (t *Tracker) look(zone uint16, p *Packet) (*Connection, ofproto.CTStateBits
 		return nil, ofproto.Inv | ofproto.Trk
 	}
 	if p.in(zone) { // it may look otherwise by now
-		return p.conn, ofproto.CTStateBits(p.Uint(ofproto.CTState))
+		return p.asked.conn, p.asked.state
 	}
 	if p.Inner != nil {
 		return t.related(zone, *p.Inner)
@@ -123,12 +123,17 @@ func (t *Tracker) related(zone uint16, inner Tuple) (*Connection, ofproto.CTStat
 	return c, ofproto.Rel | ofproto.Trk
 }
 
+// ends reports which ends of c are translated: of which the address or the port is another one.
+func (c *Connection) ends() (source, destination bool) {
+	return c.Reply.Dst != c.Orig.Src || c.Reply.DstPort != c.Orig.SrcPort, c.Reply.Src != c.Orig.Dst || c.Reply.SrcPort != c.Orig.DstPort
+}
+
 // translateError gives an ICMP error the addresses that it has on the other side, and what it is
 // about, too. Only the end that is translated becomes another one: an error may be of a router
 // on the way.
 func (c *Connection) translateError(p *Packet) {
 	outer, _ := TupleOf(p)
-	snat, dnat := c.Reply.Dst != c.Orig.Src, c.Reply.Src != c.Orig.Dst
+	snat, dnat := c.ends()
 	if p.Inner.Reversed() == c.Reply {
 		if snat {
 			outer.Dst = c.Orig.Src
@@ -235,10 +240,11 @@ func translated(orig Tuple, n *ofproto.NAT) Tuple {
 
 // show writes what the tracker knows of a packet into its fields.
 func (p *Packet) show(zone uint16, c *Connection, state ofproto.CTStateBits) {
-	p.forget()
+	p.hide()
+	p.asked.shown, p.asked.conn, p.asked.state = true, c, state
 	p.SetUint(ofproto.CTState, uint64(state))
 	p.SetUint(ofproto.CTZone, uint64(zone))
-	if p.conn = c; c == nil {
+	if c == nil {
 		if p.Datagram != nil { // of what is new it says what it is
 			p.SetUint(ofproto.CTNwProto, uint64(p.Datagram.Protocol))
 		}
@@ -259,11 +265,15 @@ func (p *Packet) Know(orig Tuple, mark uint32) {
 }
 
 // in reports whether the tracker has found a connection of p in a zone.
-func (p *Packet) in(zone uint16) bool { return p.conn != nil && p.conn.Zone == zone }
+func (p *Packet) in(zone uint16) bool { return p.asked.conn != nil && p.asked.conn.Zone == zone }
 
-// forget clears what the tracker has said.
+// forget clears what the tracker has said, hide has flows see nothing of it.
 func (p *Packet) forget() {
-	p.conn = nil
+	p.hide()
+	p.asked = asked{}
+}
+
+func (p *Packet) hide() {
 	for f := ofproto.CTState; f <= ofproto.CTTpDst; f++ {
 		p.fields[f] = word{}
 	}
