@@ -72,19 +72,24 @@ func TestGolden(t *testing.T) {
 	for _, name := range cases(t) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			p, in := compileFile(t, name)
-			got, golden := p.Text(in.Numbers), strings.TrimSuffix(name, ".yaml")+".flows"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("the flows are not those of %s (-update writes it anew):\n%s", golden, d)
-			}
+			golden(t, strings.TrimSuffix(name, ".yaml")+".flows", p.Text(in.Numbers))
 		})
+	}
+}
+
+// golden compares what has been compiled with what is in a file, or writes that.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("the flows are not those of %s (-update writes it anew):\n%s", file, d)
 	}
 }

@@ -207,7 +207,7 @@ spec: {address: 10.1.0.200, ports: [{port: 80, protocol: tcp}], backends: [{addr
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, features := range []pipeline.Features{{NDExtension: true}, {SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}} {
+	for _, features := range []pipeline.Features{{NDExtension: true}, onKernel} {
 		in.Facts.Features = features
 		p, err := Compile(in)
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"weir/apps/pipeline"
 	"weir/internal/sandbox"
 	"weir/internal/sandbox/sandboxtest"
 	"weir/ofproto"
@@ -47,7 +46,7 @@ func fixedPoint(t *testing.T, box *sandbox.Sandbox, conn *ofconn.Conn, name stri
 		t.Fatalf("the second plan is not empty: %+v", again)
 	}
 	// The program for a datapath that cannot set ND options has a meter in it.
-	in.Facts.Features = pipeline.Features{SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}
+	in.Facts.Features = onKernel
 	kernel, err := Compile(in)
 	if err != nil {
 		t.Fatal(err)

@@ -127,12 +127,12 @@ func drawHistory(t *rapid.T) (worlds []*world, ok bool) {
 			texts = append(texts, drawEdit(t, texts[len(texts)-1]))
 		}
 	}
-	numbers, cache := store.Mem(), new(pipeline.Cache)
+	numbers, cache, on := store.Mem(), new(pipeline.Cache), drawDatapath(t)
 	for _, text := range texts {
 		if _, err := intent.Read(intent.Source{Name: "changed.yaml", Data: []byte(text)}); err != nil {
 			return nil, false
 		}
-		worlds = append(worlds, newWorld(t, text, numbers, cache))
+		worlds = append(worlds, newWorld(t, text, on, numbers, cache))
 	}
 	return worlds, true
 }

@@ -196,7 +196,7 @@ func TestBackendsOutsideLeaveRoom(t *testing.T) {
 		}
 		p := passageOf(t, objects...)
 		if c.kernel {
-			p.in.Facts.Features = pipeline.Features{SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}
+			p.in.Facts.Features = onKernel
 		}
 		if _, err := Compile(p.in); err != nil {
 			t.Errorf("%s: %v", c.name, err)

@@ -48,7 +48,7 @@ func (p *passage) compile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.sim = flowsim.New(program.Tables())
+	p.sim = switchOn(p.in.Facts.Features, program.Tables())
 }
 
 // judgedAgain gives a tenant another epoch.

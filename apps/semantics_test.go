@@ -72,21 +72,21 @@ type world struct {
 	ports   map[intent.ID]uint32
 }
 
-func drawWorld(t *rapid.T) *world { return drawnWorld(t, drawModel(t)) }
+func drawWorld(t *rapid.T) *world { return drawnWorld(t, drawModel(t), drawDatapath(t)) }
 
-func drawnWorld(t *rapid.T, text string) *world {
-	return newWorld(t, text, store.Mem(), new(pipeline.Cache))
+func drawnWorld(t *rapid.T, text string, on pipeline.Features) *world {
+	return newWorld(t, text, on, store.Mem(), new(pipeline.Cache))
 }
 
-// newWorld compiles a model. The cache is that of the daemon which has compiled the models
+// newWorld compiles a model for a datapath. The cache is that of the daemon which has compiled the models
 // before it.
-func newWorld(t *rapid.T, text string, numbers *store.Numbers, cache *pipeline.Cache) *world {
+func newWorld(t *rapid.T, text string, on pipeline.Features, numbers *store.Numbers, cache *pipeline.Cache) *world {
 	m, err := intent.Read(intent.Source{Name: "drawn.yaml", Data: []byte(text)})
 	if err != nil {
 		t.Fatalf("%s\n%v", text, err)
 	}
 	w := &world{text: text, model: m, numbers: numbers, cache: cache, ports: map[intent.ID]uint32{}}
-	in, err := drawnInput(m, numbers)
+	in, err := drawnInput(m, on, numbers)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func (w *world) compile(t *rapid.T, in pipeline.Input) {
 	if err != nil {
 		t.Fatalf("%s\n%v", w.text, err)
 	}
-	w.in, w.program, w.sim = in, p, flowsim.New(p.Tables())
+	w.in, w.program, w.sim = in, p, switchOn(in.Facts.Features, p.Tables())
 }
 
 // An opinion is what becomes of a packet, in the words that all three have in common.

@@ -66,7 +66,7 @@ func TestSemanticsOfLoadBalancers(t *testing.T) {
 				text = more
 			}
 		}
-		w := drawnWorld(t, text)
+		w := drawnWorld(t, text, drawDatapath(t))
 		for range packetsOfAModel {
 			p, ok := drawPacket(t, w.model)
 			if !ok || p.From.Tenant != "blue" {

@@ -30,7 +30,7 @@ func TestSemanticsOfStates(t *testing.T) {
 		w := drawWorld(t)
 		for range packetsOfAModel {
 			if p, ok := drawPacket(t, w.model); ok {
-				state := rapid.SampledFrom(allStates).Draw(t, "state")
+				state := w.drawState(t, allStates)
 				w.agree(t, "the flows", w.sim, p, state)
 			}
 		}
@@ -55,7 +55,7 @@ func TestAChangeGivesWhatANewStartGives(t *testing.T) {
 	drawn.Cases(t, 100, 1500)
 	narrowed := 0
 	rapid.Check(t, func(t *rapid.T) {
-		a, b, ok := drawChange(t)
+		a, b, ok := drawChange(t, drawDatapath(t))
 		if !ok {
 			t.Skip("the change is none that an operator could make")
 		}
@@ -65,7 +65,7 @@ func TestAChangeGivesWhatANewStartGives(t *testing.T) {
 			t.Fatalf("%s\nchanged to\n%s\nthere is something left to do: %+v", a.text, b.text, again)
 		}
 		again := pipeline.Narrowed(b.program.Tables().Flows, a.program.Tables().Flows, b.in.Numbers, b.model)
-		sim := flowsim.New(tables)
+		sim := switchOn(b.in.Facts.Features, tables)
 		for range packetsOfAModel {
 			p, ok := drawPacket(t, b.model)
 			if !ok {
@@ -112,7 +112,7 @@ func (w *world) endpoint(e *intent.Endpoint) *intent.Endpoint {
 }
 
 // drawChange draws a model and one that differs from it in a line or two.
-func drawChange(t *rapid.T) (a, b *world, ok bool) {
+func drawChange(t *rapid.T, on pipeline.Features) (a, b *world, ok bool) {
 	text := drawModel(t)
 	changed := text
 	for range rapid.IntRange(1, 2).Draw(t, "changes") {
@@ -122,7 +122,7 @@ func drawChange(t *rapid.T) (a, b *world, ok bool) {
 		return nil, nil, false
 	}
 	numbers, cache := store.Mem(), new(pipeline.Cache) // the same for both, as in a daemon that stays
-	return newWorld(t, text, numbers, cache), newWorld(t, changed, numbers, cache), true
+	return newWorld(t, text, on, numbers, cache), newWorld(t, changed, on, numbers, cache), true
 }
 
 // edits are what an operator may do to a line: each replaces the first of a pair by the
@@ -216,7 +216,7 @@ func TestWhatIsRefusedNeverOpens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.sim = flowsim.New(program.Tables())
+		w.sim = switchOn(w.in.Facts.Features, program.Tables())
 		for range packetsOfAModel {
 			p, ok := drawPacket(t, w.model)
 			if !ok {

@@ -31,14 +31,14 @@ func TestSemanticsOfNAT(t *testing.T) {
 	tr := startTracer(t)
 	n, tally := 0, map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTranslatingWorld(t)
+		w := newTranslatingWorld(t, drawDatapath(t))
 		tr.install(t, w.program)
 		for range packetsOfAModel {
 			c, ok := drawCrossing(t, w.model)
 			if !ok {
 				continue
 			}
-			state := rapid.SampledFrom(crossed).Draw(t, "state")
+			state := w.drawState(t, crossed)
 			wants := w.possible(c, state)
 			if c.asksItself(wants) {
 				continue
@@ -58,11 +58,11 @@ func TestSemanticsOfNAT(t *testing.T) {
 }
 
 // newTranslatingWorld draws a model with an outside, or one that has load balancers, perhaps.
-func newTranslatingWorld(t *rapid.T) *world {
+func newTranslatingWorld(t *rapid.T, on pipeline.Features) *world {
 	if rapid.IntRange(0, 5).Draw(t, "no outside") == 5 {
-		return drawnWorld(t, drawModelWith(t, ""))
+		return drawnWorld(t, drawModelWith(t, ""), on)
 	}
-	return drawnWorld(t, drawModelWith(t, rapid.Custom(drawOutside).Filter(func(s string) bool { return s != "" }).Draw(t, "outside")))
+	return drawnWorld(t, drawModelWith(t, rapid.Custom(drawOutside).Filter(func(s string) bool { return s != "" }).Draw(t, "outside")), on)
 }
 
 // A crossedOpinion is the reference's.

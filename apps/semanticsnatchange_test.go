@@ -30,7 +30,7 @@ func TestSemanticsOfChangesOfNAT(t *testing.T) {
 		if !ok {
 			t.Skip("the change is none that an operator could make")
 		}
-		anew := newWorld(t, b.text, b.numbers, new(pipeline.Cache))
+		anew := newWorld(t, b.text, b.in.Facts.Features, b.numbers, new(pipeline.Cache))
 		if left := ofproto.Diff(unranked(anew.program.Tables()), unranked(b.program.Tables())); !left.Empty() {
 			t.Fatalf("%s\nchanged to\n%s\na new start makes something else: %+v", a.text, b.text, left)
 		}
@@ -234,7 +234,8 @@ func drawChangeOfNAT(t *rapid.T) (a, b *world, ok bool) {
 		return nil, nil, false
 	}
 	numbers, cache := store.Mem(), new(pipeline.Cache)
-	return newWorld(t, text, numbers, cache), newWorld(t, changed, numbers, cache), true
+	on := drawDatapath(t)
+	return newWorld(t, text, on, numbers, cache), newWorld(t, changed, on, numbers, cache), true
 }
 
 // editsOfNAT are what an operator may do to an object of NAT.

@@ -24,7 +24,7 @@ func TestSemanticsOfAnswersThroughNAT(t *testing.T) {
 	drawn.Cases(t, 100, 1500)
 	lived := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTranslatingWorld(t)
+		w := newTranslatingWorld(t, drawDatapath(t))
 		for range packetsOfAModel {
 			c, ok := drawCrossing(t, w.model)
 			if !ok {
@@ -58,6 +58,7 @@ type talk struct {
 	seen   flowsim.Tuple
 	made   []flowsim.Commit // by the first packet
 	trace  *flowsim.Trace   // of the last one
+	spoken bool             // it has been answered
 }
 
 // open sends c, which opens a connection, if it can have answers.
@@ -213,14 +214,16 @@ func (k *talk) lives(t *rapid.T, when string, judged int) {
 	for i, back := range []bool{false, true, false, true} {
 		if back {
 			out, commits := k.count(t, when+": an answer", k.answer, opener)
+			k.spoken = true
 			if got, _ := flowsim.TupleOf(out); got != original.Reversed() || commits > 0 {
 				t.Fatalf("%s\n%s, %s: an answer comes as %v, with %d commits\n%s", k.w.text, k.sent.text(), when, got, commits, stepsOf(k.w.sim.Send(k.answer.Packet, k.ct)))
 			}
 			continue
 		}
 		out, commits := k.count(t, fmt.Sprintf("%s: packet %d", when, i), k.sent, k.want.port)
-		if got, _ := flowsim.TupleOf(out); got != k.seen || judged >= 0 && commits != judged {
-			t.Fatalf("%s\n%s, %s: packet %d is seen as %v, not as %v; %d commits, not %d", k.w.text, k.sent.text(), when, i, got, k.seen, commits, judged)
+		again := !k.spoken && k.w.in.Facts.Features.LateNAT // it may have to be committed to be translated
+		if got, _ := flowsim.TupleOf(out); got != k.seen || judged >= 0 && commits != judged && !again {
+			t.Fatalf("%s\n%s, %s: packet %d is seen as %v, not as %v; %d commits, not %d\n%s", k.w.text, k.sent.text(), when, i, got, k.seen, commits, judged, stepsOf(k.trace))
 		}
 		judged = min(judged, 0)
 	}

@@ -23,7 +23,7 @@ func TestRealAnswersComeBackThroughNAT(t *testing.T) {
 	tr := startTracer(t)
 	lived, packets := map[string]int{}, 0
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTranslatingWorld(t)
+		w := newTranslatingWorld(t, onUserspace)
 		installed := false
 		for range packetsOfAModel {
 			c, ok := drawCrossing(t, w.model)

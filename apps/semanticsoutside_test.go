@@ -205,11 +205,10 @@ func neighboursOf(m *intent.Model) (all []pipeline.Neighbour) {
 	return all
 }
 
-// drawnInput is inputOf, with the neighbours that are known, on a datapath whose tracker knows the
-// ports of SCTP, as that of package flowsim does.
-func drawnInput(m *intent.Model, n *store.Numbers) (pipeline.Input, error) {
+// drawnInput is inputOf, with the neighbours that are known, on a datapath.
+func drawnInput(m *intent.Model, on pipeline.Features, n *store.Numbers) (pipeline.Input, error) {
 	in, err := inputOf(m, n)
-	in.Facts.Neighbours, in.Facts.Features.SCTPPorts = neighboursOf(m), true
+	in.Facts.Neighbours, in.Facts.Features = neighboursOf(m), on
 	return in, err
 }
 

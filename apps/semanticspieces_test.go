@@ -22,7 +22,7 @@ func TestSemanticsOfFragments(t *testing.T) {
 	drawn.Cases(t, 60, 1000)
 	tally := map[string]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		w := newTranslatingWorld(t)
+		w := newTranslatingWorld(t, drawDatapath(t))
 		for range packetsOfAModel {
 			c, ok := drawCrossing(t, w.model)
 			if !ok || portsOf[c.Protocol] == "" || w.inCommon(c.Dst) { // whose a later fragment is no port says
@@ -59,6 +59,7 @@ func firstOf(f frame) frame {
 
 func laterOf(f frame) frame {
 	tuple, _ := flowsim.TupleOf(&f.Packet)
+	f.Flags = uint16(f.Uint(ofproto.TCPFlags))
 	for _, field := range []ofproto.Field{ofproto.TCPSrc, ofproto.TCPDst, ofproto.TCPFlags, ofproto.UDPSrc, ofproto.UDPDst, ofproto.SCTPSrc, ofproto.SCTPDst} {
 		f.SetUint(field, 0)
 	}

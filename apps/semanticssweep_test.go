@@ -21,7 +21,7 @@ func TestASweepRulesAsTheFlowsDo(t *testing.T) {
 	drawn.Cases(t, 100, 1500)
 	rulings := map[pipeline.Ruling]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		a, b, ok := drawChange(t)
+		a, b, ok := drawChange(t, drawDatapath(t))
 		if !ok {
 			t.Skip("the change is none that an operator could make")
 		}

@@ -26,7 +26,7 @@ func TestRealConnectionsLiveAsTheReferenceSays(t *testing.T) {
 	tr := startTracer(t)
 	packets, connections := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
-		a, b, ok := drawChange(t)
+		a, b, ok := drawChange(t, onUserspace)
 		if !ok {
 			t.Skip("the change is none that an operator could make")
 		}
@@ -77,7 +77,7 @@ func (w *world) isAstray(p reference.Packet) bool {
 
 // raise gives all tenants of w another epoch.
 func (w *world) raise(t *rapid.T) {
-	in, err := drawnInput(w.model, w.numbers)
+	in, err := drawnInput(w.model, w.in.Facts.Features, w.numbers)
 	if err != nil {
 		t.Fatal(err)
 	}

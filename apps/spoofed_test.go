@@ -1,13 +1,8 @@
 package apps
 
 import (
-	"reflect"
-	"slices"
 	"strings"
 	"testing"
-
-	"weir/apps/pipeline"
-	"weir/ofproto"
 )
 
 // TestWhoSaysFromOutsideThatItIsInside has somebody outside send from addresses that tenants have: from those of
@@ -43,47 +38,4 @@ func TestNobodyOutsideSpeaksForAnEndpoint(t *testing.T) {
 			t.Errorf("from outside, as h1 to %s: comes to %v\n%s", dst, delivered(trace), stepsOf(trace))
 		}
 	}
-}
-
-// TestWhatCrossesAsAnotherIsNotTakenForItsSender looks at flows for the kernel's datapath: what a commit has translated there
-// without coming back still shows its sender's own address, which the next tenant may have as well.
-func TestWhatCrossesAsAnotherIsNotTakenForItsSender(t *testing.T) {
-	_, in := compileFile(t, "testdata/across.yaml")
-	in.Facts.Features = pipeline.Features{SCTPPorts: true, NullNAT: true, LateNAT: true, HashUDP: true}
-	kernel, err := Compile(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	marked, asked := 0, 0
-	late := uint64(1) << pipeline.LateSource
-	for _, f := range kernel.Tables().Flows {
-		flags := condOn(f.Match, ofproto.Reg0)
-		switch {
-		case f.Table == pipeline.Out && flags.Value.Uint64()&(1<<pipeline.Across|1<<pipeline.SNAT) == 1<<pipeline.Across|1<<pipeline.SNAT:
-			marked++
-			if !slices.ContainsFunc(f.Actions, func(a ofproto.Action) bool {
-				return reflect.DeepEqual(a, pipeline.LateSource.Set())
-			}) {
-				t.Errorf("does not mark what was translated: %v", f)
-			}
-		case f.Table == pipeline.CtIn && ofproto.Text(f.Actions) == ofproto.Text(pipeline.ToDrop(pipeline.Spoofed)):
-			asked++
-			if flags.Mask.Uint64()&late == 0 || flags.Value.Uint64()&late != 0 {
-				t.Errorf("drops what was translated for its sender's address: %v", f)
-			}
-		}
-	}
-	if marked == 0 || asked == 0 {
-		t.Errorf("%d flows mark what was translated, and %d ask for it", marked, asked)
-	}
-}
-
-// condOn is what m wants of a field; zero: nothing.
-func condOn(m ofproto.Match, f ofproto.Field) (c ofproto.Cond) {
-	for _, o := range m {
-		if o.Field == f {
-			c = o
-		}
-	}
-	return c
 }

@@ -99,17 +99,12 @@ func first(done map[netip.Addr]bool, e pipeline.EndpointSite, a netip.Addr) bool
 const inside = 115
 
 // notSpoofed drops what comes from outside and says that it comes from the inside, before the tracker is asked: it
-// could be taken for a packet of a connection between endpoints. Of what has left another tenant as an address outside that
-// cannot be said before.
+// could be taken for a packet of a connection between endpoints.
 func notSpoofed(b *pipeline.Builder, t *pipeline.TenantSite) {
-	from := []ofproto.Cond{pipeline.InZone(t.Zone), pipeline.FromOutside.Is()}
-	if b.Features.LateNAT {
-		from = append(from, pipeline.LateSource.IsNot())
-	}
 	for _, n := range t.Tenant.Networks {
 		for _, s := range n.Subnets {
-			b.Flow(n.ID(), pipeline.CtIn, inside, ofproto.MatchOn(append(slices.Clip(from), ofproto.InPrefix(pipeline.IPSrc(s.CIDR.Addr()), s.CIDR))...),
-				pipeline.ToDrop(pipeline.Spoofed)...)
+			b.Flow(n.ID(), pipeline.CtIn, inside, ofproto.MatchOn(pipeline.InZone(t.Zone), pipeline.FromOutside.Is(),
+				ofproto.InPrefix(pipeline.IPSrc(s.CIDR.Addr()), s.CIDR)), pipeline.ToDrop(pipeline.Spoofed)...)
 		}
 	}
 }

@@ -482,14 +482,20 @@ func balancerUnit(in Input, bridge *intent.Bridge, s *BalancerSite, apps []App) 
 }
 
 // late translates, where the kernel's datapath does it in a commit alone, what a load balancer
-// has sent somewhere and of which no answer has come. It goes where it went, whatever would be
-// chosen by now, so that it has to come back to be routed. To what a commit would translate a
-// connection is of no matter if that is done already, but it has to say something, or does nothing.
+// has sent somewhere and of which no answer has come, and what an endpoint has sent to an address that stands for one. It goes where
+// it went, whatever would be chosen by now, so that it has to come back to be routed.
 func late(b *Builder, t *TenantSite, epoch uint32) {
-	is, all := epoch|MarkCommitted|MarkBalanced, MarkEpoch|MarkBlocked|MarkCommitted|MarkBalanced
-	s := state{404, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rpl|ofproto.Rel), is, all}
+	is, all := epoch|MarkCommitted, MarkEpoch|MarkBlocked|MarkCommitted|MarkBalanced
+	asked := ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rpl|ofproto.Rel)
+	balanced, aimed := state{404, asked, is | MarkBalanced, all}, state{406, asked, is | MarkDNAT, all | MarkDNAT}
 	for i, nobody := range []netip.Addr{hairpin4, hairpin6} {
-		c := ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: Route, NAT: &ofproto.NAT{Dst: true, AddrMin: nobody}}
-		b.Flow(t.ID(), CtState, s.priority+uint16(i), s.match(IPVersion(nobody.Is4()), InZone(t.Zone)), Established.Set(), OneWay.Set(), c)
+		actions := append(b.comesBack(), asBefore(false, nobody, Route))
+		here := []ofproto.Cond{IPVersion(nobody.Is4()), InZone(t.Zone)}
+		if t.Balances {
+			b.Flow(t.ID(), CtState, balanced.priority+uint16(i), balanced.match(here...), actions...)
+		}
+		if len(t.Outsides) > 0 {
+			b.Flow(t.ID(), CtState, aimed.priority+uint16(i), aimed.match(append(here, FromOutside.IsNot())...), actions...)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"net/netip"
-	"slices"
 
 	"weir/intent"
 	"weir/ofproto"
@@ -22,9 +21,6 @@ const (
 // comeBack has what one tenant has sent to another by x come in as if it had left. What the
 // first has made of it is in the packet; nothing else of it goes with it, its own addresses
 // least of all, but whether these were translated in a common zone. What comes from an outside is not sent there, so that nothing goes in circles.
-//
-// What a commit of the kernel's datapath has translated without coming back (translating.late) has another source than the
-// flows see, an address of the outside: that is marked.
 func comeBack(b *Builder, x ExternalSite) {
 	actions := []ofproto.Action{ofproto.CTClear{}, ofproto.Load{Dst: regFlags.Range(0, uint16(Twice)-1)}, ofproto.Load{Dst: regFlags.Range(uint16(Twice)+1, 31)}}
 	for r := ofproto.Reg1; r <= ofproto.Reg15; r++ {
@@ -32,12 +28,8 @@ func comeBack(b *Builder, x ExternalSite) {
 	}
 	actions = append(actions, ofproto.Set(RegIn.Whole(), uint64(x.Tag)), FromOutside.Set(), CameAcross.Set(),
 		ofproto.SetMAC(ofproto.EthSrc, x.RouterMAC()), ofproto.SetMAC(ofproto.EthDst, RouterMAC))
-	enter := ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn}
-	out := ofproto.Is(RegOut, uint64(x.Tag))
-	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(out, flagsAre(1<<Across, 1<<FromOutside|1<<CameAcross)), append(slices.Clip(actions), enter)...)
-	if b.Features.LateNAT {
-		b.Flow(x.ID(), Out, 111, ofproto.MatchOn(out, flagsAre(1<<Across|1<<SNAT, 1<<FromOutside|1<<CameAcross)), append(slices.Clip(actions), LateSource.Set(), enter)...)
-	}
+	b.Flow(x.ID(), Out, 110, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag)), flagsAre(1<<Across, 1<<FromOutside|1<<CameAcross)),
+		append(actions, ofproto.Resubmit{Port: ofproto.PortInPort16, Table: ExtIn})...)
 }
 
 // EnterTenant returns the actions that make what comes from outside a tenant's.
@@ -159,17 +151,30 @@ func behindPort(b *Builder, x ExternalSite) {
 	b.Flow(x.ID(), Out, 100, ofproto.MatchOn(ofproto.Is(RegOut, uint64(x.Tag))), ofproto.Output{Port: x.Port})
 }
 
-// translateLate has one-way traffic translated by a commit that writes nothing else, where a lookup
-// does not do it.
+// translateLate has one-way traffic translated by a commit, where a lookup does not do it: as it has been so far,
+// whatever would translate it by now, or not if it is exempt. What has become of it flows see when it has come back, and Out is to:
+// what is an alias there is translated once more, and the tenant that it may be for is asked about it.
 func translateLate(b *Builder, id intent.ID) {
 	if !b.Features.LateNAT {
 		return
 	}
-	b.Flow(id, EstNat, 95, ofproto.MatchOn(ToOutside.Is(), ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATSel})
-	b.Flow(id, Commit, 230, ofproto.MatchOn(Established.Is()), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
-	b.Flow(id, Commit, 231, ofproto.MatchOn(flagsAre(1<<LivesOn|1<<SNAT, 1<<Outward)), ofproto.Resubmit{Port: ofproto.PortInPort16, Table: SNATLate})
-	b.Flow(id, SNATLate, 10, ofproto.MatchOn(both(ToOutside, SNAT)), ToDrop(NotTranslated)...)
-	b.Flow(id, SNATLate, 0, nil, ofproto.GotoTable(Out)) // it is exempt
+	for _, nobody := range []netip.Addr{hairpin4, hairpin6} {
+		ip, again, kept := IPVersion(nobody.Is4()), asBefore(true, nobody, Out), commitAction()
+		kept.Table, kept.NAT = Out, again.NAT
+		b.Flow(id, EstNat, 95, ofproto.MatchOn(ip, flagsAre(1<<ToOutside, 1<<OneWay|1<<FromOutside|1<<Outward|1<<Double), unanswered), again)
+		b.Flow(id, Commit, 231, ofproto.MatchOn(ip, flagsAre(1<<LivesOn|1<<SNAT, 1<<Outward)), kept)
+	}
+	b.Flow(id, EstNat, 94, ofproto.MatchOn(ToOutside.Is(), unanswered), ToDrop(NotTranslated)...) // it has come back, so that whom its address stands for was inside
+}
+
+// unanswered is the condition that the tracker has seen no answer to the connection of a packet, which is no announced one.
+var unanswered = ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel)
+
+// asBefore has the kernel's tracker translate a packet of a connection that it knows, and that nobody has answered, which it does in
+// a commit alone: at one of its ends, which is source or else destination. To what it says is of no matter, as that is done already,
+// but it has to say something, or does nothing.
+func asBefore(source bool, nobody netip.Addr, next ofproto.Table) ofproto.ConnTrack {
+	return ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: next, NAT: &ofproto.NAT{Src: source, Dst: !source, AddrMin: nobody}}
 }
 
 // astray are the actions that stop a known connection that nobody would translate so any more.
@@ -203,7 +208,7 @@ func both(f, g Flag) ofproto.Cond { return ofproto.Masked(regFlags, 1<<f|1<<g, 1
 func alongErrors(b *Builder, id intent.ID) {
 	s := state{391, ofproto.CT(ofproto.Rel|ofproto.Trk, ofproto.Est|ofproto.New|ofproto.Rpl), MarkCommitted, MarkCommitted | MarkBlocked}
 	for i, ip := range ipVersions {
-		actions := []ofproto.Action{Established.Set()}
+		actions := b.comesBack()
 		if len(b.Externals) > 0 && b.Balances { // it has come back once, and must not by an SNAT as well (EstNat, 105)
 			actions = append(actions, Double.Set())
 		}
@@ -222,7 +227,16 @@ func announced(b *Builder, t *TenantSite, epoch uint32) {
 	from := state{397, is, epoch | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
 	to := state{402, is, epoch | MarkCommitted | MarkDNAT, MarkEpoch | MarkBlocked | MarkCommitted | MarkDNAT}
 	for i, ip := range ipVersions {
-		b.Flow(t.ID(), CtState, from.priority+uint16(i), from.match(ip, InZone(t.Zone), FromOutside.Is()), Established.Set(), c)
-		b.Flow(t.ID(), CtState, to.priority+uint16(i), to.match(ip, InZone(t.Zone)), Established.Set(), c)
+		actions := append(b.comesBack(), c)
+		b.Flow(t.ID(), CtState, from.priority+uint16(i), from.match(ip, InZone(t.Zone), FromOutside.Is()), actions...)
+		b.Flow(t.ID(), CtState, to.priority+uint16(i), to.match(ip, InZone(t.Zone)), actions...)
 	}
+}
+
+// comesBack notes of a packet that is known, and comes back translated to be routed, that it does not once more to leave.
+func (b *Builder) comesBack() []ofproto.Action {
+	if b.Features.LateNAT {
+		return []ofproto.Action{Established.Set(), OneWay.Set()}
+	}
+	return []ofproto.Action{Established.Set()}
 }

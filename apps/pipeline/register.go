@@ -76,9 +76,8 @@ const (
 	Double      Flag = 5  // DNAT, and its source is to be its endpoint's gateway
 	Outward     Flag = 12 // it goes to a backend of a load balancer that is outside; with Double, and comes from there
 	CameAcross  Flag = 23 // it came from another tenant of the bridge
-	LateSource  Flag = 24 // ... and from another address than the flows see, until it is looked up
 	AsItself    Flag = 14 // as whom it leaves is said, and is its sender
-	OneWay      Flag = 16 // nobody has answered it, and it has come back from the tracker once
+	OneWay      Flag = 16 // it has come back from the tracker once, for the kernel's datapath to translate it, and does not again
 	LivesOn     Flag = 15 // denied, judged again and kept, if it may leave as it does
 
 	Established Flag = 2 // the tracker knows the connection, and so do we

@@ -120,7 +120,7 @@ func epoch(b *Builder, t *TenantSite) {
 		s := state{398, ofproto.CT(ofproto.New|ofproto.Trk, ofproto.Rel), now | MarkCommitted, MarkEpoch | MarkBlocked | MarkCommitted}
 		b.Flow(t.ID(), CtState, s.priority, s.match(InZone(t.Zone), FromOutside.Is()), judge...)
 	}
-	if t.Balances && b.Features.LateNAT {
+	if b.Features.LateNAT {
 		late(b, t, now)
 	}
 	t.state(b, state{380, ofproto.CT(ofproto.Est|ofproto.Trk, 0), now | MarkBlocked, MarkEpoch | MarkBlocked}, t.stop(BlockedBefore)...)

@@ -50,7 +50,6 @@ func (b *Builder) Translate(t *TenantSite, x Translation) {
 		same.NAT = x.ICMP
 		as.commit(151, whole, same, x.ThenICMP, IsICMP(x.NAT.AddrMin.Is4()))
 	}
-	as.late()
 	as.outward()
 	as.fragments()
 	if t.follows() {
@@ -133,14 +132,6 @@ func (as translating) commit(priority uint16, first []ofproto.Action, c ofproto.
 		then = []ofproto.Action{ofproto.GotoTable(Out)}
 	}
 	as.b.Flow(as.Of, Commit, priority, ofproto.MatchOn(slices.Concat(as.Conds, more)...), slices.Concat(first, []ofproto.Action{c}, then)...)
-}
-
-// late translates what the kernel's datapath has looked up and left as it was.
-func (as translating) late() {
-	if nat := as.NAT; nat.Src && as.b.Features.LateNAT {
-		as.b.Flow(as.Of, SNATLate, 100, ofproto.MatchOn(slices.Concat(as.Conds, as.Service)...),
-			ofproto.ConnTrack{Commit: true, ZoneIn: Zone, Table: ofproto.NoTable, NAT: &nat}, ofproto.GotoTable(Out))
-	}
 }
 
 // fragments adds what becomes of later ones. They have no port, and in IPv6 do not say the
