@@ -74,7 +74,7 @@ func TestFlowsSeeAPacketAsTheModelOfTheSwitchDoes(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		m.asks(c, port, "the first")
 		at, seen := m.asks(c, port, "one that nobody has answered")
-		if port == 7002 || port == 7003 { // written over: nobody knows the answers
+		if port == 7002 || port == 7003 || port == 7007 { // the last may have left as something that is not remembered, and answers are nobody's
 			continue
 		}
 		m.answers(c, at, seen)
