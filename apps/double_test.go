@@ -48,3 +48,23 @@ func TestNothingIsTranslatedToItself(t *testing.T) {
 		t.Errorf("%d endpoints' addresses, want 4", looked)
 	}
 }
+
+// TestABackendThatIsStatelessAnswersItsGateway has a load balancer give a connection to a backend that sees its gateway, and lets in
+// everybody without the tracker. What it answers is for the gateway, and the tracker's to translate.
+func TestABackendThatIsStatelessAnswersItsGateway(t *testing.T) {
+	const bridge = "apiVersion: weir/v1\nkind: Bridge\nmetadata: {name: br0}\n" // with an outside, all that is for the router is tracked
+	p := passageOn(t, bridge, crossingTenant("blue", "", 2), crossingObject("blue", "LoadBalancer", "web", "address: 10.1.0.64, ports: [{port: 80, protocol: tcp}], backends: [{endpoint: h2}], snat: always"),
+		crossingObject("blue", "Policy", "in", "appliesTo: {endpoints: [h2]}, rules: [{name: all, direction: ingress, action: stateless}]"))
+	asked := p.says("blue-h1", "10.1.0.11", "10.1.0.64", 40000)
+	if !p.comesBy(asked, "blue-h2") {
+		t.Fatalf("comes to %v\n%s", delivered(asked), stepsOf(asked))
+	}
+	tuple, _ := flowsim.TupleOf(asked.Outputs[0].Packet)
+	if tuple.Src != netip.MustParseAddr("10.1.0.1") {
+		t.Errorf("the backend sees %v", tuple.Src)
+	}
+	back := p.sim.Send(segmentOf(portOn(p.in, "blue-h2"), [6]byte{2, 0, 0, 0, 0, 0x12}, pipeline.RouterMAC, tuple.Reversed()), &p.ct)
+	if !p.comesBy(back, "blue-h1") {
+		t.Errorf("an answer comes to %v\n%s", delivered(back), stepsOf(back))
+	}
+}

@@ -405,3 +405,11 @@ func TestBothEndsOutliveTheSwitch(t *testing.T) {
 		}
 	}
 }
+
+// TestAStatelessBackendAnswersItsGateway has a backend that sees its gateway, and lets in everybody without the tracker.
+func TestAStatelessBackendAnswersItsGateway(t *testing.T) {
+	_, h1, hosts := balanced(t, balancedModel(balancer("web", "address: 10.1.1.64, ports: [{port: 80, protocol: tcp, targetPort: 8090}], backends: [{endpoint: h2}], snat: always"),
+		object("Policy", "name: open, tenant: t", "appliesTo: {endpoints: [h2]}, rules: [{name: all, direction: ingress, action: stateless}]")))
+	echo(t, hosts[0], "10.2.1.12:8090")
+	talk(t, h1, "10.1.1.64:80")
+}

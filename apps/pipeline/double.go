@@ -88,10 +88,11 @@ func fromGateway(gateway netip.Addr) []ofproto.Action {
 	}
 }
 
-// ToGateway looks up what is for a gateway in both zones. What comes from its address would be
-// translated to itself, which ovs-vswitchd does not survive.
+// ToGateway looks up what is for a gateway in both zones, whatever is stateless: what is an answer has to be translated. What
+// comes from its address would be translated to itself, which ovs-vswitchd does not survive.
 func (b *Builder) ToGateway(t *TenantSite, gateway netip.Addr) {
 	b.Flow(t.ID(), SourceNAT, 200, ofproto.MatchOn(InZone(t.Zone), ofproto.IsAddr(IPSrc(gateway), gateway)), ToDrop(Spoofed)...)
+	b.Flow(t.ID(), Stateless, 65535, ofproto.MatchOn(InZone(t.Zone), ofproto.IsAddr(IPDst(gateway), gateway)), ofproto.GotoTable(CtIn))
 	b.Flow(t.ID(), CtLookup, 110, ofproto.MatchOn(InZone(t.Zone), ofproto.IsAddr(IPDst(gateway), gateway)),
 		ofproto.ConnTrack{ZoneIn: zoneSource, Table: ofproto.NoTable, NAT: &ofproto.NAT{}},
 		ofproto.ConnTrack{ZoneIn: Zone, Table: CtState, NAT: &ofproto.NAT{}})
