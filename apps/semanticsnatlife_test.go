@@ -95,10 +95,19 @@ func (w *world) choosing(c crossing, want crossedOpinion) *flowsim.Switch {
 	return w.sim
 }
 
-// knownAcross reports whether another tenant that a packet has come to has a way back to its sender:
-// who is exempt from translation keeps an address that the other may have no route to.
+// knownAcross reports whether another tenant that a packet has come to has a way back to its sender: who is
+// exempt from translation keeps an address that the other may have no route to, and addresses in prefixes are on no link.
 func (w *world) knownAcross(c crossing, first reference.Way) bool {
-	return first.Then == nil || !reference.AsItself(first.As) || w.router().Finds(first.Out, c.Src)
+	switch {
+	case first.Then == nil:
+		return true
+	case reference.AsItself(first.As):
+		return w.router().Finds(first.Out, c.Src)
+	}
+	return !slices.ContainsFunc(first.Seen.Sources, func(r intent.AddrRange) bool {
+		_, near := first.Out.OnLink(r.Lo)
+		return !near && !w.router().Finds(first.Out, r.Lo)
+	})
 }
 
 // answerable reports whether there is a way back to who sends c, and the tracker sees it.
@@ -235,6 +244,10 @@ func (k *talk) failsAt(t *rapid.T) {
 	says := reference.Packet{Protocol: reference.ICMP, Type: 3, Code: 4}
 	if k.Src.Is6() {
 		says = reference.Packet{Protocol: reference.ICMPv6, Type: 2}
+	}
+	portless := func(c flowsim.Commit) bool { return k.w.byThePort(c.Reply.Dst) } // also on the way to another tenant
+	if slices.ContainsFunc(k.made, portless) {
+		return
 	}
 	if k.From != nil && k.want.way.To == k.From || !k.w.tracks(k.crossing, k.want.way, says) || k.w.byThePort(k.seen.Src) || k.w.byThePort(k.seen.Dst) || k.w.byThePort(k.Dst) { // nobody is between it and itself
 		return
