@@ -104,7 +104,7 @@ func (s *BalancerSite) Weight(i int) uint16 {
 
 // same reports whether a unit made of t is as good as one made of s.
 func (s *BalancerSite) same(t *BalancerSite) bool {
-	return s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && s.OnLink == t.OnLink && s.Spare == t.Spare && slices.Equal(s.Mirrors, t.Mirrors) && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
+	return s == t || s.LoadBalancer == t.LoadBalancer && s.Answers == t.Answers && s.Theirs == t.Theirs && s.Shallow == t.Shallow && s.SCTPTaken == t.SCTPTaken && s.TurnsBack == t.TurnsBack && s.LeavesAs == t.LeavesAs && s.OnLink == t.OnLink && s.Spare == t.Spare && slices.Equal(s.Mirrors, t.Mirrors) && slices.Equal(s.Weights, t.Weights) && slices.Equal(s.Lost, t.Lost) &&
 		s.Asked.same(t.Asked) && slices.EqualFunc(s.Itself, t.Itself, Backing.same) && slices.EqualFunc(s.Doubles, t.Doubles, Backing.same) && slices.Equal(s.Gateways, t.Gateways) &&
 		s.tenant.alike(t.tenant)
 }
@@ -129,29 +129,42 @@ func BridgesOf(l *intent.LoadBalancer) []string {
 	return []string{l.Bridge}
 }
 
-// balancers returns the load balancers of a tenant that are on the bridge.
-func (in Input) balancers(s *TenantSite, shallow bool) (all []*BalancerSite) {
+// balancersOf returns the load balancers of a tenant that are on the bridge. One that is as it was is the same
+// *BalancerSite: there may be thousands.
+func (c *Cache) balancersOf(in Input, s *TenantSite, shallow bool) (all []*BalancerSite) {
 	t := in.Model.Tenant(s.Name)
 	if len(t.LoadBalancers) == 0 || t.Mode == intent.Off {
 		return nil
 	}
+	all = make([]*BalancerSite, 0, len(t.LoadBalancers))
 	s.locate()
 	said := in.claimed(s, t)
 	for _, l := range t.LoadBalancers {
 		if in.refuses(l) || !slices.Contains(BridgesOf(l), in.Bridge) || l.Inside() && in.Refused[l.Network.ID()] {
 			continue
 		}
-		x := &BalancerSite{LoadBalancer: l, Shallow: shallow, tenant: s}
+		x := BalancerSite{LoadBalancer: l, Shallow: shallow, tenant: s}
 		if len(in.Facts.Weights) > 0 {
 			x.Weights = weightsOf(l, in.Facts.Weights[l.ID()])
 		}
-		said.claim(s, x)
-		all = append(all, x)
+		said.claim(s, &x)
+		all = append(all, c.kept(&x))
 	}
 	if a := askedOn(t, all); len(a.Gateways) > 0 {
-		all[0].Asked = &a
+		first := *all[0] // which may be one of before
+		first.Asked = &a
+		all[0] = c.kept(&first)
 	}
 	return all
+}
+
+// kept returns the site of a load balancer as it was, if it is the same and so is that of its tenant, or a copy of x.
+func (c *Cache) kept(x *BalancerSite) *BalancerSite {
+	if was, known := c.balancers[x.LoadBalancer]; known && was.of.tenant == x.tenant && was.of.same(x) {
+		return was.of
+	}
+	site := *x
+	return &site
 }
 
 // refuses reports whether the switch has refused something of l: then all of it is left out, for what
@@ -419,7 +432,7 @@ func (c *Cache) balancerUnits(in Input, bridge *intent.Bridge, tenants []*Tenant
 	shallow := slices.ContainsFunc(shared, func(c Common) bool { return c.Zone != 0 })
 	var sites []*BalancerSite
 	for _, t := range tenants {
-		sites = append(sites, in.balancers(t, shallow)...)
+		sites = append(sites, c.balancersOf(in, t, shallow)...)
 	}
 	units := make([]*Unit, len(sites))
 	var stale []int

@@ -48,13 +48,27 @@ func (p *Program) Beside(q *Program) *Program {
 	return &Program{Units: own}
 }
 
-// exceptThoseOf returns the units of p, without those of its units but the first that q has as well.
+// exceptThoseOf returns the units of p, without those of its units but the first that q has as well. Of thousands
+// that are mostly the same, in the same order, only those between the first and the last that are not are looked at.
 func (p *Program) exceptThoseOf(q *Program) []*Unit {
-	both := make(map[*Unit]bool, len(q.Units))
-	for _, u := range q.Units[1:] {
+	some, others := p.Units[1:], q.Units[1:]
+	for len(some) > 0 && len(others) > 0 && some[0] == others[0] {
+		some, others = some[1:], others[1:]
+	}
+	for len(some) > 0 && len(others) > 0 && some[len(some)-1] == others[len(others)-1] {
+		some, others = some[:len(some)-1], others[:len(others)-1]
+	}
+	both := make(map[*Unit]bool, len(others))
+	for _, u := range others {
 		both[u] = true
 	}
-	return slices.DeleteFunc(slices.Clone(p.Units), func(u *Unit) bool { return both[u] })
+	own := p.Units[:1:1]
+	for _, u := range some {
+		if !both[u] {
+			own = append(own, u)
+		}
+	}
+	return own
 }
 
 // tenantsOf returns whose units are among some, of which the tenant's own unit is not.
