@@ -43,4 +43,36 @@ func TestGarbageIsCollectedWhenNothingChanges(t *testing.T) {
 	}
 }
 
+// TestMuchGarbageIsForAWhile lets there be much, and waits until there may not be.
+func TestMuchGarbageIsForAWhile(t *testing.T) {
+	t.Setenv(gogc, "")
+	defer debug.SetGCPercent(debug.SetGCPercent(garbage))
+	ctx, stop := context.WithCancel(t.Context())
+	changes, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tidy(ctx, changes, time.Millisecond)
+	}()
+	defer func() { stop(); <-done }()
+	relax()
+	if was := debug.SetGCPercent(muchGarbage); was != muchGarbage {
+		t.Errorf("%d percent, want %d", was, muchGarbage)
+	}
+	changes <- struct{}{}
+	ended, tick := time.After(patience), time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for relaxed.Load() {
+		select {
+		case <-ended:
+			t.Fatal("there may still be much garbage")
+		case <-tick.C:
+		}
+	}
+	stop()
+	<-done
+	if is := debug.SetGCPercent(garbage); is != garbage {
+		t.Errorf("%d percent after a while, want %d", is, garbage)
+	}
+}
+
 var garbageOf []byte // so that the compiler does not see through it

@@ -67,7 +67,7 @@ func Serve(ctx context.Context, stdin io.Reader, c Config, hosts []*Host, log *l
 		return err
 	}
 	defer lock.Close()
-	watch := modelfiles.Watch{Path: c.Model, Reader: new(modelfiles.Reader), Seen: modelfiles.Fingerprint(c.Model)}
+	watch := modelfiles.Watch{Path: c.Model, Reader: &modelfiles.Reader{Much: relax}, Seen: modelfiles.Fingerprint(c.Model)}
 	first := watch.Reader.Read(c.Model, stdin)
 	if first.Err != nil {
 		return first.Err

@@ -151,3 +151,20 @@ func readModel(path string) (*intent.Model, error) {
 	r := new(Reader).Read(path, nil)
 	return r.Model, r.Err
 }
+
+func TestWhoWantsToKnowIsToldOfMuchThatIsNew(t *testing.T) {
+	dir, told := t.TempDir(), 0
+	r := Reader{Much: func() { told++ }}
+	long := strings.Repeat("# nothing\n", much/2/10)
+	for i, step := range []struct {
+		file, text string
+		told       int
+	}{
+		{"a.yaml", smallModel, 0}, {"b.yaml", long, 0}, {"c.yaml", long + long + long, 1}, {"b.yaml", smallModel, 1}, {"b.yaml", long, 1},
+	} {
+		write(t, dir, step.file, step.text)
+		if r.Read(dir, nil); told != step.told {
+			t.Errorf("step %d: told %d times, want %d", i, told, step.told)
+		}
+	}
+}

@@ -19,9 +19,18 @@ type Reading struct {
 // A Reader reads a model again and again. Files that have not changed since are not parsed
 // again.
 type Reader struct {
+	// Much is called before much is read that was not there before: what comes of it takes some hundred
+	// megabytes for a while. If nil, nobody is.
+	Much func()
+
 	reader intent.Reader
 	shelf  shelf
+	size   int // of all files, as they were read last
 }
+
+// much is how many bytes of a model more than there were are many: of some thousand load balancers, or of
+// twenty thousand rules.
+const much = 2 << 20
 
 // Read reads the model at path.
 func (f *Reader) Read(path string, stdin io.Reader) *Reading {
@@ -32,6 +41,14 @@ func (f *Reader) Read(path string, stdin io.Reader) *Reading {
 	if err != nil {
 		return &Reading{Err: err}
 	}
+	size := 0
+	for _, s := range sources {
+		size += len(s.Data)
+	}
+	if f.Much != nil && size-f.size > much {
+		f.Much()
+	}
+	f.size = size
 	var now Reading
 	now.Model, now.Err = f.reader.Read(sources...)
 	for _, s := range sources {
