@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"weir/internal/sandbox"
 )
@@ -16,12 +17,14 @@ const (
 	kAgain       = "recirculations per packet"
 	byGroup      = "VIP from inside"
 	byGroupOut   = "VIP from outside"
+	byStrangers  = "VIP from all over the Internet"
 	bySlots      = "VIP by slots, from inside"
 	bySlotsOut   = "VIP by slots, from outside"
 	byHash       = "a group with selection_method=hash: " + kUpcalls
 	byDatapath   = "the same group with dp_hash: " + kUpcalls
 	groupVIP     = "172.16.1.9"
 	slotsVIP     = "172.16.1.10"
+	otherHost    = "172.16.0.101" // beside outsideHost, where nothing is balanced
 	groupOfNames = "type=select,%sbucket=actions=NORMAL,bucket=actions=NORMAL"
 )
 
@@ -38,6 +41,7 @@ func balanceTrafficPolicy() policy {
 	third := endpoint{name: "h3", mac: "02:00:00:00:01:03", ip: "10.0.1.13", groups: t.endpoints[1].groups}
 	t.endpoints = append(t.endpoints, third)
 	t.nat = nat{}
+	t.rules = append(slices.Clip(t.rules), rule{name: "all", cidr: "0.0.0.0/0", port: connectPort})
 	for _, x := range []balancer{{name: "group", address: groupVIP}, {name: "slots", address: slotsVIP, algorithm: "consistent"}} {
 		x.port, x.to = connectPort, connectPort
 		x.backends = []string{t.endpoints[1].ip, t.endpoints[2].ip}
@@ -71,10 +75,11 @@ func (b balanced) through(ctx context.Context, f forwarding) error {
 	}
 	return serving(ctx, h[1:], func(ctx context.Context) error {
 		return errors.Join(
-			b.path(ctx, f, h[0], groupVIP, byGroup),
-			b.path(ctx, f, x, groupVIP, byGroupOut),
-			b.path(ctx, f, h[0], slotsVIP, bySlots),
-			b.path(ctx, f, x, slotsVIP, bySlotsOut),
+			b.path(ctx, f, h[0], []string{groupVIP}, byGroup),
+			b.path(ctx, f, x, []string{groupVIP}, byGroupOut),
+			b.path(ctx, f, h[0], []string{slotsVIP}, bySlots),
+			b.path(ctx, f, x, []string{slotsVIP}, bySlotsOut),
+			b.strangers(ctx, f, x),
 			closed(ctx, f, x, netip.MustParseAddr(groupVIP)))
 	})
 }
@@ -93,15 +98,19 @@ func hostsOf(f forwarding, p policy, peer translating) (h []*sandbox.Host, x *sa
 	return h, x, err
 }
 
-// alone is two hosts on one link: nothing is balanced. Then a group does, by each of the two ways
-// in which Open vSwitch chooses a bucket.
+// alone is a client and two servers on one link: nothing is balanced, the client asks one after the other. Then a
+// group does, by each of the two ways in which Open vSwitch chooses a bucket.
 func (b balanced) alone(ctx context.Context, f forwarding) error {
 	from, to, err := translated{b.traffic}.direct(f)
 	if err != nil {
 		return err
 	}
-	return serving(ctx, []*sandbox.Host{to}, func(ctx context.Context) error {
-		if err := b.path(ctx, f, from, outsideHost, balancedPaths...); err != nil {
+	other, err := f.AddHost(sandbox.HostConfig{Name: "y", Bridge: f.bridge(), Port: "y", MAC: "02:00:00:00:09:0a", IPs: []string{otherHost + "/16"}})
+	if err != nil {
+		return err
+	}
+	return serving(ctx, []*sandbox.Host{to, other}, func(ctx context.Context) error {
+		if err := b.path(ctx, f, from, []string{outsideHost, otherHost}, balancedPaths...); err != nil {
 			return err
 		}
 		return errors.Join(
@@ -122,47 +131,58 @@ func (b balanced) group(ctx context.Context, f forwarding, from *sandbox.Host, w
 		return err
 	}
 	target := netip.AddrPortFrom(netip.MustParseAddr(outsideHost), connectPort)
-	r, err := b.burst(ctx, f, from, target)
+	r, err := b.burst(ctx, f, from, manyFirst, manyLast, target)
 	if err == nil {
 		b.report.add("k", what, f.name(), r.upcalls)
 	}
 	return err
 }
 
+// strangers is the traffic of clients all over the Internet to a group, behind the host outside. Nobody of them comes
+// twice.
+func (b balanced) strangers(ctx context.Context, f forwarding, x *sandbox.Host) error {
+	if _, err := x.Exec(ctx, "ip", "route", "add", "local", "default", "dev", "lo"); err != nil {
+		return err
+	}
+	b.strange = true
+	return b.path(ctx, f, x, []string{groupVIP}, byStrangers)
+}
+
 // portsFor returns the source ports for an address: to the backends, which both addresses stand for, each port is
-// to be one of a connection.
+// to be one of a connection. They are as many as there are, for a burst ends with them.
 func portsFor(address string) (first, last int) {
-	const half = (manyFirst + manyLast) / 2
+	const half = (oneFirst + manyLast) / 2
 	if address == slotsVIP {
 		return half + 1, manyLast
 	}
-	return manyFirst, half
+	return oneFirst, half
 }
 
-// path is the traffic from a host to an address: its figures are those of some paths.
-func (b balanced) path(ctx context.Context, f forwarding, from *sandbox.Host, to string, names ...string) error {
-	target := netip.AddrPortFrom(netip.MustParseAddr(to), connectPort)
-	if err := warm(ctx, from, target); err != nil {
-		return fmt.Errorf("%s: %w", names[0], err)
+// path is the traffic from a host to an address, or to some in turn: its figures are those of some paths.
+func (b balanced) path(ctx context.Context, f forwarding, from *sandbox.Host, to []string, names ...string) error {
+	var targets []netip.AddrPort
+	for _, a := range to {
+		targets = append(targets, netip.AddrPortFrom(netip.MustParseAddr(a), connectPort))
+		if err := warm(ctx, from, targets[len(targets)-1]); err != nil {
+			return fmt.Errorf("%s: %w", names[0], err)
+		}
 	}
-	if _, err := f.Appctl("dpif-netdev/pmd-stats-clear"); err != nil {
-		return err
-	}
-	first, last := portsFor(to)
-	r, err := b.burstFrom(ctx, f, from, target, first, last)
+	first, last := portsFor(to[0])
+	r, err := b.burst(ctx, f, from, first, last, targets...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", names[0], err)
 	}
-	text, err := f.Appctl("dpif-netdev/pmd-stats-show")
-	if err != nil {
+	if err := b.lookInto(f, "k", names[0]); err != nil {
 		return err
 	}
 	for _, name := range names {
 		add := func(what string, v float64) { b.report.add("k", name+": "+what, f.name(), v) }
 		add(hConnections, r.PerSecond)
 		add(hCPU, r.cpu)
+		add(hOwn, r.own)
 		add(kUpcalls, r.upcalls)
-		add(kAgain, sum(again, text)/max(sum(received, text), 1))
+		add(kAgain, r.again)
+		add(hSearched, r.searched)
 		b.report.add("k", dFailed, f.name(), float64(r.Failed))
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"math"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -91,6 +92,17 @@ func TestOVNTranslatesTheSame(t *testing.T) {
 	}
 	if spare := p.tenants[0].spare(); spare.address != "172.16.1.2" || spare.endpoint.ip != "10.0.1.18" {
 		t.Errorf("the spare one is %v", spare)
+	}
+}
+
+func TestNoStrangerComesTwice(t *testing.T) {
+	seen := map[netip.Addr]bool{}
+	for port := oneFirst; port <= manyLast; port++ {
+		a := netip.AddrFrom4(stranger(port))
+		if seen[a] || !a.IsGlobalUnicast() || a.IsPrivate() {
+			t.Fatalf("%v is the address of %d: it was seen before, or nobody has it", a, port)
+		}
+		seen[a] = true
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +30,9 @@ const (
 // A load is what a client does: connect, wait until the server closes, close, again. Each
 // source port is used once, so that no connection meets an older one of its own name.
 type load struct {
-	To          netip.AddrPort
-	Time        time.Duration // zero: one connection of each
+	To          []netip.AddrPort // in turn
+	Strangers   bool             // each connection comes from another address of the Internet; else from the host's own
+	Time        time.Duration    // zero: one connection of each
 	Parallel    int
 	First, Last int // source ports; the load ends when they are used up
 }
@@ -148,7 +150,7 @@ func (l load) run() (r loaded) {
 					return
 				}
 				begun := time.Now()
-				if err := connect(l.To, from); err != nil {
+				if err := connect(l.To[from%len(l.To)], l.source(from)); err != nil {
 					failed.Add(1)
 					why.Store(err.Error())
 					continue
@@ -168,9 +170,27 @@ func (l load) run() (r loaded) {
 	return r
 }
 
+// source is where a connection comes from, by its port.
+func (l load) source(port int) *unix.SockaddrInet4 {
+	s := &unix.SockaddrInet4{Port: port}
+	if l.Strangers {
+		s.Addr = stranger(port)
+	}
+	return s
+}
+
+// stranger is an address somewhere in the Internet, another one for each of 2^24 numbers, and none that is
+// there for something special.
+func stranger(number int) (a [4]byte) {
+	h := uint32(number) * 2654435761 // an odd factor: the low bits are other ones for each number
+	network := []uint32{11 + h>>24%85, 128 + h>>24%40, 208 + h>>24%16}[number%3]
+	binary.BigEndian.PutUint32(a[:], network<<24|h&0xffffff)
+	return a
+}
+
 // connect is one connection, in plain system calls: Go's poller would cost more than the
 // connection.
-func connect(to netip.AddrPort, from int) error {
+func connect(to netip.AddrPort, from *unix.SockaddrInet4) error {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -181,7 +201,7 @@ func connect(to netip.AddrPort, from int) error {
 		unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
 		unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit),
 		unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1),
-		unix.Bind(s, &unix.SockaddrInet4{Port: from}))
+		unix.Bind(s, from))
 	if err != nil {
 		return err
 	}

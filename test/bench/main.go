@@ -28,6 +28,7 @@ type options struct {
 	times      int // single changes of Weir
 	peerTimes  int // single changes of OVN
 	long       time.Duration
+	inspect    string // folder for what the datapath has after each path of traffic; empty: it is not written down
 	sizes      sizes
 	ovn, tuned bool
 }
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.times, "times", 200, "single changes of Weir")
 	flag.IntVar(&o.peerTimes, "peer-times", 20, "single changes of OVN, which take much longer")
 	flag.DurationVar(&o.long, "long", 5*time.Second, "how long each kind of traffic lasts")
+	flag.StringVar(&o.inspect, "inspect", "", "a folder to write down what the datapath has done, and its flows, after each path of h and k")
 	flag.IntVar(&o.sizes.tenants, "tenants", 100, "tenants")
 	flag.IntVar(&o.sizes.endpoints, "endpoints", 10, "endpoints of each tenant")
 	flag.IntVar(&o.sizes.rules, "rules", 100, "rules of each tenant")
@@ -125,13 +127,19 @@ func (o options) measure(ctx context.Context, r *report) error {
 	}
 	for range o.rounds {
 		if o.has("de") {
-			f.turns("carries traffic", peer.carries, func(p peer) error { return traffic{r, o.long, p.traffic}.run(ctx) })
+			f.turns("carries traffic", peer.carries, func(p peer) error {
+				return traffic{report: r, long: o.long, inspect: o.inspect, start: p.traffic}.run(ctx)
+			})
 		}
 		if o.has("h") {
-			f.turns("translates traffic", peer.carries, func(p peer) error { return translated{traffic{r, o.long, p.traffic}}.run(ctx) })
+			f.turns("translates traffic", peer.carries, func(p peer) error {
+				return translated{traffic{report: r, long: o.long, inspect: o.inspect, start: p.traffic}}.run(ctx)
+			})
 		}
 		if o.has("k") {
-			f.turns("balances traffic", peer.carries, func(p peer) error { return balanced{traffic{r, o.long, p.traffic}}.run(ctx) })
+			f.turns("balances traffic", peer.carries, func(p peer) error {
+				return balanced{traffic{report: r, long: o.long, inspect: o.inspect, start: p.traffic}}.run(ctx)
+			})
 		}
 	}
 	return errors.Join(append(f.errs, ctx.Err())...)

@@ -13,6 +13,8 @@ import (
 const (
 	hConnections = "connections/s, 16 in parallel"
 	hCPU         = "CPU of ovs-vswitchd per connection, us"
+	hOwn         = "of it not in the kernel, us"
+	hSearched    = "subtables searched each time that a packet is looked up"
 	hNew         = "recirculations of a new packet"
 	hEstablished = "recirculations of an established one"
 	hEntries     = "entries of the tracker per connection"
@@ -104,14 +106,19 @@ func (t translated) path(ctx context.Context, f forwarding, from *sandbox.Host, 
 	if err != nil {
 		return fmt.Errorf("%s: %w", names[0], err)
 	}
-	b, err := t.burst(ctx, f, from, target)
+	b, err := t.burst(ctx, f, from, manyFirst, manyLast, target)
 	if err != nil {
 		return fmt.Errorf("%s: %w", names[0], err)
+	}
+	if err := t.lookInto(f, "h", names[0]); err != nil {
+		return err
 	}
 	for _, name := range names {
 		add := func(what string, v float64) { t.report.add("h", name+": "+what, f.name(), v) }
 		add(hConnections, b.PerSecond)
 		add(hCPU, b.cpu)
+		add(hOwn, b.own)
+		add(hSearched, b.searched)
 		add(hNew, d.fresh)
 		add(hEstablished, d.established)
 		add(hEntries, d.entries)

@@ -168,16 +168,22 @@ const tick = 10 * time.Millisecond
 
 // cpuTime is how much a process has computed so far.
 func cpuTime(pid int) time.Duration {
+	own, system := cpuTimes(pid)
+	return own + system
+}
+
+// cpuTimes is how much a process has computed so far by itself, and in the kernel.
+func cpuTimes(pid int) (own, system time.Duration) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
-		return 0
+		return 0, 0
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // the name may have spaces
 	f := strings.Fields(rest)
 	if len(f) < 13 {
-		return 0
+		return 0, 0
 	}
 	user, _ := strconv.Atoi(f[11])
-	system, _ := strconv.Atoi(f[12])
-	return time.Duration(user+system) * tick
+	kernel, _ := strconv.Atoi(f[12])
+	return time.Duration(user) * tick, time.Duration(kernel) * tick
 }

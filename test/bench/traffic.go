@@ -60,9 +60,11 @@ func (b bare) bridge() string { return "br0" }
 
 // traffic is the parts d and e with one peer.
 type traffic struct {
-	report *report
-	long   time.Duration // of each measurement
-	start  func(context.Context) (forwarding, error)
+	report  *report
+	long    time.Duration // of each measurement
+	inspect string        // folder, or empty
+	strange bool          // each connection comes from another address
+	start   func(context.Context) (forwarding, error)
 }
 
 // run starts a peer with two hosts, and has one of them talk to the other.
@@ -119,7 +121,7 @@ func (t traffic) measure(ctx context.Context, f forwarding, from *sandbox.Host, 
 	if err := t.stream(ctx, f, from, netip.AddrPortFrom(to, streamPort)); err != nil {
 		return err
 	}
-	one, err := connections(ctx, from, load{To: target, Time: t.long, Parallel: oneByOne, First: oneFirst, Last: manyFirst - 1})
+	one, err := connections(ctx, from, load{To: []netip.AddrPort{target}, Time: t.long, Parallel: oneByOne, First: oneFirst, Last: manyFirst - 1})
 	if err != nil {
 		return err
 	}
@@ -130,7 +132,7 @@ func (t traffic) measure(ctx context.Context, f forwarding, from *sandbox.Host, 
 
 // parallel is the load that is compared.
 func (t traffic) parallel(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) error {
-	b, err := t.burst(ctx, f, from, to)
+	b, err := t.burst(ctx, f, from, manyFirst, manyLast, to)
 	if err != nil {
 		return err
 	}
@@ -142,39 +144,45 @@ func (t traffic) parallel(ctx context.Context, f forwarding, from *sandbox.Host,
 	return nil
 }
 
-// A burst is many connections at a time, and what the datapath did for each, or for each
-// thousand of them.
+// A burst is many connections at a time, and what the datapath did for each, for each thousand of them, or
+// for each packet.
 type burst struct {
 	loaded
-	cpu                float64 // of ovs-vswitchd, in microseconds
+	cpu                float64 // of ovs-vswitchd for a connection, in microseconds
+	own                float64 // as much of that as is not the kernel's
 	upcalls, megaflows float64
+	again              float64 // how often a packet has come back
+	searched           float64 // subtables, each time that a packet was looked up
 }
 
 // burst starts from no megaflow at all.
-func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort) (burst, error) {
-	return t.burstFrom(ctx, f, from, to, manyFirst, manyLast)
-}
-
-// burstFrom is burst, from some source ports.
-func (t traffic) burstFrom(ctx context.Context, f forwarding, from *sandbox.Host, to netip.AddrPort, first, last int) (b burst, err error) {
-	if _, err := f.Appctl("revalidator/purge"); err != nil {
-		return b, err
+func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, first, last int, to ...netip.AddrPort) (b burst, err error) {
+	for _, clear := range []string{"revalidator/purge", "dpif-netdev/pmd-stats-clear"} {
+		if _, err := f.Appctl(clear); err != nil {
+			return b, err
+		}
 	}
 	missed, _, err := datapath(f)
 	if err != nil {
 		return b, err
 	}
-	cpu := cpuTime(f.VswitchdPID())
-	if b.loaded, err = connections(ctx, from, load{To: to, Time: t.long, Parallel: inParallel, First: first, Last: last}); err != nil {
+	own, system := cpuTimes(f.VswitchdPID())
+	if b.loaded, err = connections(ctx, from, load{To: to, Strangers: t.strange, Time: t.long, Parallel: inParallel, First: first, Last: last}); err != nil {
 		return b, err
 	}
-	cpu = cpuTime(f.VswitchdPID()) - cpu
+	ownThen, systemThen := cpuTimes(f.VswitchdPID())
+	text, err := f.Appctl("dpif-netdev/pmd-stats-show")
+	if err != nil {
+		return b, err
+	}
 	missedThen, megaflows, err := datapath(f)
 	if b.Failed > 0 {
 		t.report.note("a connection through %s failed: %s", f.name(), b.Why)
 	}
-	done := float64(max(b.Done, 1))
-	b.cpu, b.upcalls, b.megaflows = float64(cpu.Microseconds())/done, (missedThen-missed)*1000/done, megaflows*1000/done
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(max(b.Done, 1)) }
+	b.own, b.cpu = each(ownThen-own), each(ownThen-own+systemThen-system)
+	b.upcalls, b.megaflows = (missedThen-missed)*1000/float64(max(b.Done, 1)), megaflows*1000/float64(max(b.Done, 1))
+	b.again, b.searched = sum(again, text)/max(sum(received, text), 1), sum(searched, text)
 	return b, err
 }
 
@@ -183,7 +191,7 @@ func warm(ctx context.Context, from *sandbox.Host, to netip.AddrPort) error {
 	port := warmFirst
 	err := until(ctx, 30*time.Second, 100*time.Millisecond, func() (bool, error) {
 		port++
-		r, err := connections(ctx, from, load{To: to, Parallel: 1, First: port, Last: port})
+		r, err := connections(ctx, from, load{To: []netip.AddrPort{to}, Parallel: 1, First: port, Last: port})
 		return r.Done == 1, err
 	})
 	if err != nil {
@@ -199,7 +207,7 @@ func closed(ctx context.Context, f forwarding, from *sandbox.Host, to netip.Addr
 	}
 	const forbidden = 22 // nobody listens there: a packet that arrives is refused, and at once
 	start := time.Now()
-	r, err := connections(ctx, from, load{To: netip.AddrPortFrom(to, forbidden), Parallel: 1, First: warmFirst - 1, Last: warmFirst - 1})
+	r, err := connections(ctx, from, load{To: []netip.AddrPort{netip.AddrPortFrom(to, forbidden)}, Parallel: 1, First: warmFirst - 1, Last: warmFirst - 1})
 	if err == nil && (r.Done > 0 || time.Since(start) < time.Second) {
 		err = fmt.Errorf("%s does not enforce its policy", f.name())
 	}
@@ -211,6 +219,7 @@ var (
 	flows    = regexp.MustCompile(`(?m)^\s+flows: (\d+)`)
 	received = regexp.MustCompile(`(?m)^\s*packets received: (\d+)`)
 	again    = regexp.MustCompile(`(?m)^\s*packet recirculations: (\d+)`)
+	searched = regexp.MustCompile(`(?m)^\s*avg. subtable lookups per megaflow hit: ([\d.]+)`) // of the one thread that forwards
 )
 
 // datapath returns how many packets it did not know what to do with, and how many flows it
