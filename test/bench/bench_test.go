@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +187,35 @@ func TestTranslatedTrafficComesBackOnce(t *testing.T) {
 		}
 	}
 	if failed := r.last("h", dFailed, "Weir"); failed != 0 {
+		t.Errorf("%v connections failed: %v", failed, r.notes)
+	}
+}
+
+// TestBalancedTrafficIsMeasured runs part k for a moment. The datapath is not to ask about each connection through a
+// group, wherever it comes from.
+func TestBalancedTrafficIsMeasured(t *testing.T) {
+	o := options{weir: need(t), parts: "k", rounds: 1, long: 300 * time.Millisecond, inspect: t.TempDir(), ovn: missingOVN() == ""}
+	r := &report{}
+	if err := o.measure(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(slices.Clone(balancedPaths), byStrangers) {
+		for _, what := range []string{hConnections, kAgain, hSearched} {
+			if got := r.last("k", path+": "+what, "Weir"); !(got > 0) {
+				t.Errorf("%s: %v %s", path, got, what)
+			}
+		}
+		name := strings.NewReplacer(" ", "-", ",", "").Replace("k Weir " + path + ".txt")
+		if text, err := os.ReadFile(filepath.Join(o.inspect, name)); err != nil || !strings.Contains(string(text), "ct_state") {
+			t.Errorf("%s: flows of the datapath are not written down: %v", path, err)
+		}
+	}
+	for _, path := range []string{byGroup, byGroupOut, byStrangers} {
+		if got := r.last("k", path+": "+kUpcalls, "Weir"); !(got < 500) {
+			t.Errorf("%s: %v upcalls for 1,000 connections", path, got)
+		}
+	}
+	if failed := r.last("k", dFailed, "Weir"); failed != 0 {
 		t.Errorf("%v connections failed: %v", failed, r.notes)
 	}
 }

@@ -155,9 +155,10 @@ type burst struct {
 	searched           float64 // subtables, each time that a packet was looked up
 }
 
-// burst starts from no megaflow at all.
+// burst starts from no megaflow at all, and from no connection: those that there are cost a part of the next ones,
+// for they are looked through by the thread that has them time out.
 func (t traffic) burst(ctx context.Context, f forwarding, from *sandbox.Host, first, last int, to ...netip.AddrPort) (b burst, err error) {
-	for _, clear := range []string{"revalidator/purge", "dpif-netdev/pmd-stats-clear"} {
+	for _, clear := range []string{"dpctl/flush-conntrack", "revalidator/purge", "dpif-netdev/pmd-stats-clear"} {
 		if _, err := f.Appctl(clear); err != nil {
 			return b, err
 		}
