@@ -112,6 +112,10 @@ func (r *reader) port(n ast.Node, path string) (v value[uint64]) {
 
 func (r *reader) backend(n ast.Node, path string) (s backendSpec) {
 	s.place = place{r.at(n), path}
+	if a, only := r.onlyEntry(n, path, "address"); only { // of thousands nearly all are that, and a table of what may stand there takes longer than to read it
+		s.address = r.addr(a.node.Value, a.path)
+		return s
+	}
 	before := len(r.problems)
 	given := 0
 	r.mapping(n, path, map[string]field{

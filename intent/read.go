@@ -152,6 +152,16 @@ type entry struct {
 	node *ast.MappingValueNode
 }
 
+// onlyEntry returns the entry of a mapping that has that one key and no other.
+func (r *reader) onlyEntry(n ast.Node, path, key string) (e entry, is bool) {
+	m, ok := n.(*ast.MappingNode)
+	if !ok || len(m.Values) != 1 {
+		return e, false
+	}
+	t := m.Values[0].Key.GetToken()
+	return entry{key, join(path, key), m.Values[0]}, t != nil && t.Value == key
+}
+
 // entries returns the entries of a mapping, each key once.
 func (r *reader) entries(n ast.Node, path string) ([]entry, bool) {
 	var nodes []*ast.MappingValueNode
