@@ -109,6 +109,9 @@ func (w *world) goesOn(t *rapid.T, k talk, again []intent.ID) bool {
 	if strings.HasSuffix(string(k.want.first.As), "/exempt") && !w.exempted(k) {
 		return true // it is let out, and not answered (docs/nat.md)
 	}
+	if w.publicNoMore(k, was) {
+		return true // it leaves for the outside by now, where nobody knows it
+	}
 	if w.cutOff(k) {
 		return true // of a load balancer, the controller ends it (docs/loadbalancer.md)
 	}
@@ -192,6 +195,18 @@ func (w *world) tenantOf(e *intent.Endpoint) *intent.Tenant {
 		return nil
 	}
 	return w.model.Tenant(e.Tenant)
+}
+
+// publicNoMore reports whether a connection has gone to another tenant's public address that is public no more.
+func (w *world) publicNoMore(k talk, was *world) bool {
+	if k.want.first.Then == nil {
+		return false
+	}
+	public := func(w *world) bool {
+		x := w.model.Bridges()[0].External(k.want.first.Out.Network)
+		return slices.ContainsFunc(w.model.Tenants(), func(t *intent.Tenant) bool { return reference.PublicAt(t, x, k.want.first.Seen.Dst) != nil })
+	}
+	return public(was) && !public(w)
 }
 
 // stillMakes asks the reference whether a connection is to go on, in each tenant that it goes

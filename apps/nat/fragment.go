@@ -15,7 +15,8 @@ import (
 // fragments has the later fragments of what is new, and for one address and protocol, go where
 // the first goes, if that can be one way only: the same endpoint for all ports, and the same
 // translation. Else they are dropped. The last to come decides what the connection is remembered
-// with, and knows no port; so no first one for another port may come to wait with it, either.
+// with, and knows no port; so no first one for another port may come to wait with it, either. What is known, and judged again,
+// has come for no forward: it is for the outside, or for nobody.
 func fragments(b *pipeline.Builder, t *pipeline.TenantSite, all []aimed) {
 	a := all[0]
 	for i, o := range all {
@@ -28,7 +29,7 @@ func fragments(b *pipeline.Builder, t *pipeline.TenantSite, all []aimed) {
 	here := []ofproto.Cond{pipeline.InZone(t.Zone), ofproto.IsAddr(to, a.address)}
 	later := ofproto.MatchOn(append(append(a.was(), ofproto.CT(ofproto.New|ofproto.Trk, 0), pipeline.IsLaterFragment), here...)...)
 	b.Flow(t.ID(), pipeline.LBVIP, 91, later, pipeline.ToDrop(pipeline.WhoseFragment)...)
-	b.Flow(t.ID(), pipeline.LBVIP, 90, ofproto.MatchOn(append(append(a.is(), pipeline.IsFragment), here...)...), pipeline.ToDrop(pipeline.NotExpected)...)
+	b.Flow(t.ID(), pipeline.LBVIP, 90, ofproto.MatchOn(append(append(a.is(), pipeline.IsFragment, pipeline.JudgeAgain.IsNot()), here...)...), pipeline.ToDrop(pipeline.NotExpected)...)
 	if a.oneWay() && !a.gateway.IsValid() && !slices.ContainsFunc(all[1:], func(o aimed) bool { return o.gateway.IsValid() || a.ip != o.ip || a.ports != a.to || o.ports != o.to }) {
 		b.Flow(a.of, pipeline.LBVIP, 100, later, pipeline.DNAT.Set(), ofproto.Set(pipeline.RegTarget.Whole(), a.tag), ofproto.SetAddr(to, a.ip), ofproto.GotoTable(pipeline.IDSrc))
 	}
