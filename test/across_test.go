@@ -68,10 +68,10 @@ func TestAddressesOfAnotherTenant(t *testing.T) {
 		timesOut(t, from, "203.0.113.40:81")
 		timesOut(t, from, "203.0.113.30:80")
 		timesOut(t, from, "203.0.113.10:80") // its own tenant's
-		if got, err := from.Exec(t.Context(), "ping", "-c", "1", "-W", "5", "203.0.113.40"); err != nil || !strings.Contains(got, "ttl=62") {
+		if got, err := from.Exec(t.Context(), "ping", "-c", "1", "-W", "10", "203.0.113.40"); err != nil || !strings.Contains(got, "ttl=62") {
 			t.Errorf("%s pings past two routers: %v: %s", from.Name, err, got)
 		}
-		if got, _ := from.Exec(t.Context(), "ping", "-c", "1", "-t", "2", "-W", "5", "203.0.113.40"); !strings.Contains(got, "From 203.0.113.2 ") {
+		if got, _ := from.Exec(t.Context(), "ping", "-c", "1", "-t", "2", "-W", "10", "203.0.113.40"); !strings.Contains(got, "From 203.0.113.2 ") {
 			t.Errorf("%s pings as far as the second router: %s", from.Name, got)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir/internal/sandbox"
+	"weir/test/ovstest"
 )
 
 // TestFTPOpensTheDataConnectionsThatItAnnounces serves a rule for port 21 with alg: ftp. A
@@ -62,7 +63,7 @@ func askFTP(t *testing.T, h *sandbox.Host, address string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	c.SetDeadline(time.Now().Add(ovstest.Patience))
 	r := bufio.NewReader(c)
 	for _, line := range []string{"", "PASV\r\n"} {
 		fmt.Fprint(c, line)

@@ -248,7 +248,7 @@ func TestICMPErrorsAndFragmentsOfBothEnds(t *testing.T) {
 	_, _, h2, out := withoutRoute(t, natModel(append(double, httpAndPing)...))
 	for _, h := range []*sandbox.Host{out, h2} {
 		refusedUDP(t, h, "203.0.113.20:7")
-		if text, err := h.Exec(t.Context(), "ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "-s", "4500", "-M", "dont", "203.0.113.20"); err != nil || !strings.Contains(text, " 2 received") {
+		if text, err := h.Exec(t.Context(), "ping", "-n", "-c", "2", "-i", "0.2", "-W", "10", "-s", "4500", "-M", "dont", "203.0.113.20"); err != nil || !strings.Contains(text, " 2 received") {
 			t.Errorf("%s: %v: %s", h.Name, err, text)
 		}
 	}

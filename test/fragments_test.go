@@ -44,7 +44,8 @@ func TestOF14FragmentedPingThroughAStatefulZone(t *testing.T) {
 // pingsWith fails the test unless so many of n echo requests of a size are answered.
 func pingsWith(t *testing.T, h *sandbox.Host, to string, size, n, want int) {
 	t.Helper()
-	out, err := h.Exec(context.Background(), "ping", "-n", "-c", strconv.Itoa(n), "-i", "0.2", "-W", "1", "-s", strconv.Itoa(size), to)
+	seconds := map[bool]string{true: "10", false: "1"}[want == n]
+	out, err := h.Exec(context.Background(), "ping", "-n", "-c", strconv.Itoa(n), "-i", "0.2", "-W", seconds, "-s", strconv.Itoa(size), to)
 	if m := regexp.MustCompile(`(\d+) received`).FindStringSubmatch(out); m == nil || m[1] != strconv.Itoa(want) {
 		t.Fatalf("%s pings %s with %d bytes: %v: %s", h.Name, to, size, err, out)
 	}

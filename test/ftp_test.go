@@ -57,7 +57,9 @@ func downloads(t *testing.T, n *ovstest.Net, h *sandbox.Host, way, server string
 	if _, err := n.Appctl("dpctl/flush-conntrack", fmt.Sprintf("zone=%d", zone)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := download(t, h, way, server)
+	c := logIn(t, h, server)
+	defer c.Close()
+	got, err := c.download(h, way, server)
 	if !alg || !helped {
 		var timeout net.Error
 		passive := strings.HasSuffix(way, "SV")
@@ -71,10 +73,11 @@ func downloads(t *testing.T, n *ovstest.Net, h *sandbox.Host, way, server string
 	}
 	var control, data []conntrack.Entry
 	for _, e := range n.Entries(zone) {
-		if e.Orig.DstPort == 21 {
-			control = append(control, e)
-		} else {
+		switch {
+		case e.Orig.DstPort != 21:
 			data = append(data, e)
+		case int(e.Orig.SrcPort) == c.LocalAddr().(*net.TCPAddr).Port: // those before may still be closing
+			control = append(control, e)
 		}
 	}
 	if len(control) != 1 || control[0].Helper != "ftp" || len(data) != 1 {
@@ -154,7 +157,7 @@ func (s *ftpServer) listen() (port int, err error) {
 		return 0, err
 	}
 	s.open = func() (net.Conn, error) {
-		s.passive.(*net.TCPListener).SetDeadline(time.Now().Add(2 * time.Second))
+		s.passive.(*net.TCPListener).SetDeadline(time.Now().Add(5 * time.Second))
 		return s.passive.Accept()
 	}
 	return s.passive.Addr().(*net.TCPAddr).Port, nil
@@ -162,7 +165,7 @@ func (s *ftpServer) listen() (port int, err error) {
 
 // connect opens a data connection, or says soon that it cannot.
 func connect(h *sandbox.Host, address string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	return h.Dial(ctx, "tcp", address)
 }
@@ -195,6 +198,10 @@ func download(t *testing.T, h *sandbox.Host, way, server string) (string, error)
 	t.Helper()
 	c := logIn(t, h, server)
 	defer c.Close()
+	return c.download(h, way, server)
+}
+
+func (c ftpClient) download(h *sandbox.Host, way, server string) (string, error) {
 	if strings.HasSuffix(way, "SV") {
 		return c.passive(h, way, server)
 	}

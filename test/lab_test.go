@@ -198,7 +198,7 @@ func (l *lab) passes(from, to int, frame []byte, is func([]byte) bool) (arrived 
 		l.T.Fatal(err)
 	}
 	if l.Kernel() {
-		if _, err := l.Appctl("revalidator/wait"); err != nil {
+		if _, err := l.Round(); err != nil {
 			l.T.Fatal(err)
 		}
 	}

@@ -305,7 +305,10 @@ func TestWeightsChangeUnderLoad(t *testing.T) {
 	for i := range n.Rounds(weightChanges) {
 		w := []int{100, 100, 100}
 		w[i%3] = []int{0, 50, 300, 1}[rand.IntN(4)]
-		n.Weir.Apply(weights(w[0], w[1], w[2]))
+		n.Weir.Change(weights(w[0], w[1], w[2]))
+		if _, err := n.Round(); err != nil { // so that some are opened by each
+			t.Fatal(err)
+		}
 	}
 	stop()
 	sent := uint64(0)

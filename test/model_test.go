@@ -121,7 +121,11 @@ func timesOut(t *testing.T, h *sandbox.Host, address string) {
 // pings fails the test unless so many of n echo requests are answered.
 func pings(t *testing.T, h *sandbox.Host, to string, n, want int) {
 	t.Helper()
-	got, err := h.Ping(t.Context(), ovstest.Addr(to), n)
+	patience := ovstest.Patience
+	if want < n {
+		patience = time.Second
+	}
+	got, err := h.Ping(t.Context(), ovstest.Addr(to), n, patience)
 	if err != nil || got != want {
 		t.Fatalf("%s pings %s: %d of %d answered, %v; want %d", h.Name, to, got, n, err, want)
 	}

@@ -125,19 +125,26 @@ func TestON03PortRangeRunsOut(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		fmt.Fprintf(c, "from %d", port)
 	}
-	buf, from := make([]byte, 100), map[string]bool{}
-	for heard.SetReadDeadline(time.Now().Add(time.Second)); ; {
-		_, a, err := heard.ReadFrom(buf)
-		if err != nil {
-			break
-		}
-		from[a.String()] = true
-	}
+	from := hearsFrom(heard, 2)
 	if len(from) != 2 || !from["203.0.113.10:34567"] || !from["203.0.113.10:34568"] {
 		t.Errorf("outside hears %v", from)
 	}
 	if got := len(ovstest.Protocol(n.Entries(n.Weir.Zone("t")), "udp")); got != 2 {
 		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+// hearsFrom returns from where datagrams come: when they have come from so many, it listens for a second more.
+func hearsFrom(heard net.PacketConn, least int) map[string]bool {
+	buf, from := make([]byte, 100), map[string]bool{}
+	for heard.SetReadDeadline(time.Now().Add(ovstest.Patience)); ; {
+		_, a, err := heard.ReadFrom(buf)
+		if err != nil {
+			return from
+		}
+		if from[a.String()] = true; len(from) == least {
+			heard.SetReadDeadline(time.Now().Add(time.Second))
+		}
 	}
 }
 
@@ -434,7 +441,7 @@ func TestON09FragmentsThroughSNAT(t *testing.T) {
 				policy("t", "in", "{name: ping, direction: ingress, action: allow, protocol: icmp}")))
 			w := wire(t, out)
 			for from, to := range map[*sandbox.Host]string{h1: "203.0.113.1", out: "203.0.113.20"} {
-				if text, err := from.Exec(t.Context(), "ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", "-s", "4500", "-M", "dont", to); err != nil || !strings.Contains(text, " 2 received") {
+				if text, err := from.Exec(t.Context(), "ping", "-n", "-c", "2", "-i", "0.2", "-W", "10", "-s", "4500", "-M", "dont", to); err != nil || !strings.Contains(text, " 2 received") {
 					t.Errorf("%s pings %s: %v: %s", from.Name, to, err, text)
 				}
 			}

@@ -122,14 +122,7 @@ func TestASharedAddressRunsOut(t *testing.T) {
 			fmt.Fprintf(c, "from %s:%d", h.Name, port)
 		}
 	}
-	buf, from := make([]byte, 100), map[string]bool{}
-	for heard.SetReadDeadline(time.Now().Add(time.Second)); ; {
-		_, a, err := heard.ReadFrom(buf)
-		if err != nil {
-			break
-		}
-		from[a.String()] = true
-	}
+	from := hearsFrom(heard, 3)
 	if len(from) != 3 || !from["203.0.113.10:34567"] || !from["203.0.113.10:34568"] || !from["203.0.113.10:34569"] {
 		t.Errorf("outside hears %v", from)
 	}

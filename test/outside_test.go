@@ -81,7 +81,7 @@ func reaches(t *testing.T, h *sandbox.Host, addresses ...string) {
 	t.Helper()
 	for _, a := range addresses {
 		ovstest.Eventually(t, h.Name+" pings "+a, func() error {
-			got, err := h.Ping(t.Context(), ovstest.Addr(a), 1)
+			got, err := h.Ping(t.Context(), ovstest.Addr(a), 1, time.Second)
 			if err == nil && got == 0 {
 				err = errors.New("no answer")
 			}

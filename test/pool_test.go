@@ -106,7 +106,7 @@ func TestAHostKeepsItsAddressOfAPool(t *testing.T) {
 func leaveAsAgain(t *testing.T, n *ovstest.Net, h1 *sandbox.Host) map[netip.Addr]map[netip.Addr]int {
 	t.Helper()
 	for i := 16; i < 32; i++ {
-		if text, err := h1.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "2", "-I", fmt.Sprint("10.1.1.", i), "203.0.113.1"); err != nil {
+		if text, err := h1.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "10", "-I", fmt.Sprint("10.1.1.", i), "203.0.113.1"); err != nil {
 			t.Errorf("%v: %s", err, text)
 		}
 	}

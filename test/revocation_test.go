@@ -277,7 +277,7 @@ func TestAnEpochComesAgainOnlyWhenNoConnectionCarriesIt(t *testing.T) {
 	edits := n.Rounds(260)
 	seen, i := map[uint8]int{}, 1
 	for ; i <= edits; i++ {
-		epoch := w.Apply(with(i, toPort(81), toPort(82))).Tenants[0].Epoch
+		epoch := w.Change(with(i, toPort(81), toPort(82))).Tenants[0].Epoch
 		if seen[epoch]++; epoch == carried {
 			t.Fatalf("edit %d has epoch %d, which connections carry", i, epoch)
 		}

@@ -56,7 +56,7 @@ func TestTheRouterAnswersPingsFromOutside(t *testing.T) {
 // expires pings with so many hops, and wants to hear from a router that these were not enough.
 func expires(t *testing.T, h *sandbox.Host, hops, to, router string) {
 	t.Helper()
-	said, _ := h.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "2", "-t", hops, to) // it fails, and says why
+	said, _ := h.Exec(t.Context(), "ping", "-n", "-c", "1", "-W", "10", "-t", hops, to) // it fails, and says why
 	if !strings.Contains(said, "From "+router+" icmp_seq=1 Time") {
 		t.Errorf("%s pings %s with %s hops: %s; want to hear from %s", h.Name, to, hops, said, router)
 	}
@@ -110,7 +110,7 @@ func expiresInMidst(t *testing.T, h *sandbox.Host, address string) {
 		}
 	}
 	livesOneHop(t, c, address)
-	c.SetDeadline(time.Now().Add(2 * time.Second))
+	c.SetDeadline(time.Now().Add(ovstest.Patience))
 	c.Write([]byte("for the router"))
 	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.EHOSTUNREACH) {
 		t.Errorf("%s to %s with one hop: %v; want no route to host", h.Name, address, err)

@@ -230,7 +230,11 @@ func hears(t *testing.T, client, server net.Conn, want bool) {
 	if _, err := server.Write([]byte("!")); err != nil {
 		t.Fatal(err)
 	}
-	client.SetDeadline(time.Now().Add(time.Second))
+	patience := time.Second
+	if want {
+		patience = ovstest.Patience
+	}
+	client.SetDeadline(time.Now().Add(patience))
 	buf := make([]byte, 1)
 	if _, err := client.Read(buf); (err == nil) != want {
 		t.Errorf("what the server says is heard: %v", err)

@@ -81,7 +81,7 @@ func askTFTP(t *testing.T, h *sandbox.Host, server string) bool {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 512)
-	c.SetReadDeadline(time.Now().Add(time.Second))
+	c.SetReadDeadline(time.Now().Add(3 * time.Second))
 	n, from, err := c.ReadFrom(buf)
 	if err != nil {
 		return false

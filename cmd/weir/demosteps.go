@@ -134,8 +134,10 @@ func (d *demo) takenBack(ctx context.Context) error {
 	if _, err := d.programmed(ctx, revision); err != nil {
 		return err
 	}
-	if _, err := d.box.Appctl("revalidator/wait"); err != nil { // until the datapath has heard of it
-		return err
+	for range 2 { // until the datapath has heard of it: the round that it is in may have begun before
+		if _, err := d.box.Appctl("revalidator/wait"); err != nil {
+			return err
+		}
 	}
 	err = d.link.say("select 4", demoSilence)
 	if err == nil {

@@ -261,9 +261,9 @@ func (h *Host) Exec(ctx context.Context, name string, args ...string) (string, e
 var received = regexp.MustCompile(`(\d+) received`)
 
 // Ping sends n echo requests, a fifth of a second apart, and returns how many were
-// answered. That none was is no error.
-func (h *Host) Ping(ctx context.Context, dst netip.Addr, n int) (int, error) {
-	out, err := h.Exec(ctx, "ping", "-n", "-c", strconv.Itoa(n), "-i", "0.2", "-W", "1", dst.String())
+// answered, as soon as all are, or patience is over after the last one. That none was is no error.
+func (h *Host) Ping(ctx context.Context, dst netip.Addr, n int, patience time.Duration) (int, error) {
+	out, err := h.Exec(ctx, "ping", "-n", "-c", strconv.Itoa(n), "-i", "0.2", "-W", strconv.FormatFloat(patience.Seconds(), 'f', -1, 64), dst.String())
 	m := received.FindStringSubmatch(out)
 	if m == nil {
 		return 0, err

@@ -139,7 +139,7 @@ func TestHostsTalkThroughABridge(t *testing.T) {
 		}
 		hosts = append(hosts, h)
 	}
-	if n, err := hosts[0].Ping(t.Context(), netip.MustParseAddr("10.0.0.2"), 2); n != 2 || err != nil {
+	if n, err := hosts[0].Ping(t.Context(), netip.MustParseAddr("10.0.0.2"), 2, 10*time.Second); n != 2 || err != nil {
 		t.Errorf("%d of 2 answered, %v", n, err)
 	}
 	if links, err := exec.Command("ip", "-br", "link").Output(); err != nil || strings.Contains(string(links), "h1@") {

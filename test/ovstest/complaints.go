@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -52,12 +53,13 @@ func complaintsOf(output, test string, sources fs.ReadFileFS) (all []string) {
 	if i := strings.LastIndex(output, fmt.Sprintf("=== RUN   %s\n", test)); i >= 0 {
 		output = output[i:]
 	}
+	noted := notesOf(sources)
 	wanted := false // the lines that are read belong to an error
 	for line := range strings.Lines(output) {
 		line = strings.TrimSuffix(line, "\n")
 		switch m := complaint.FindStringSubmatch(line); {
 		case m != nil:
-			if wanted = !notes(sources, m[1], m[2]); wanted {
+			if wanted = !notes(sources, m[1], m[2]) && !slices.ContainsFunc(noted, func(r *regexp.Regexp) bool { return r.MatchString(m[3]) }); wanted {
 				all = append(all, fmt.Sprintf("%s:%s: %s", m[1], m[2], m[3]))
 			}
 		case !strings.HasPrefix(line, "        "):
@@ -68,6 +70,37 @@ func complaintsOf(output, test string, sources fs.ReadFileFS) (all []string) {
 	}
 	for i, c := range all {
 		all[i] = c[:min(len(c), repeatedSize)]
+	}
+	return all
+}
+
+// format is what something is noted by: of a function that notes it for a test the line is not known, which is the test's.
+var format = regexp.MustCompile(`\.Logf\("((?:[^"\\]|\\.)+)"`)
+
+// notesOf returns what the formats by which tests note something become. Those that say little by themselves, as "%s", are left out.
+func notesOf(sources fs.ReadFileFS) (all []*regexp.Regexp) {
+	const little = 10 // bytes
+	verb := regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z]`)
+	if sources == nil {
+		return nil
+	}
+	files, err := fs.Glob(sources, "*.go")
+	if err != nil {
+		return nil
+	}
+	for _, name := range files {
+		text, err := sources.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		for _, m := range format.FindAllSubmatch(text, -1) {
+			if parts := verb.Split(string(m[1]), -1); len(strings.Join(parts, "")) >= little {
+				for i := range parts {
+					parts[i] = regexp.QuoteMeta(parts[i])
+				}
+				all = append(all, regexp.MustCompile("^"+strings.Join(parts, ".*")+"$"))
+			}
+		}
 	}
 	return all
 }

@@ -227,9 +227,8 @@ func (d *Daemon) Programmed(revision uint64) (s api.Status) {
 	return s
 }
 
-// Apply changes the model, and returns when the new one is programmed, and the datapath goes by it: until its flows have
-// been looked at again, that takes some milliseconds more.
-func (d *Daemon) Apply(model string) api.Status {
+// Change changes the model, and returns when the new one is programmed.
+func (d *Daemon) Change(model string) api.Status {
 	d.n.T.Helper()
 	s, err := d.Status()
 	if err != nil {
@@ -237,7 +236,14 @@ func (d *Daemon) Apply(model string) api.Status {
 	}
 	d.write(model)
 	d.cmd.Process.Signal(syscall.SIGHUP)
-	s = d.Programmed(s.Model.Revision + 1)
+	return d.Programmed(s.Model.Revision + 1)
+}
+
+// Apply changes the model, and returns when the new one is programmed, and the datapath goes by it: until its flows have
+// been looked at again, that takes a tenth of a second more.
+func (d *Daemon) Apply(model string) api.Status {
+	d.n.T.Helper()
+	s := d.Change(model)
 	if _, err := d.n.Appctl("revalidator/wait"); err != nil {
 		d.n.T.Fatal(err)
 	}

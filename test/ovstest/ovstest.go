@@ -276,15 +276,32 @@ func Protocol(entries []conntrack.Entry, protocol string) (some []conntrack.Entr
 	return some
 }
 
-// Appctl asks ovs-vswitchd, as ovs-appctl does, without starting that: the packets of a lab are each waited for so. A purge
-// waits for a round of the revalidators: Open vSwitch 3.1 aborts if a flow is purged that it is just putting into
+// Appctl asks ovs-vswitchd, as ovs-appctl does, without starting that.
+//
+// revalidator/wait waits twice: ovs-vswitchd answers when the round is over that the revalidators are in, which may have looked
+// at a flow of the datapath before what is waited for. Only the round after that looks at all of them anew.
+//
+// A purge waits for a round of the revalidators: Open vSwitch 3.1 aborts if a flow is purged that it is just putting into
 // the kernel ("Invalid ukey transition 5->4").
 func (n *Net) Appctl(args ...string) (string, error) {
-	if args[0] == "revalidator/purge" {
-		if text, err := n.Appctl("revalidator/wait"); err != nil {
+	switch args[0] {
+	case "revalidator/wait":
+		if text, err := n.ask(args...); err != nil {
+			return text, err
+		}
+	case "revalidator/purge":
+		if text, err := n.Round(); err != nil {
 			return text, err
 		}
 	}
+	return n.ask(args...)
+}
+
+// Round waits for the end of the round that the revalidators are in: some milliseconds, which is enough for a packet that the
+// kernel has asked ovs-vswitchd about. The packets of a lab are each waited for so.
+func (n *Net) Round() (string, error) { return n.ask("revalidator/wait") }
+
+func (n *Net) ask(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // also when the test's own has ended
 	defer cancel()
 	c, err := unixctl.DialDaemon(ctx, n.RunDir(), "ovs-vswitchd")
