@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -34,59 +33,55 @@ func TestPoliciesReplaced(t *testing.T) {
 	replacements := n.Rounds(replacements)
 	ctx, cancel := context.WithCancel(t.Context())
 	opened := openAllTheTime(ctx, h1)
-	felt := true
-	for try := 0; try < 3 && felt; try++ { // a machine that is too busy loses packets by itself, but not each time
-		ping := pingUnder(h1, "10.1.1.2", func() {
-			for i := range replacements {
-				w.Change(pairModel("allowDisruption: true") + versions[(i+1)%len(versions)])
-				if _, err := n.Round(); err != nil { // so that most connections are judged by each
-					t.Error(err)
-				}
+	felt, busy := feels(t, h1, "10.1.1.2", func() {
+		for i := range replacements {
+			w.Change(pairModel("allowDisruption: true") + versions[(i+1)%len(versions)])
+			if _, err := n.Round(); err != nil { // so that most connections are judged by each
+				t.Error(err)
 			}
-		})
-		felt = ping.sent != ping.received
-		t.Logf("%d policies: ping: %v, %d lines over %d connections", replacements, ping, talk.lines.Load(), judged)
-	}
+		}
+		t.Logf("%d policies: %d lines over %d connections", replacements, talk.lines.Load(), judged)
+	})
 	cancel()
-	made, err := opened()
+	made, slow, err := opened()
 	broken := talk.stop()
 	sent, delivered := denied.stop()
-	t.Logf("%d connections broken, %d opened, %d denied packets sent and %d delivered", broken, made, sent, delivered)
-	if felt || broken != 0 || delivered != 0 || sent == 0 || err != nil || made == 0 {
-		t.Errorf("the replacements were felt: %v", err)
+	t.Logf("%d connections broken, %d opened, of which %d slowly, %d denied packets sent and %d delivered", broken, made, slow, sent, delivered)
+	if felt || slow > 0 && !busy || broken != 0 || delivered != 0 || sent == 0 || err != nil || made == 0 {
+		t.Errorf("the replacements were felt: pings were lost: %v; %d of %d connections opened slowly, %v; %d broken, %v; %d delivered that are denied", felt, slow, made, err, broken, talk.why(), delivered)
 	}
 }
 
 // openAllTheTime opens connections one after the other until ctx is done. What it returns
-// says how many, and what was wrong with one: also that a segment had to be sent again,
-// which takes a second. It leaves some time between them: each policy has the tracker's
+// says how many, for how many of them a segment had to be sent again, which takes a second, and what was wrong with one. It leaves some time between them: each policy has the tracker's
 // entries read, during which the userspace datapath forwards nothing, 7 ms for 1,000.
-func openAllTheTime(ctx context.Context, h *sandbox.Host) (opened func() (int, error)) {
-	made := 0
+func openAllTheTime(ctx context.Context, h *sandbox.Host) (opened func() (made, slow int, err error)) {
+	made, slow := 0, 0
 	wrong := make(chan error, 1)
 	go func() {
 		var err error
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for ; ctx.Err() == nil && err == nil; made++ {
-			err = openQuickly(h, "10.1.1.2:80")
+			var quick bool
+			if quick, err = opensQuickly(h, "10.1.1.2:80"); !quick {
+				slow++
+			}
 			<-tick.C
 		}
 		wrong <- err
 	}()
-	return func() (int, error) { err := <-wrong; return made, err }
+	return func() (int, int, error) { err := <-wrong; return made, slow, err }
 }
 
-func openQuickly(h *sandbox.Host, address string) error {
+func opensQuickly(h *sandbox.Host, address string) (quick bool, err error) {
 	const retransmission = time.Second
 	begun := time.Now()
 	c, err := h.Dial(context.Background(), "tcp", address)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.Close()
-	if took := time.Since(begun); took >= retransmission {
-		return fmt.Errorf("a connection took %v to open", took)
-	}
-	return say(c, "hello", ovstest.Patience)
+	quick = time.Since(begun) < retransmission
+	return quick, say(c, "hello", ovstest.Patience)
 }

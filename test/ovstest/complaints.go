@@ -79,7 +79,7 @@ var format = regexp.MustCompile(`\.Logf\("((?:[^"\\]|\\.)+)"`)
 
 // notesOf returns what the formats by which tests note something become. Those that say little by themselves, as "%s", are left out.
 func notesOf(sources fs.ReadFileFS) (all []*regexp.Regexp) {
-	const little = 10 // bytes
+	const little = 25 // bytes
 	verb := regexp.MustCompile(`%[-+# 0-9.]*[a-zA-Z]`)
 	if sources == nil {
 		return nil

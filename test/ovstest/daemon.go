@@ -51,7 +51,11 @@ func (n *Net) Run(model string) *Daemon {
 func (d *Daemon) write(model string) {
 	d.n.T.Helper()
 	d.hear(model)
-	if err := os.WriteFile(d.model, []byte(model), 0o600); err != nil {
+	whole := d.model + ".new" // the daemon reads a model whenever it is there, also half of one
+	if err := os.WriteFile(whole, []byte(model), 0o600); err != nil {
+		d.n.T.Fatal(err)
+	}
+	if err := os.Rename(whole, d.model); err != nil {
 		d.n.T.Fatal(err)
 	}
 }

@@ -238,7 +238,13 @@ func (n *Net) Unplug(h *sandbox.Host) error {
 // test.
 func Eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
-	deadline := time.Now().Add(Patience)
+	Within(t, Patience, what, condition)
+}
+
+// Within is Eventually with another patience, for what takes as long as the machine is slow.
+func Within(t testing.TB, patience time.Duration, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
