@@ -39,3 +39,21 @@ func TestNobodyOutsideSpeaksForAnEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// TestNobodyInsideSendsFromWhatTenantsHaveInCommon has an endpoint without addresses send from one that its tenant has ports of, or
+// shares, in a prefix: it would be translated to itself, which ends some trackers.
+func TestNobodyInsideSendsFromWhatTenantsHaveInCommon(t *testing.T) {
+	bridge := strings.Replace(crossedBridge, "    subnets:", "    prefixes: [192.0.2.0/24]\n    subnets:", 1)
+	for _, how := range []string{"ports: 40000-40999", "shared: true"} {
+		p := passageOn(t, bridge, crossingTenant("blue", "", 1), crossingTenant("red", "", 1),
+			crossingObject("blue", "Endpoint", "h2", `network: net, bind: {port: blue-h2}, mac: "02:00:00:00:00:12", ips: []`),
+			crossingObject("blue", "SNAT", "a", "addresses: [192.0.2.12], "+how),
+			crossingObject("red", "SNAT", "a", "addresses: [192.0.2.12], "+strings.Replace(how, "40000-40999", "41000-41999", 1)))
+		if left := p.says("blue-h2", "10.1.0.77", "198.51.100.7", 40005); !p.comesBy(left, "out") {
+			t.Errorf("%s: from another address it leaves by %v\n%s", how, delivered(left), stepsOf(left))
+		}
+		if left := p.says("blue-h2", "192.0.2.12", "198.51.100.7", 40005); len(delivered(left)) > 0 || len(left.Commits) > 0 {
+			t.Errorf("%s: leaves by %v, with %d commits\n%s", how, delivered(left), len(left.Commits), stepsOf(left))
+		}
+	}
+}

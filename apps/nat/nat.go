@@ -117,13 +117,13 @@ func owns(b *pipeline.Builder, t *pipeline.TenantSite, x pipeline.ExternalSite, 
 		return false
 	}
 	known[p] = true
+	notItself(b, t, x, p)
 	if t.InCommon(x.Network, p.Addr()) {
 		return true // the bridge answers for it
 	}
 	b.Flow(id, pipeline.ExtIn, owned(p.Bits()), ofproto.MatchOn(cameBy(x), ofproto.InPrefix(pipeline.IPDst(p.Addr()), p)), t.EnterTenant()...)
 	across(b, x, id, p)
 	present(b, x, id, p)
-	notItself(b, t, x, p)
 	return true
 }
 
