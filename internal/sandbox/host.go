@@ -31,6 +31,7 @@ type HostConfig struct {
 	MAC      string   // of the host's interface
 	IPs      []string // "10.1.0.11/24", "fd00:1::11/64"
 	Gateways []string
+	Added    func(*Host) error // called before its interface is up, and says anything; nil: nothing is
 }
 
 // A Host is a network namespace with one interface, whose other end is on a bridge.
@@ -52,6 +53,11 @@ func (s *Sandbox) AddHost(c HostConfig) (*Host, error) {
 	s.hosts = append(s.hosts, h)
 	if err := s.wire(h); err != nil {
 		return nil, fmt.Errorf("host %s: %w", c.Name, err)
+	}
+	if c.Added != nil {
+		if err := c.Added(h); err != nil {
+			return nil, fmt.Errorf("host %s: %w", c.Name, err)
+		}
 	}
 	if err := h.configure(); err != nil {
 		return nil, fmt.Errorf("host %s: %w", c.Name, err)

@@ -218,14 +218,11 @@ func (n *Net) Host(name, mac string, ips []string, gateways ...string) *sandbox.
 	return h
 }
 
-// AddHost adds a host, and notes from then on what it sends.
+// AddHost adds a host, and notes what it sends, from the beginning.
 func (n *Net) AddHost(c sandbox.HostConfig) (*sandbox.Host, error) {
-	h, err := n.Sandbox.AddHost(c)
-	if err != nil {
-		return nil, err
-	}
 	n.late[c.Name], n.bridges[c.Name] = n.Weir != nil, c.Bridge
-	return h, n.seen.watch(h)
+	c.Added = n.seen.watch
+	return n.Sandbox.AddHost(c)
 }
 
 // Unplug takes a host's port off the bridge. What it sends meanwhile nobody counts.

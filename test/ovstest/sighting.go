@@ -1,6 +1,7 @@
 package ovstest
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type sighting struct {
 	mu      sync.Mutex // the taps note, the test reads
 	classes reference.Classes
 	routers map[intent.MAC]bool // the router's addresses; nil: there is no model yet, and so nobody who judges
+	early   []early             // what was seen before there was one
 	since   time.Time           // all flows are there; zero: they are not
 	frozen  bool                // the counters are being read
 	sent    map[reference.Frame]*count
@@ -29,6 +31,16 @@ type sighting struct {
 	taps    []*sandbox.Tap
 	lost    uint32 // that a tap had no room for
 }
+
+// An early is a frame that was seen when there was no model to tell it apart by. ovs-vswitchd has an entry for it by then, which
+// drops it. What the entry has dropped since is counted, once there are flows, for that by which this frame is dropped.
+type early struct {
+	host  string
+	frame []byte
+}
+
+// mostEarly is how many of them are kept.
+const mostEarly = 1000
 
 // A count is how often something was sent, and when first.
 type count struct {
@@ -43,7 +55,8 @@ func (s *sighting) learn(m *intent.Model) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.classes.Learn(m)
-	if s.routers == nil {
+	first := s.routers == nil
+	if first {
 		s.routers = map[intent.MAC]bool{pipeline.RouterMAC: true}
 		s.sent, s.come = map[reference.Frame]*count{}, map[reference.Frame]int{}
 	}
@@ -51,6 +64,12 @@ func (s *sighting) learn(m *intent.Model) {
 		for _, x := range b.Externals {
 			s.routers[pipeline.ExternalSite{External: x}.RouterMAC()] = true
 		}
+	}
+	if first {
+		for _, e := range s.early {
+			s.note(e.host, e.frame, true)
+		}
+		s.early = nil
 	}
 }
 
@@ -101,13 +120,20 @@ func (s *sighting) watch(h *sandbox.Host) error {
 }
 
 func (s *sighting) see(host string, frame []byte, sent bool) {
-	f, ok := frameOf(frame)
-	if !ok {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.routers == nil || s.full {
+	switch {
+	case s.routers != nil:
+		s.note(host, frame, sent)
+	case sent && len(s.early) < mostEarly:
+		s.early = append(s.early, early{host, slices.Clone(frame)})
+	}
+}
+
+// note notes a frame, with s.mu held.
+func (s *sighting) note(host string, frame []byte, sent bool) {
+	f, ok := frameOf(frame)
+	if !ok || s.full {
 		return
 	}
 	if f.Protocol == reference.SCTP && !s.sctp { // another association between the same two may have opened its ports
