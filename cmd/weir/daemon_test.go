@@ -50,10 +50,14 @@ spec:
   - {name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}
 `
 
+// write writes a file of a folder, wholly or not at all: a daemon reads it whenever it is there.
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
 	return path
