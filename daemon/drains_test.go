@@ -15,16 +15,12 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"weir/drain"
-	"weir/intent"
 )
 
 func TestTheBookOfDrains(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "drains.json")
-	m, err := intent.Read(intent.Source{Name: "m", Data: []byte(twoHosts)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m := blue(t)
 	var said bytes.Buffer
 	log := logrus.New()
 	log.SetOutput(&said)

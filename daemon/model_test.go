@@ -5,40 +5,25 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"weir/intent"
 )
 
-// twoHosts is a tenant with two endpoints, and a policy of one rule.
-const twoHosts = `apiVersion: weir/v1
-kind: Bridge
-metadata: {name: br0}
+// blue is a model with tenant blue on bridge br0, which has a network there.
+func blue(t *testing.T) *intent.Model {
+	t.Helper()
+	m, err := intent.Read(intent.Source{Name: "m", Data: []byte(`
+{apiVersion: weir/v1, kind: Bridge, metadata: {name: br0}}
 ---
-apiVersion: weir/v1
-kind: Tenant
-metadata: {name: blue}
+{apiVersion: weir/v1, kind: Tenant, metadata: {name: blue}}
 ---
-apiVersion: weir/v1
-kind: Network
-metadata: {name: front, tenant: blue}
-spec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}
----
-apiVersion: weir/v1
-kind: Endpoint
-metadata: {name: web-1, tenant: blue, labels: {tier: web}}
-spec: {network: front, bind: {port: p1}, mac: "02:00:00:00:00:11", ips: [10.1.0.11]}
----
-apiVersion: weir/v1
-kind: Endpoint
-metadata: {name: app-1, tenant: blue, labels: {tier: app}}
-spec: {network: front, bind: {ifaceID: app-1}, mac: "02:00:00:00:00:12", ips: [10.1.0.12]}
----
-apiVersion: weir/v1
-kind: Policy
-metadata: {name: web, tenant: blue}
-spec:
-  appliesTo: {labels: {tier: web}}
-  rules:
-  - {name: http, direction: ingress, action: allow, protocol: tcp, ports: [80]}
-`
+{apiVersion: weir/v1, kind: Network, metadata: {name: front, tenant: blue}, spec: {subnets: [{cidr: 10.1.0.0/24, gateway: 10.1.0.1}]}}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
 
 func write(t *testing.T, dir, name, text string) string {
 	t.Helper()

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"weir/intent"
-	"weir/internal/modelfiles"
 	"weir/ovsdb"
 )
 
@@ -41,11 +40,7 @@ func TestTimeoutsThatAreSomebodyElses(t *testing.T) {
 
 // TestAZoneIsGoneOnlyWhenNoTenantHasIt is about a start, at which no zones are known.
 func TestAZoneIsGoneOnlyWhenNoTenantHasIt(t *testing.T) {
-	read := new(modelfiles.Reader).Read(write(t, t.TempDir(), "m.yaml", twoHosts), nil)
-	if read.Err != nil {
-		t.Fatal(read.Err)
-	}
-	m := read.Model
+	m := blue(t)
 	b := ovsdb.Bridge{Name: "br0", ExternalIDs: map[string]string{zonePrefix + "blue": "4096"}}
 	id := m.Tenants()[0].ID()
 	for _, c := range []struct {
