@@ -15,14 +15,9 @@ import (
 // Expected returns what the helpers of the trackers wait for, in zones of Weir. What is not known of
 // one tracker does not hide what another one says.
 func (d *desk) Expected(ctx context.Context) ([]api.Expected, error) {
-	ctl := d.ctl.Load()
-	trackers, known := d.trackers()
-	if ctl == nil || !known {
-		return nil, errStarting
-	}
-	ids := map[uint16]intent.ID{}
-	for id, zone := range givenZones(ctl.Status()) {
-		ids[zone] = id
+	trackers, ids, err := d.zonesTracked()
+	if err != nil {
+		return nil, err
 	}
 	all := []api.Expected{}
 	for _, t := range trackers {

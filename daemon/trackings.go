@@ -14,20 +14,29 @@ import (
 
 // Trackings counts what the connection trackers have, zone by zone.
 func (d *desk) Trackings(ctx context.Context) ([]api.Tracking, error) {
-	ctl := d.ctl.Load()
-	trackers, known := d.trackers()
-	if ctl == nil || !known {
-		return nil, errStarting
-	}
-	ids := map[uint16]intent.ID{}
-	for id, zone := range givenZones(ctl.Status()) {
-		ids[zone] = id
+	trackers, ids, err := d.zonesTracked()
+	if err != nil {
+		return nil, err
 	}
 	all := []api.Tracking{}
 	for _, t := range trackers {
 		all = append(all, tracking(ctx, conntrack.NewDatapath(t.host.rundir, t.Kind), t, ids))
 	}
 	return all, nil
+}
+
+// zonesTracked returns the trackers of all hosts, and whose each zone is.
+func (d *desk) zonesTracked() (trackers []tracker, ids map[uint16]intent.ID, err error) {
+	ctl := d.ctl.Load()
+	trackers, known := d.trackers()
+	if ctl == nil || !known {
+		return nil, nil, errStarting
+	}
+	ids = map[uint16]intent.ID{}
+	for id, zone := range givenZones(ctl.Status()) {
+		ids[zone] = id
+	}
+	return trackers, ids, nil
 }
 
 // tracking counts what one tracker has. What cannot be learned is left out, and said.
