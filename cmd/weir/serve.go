@@ -80,7 +80,7 @@ func newLog(w io.Writer, format, level string) (*logrus.Logger, error) {
 	log.SetOutput(w)
 	l, err := logrus.ParseLevel(level)
 	if err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+		return nil, fmt.Errorf("--log-level %s: must be error, warning, info or debug", level)
 	}
 	log.SetLevel(l)
 	switch format {
